@@ -1,0 +1,63 @@
+"""Train a feed-forward network on one painting (Johnson, Alahi and Fei-Fei, 2016).
+
+    python begin_training.py --style_image painting.jpg --dataset_dir photos/
+    python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
+"""
+
+from config import TrainingConfig
+from utils.settings import parse_settings, run_command
+
+
+def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
+    """Train to the end, or until Ctrl-C or SIGTERM.
+
+    Args:
+        config: the settings.
+        given: names of those that were given explicitly; when resuming, the others are taken from the checkpoint.
+
+    Returns:
+        Exit status: 0, or 130 or 143 after a signal.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
+    # Imported here, so that --help and a mistyped flag answer without waiting for torch.
+    from utils.interrupts import Interrupts
+    from utils.training_run import TrainingRun
+
+    run = TrainingRun(config, given)  # network, loss, optimiser, photographs; restored when resuming
+    config = run.config
+    with Interrupts() as interrupts, run:
+        for step in range(run.step + 1, run.total_steps + 1):
+            photographs = run.next_batch()  # N x 3 x H x W, float, [0, 255], on the device
+
+            with run.compute.autocast():
+                stylised = run.network(photographs)
+            losses = run.criterion(stylised, photographs)
+            run.optimizer.zero_grad()
+            run.scaler.scale(losses.total).backward()  # scales for float16 alone
+            run.scaler.step(run.optimizer)
+            run.scaler.update()
+            run.scheduler.step()
+
+            run.finish_step(step, losses)
+            if step % config.log_every_steps == 0 or step == run.total_steps:
+                run.log()
+            if config.monitor_every_steps and step % config.monitor_every_steps == 0:
+                run.save_monitor_picture()
+            if config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0:
+                run.save_checkpoint()
+            if interrupts.received and step < run.total_steps:
+                run.save_checkpoint()
+                run.say_how_to_resume(interrupts.received.name)
+                return interrupts.exit_status
+        run.save_results()
+    return 0
+
+
+def main() -> int:
+    return train(*parse_settings(TrainingConfig, __doc__))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,100 @@
+"""What can be set, with the defaults. Edit a default here, or give the flag of the same name on the command line.
+
+Each setting is declared once: ``utils.settings`` makes the command line and the checks out of these fields. This module
+imports the standard library alone, so that ``--help`` answers at once.
+"""
+
+from dataclasses import dataclass, field
+
+
+def setting(default, help, *, choices=None, minimum=None, above=None, maximum=None):
+    """A dataclass field with its help text and bounds: ``minimum`` and ``maximum`` are allowed, ``above`` is not."""
+    return field(
+        default=default,
+        metadata={"help": help, "choices": choices, "minimum": minimum, "above": above, "maximum": maximum},
+    )
+
+
+DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, else Apple's MPS, else the CPU), cpu, cuda, cuda:N or mps"
+PRECISION_HELP = (
+    "arithmetic of the networks: auto takes bfloat16 where the device has it in hardware, float16 on older CUDA GPUs, "
+    "float32 elsewhere; losses and optimiser are float32 always"
+)
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+OVERWRITE_HELP = "replace results that an earlier command left in the same place"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of ``begin_training.py``."""
+
+    # What to learn from
+    style_image: str = setting("styles/swirls.jpg", "the painting whose style is learnt")
+    dataset_dir: str = setting("photos", "folder of photographs to train on, read with its subfolders")
+    training_monitor_content_image: str = setting(
+        "content/mountains.jpg", "photograph that is stylised every so often, to watch the training"
+    )
+    output_dir: str = setting(
+        "checkpoints", "folder that receives STYLE.pth, and STYLE_training/ with checkpoints, metrics and pictures"
+    )
+    checkpoint_path: str | None = setting(
+        None, "resume from this checkpoint, or from the newest one in this folder; settings not given are taken from it"
+    )
+
+    # The objective
+    content_weight: float = setting(1.0, "weight of the content term (relu4_2)", minimum=0)
+    style_weight: float = setting(60.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
+    tv_weight: float = setting(0.05, "weight of total variation; 0.01 to 0.1 is useful, more is smoother", minimum=0)
+    loss_scale: str = setting(
+        "relative",
+        "relative: weights mean the same for every painting, loss network and size; paper: the raw sums of the paper",
+        choices=("relative", "paper"),
+    )
+    image_size: int = setting(256, "side of the square training crops, pixels", minimum=32)
+    style_size: int | None = setting(
+        None, "short side that the painting is resized to, pixels; left out, as image_size", minimum=32
+    )
+
+    # The network
+    norm: str = setting("batch", "normalisation layers: batch is the paper's", choices=("batch", "instance"))
+    upsample: str = setting(
+        "transposed",
+        "upsampling layers: transposed convolution is the paper's, resize is nearest neighbour and convolution",
+        choices=("transposed", "resize"),
+    )
+    vgg_weights: str | None = setting(
+        None, "file with VGG-19 weights, a torchvision state dict; left out, torchvision downloads its own"
+    )
+
+    # The optimisation
+    num_epochs: int = setting(2, "passes over the photographs at most", minimum=1)
+    total_steps: int = setting(40000, "steps at most; training ends with num_epochs or total_steps, the earlier", minimum=1)
+    batch_size: int = setting(4, "photographs a step", minimum=1)
+    lr: float = setting(1e-3, "learning rate of Adam at the start; it falls to zero along a cosine", above=0)
+    weight_decay: float = setting(1e-5, "weight decay of Adam", minimum=0)
+    seed: int = setting(0, "seed of every random choice", minimum=0, maximum=2**63 - 1)
+
+    # The machine
+    device: str = setting("auto", DEVICE_HELP)
+    precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
+    num_workers: int | None = setting(
+        None, "processes that read photographs; 0 reads them in the training process; left out, by the machine", minimum=0
+    )
+
+    # What is written, and how often
+    log_every_steps: int = setting(50, "steps between two lines of metrics.jsonl", minimum=1)
+    monitor_every_steps: int = setting(500, "steps between two monitor pictures; 0 for none", minimum=0)
+    checkpoint_every_steps: int = setting(1000, "steps between two checkpoints; 0 for one at the end", minimum=0)
+    overwrite: bool = setting(False, OVERWRITE_HELP)
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Settings of ``begin_inference.py``."""
+
+    model_path: str = setting("checkpoints/starry_night.pth", "trained style, as begin_training.py writes it")
+    content_image: str = setting("content/mountains.jpg", "photograph to stylise")
+    output_dir: str = setting("results", "folder that receives PHOTOGRAPH_STYLE.png or .jpg")
+    device: str = setting("auto", DEVICE_HELP)
+    precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
+    overwrite: bool = setting(False, OVERWRITE_HELP)

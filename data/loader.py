@@ -1,0 +1,129 @@
+"""Batches of photographs as one endless stream with a position, read ahead by worker processes."""
+
+import signal
+import warnings
+from collections.abc import Iterator
+
+import torch
+
+from data.errors import UserError
+from data.photographs import PhotographDataset
+
+LARGEST_UNREADABLE_SHARE = 0.1
+
+
+class _Chunks(torch.utils.data.Sampler):
+    """Chunks of (position, index) pairs from a position on, without end, passing over known unreadable files."""
+
+    def __init__(self, dataset, start, size, unreadable):
+        self.dataset, self.start, self.size, self.unreadable = dataset, start, size, unreadable
+
+    def __iter__(self):
+        n = len(self.dataset)
+        epoch, rank = divmod(self.start, n)
+        chunk = []
+        while True:
+            order = self.dataset.order(epoch)
+            for rank in range(rank, n):
+                if order[rank] not in self.unreadable:
+                    chunk.append((epoch * n + rank, order[rank]))
+                if len(chunk) == self.size:
+                    yield chunk
+                    chunk = []
+            epoch, rank = epoch + 1, 0
+
+
+def _init_worker(worker_id: int) -> None:
+    # Ctrl-C reaches the whole process group, and "timeout" and batch systems send SIGTERM to it; the training process
+    # finishes its step and shuts the workers down itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+class PhotographStream:
+    """An iterator over batches of random crops, reproducible from any position.
+
+    The order of photographs, and each crop, follow from the data set's seed and the position alone: neither the
+    number of workers nor an unreadable file changes what the remaining positions yield.
+
+    Args:
+        dataset: the photographs.
+        batch_size: photographs a batch.
+        start: position of the first photograph, 0 or a ``position`` of an earlier stream.
+        num_workers: reading processes; 0 reads in this one.
+        unreadable: index -> reason of files already found unreadable; added to in place.
+        pin_memory: whether batches are page-locked, for copies to a CUDA device that do not wait.
+
+    Attributes:
+        position: where to start a stream that goes on after the last batch handed out.
+        unreadable: index -> reason.
+    """
+
+    def __init__(
+        self,
+        dataset: PhotographDataset,
+        batch_size: int,
+        start: int = 0,
+        num_workers: int = 0,
+        unreadable: dict[int, str] | None = None,
+        pin_memory: bool = False,
+    ):
+        self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
+        self.position = start
+        self.unreadable = {} if unreadable is None else unreadable
+        self._chunks = _Chunks(dataset, start, batch_size, self.unreadable)
+        loader = torch.utils.data.DataLoader(
+            dataset,
+            batch_size=None,  # a chunk is a batch already
+            sampler=self._chunks,
+            num_workers=num_workers,
+            prefetch_factor=4 if num_workers else None,
+            worker_init_fn=_init_worker if num_workers else None,
+            collate_fn=_unchanged,
+        )
+        self._loader = iter(loader)
+        self._crops = torch.empty(0, 3, dataset.image_size, dataset.image_size, dtype=torch.uint8)
+        self._positions: list[int] = []
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return self
+
+    def __next__(self) -> torch.Tensor:
+        """The next batch: batch_size x 3 x size x size, uint8, RGB.
+
+        Raises:
+            UserError: when more than a tenth of the photographs, or all, turn out unreadable.
+        """
+        while len(self._positions) < self.batch_size:
+            positions, crops, failures = next(self._loader)
+            for index, reason in failures.items():
+                self._note_unreadable(index, reason)
+            self._positions += positions
+            # Without failures, the rule, the chunk is the batch and nothing is copied.
+            self._crops = torch.cat([self._crops, crops]) if len(self._crops) else crops
+        batch, self._crops = self._crops.split([self.batch_size, len(self._crops) - self.batch_size])
+        self.position = self._positions[self.batch_size - 1] + 1
+        del self._positions[: self.batch_size]
+        return batch.pin_memory() if self.pin_memory else batch
+
+    def _note_unreadable(self, index: int, reason: str) -> None:
+        if index in self.unreadable:  # read ahead before the first failure was known
+            return
+        self.unreadable[index] = reason
+        warnings.warn(f"skipped: {reason}", stacklevel=2)
+        n, bad = len(self.dataset), len(self.unreadable)
+        if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
+            raise UserError(
+                f"{bad} of the {n} photographs in --dataset_dir cannot be read, more than a tenth; the last was "
+                f"{self.dataset.paths[index]}: remove the broken files or give another folder"
+            )
+
+    def close(self) -> None:
+        """Stop the workers. The stream is of no use afterwards."""
+        self._loader = None
+
+
+def _unchanged(item):
+    return item
+

@@ -1,0 +1,192 @@
+"""The training objective: content, style and total variation against a loss network, weighted and summed."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from models.vgg19 import VGG19
+
+CONTENT_LAYER = "relu4_2"
+STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+TERMS = ("content", "style", "total_variation")
+"""The terms of the objective, in the order in which they are reported."""
+
+
+def style_grams(vgg: VGG19, style_image: torch.Tensor) -> list[torch.Tensor]:
+    """Gram matrices of a painting, 1 x C x C each, in the order of :data:`STYLE_LAYERS`.
+
+    Args:
+        style_image: 1 x 3 x H x W, RGB in [0, 255], any size from 16 x 16 up.
+    """
+    with torch.no_grad():
+        features = vgg(style_image, STYLE_LAYERS)
+    return [gram_matrix(features[name]) for name in STYLE_LAYERS]
+
+
+@dataclass(frozen=True)
+class LossScales:
+    """What each term is divided by, so that a weight means the same for every painting, loss network and size.
+
+    Attributes:
+        content: divisor of the content term.
+        style: divisor of each layer's style term, in the order of :data:`STYLE_LAYERS`.
+        total_variation: divisor of the total variation.
+    """
+
+    content: float = 1.0
+    style: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS)
+    total_variation: float = 1.0
+
+    @classmethod
+    def relative(cls, vgg: VGG19, grams: list[torch.Tensor], batches: Iterable[torch.Tensor]) -> "LossScales":
+        """Scales measured on a painting and a fixed set of photographs.
+
+        Content: the squared mean activation of relu4_2 over the photographs (Gatys et al., 2016, bring VGG to a mean
+        activation of one). Style: ||G_j(s)||_F^2, times the number of layers, which makes the sum a mean. Total
+        variation: the photographs' own mean.
+
+        Args:
+            grams: as :func:`style_grams` gives them.
+            batches: N x 3 x H x W each, RGB in [0, 255].
+        """
+        activations, variations = [], []
+        with torch.no_grad():
+            for images in batches:
+                activations.append(vgg(images, (CONTENT_LAYER,))[CONTENT_LAYER].float().mean())
+                variations.append(total_variation_loss(images))
+        # A set of flat pictures has no variation, and a dead loss network no activation: divide by nothing then.
+        return cls(
+            content=torch.stack(activations).mean().square().item() or 1.0,
+            style=tuple(len(grams) * gram.square().sum().item() or 1.0 for gram in grams),
+            total_variation=torch.stack(variations).mean().item() or 1.0,
+        )
+
+
+class ContentCeiling(nn.Module):
+    """Holds the content term of a batch below that of a plain grey picture, by easing the style term.
+
+    The style term is multiplied by a level in [1/50, 1]. It starts at 1 and stays there as long as the content term is
+    below ``ceiling`` times what a uniform grey picture would have on the same photographs; above it, where a picture
+    shows less of its photograph than grey does, the level falls, and rises again once the network has learnt to do
+    better. This is dual ascent on "minimise the sum, subject to content <= ceiling", with the style term eased instead
+    of the content term raised, so that the size of the sum, and so of Adam's steps against weight decay, is kept.
+
+    Args:
+        ceiling: content term allowed, relative to grey's.
+        total_steps: length of the training; the level needs about a twentieth of it to follow.
+    """
+
+    LOWEST_LEVEL = 1 / 50
+    RATE = 50.0  # change of log(level) over a whole training, for each unit that content is off the ceiling
+
+    def __init__(self, ceiling: float, total_steps: int):
+        super().__init__()
+        self.ceiling, self.gain = ceiling, self.RATE / total_steps
+        self.register_buffer("log_level", torch.zeros(()))
+
+    def level(self) -> torch.Tensor:
+        """The present level, a scalar on the device."""
+        return self.log_level.exp()
+
+    @torch.no_grad()
+    def observe(self, ratio: torch.Tensor) -> None:
+        """Take note of a batch's content term relative to grey's. Stays on the device: nothing waits for the GPU."""
+        error = (self.ceiling - ratio).clamp(-1.0, 1.0)
+        self.log_level.add_(self.gain * error).clamp_(min=math.log(self.LOWEST_LEVEL), max=0.0)
+
+
+# At this ratio of the weights the ceiling is grey's own content term. The exponent is how the content term follows the
+# style weight: from 50 to 150 it rose by a fifth, 3 ** (1/6) (Starry Night, 1,000 steps, 128 px).
+_REFERENCE_WEIGHT_RATIO = 60.0
+_CEILING_EXPONENT = 1 / 6
+
+
+def content_ceiling(content_weight: float, style_weight: float) -> float:
+    """The ceiling for :class:`ContentCeiling`: 1 at a style weight of 60 times the content weight, rising with it.
+
+    Infinite, which never eases, where either weight is zero.
+    """
+    if content_weight == 0 or style_weight == 0:
+        return math.inf
+    return (style_weight / content_weight / _REFERENCE_WEIGHT_RATIO) ** _CEILING_EXPONENT
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The objective of one batch.
+
+    Attributes:
+        total: scalar with a gradient, what is minimised.
+        raw: the terms by their formulas, detached, 3 values in the order of :data:`TERMS`.
+        weighted: the same as they stand in the sum: divided by their scale, times weight and level, detached.
+        content_to_grey: content term relative to a uniform grey picture's, detached.
+    """
+
+    total: torch.Tensor
+    raw: torch.Tensor
+    weighted: torch.Tensor
+    content_to_grey: torch.Tensor
+
+
+class PerceptualLoss(nn.Module):
+    """lambda_c content + lambda_s style + lambda_TV TV, equation 5 of the paper with total variation.
+
+    Args:
+        vgg: the loss network.
+        grams: of the painting, see :func:`style_grams`.
+        image_size: height and width of the training crops.
+        content_weight, style_weight, tv_weight: the lambdas.
+        scales: divisors; ``LossScales()`` divides by nothing, as the paper.
+        ceiling: eases the style term where the photograph would drown; ``None`` for the paper's plain sum.
+    """
+
+    def __init__(
+        self,
+        vgg: VGG19,
+        grams: list[torch.Tensor],
+        image_size: int,
+        content_weight: float,
+        style_weight: float,
+        tv_weight: float,
+        scales: LossScales = LossScales(),
+        ceiling: ContentCeiling | None = None,
+    ):
+        super().__init__()
+        self.vgg, self.grams, self.ceiling, self.scales = vgg, grams, ceiling, scales
+        device = grams[0].device
+        weights = [content_weight / scales.content, style_weight, tv_weight / scales.total_variation]
+        self.register_buffer("weights", torch.tensor(weights, device=device), persistent=False)
+        self.register_buffer("style_scales", torch.tensor(scales.style, device=device), persistent=False)
+        with torch.no_grad():
+            grey = torch.full((1, 3, image_size, image_size), 127.5, device=device)
+            self.grey = vgg(grey, (CONTENT_LAYER,))[CONTENT_LAYER]
+
+    def forward(self, stylised: torch.Tensor, photographs: torch.Tensor) -> Losses:
+        """The objective of a batch.
+
+        Args:
+            stylised, photographs: N x 3 x image_size x image_size, RGB in [0, 255].
+        """
+        with torch.no_grad():
+            target = self.vgg(photographs, (CONTENT_LAYER,))[CONTENT_LAYER]
+        features = self.vgg(stylised, (*STYLE_LAYERS, CONTENT_LAYER))
+        content = content_loss(features[CONTENT_LAYER], target)
+        layers = [style_loss(gram_matrix(features[name]), gram) for name, gram in zip(STYLE_LAYERS, self.grams)]
+        layers = torch.stack(layers)
+        style = (layers / self.style_scales).sum()
+
+        grey = content_loss(target, self.grey.expand_as(target))
+        content_to_grey = content.detach() / grey.clamp_min(1e-6 * self.scales.content)
+        if self.ceiling is not None:
+            style = style * self.ceiling.level()
+            self.ceiling.observe(content_to_grey)
+
+        variation = total_variation_loss(stylised)
+        weighted = self.weights * torch.stack([content, style, variation])
+        raw = torch.stack([content.detach(), layers.detach().sum(), variation.detach()])
+        return Losses(weighted.sum(), raw, weighted.detach(), content_to_grey)

@@ -1,0 +1,84 @@
+"""The loss network: VGG-19 (Simonyan and Zisserman, 2015), pretrained on ImageNet, frozen and cut after relu5_1."""
+
+import torch
+from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Convolutions of each of the five blocks, and their channels; relu5_1 is the last layer that any loss looks at.
+_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512))
+
+
+def _layer_table() -> dict[str, int]:
+    table, index = {}, 0
+    for block, (convolutions, _) in enumerate(_BLOCKS, start=1):
+        for convolution in range(1, convolutions + 1):
+            table[f"relu{block}_{convolution}"] = index + 1  # index is the convolution, the ReLU follows
+            index += 2
+        index += 1  # max pooling
+    return table
+
+
+LAYERS: dict[str, int] = _layer_table()
+"""Feature names in network order, ``relu1_1`` to ``relu5_1``, with the index in ``torchvision.models.vgg19().features``."""
+
+
+def check_layers(names) -> None:
+    """Raise a ``ValueError`` that lists the valid names if any of ``names`` is not a feature of this network."""
+    for name in names:
+        if name not in LAYERS:
+            raise ValueError(f"unknown VGG-19 feature {name!r}: choose from {', '.join(LAYERS)}")
+
+
+class VGG19(nn.Module):
+    """VGG-19 features by name, for RGB images in [0, 255].
+
+    The layers carry torchvision's own numbering, so that ``load_state_dict`` takes its keys ``features.N.weight``.
+    Weights are random until loaded; see :func:`utils.loss_network.load_vgg19`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        layers, in_channels = [], 3
+        for block, (convolutions, channels) in enumerate(_BLOCKS):
+            if block:
+                layers.append(nn.MaxPool2d(2))
+            for _ in range(convolutions):
+                # In-place ReLU would overwrite features that have already been handed out.
+                layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(inplace=False)]
+                in_channels = channels
+        self.features = nn.Sequential(*layers)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        self.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True):
+        """The loss network stays in eval mode."""
+        return super().train(False)
+
+    def forward(self, images: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
+        """Features of a batch.
+
+        Args:
+            images: N x 3 x H x W, floating point, RGB in [0, 255], H and W at least 16. Normalised with ImageNet's
+                mean and standard deviation here; not clamped.
+            names: which features, out of :data:`LAYERS`. The network runs only as far as the last of them.
+
+        Returns:
+            dict from name to N x C x H' x W' features, non-negative, in the type of the network's weights.
+
+        Raises:
+            ValueError: on an unknown name, listing the valid ones.
+        """
+        check_layers(names)
+        last = max(LAYERS[name] for name in names)
+        wanted = {LAYERS[name]: name for name in names}
+        weight = self.features[0].weight
+        x = ((images.to(self.mean.dtype) - self.mean) / self.std).to(weight.dtype)
+        features = {}
+        for index, layer in enumerate(self.features[: last + 1]):
+            x = layer(x)
+            if index in wanted:
+                features[wanted[index]] = x
+        return features

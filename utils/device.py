@@ -1,0 +1,115 @@
+"""Device and precision, resolved once for a whole run."""
+
+import os
+import platform
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data.errors import UserError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and in which arithmetic the networks run.
+
+    Attributes:
+        device: the torch device.
+        dtype: float32, bfloat16 or float16. Losses and the optimiser are float32 whatever it is.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> AbstractContextManager:
+        """Runs convolutions in :attr:`dtype` while parameters stay float32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def describe(self) -> str:
+        """One line for people, such as ``NVIDIA H100, bfloat16``."""
+        precision = str(self.dtype).removeprefix("torch.")
+        if self.device.type == "cuda":
+            return f"{torch.cuda.get_device_name(self.device)}, {precision}"
+        if self.device.type == "mps":
+            return f"Apple MPS, {precision}"
+        return f"CPU ({_cpu_name()}, {torch.get_num_threads()} threads), {precision}"
+
+
+def resolve_compute(device: str, precision: str) -> Compute:
+    """The device and precision that the flags ``--device`` and ``--precision`` ask for.
+
+    Raises:
+        UserError: if the device is unknown or absent, or cannot compute in that precision.
+    """
+    resolved = _resolve_device(device)
+    supported = _supported(resolved)
+    if precision == "auto":
+        return Compute(resolved, _DTYPES[supported[0]])
+    if precision not in supported:
+        raise UserError(
+            f"--precision {precision} does not work on {resolved.type}: use one of auto, {', '.join(supported)}"
+        )
+    return Compute(resolved, _DTYPES[precision])
+
+
+def _resolve_device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise UserError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise UserError(f"--device {name}: PyTorch finds no CUDA GPU here; use --device auto or cpu")
+        number = int(index) if index else torch.cuda.current_device()
+        if number >= torch.cuda.device_count():
+            raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA GPUs, numbered from 0")
+        return torch.device("cuda", number)
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--device mps: PyTorch finds no Apple GPU here; use --device auto or cpu")
+    return torch.device(kind)
+
+
+def _supported(device: torch.device) -> tuple[str, ...]:
+    """Precisions that work on a device, the one that ``auto`` takes first."""
+    if device.type == "cuda":
+        if torch.cuda.get_device_capability(device) >= (8, 0):  # Ampere on: bfloat16 in hardware
+            return ("bfloat16", "float16", "float32")
+        return ("float16", "float32")
+    if device.type == "cpu":
+        # Without the instructions bfloat16 works, many times slower than float32.
+        return ("bfloat16", "float32") if _cpu_has_bfloat16() else ("float32", "bfloat16")
+    return ("float32",)
+
+
+def _proc_cpuinfo(key: str) -> str:
+    """The first entry of a key of Linux's /proc/cpuinfo; empty elsewhere."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == key:
+                return value.strip()
+    except OSError:
+        pass
+    return ""
+
+
+def _cpu_has_bfloat16() -> bool:
+    """AVX-512-bf16 or AMX, which oneDNN's convolutions use. Linux alone says so in a stable place."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(_proc_cpuinfo("flags").split()))
+
+
+def _cpu_name() -> str:
+    return _proc_cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def default_num_workers(device: torch.device) -> int:
+    """Reading processes that keep a training step fed: a GPU's step takes milliseconds, a CPU's needs the cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores) if device.type == "cuda" else min(2, cores // 2)

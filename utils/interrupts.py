@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM, taken note of and answered between two steps."""
+
+import signal
+
+
+class Interrupts:
+    """Within the block, SIGINT and SIGTERM set :attr:`received` and do nothing else.
+
+    A second signal meets Python's own handling again, for whoever will not wait for the step to end.
+
+    Attributes:
+        received: the signal, or ``None``.
+    """
+
+    def __init__(self):
+        self.received: signal.Signals | None = None
+
+    def __enter__(self):
+        self._previous = {s: signal.signal(s, self._take_note) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _take_note(self, number, frame):
+        self.received = signal.Signals(number)
+        signal.signal(number, self._previous[number])
+
+    @property
+    def exit_status(self) -> int:
+        """What shells expect of a process that ended for the signal: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.received if self.received else 0

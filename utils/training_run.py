@@ -1,0 +1,396 @@
+"""Everything around the training loop: what it starts from, what it leaves behind, and how it is taken up again."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import platform
+import shlex
+import warnings
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from config import TrainingConfig
+from data.errors import UserError
+from data.images import read_image, read_image_tensor
+from data.loader import PhotographStream
+from data.photographs import PhotographDataset, list_photographs
+from losses.perceptual import ContentCeiling, Losses, LossScales, PerceptualLoss, content_ceiling, style_grams
+from models.transformer_net import TransformerNet
+from utils.batch_norm import estimate_statistics
+from utils.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from utils.device import default_num_workers, resolve_compute
+from utils.files import remove_unfinished
+from utils.loss_network import fingerprint, load_vgg19
+from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, monitor_picture, plot_losses, save_png
+from utils.settings import validate
+from utils.stylizer import Stylizer
+
+CALIBRATION_PHOTOGRAPHS = 64
+"""Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
+
+# What a run is made of: a resumed run cannot have another.
+_FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "seed")
+# What says how to resume, rather than what to train.
+_NOT_RESTORED = ("checkpoint_path", "overwrite")
+_PATHS = ("style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "vgg_weights")
+
+
+def planned_steps(config: TrainingConfig, photographs: int) -> tuple[int, str]:
+    """Steps that a training will run, and the sum that led to it, in words.
+
+    Args:
+        photographs: size of the data set.
+    """
+    by_epochs = max(1, config.num_epochs * photographs // config.batch_size)
+    steps = min(config.total_steps, by_epochs)
+    why = (
+        f"{steps} steps: the smaller of --total_steps {config.total_steps} and --num_epochs {config.num_epochs} x "
+        f"{photographs} photographs / --batch_size {config.batch_size} = {by_epochs}"
+    )
+    return steps, why
+
+
+class TrainingRun:
+    """The state of one training, and its folder.
+
+    ``<output_dir>/<style>.pth`` is the final model; ``<output_dir>/<style>_training/`` holds ``step_NNNNNN.pth``,
+    ``metrics.jsonl``, ``monitor_NNNNNN.png``, and at the end ``filmstrip.png`` and ``losses.png``.
+
+    Used as a context manager: leaving it stops the reading processes and closes the progress bar.
+
+    Args:
+        config, given: as in ``begin_training.train``.
+
+    Raises:
+        UserError: naming the flag or file at fault; nothing has been written or replaced then.
+    """
+
+    def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
+        checkpoint = None
+        if config.checkpoint_path is not None:
+            checkpoint_path = _newest_checkpoint(Path(config.checkpoint_path))
+            checkpoint = load_checkpoint(checkpoint_path, "--checkpoint_path")
+            if checkpoint.training is None:
+                raise UserError(
+                    f"--checkpoint_path {checkpoint_path} is a final model, without what resuming needs: give one of "
+                    "the step_NNNNNN.pth files of its _training folder"
+                )
+            config = _restore_settings(config, given, checkpoint)
+        self.config = config
+        self.compute = resolve_compute(config.device, config.precision)
+        device = self.compute.device
+
+        style_name = Path(config.style_image).stem
+        self.folder = Path(config.output_dir, f"{style_name}_training")
+        self.result_path = Path(config.output_dir, f"{style_name}.pth")
+        if checkpoint is None:
+            _refuse_to_replace(self.folder, self.result_path, config)
+
+        # The pictures first: they are quick to read, and what people mistype.
+        painting = read_image_tensor(config.style_image, config.style_size or config.image_size)
+        if min(painting.shape[-2:]) < 32 or max(painting.shape[-2:]) > 64 * min(painting.shape[-2:]):
+            raise UserError(f"--style_image {config.style_image} is too narrow to learn a style from: crop it")
+        self.painting = read_image(config.style_image)
+        self.monitor_photograph = None
+        if config.monitor_every_steps:
+            self.monitor_photograph = read_image(config.training_monitor_content_image)
+        paths = list_photographs(config.dataset_dir)
+        self.dataset = PhotographDataset(paths, config.image_size, config.seed)
+        self.total_steps, why = planned_steps(config, len(paths))
+        identity = {
+            "style": _digest(painting.byte().numpy().tobytes()),
+            "photographs": len(paths),
+            "photograph_names": _digest("\0".join(str(p.relative_to(config.dataset_dir)) for p in paths).encode()),
+        }
+
+        vgg = load_vgg19(config.vgg_weights, device, self.compute.dtype)
+        identity["loss_network"] = fingerprint(vgg)
+        if checkpoint is not None:
+            _check_identity(checkpoint.training["identity"], identity, given)
+
+        self.unreadable = dict(checkpoint.training["unreadable"]) if checkpoint else {}
+        self.calibration = self._read_calibration_photographs()
+        grams = style_grams(vgg, painting.to(device))
+        if checkpoint is not None:
+            scales = LossScales(**checkpoint.training["loss_scales"])
+        elif config.loss_scale == "relative":
+            scales = LossScales.relative(vgg, grams, self.calibration_batches())
+        else:
+            scales = LossScales()
+        ceiling = None
+        if config.loss_scale == "relative":
+            ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), self.total_steps)
+        weights = (config.content_weight, config.style_weight, config.tv_weight)
+        self.criterion = PerceptualLoss(vgg, grams, config.image_size, *weights, scales, ceiling).to(device)
+
+        torch.manual_seed(config.seed)
+        network = TransformerNet(config.norm, config.upsample) if checkpoint is None else checkpoint.network
+        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        self.scheduler = CosineAnnealingLR(self.optimizer, self.total_steps)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.compute.dtype == torch.float16)
+        self.step, position = 0, 0
+        self._identity = identity
+        self._last_checkpoint: Path | None = None
+        if checkpoint is not None:
+            self.step, position = self._restore(checkpoint.training), checkpoint.training["position"]
+            self._last_checkpoint = checkpoint_path
+        if self.step >= self.total_steps:
+            raise UserError(
+                f"--checkpoint_path {config.checkpoint_path} has finished its {self.total_steps} steps: give a larger "
+                "--total_steps and --num_epochs to train on"
+            )
+
+        workers = default_num_workers(device) if config.num_workers is None else config.num_workers
+        self.stream = self._stream(self.dataset, position, workers)
+        remove_unfinished(self.folder)
+        if checkpoint is None:
+            _clear(self.folder)
+        self.log_file = TrainingLog(self.folder / "metrics.jsonl", self.step, self.total_steps, config.batch_size)
+        message = self.log_file.message
+        message(f"Training {style_name} on {self.compute.describe()}, {workers} reading processes")
+        message(why + (f"; resumed after step {self.step}" if self.step else ""))
+        numbers = ", ".join(f"{value:.4g}" for value in scales.style)
+        message(f"Divisors: content {scales.content:.4g}, style {numbers}, total variation {scales.total_variation:.4g}")
+
+    # -- photographs ------------------------------------------------------------------------------------------------
+
+    def _stream(self, dataset, position=0, workers=0, batch_size=None) -> PhotographStream:
+        pin_memory = self.compute.device.type == "cuda"
+        size = batch_size or self.config.batch_size
+        return PhotographStream(dataset, size, position, workers, self.unreadable, pin_memory)
+
+    def _read_calibration_photographs(self) -> list[torch.Tensor]:
+        """Fixed batches of training crops, uint8, on the CPU, of the training's own batch size."""
+        batch_size = self.config.batch_size
+        # Positions far beyond any training's, so that these crops are drawn apart from it.
+        start = 2**40 // len(self.dataset) * len(self.dataset)
+        stream = self._stream(self.dataset, start, 0)
+        return [next(stream) for _ in range(max(1, CALIBRATION_PHOTOGRAPHS // batch_size))]
+
+    def calibration_batches(self):
+        """The calibration photographs: N x 3 x H x W, float, RGB in [0, 255], on the device."""
+        return (self._to_device(batch) for batch in self.calibration)
+
+    def next_batch(self) -> torch.Tensor:
+        """The next photographs: N x 3 x H x W, float, RGB in [0, 255], on the device."""
+        return self._to_device(next(self.stream))
+
+    def _to_device(self, batch: torch.Tensor) -> torch.Tensor:
+        # They travel as bytes, a quarter of the size, and become floats there.
+        batch = batch.to(self.compute.device, non_blocking=True)
+        return batch.float().contiguous(memory_format=torch.channels_last)
+
+    # -- during the loop --------------------------------------------------------------------------------------------
+
+    def finish_step(self, step: int, losses: Losses) -> None:
+        """Take note of a step that was run.
+
+        Raises:
+            UserError: when a loss is not finite.
+        """
+        self.step = step
+        self.log_file.add(step, losses)
+        if self.compute.device.type == "cpu":  # nothing to wait for: look at every step
+            self._check_losses()
+
+    def _check_losses(self) -> None:
+        try:
+            self.log_file.flush()
+        except NonFiniteLoss as error:
+            last = f"resume from {self._last_checkpoint}" if self._last_checkpoint else "there is no checkpoint yet"
+            raise UserError(
+                f"training stopped: {error}. Nothing was saved from it; {last}, with a lower --lr or in --precision "
+                "float32"
+            ) from None
+
+    def log(self) -> None:
+        """Write a line of metrics."""
+        self._check_losses()
+        ceiling = self.criterion.ceiling
+        level = 1.0 if ceiling is None else ceiling.level().item()
+        self.log_file.write_line(self.step, self.scheduler.get_last_lr()[0], level)
+
+    def save_monitor_picture(self) -> None:
+        """Stylise the monitor photograph and put it beside photograph and painting."""
+        self._check_losses()
+        self._estimate_statistics()
+        result = Stylizer(self.network, compute=self.compute).stylise(self.monitor_photograph)
+        save_png(
+            monitor_picture(self.monitor_photograph, self.painting, result),
+            self.folder / f"monitor_{self.step:06d}.png",
+        )
+
+    def _estimate_statistics(self) -> None:
+        with self.compute.autocast():
+            estimate_statistics(self.network, self.calibration_batches())
+
+    def save_checkpoint(self) -> None:
+        """Write ``step_NNNNNN.pth``, which both training and inference take."""
+        self._check_losses()
+        self._estimate_statistics()
+        criterion, ceiling = self.criterion, self.criterion.ceiling
+        training = {
+            "identity": self._identity,
+            "step": self.step,
+            "position": self.stream.position,
+            "unreadable": dict(self.unreadable),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "loss_scales": dataclasses.asdict(criterion.scales),
+            "log_level": None if ceiling is None else ceiling.log_level.item(),
+            "random_state": torch.get_rng_state(),
+        }
+        path = self.folder / f"step_{self.step:06d}.pth"
+        save_checkpoint(path, Checkpoint(self.network, self._provenance(), training))
+        self._last_checkpoint = path
+
+    def _restore(self, training: dict) -> int:
+        self.optimizer.load_state_dict(training["optimizer"])
+        self.scaler.load_state_dict(training["scaler"])
+        if self.criterion.ceiling is not None:
+            self.criterion.ceiling.log_level.fill_(training["log_level"])
+        torch.set_rng_state(training["random_state"])
+        self.scheduler.load_state_dict(training["scheduler"])
+        if self.scheduler.T_max != self.total_steps or self.scheduler.base_lrs != [self.config.lr]:
+            # Another length or rate was asked for: go on along the new cosine from here.
+            self.scheduler.T_max, self.scheduler.base_lrs = self.total_steps, [self.config.lr]
+            (lr,) = self.scheduler._get_closed_form_lr()
+            self.optimizer.param_groups[0]["lr"] = self.scheduler._last_lr[0] = lr
+        self.optimizer.param_groups[0]["weight_decay"] = self.config.weight_decay
+        return training["step"]
+
+    def _provenance(self) -> dict:
+        settings = dataclasses.asdict(self.config)
+        return {
+            "style": Path(self.config.style_image).name,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "settings": settings,
+            "precision": str(self.compute.dtype).removeprefix("torch."),
+            "loss_network": f"VGG-19, weights {self._identity['loss_network']}",
+            "photographs": len(self.dataset),
+            "versions": {
+                "python": platform.python_version(),
+                **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "numpy")},
+            },
+        }
+
+    def say_how_to_resume(self, reason: str) -> None:
+        """Print the command that takes the training up again."""
+        path = shlex.quote(str(self._last_checkpoint))
+        self.log_file.message(
+            f"Stopped by {reason} after step {self.step}; to resume: python begin_training.py --checkpoint_path {path}"
+        )
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def save_results(self) -> None:
+        """Write the last checkpoint, the final model, the filmstrip and the plot."""
+        if self._last_checkpoint is None or self._last_checkpoint.stem != f"step_{self.step:06d}":
+            self.save_checkpoint()
+        provenance = self._provenance()
+        # A model is passed on to others, who have no use for the names of folders.
+        for name in _PATHS:
+            if provenance["settings"][name] is not None:
+                provenance["settings"][name] = Path(provenance["settings"][name]).name
+        save_checkpoint(self.result_path, Checkpoint(self.network, provenance))
+        message = self.log_file.message
+        pictures = sorted(self.folder.glob("monitor_*.png"))
+        if pictures:
+            results = []
+            for picture in pictures:
+                with Image.open(picture) as image:
+                    results.append(_last_third(image, self.monitor_photograph))
+            save_png(filmstrip(results), self.folder / "filmstrip.png")
+        if not plot_losses(self.folder / "metrics.jsonl", self.folder / "losses.png"):
+            message("No plot of the losses: matplotlib is not installed")
+        if self.unreadable:
+            message(f"{len(self.unreadable)} of {len(self.dataset)} photographs could not be read and were skipped")
+        message(f"Wrote {self.result_path}; to use it: python begin_inference.py --model_path {self.result_path}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.stream.close()
+        self.log_file.close()
+
+
+def _last_third(monitor: Image.Image, photograph: Image.Image) -> Image.Image:
+    """The result out of a monitor picture: as wide as the photograph is at the picture's height."""
+    width = max(1, round(photograph.width * monitor.height / photograph.height))
+    return monitor.crop((monitor.width - width, 0, monitor.width, monitor.height)).convert("RGB")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _newest_checkpoint(path: Path) -> Path:
+    """The file itself, or the checkpoint with the most steps in a folder."""
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("step_*.pth"))
+    if not found:
+        raise UserError(f"--checkpoint_path {path} holds no step_NNNNNN.pth to resume from")
+    return found[-1]
+
+
+def _restore_settings(config: TrainingConfig, given: frozenset[str], checkpoint: Checkpoint) -> TrainingConfig:
+    """The settings of a resumed run: those on the command line, then the checkpoint's."""
+    stored = checkpoint.provenance.get("settings")
+    if not isinstance(stored, dict):
+        raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
+    for name in _FIXED:
+        if name in given and name in stored and getattr(config, name) != stored[name]:
+            raise UserError(
+                f"--{name} {getattr(config, name)} differs from the {stored[name]} that {config.checkpoint_path} was "
+                "trained with, and cannot change on the way: leave it out, or start a new training"
+            )
+    known = {field.name for field in dataclasses.fields(config)}
+    taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
+    config = dataclasses.replace(config, **taken)
+    validate(config)
+    return config
+
+
+def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
+    """Refuse to resume with another painting, loss network or set of photographs under the old names."""
+    if before["style"] != now["style"]:
+        raise UserError("--style_image is not the picture that this training began with: give that one")
+    if before["loss_network"] != now["loss_network"]:
+        raise UserError("--vgg_weights are not the weights that this training began with: give those")
+    if (before["photographs"], before["photograph_names"]) != (now["photographs"], now["photograph_names"]):
+        change = f"{before['photographs']} photographs then, {now['photographs']} now, or other names"
+        if "dataset_dir" not in given:
+            raise UserError(
+                f"--dataset_dir is not the set of photographs that this training began with ({change}): restore it, or "
+                "name the folder with --dataset_dir to go on with it as it is"
+            )
+        warnings.warn(f"the photographs are not those that this training began with ({change})", stacklevel=2)
+
+
+def _refuse_to_replace(folder: Path, result: Path, config: TrainingConfig) -> None:
+    if config.overwrite:
+        return
+    if any(folder.glob("step_*.pth")):
+        raise UserError(
+            f"{folder} holds an earlier training: resume it with --checkpoint_path {folder}, give another "
+            "--output_dir, or add --overwrite to start again"
+        )
+    if result.exists():
+        raise UserError(f"{result} exists already: give another --output_dir, or add --overwrite to replace it")
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier run's files, so that none of them is taken for the new run's."""
+    for pattern in ("step_*.pth", "monitor_*.png", "metrics.jsonl", "filmstrip.png", "losses.png"):
+        for path in folder.glob(pattern):
+            path.unlink()
