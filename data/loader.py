@@ -81,6 +81,7 @@ class PhotographStream:
             prefetch_factor=4 if num_workers else None,
             worker_init_fn=_init_worker if num_workers else None,
             collate_fn=_unchanged,
+            generator=torch.Generator(),  # else the loader would draw from the global one
         )
         self._loader = iter(loader)
         self._crops = torch.empty(0, 3, dataset.image_size, dataset.image_size, dtype=torch.uint8)
