@@ -148,7 +148,7 @@ class TransformerNet(nn.Module):
             # Replication, unlike reflection, works from a single pixel up. Padding on the right and below alone keeps
             # every pixel of the picture where the strides would find it in a larger one.
             x = F.pad(x, (0, pad_width, 0, pad_height), mode="replicate")
-        x = self.layers(x)
+        x = self.layers(x.to(next(self.parameters()).dtype))
         # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
         x = x if x.dtype == torch.float64 else x.float()
         x = (torch.tanh(x / _TANH_SCALE) + 1.0) * 127.5

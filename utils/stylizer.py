@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from data.images import image_to_tensor, tensor_to_image
+from models.folding import fold_batch_norm
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
 from utils.device import Compute, resolve_compute
@@ -18,7 +19,7 @@ class Stylizer:
     >>> stylizer.stylise(Image.open("photo.jpg")).save("stylised.png")
 
     Args:
-        model: path of a checkpoint, or a network, which is left as it is but moved to the device.
+        model: path of a checkpoint, or a network, which is copied.
         device, precision: as the flags of the commands; or ``compute`` itself.
 
     Raises:
@@ -34,19 +35,16 @@ class Stylizer:
     ):
         self.compute = compute or resolve_compute(device, precision)
         network = model if isinstance(model, TransformerNet) else load_checkpoint(model).network
-        self.network = network.to(self.compute.device, memory_format=torch.channels_last)
+        # Weights in the type of the computation: nothing is converted on the way.
+        self.network = fold_batch_norm(network).to(
+            self.compute.device, self.compute.dtype, memory_format=torch.channels_last
+        )
 
     @torch.inference_mode()
     def stylise_tensor(self, images: torch.Tensor) -> torch.Tensor:
         """N x 3 x H x W, any type, RGB in [0, 255], to the same shape in float32, in [0, 255], on the device."""
         images = images.to(self.compute.device).float().contiguous(memory_format=torch.channels_last)
-        training = self.network.training
-        self.network.eval()
-        try:
-            with self.compute.autocast():
-                return self.network(images)
-        finally:
-            self.network.train(training)
+        return self.network(images)
 
     def stylise(self, image: Image.Image) -> Image.Image:
         """A picture in the style, of the same size.

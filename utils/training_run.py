@@ -28,6 +28,9 @@ from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, monitor_pictur
 from utils.settings import validate
 from utils.stylizer import Stylizer
 
+ENOUGH_STEPS = 2000
+"""Steps after which most paintings look right; a training that is planned shorter says so."""
+
 CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
 
@@ -155,6 +158,12 @@ class TrainingRun:
         message = self.log_file.message
         message(f"Training {style_name} on {self.compute.describe()}, {workers} reading processes")
         message(why + (f"; resumed after step {self.step}" if self.step else ""))
+        if self.total_steps < ENOUGH_STEPS:
+            epochs = -(-ENOUGH_STEPS * config.batch_size // len(paths))
+            message(
+                f"That is little: {ENOUGH_STEPS} steps give a good picture, --num_epochs {epochs} and --total_steps "
+                f"{max(ENOUGH_STEPS, config.total_steps)} would run them"
+            )
         numbers = ", ".join(f"{value:.4g}" for value in scales.style)
         message(f"Divisors: content {scales.content:.4g}, style {numbers}, total variation {scales.total_variation:.4g}")
 
