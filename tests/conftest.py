@@ -1,0 +1,196 @@
+"""What several test files share: the command lines, random loss-network weights, and small pictures.
+
+Real weights, photographs and paintings are used where the environment names them:
+
+    STYLE_TRANSFER_VGG_WEIGHTS   a torchvision vgg19 state dict
+    STYLE_TRANSFER_PHOTOS        a folder of photographs
+    STYLE_TRANSFER_STYLES        a folder of paintings
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Channels of VGG-19's convolutions up to conv5_1, by their place in torchvision's ``vgg19().features``; written down
+# here again, so that a wrong table in the program is found.
+VGG_CONVOLUTIONS = {
+    0: (3, 64), 2: (64, 64),
+    5: (64, 128), 7: (128, 128),
+    10: (128, 256), 12: (256, 256), 14: (256, 256), 16: (256, 256),
+    19: (256, 512), 21: (512, 512), 23: (512, 512), 25: (512, 512),
+    28: (512, 512),
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
+@dataclass
+class Result:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error(self) -> str:
+        """The one sentence of a command that refused; fails where it did not, or said more, or wrote a traceback."""
+        assert self.returncode == 2, (self.returncode, self.stdout, self.stderr)
+        assert "Traceback" not in self.stderr
+        lines = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.stderr
+        return lines[0]
+
+
+@pytest.fixture(scope="session")
+def start_cli():
+    """``start_cli(script, *args)`` starts the real command line in a process group of its own."""
+
+    def start(script, *args):
+        return subprocess.Popen(
+            [sys.executable, script, *map(str, args)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_cli(start_cli):
+    """``run_cli(script, *args)`` runs the real command line, from the repository's root, to its end."""
+
+    def run(script, *args) -> Result:
+        with start_cli(script, *args) as process:
+            stdout, stderr = process.communicate(timeout=300)
+        return Result(process.returncode, stdout, stderr)
+
+    return run
+
+
+@pytest.fixture
+def call_cli(monkeypatch, capsys):
+    """``call_cli(script, *args)``: the same within this process, which spares importing torch again."""
+    import begin_inference
+    import begin_training
+    from utils.settings import run_command
+
+    mains = {"begin_training.py": begin_training.main, "begin_inference.py": begin_inference.main}
+    monkeypatch.chdir(ROOT)
+
+    def call(script, *args) -> Result:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            run_command(mains[script])
+        output = capsys.readouterr()
+        return Result(exit_.value.code, output.out, output.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def vgg_state():
+    """Random VGG-19 weights that keep the size of the activations from layer to layer (He et al., 2015)."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for index, (in_channels, out_channels) in VGG_CONVOLUTIONS.items():
+        weight = torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
+        state[f"features.{index}.weight"] = weight.half()
+        state[f"features.{index}.bias"] = (torch.randn(out_channels, generator=generator) * 0.1).half()
+    return state
+
+
+@pytest.fixture(scope="session")
+def vgg_file(vgg_state, tmp_path_factory):
+    """A file with ``vgg_state``."""
+    path = tmp_path_factory.mktemp("weights") / "vgg19_random.pth"
+    torch.save(vgg_state, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def vgg(vgg_file):
+    """The loss network with random weights, float32, on the CPU."""
+    from utils.loss_network import load_vgg19
+
+    return load_vgg19(str(vgg_file), torch.device("cpu"), torch.float32)
+
+
+def smooth_picture(width, height, seed) -> Image.Image:
+    """A few waves of colour: smooth enough to be resampled, asymmetric enough to show a wrong turn."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 48.0
+    channels = []
+    for _ in range(3):
+        fx, fy, phase = rng.uniform(0.5, 3.0), rng.uniform(0.5, 3.0), rng.uniform(0, 6.3)
+        channels.append(127.5 + 90 * np.sin(fx * x + fy * y + phase) + 30 * np.cos(fy * x - phase))
+    return Image.fromarray(np.stack(channels, axis=-1).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def make_picture():
+    """``make_picture(width, height, seed)`` draws a smooth picture."""
+    return smooth_picture
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of twelve small photographs, landscape and portrait, JPEG and PNG, one in a subfolder."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    for i in range(12):
+        picture = smooth_picture(40 + 5 * i, 80 - 3 * i, seed=i)
+        if i % 3 == 0:  # some are not smooth
+            noise = np.random.default_rng(i).integers(-40, 40, (picture.height, picture.width, 3))
+            picture = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+        picture.save(folder / ("more" if i == 5 else "") / f"photo_{i:02d}.{'png' if i % 4 == 3 else 'jpg'}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def style_image(tmp_path_factory):
+    """A small painting."""
+    path = tmp_path_factory.mktemp("styles") / "stripes.png"
+    picture = np.asarray(smooth_picture(64, 48, seed=99)).copy()
+    picture[:, ::7] = (250, 200, 20)
+    picture[::9] = (10, 30, 90)
+    Image.fromarray(picture).save(path)
+    return path
+
+
+def _from_environment(variable, is_right):
+    value = os.environ.get(variable)
+    if not value:
+        pytest.skip(f"{variable} is not set")
+    path = Path(value).resolve()
+    assert is_right(path), f"{variable}={value} does not exist"
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_weights():
+    return _from_environment("STYLE_TRANSFER_VGG_WEIGHTS", Path.is_file)
+
+
+@pytest.fixture(scope="session")
+def real_photos():
+    return _from_environment("STYLE_TRANSFER_PHOTOS", Path.is_dir)
+
+
+@pytest.fixture(scope="session")
+def real_styles():
+    return _from_environment("STYLE_TRANSFER_STYLES", Path.is_dir)

@@ -1,0 +1,224 @@
+"""The formulas of the paper, against plain loops, hand-computed values and invariants."""
+
+import pytest
+import torch
+
+from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+# -- plain loops: the formulas as they are printed, one batch entry after the other --------------------------------------
+
+
+def content_by_loops(features, target):
+    n, c, h, w = features.shape
+    total = 0.0
+    for b in range(n):
+        norm = 0.0
+        for k in range(c):
+            for i in range(h):
+                for j in range(w):
+                    norm += (features[b, k, i, j].item() - target[b, k, i, j].item()) ** 2
+        total += norm / (c * h * w)
+    return total / n
+
+
+def gram_by_loops(features):
+    n, c, h, w = features.shape
+    gram = torch.zeros(n, c, c, dtype=torch.float64)
+    for b in range(n):
+        for k in range(c):
+            for m in range(c):
+                inner = 0.0
+                for i in range(h):
+                    for j in range(w):
+                        inner += features[b, k, i, j].item() * features[b, m, i, j].item()
+                gram[b, k, m] = inner / (c * h * w)
+    return gram
+
+
+def style_by_loops(gram, target):
+    n, c, _ = gram.shape
+    total = 0.0
+    for b in range(n):
+        for k in range(c):
+            for m in range(c):
+                total += (gram[b, k, m].item() - target[b, k, m].item()) ** 2
+    return total / n
+
+
+def total_variation_by_loops(images):
+    n, c, h, w = images.shape
+    total = 0.0
+    for b in range(n):
+        for k in range(c):
+            for i in range(h):
+                for j in range(w):
+                    if j + 1 < w:
+                        total += (images[b, k, i, j + 1].item() - images[b, k, i, j].item()) ** 2
+                    if i + 1 < h:
+                        total += (images[b, k, i + 1, j].item() - images[b, k, i, j].item()) ** 2
+    return total / n
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 4, 5), (3, 5, 1, 7)])
+def test_losses_equal_plain_loops(shape):
+    a, b = random(*shape, seed=1), random(*shape, seed=2)
+    torch.testing.assert_close(content_loss(a, b).item(), content_by_loops(a, b), rtol=1e-12, atol=0)
+    grams = gram_matrix(a), gram_matrix(b)
+    torch.testing.assert_close(grams[0], gram_by_loops(a), rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(style_loss(*grams).item(), style_by_loops(*grams), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        total_variation_loss(a).item(), total_variation_by_loops(a), rtol=1e-12, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_float32_equals_float64_to_rounding(layout):
+    a = random(2, 16, 12, 9, seed=1, dtype=torch.float32).contiguous(memory_format=layout)
+    b = random(2, 16, 12, 9, seed=2, dtype=torch.float32).contiguous(memory_format=layout)
+    torch.testing.assert_close(content_loss(a, b).double(), content_loss(a.double(), b.double()), rtol=1e-6, atol=0)
+    torch.testing.assert_close(gram_matrix(a).double(), gram_matrix(a.double()), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        total_variation_loss(a).double(), total_variation_loss(a.double()), rtol=1e-6, atol=0
+    )
+
+
+# -- by hand -----------------------------------------------------------------------------------------------------------
+
+
+def test_gram_by_hand():
+    # psi = [[1, 2], [3, 4]], C H W = 4: [[1+4, 3+8], [3+8, 9+16]] / 4
+    features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
+    assert gram_matrix(features).tolist() == [[[1.25, 2.75], [2.75, 6.25]]]
+
+
+def test_style_by_hand():
+    gram = torch.tensor([[[1.25, 2.75], [2.75, 6.25]]])
+    target = torch.tensor([[[0.25, 0.75], [0.75, 5.25]]])
+    assert style_loss(gram, target).item() == 1 + 4 + 4 + 1
+    assert style_loss(gram, target[0]).item() == 10  # C x C serves as well as N x C x C
+
+
+def test_content_by_hand():
+    features = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 5.0]]]])
+    target = torch.tensor([[[[1.0, 0.0], [3.0, 4.0]], [[0.0, 1.0], [0.0, 2.0]]]])
+    assert content_loss(features, target).item() == (4 + 1 + 9) / 8
+
+
+def test_total_variation_by_hand():
+    # columns: (2-1)^2 + (7-4)^2; rows: (4-1)^2 + (7-2)^2
+    assert total_variation_loss(torch.tensor([[[[1.0, 2.0], [4.0, 7.0]]]])).item() == 1 + 9 + 9 + 25
+
+
+# -- invariants --------------------------------------------------------------------------------------------------------
+
+
+def test_a_duplicated_batch_has_the_same_loss():
+    a, b = random(2, 4, 6, 5, seed=1), random(2, 4, 6, 5, seed=2)
+    aa, bb = torch.cat([a, a]), torch.cat([b, b])
+    torch.testing.assert_close(content_loss(aa, bb), content_loss(a, b))
+    torch.testing.assert_close(style_loss(gram_matrix(aa), gram_matrix(bb)), style_loss(gram_matrix(a), gram_matrix(b)))
+    torch.testing.assert_close(total_variation_loss(aa), total_variation_loss(a))
+
+
+def test_a_picture_against_itself_is_zero():
+    a = random(2, 4, 6, 5)
+    assert content_loss(a, a).item() == 0
+    assert style_loss(gram_matrix(a), gram_matrix(a)).item() == 0
+    assert total_variation_loss(torch.full((1, 3, 4, 4), 93.0)).item() == 0
+
+
+def test_style_does_not_see_where_things_are():
+    a = random(1, 4, 6, 5)
+    shuffled = a.flatten(2)[..., torch.randperm(30, generator=torch.Generator().manual_seed(3))].view_as(a)
+    torch.testing.assert_close(gram_matrix(shuffled), gram_matrix(a))
+
+
+def test_total_variation_does_not_see_a_shift_within_a_constant_border():
+    image, shifted = torch.full((2, 1, 3, 20, 20), 60.0, dtype=torch.float64)
+    spot = random(1, 3, 8, 8) * 50
+    image[..., 2:10, 3:11] = spot
+    shifted[..., 9:17, 6:14] = spot
+    torch.testing.assert_close(total_variation_loss(shifted), total_variation_loss(image))
+
+
+def test_gram_does_not_depend_on_the_size_of_a_repeated_pattern():
+    a = random(1, 4, 6, 5)
+    torch.testing.assert_close(gram_matrix(a.repeat(1, 1, 3, 2)), gram_matrix(a))
+
+
+# -- gradients ---------------------------------------------------------------------------------------------------------
+
+
+def test_gradients_in_float64():
+    a = random(2, 3, 4, 5, seed=1).requires_grad_()
+    b = random(2, 3, 4, 5, seed=2)
+    target = gram_matrix(b)
+    assert torch.autograd.gradcheck(lambda x: content_loss(x, b), a)
+    assert torch.autograd.gradcheck(gram_matrix, a)
+    assert torch.autograd.gradcheck(lambda x: style_loss(gram_matrix(x), target), a)
+    assert torch.autograd.gradcheck(total_variation_loss, a)
+
+
+def gram_by_autograd(features):
+    psi = features.flatten(2)
+    return psi @ psi.transpose(1, 2) / features[0].numel()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+def test_written_out_gradient_equals_autograd(dtype, tolerance, layout):
+    """Against autograd of the plain formula in float64, from the same rounded features, with an asymmetric gradient."""
+    features = random(2, 8, 9, 7, seed=1, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
+    reference = features.detach().double().requires_grad_()
+    weights = random(2, 8, 8, seed=2)
+    (gram_matrix(features) * weights.float()).sum().backward()
+    (gram_by_autograd(reference) * weights).sum().backward()
+    assert features.grad.dtype == dtype
+    error = (features.grad.double() - reference.grad).norm() / reference.grad.norm()
+    assert error < tolerance
+
+
+# -- precision ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_features_are_float32_before_a_difference_or_product(dtype):
+    a, b = random(1, 4, 50, 50, seed=1, dtype=dtype), random(1, 4, 50, 50, seed=2, dtype=dtype)
+    assert gram_matrix(a).dtype == content_loss(a, b).dtype == total_variation_loss(a).dtype == torch.float32
+    torch.testing.assert_close(gram_matrix(a), gram_matrix(a.float()), rtol=0, atol=0)
+    torch.testing.assert_close(content_loss(a, b), content_loss(a.float(), b.float()), rtol=0, atol=0)
+    torch.testing.assert_close(total_variation_loss(a), total_variation_loss(a.float()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_gram_stays_float32_under_autocast(dtype):
+    """Autocast takes matrix products to half precision, where a sum over a large feature map loses its digits."""
+    features = random(1, 8, 40, 40, dtype=dtype).requires_grad_()
+    plain = gram_matrix(features)
+    (gradient,) = torch.autograd.grad(plain.square().sum(), features)
+    with torch.autocast("cpu", torch.bfloat16):
+        under_autocast = gram_matrix(features)
+        loss = under_autocast.square().sum()
+        (gradient_under_autocast,) = torch.autograd.grad(loss, features)
+    assert under_autocast.dtype == torch.float32
+    assert torch.equal(under_autocast, plain)
+    assert torch.equal(gradient_under_autocast, gradient)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 2e-3), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+def test_gram_and_its_gradient_on_a_gpu(dtype, tolerance):
+    features = random(2, 16, 20, 24, dtype=dtype).cuda().requires_grad_()
+    reference = features.detach().cpu().double().requires_grad_()
+    with torch.autocast("cuda", torch.bfloat16):
+        gram = gram_matrix(features)
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(gram.cpu().double(), gram_by_autograd(reference), rtol=2e-3, atol=2e-3)
+    gram.square().sum().backward()
+    gram_by_autograd(reference).square().sum().backward()
+    assert (features.grad.cpu().double() - reference.grad).norm() < tolerance * reference.grad.norm()

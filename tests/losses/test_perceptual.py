@@ -1,0 +1,236 @@
+"""The objective: its terms, its sum and its scales, with random VGG-19 weights."""
+
+import math
+
+import pytest
+import torch
+
+from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from losses.perceptual import (
+    CONTENT_LAYER,
+    STYLE_LAYERS,
+    TERMS,
+    ContentCeiling,
+    LossScales,
+    PerceptualLoss,
+    content_ceiling,
+    style_grams,
+)
+
+SIZE = 32
+WEIGHTS = (1.0, 60.0, 0.05)
+
+
+def pictures(n, seed):
+    return torch.rand(n, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+@pytest.fixture(scope="module")
+def grams(vgg):
+    return style_grams(vgg, pictures(1, 7))
+
+
+@pytest.fixture(scope="module")
+def relative(vgg, grams):
+    return LossScales.relative(vgg, grams, [pictures(2, 8), pictures(2, 9)])
+
+
+def assemble(vgg, grams, stylised, photographs):
+    """The raw terms from the pure functions: content, one style term a layer, total variation."""
+    with torch.no_grad():
+        of_stylised, of_photographs = (vgg(x, (*STYLE_LAYERS, CONTENT_LAYER)) for x in (stylised, photographs))
+        content = content_loss(of_stylised[CONTENT_LAYER], of_photographs[CONTENT_LAYER]).item()
+        layers = [style_loss(gram_matrix(of_stylised[n]), g).item() for n, g in zip(STYLE_LAYERS, grams, strict=True)]
+        return content, layers, total_variation_loss(stylised).item()
+
+
+def test_layers_are_the_papers():
+    assert CONTENT_LAYER == "relu4_2"
+    assert STYLE_LAYERS == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    assert TERMS == ("content", "style", "total_variation")
+
+
+def test_total_is_the_papers_weighted_sum(vgg, grams):
+    stylised, photographs = pictures(2, 1), pictures(2, 2)
+    losses = PerceptualLoss(vgg, grams, SIZE, 2.0, 3e4, 1e-6)(stylised, photographs)
+    content, layers, variation = assemble(vgg, grams, stylised, photographs)
+    expected = [2.0 * content, 3e4 * sum(layers), 1e-6 * variation]
+    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation], rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.total.item(), sum(expected), rtol=1e-5, atol=0)
+
+
+def test_total_is_the_weighted_sum_of_relative_terms(vgg, grams, relative):
+    stylised, photographs = pictures(2, 1), pictures(2, 2)
+    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)(stylised, photographs)
+    content, layers, variation = assemble(vgg, grams, stylised, photographs)
+    expected = [
+        1.0 * content / relative.content,
+        60.0 * sum(layer / scale for layer, scale in zip(layers, relative.style, strict=True)),
+        0.05 * variation / relative.total_variation,
+    ]
+    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation], rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.total.item(), sum(expected), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("term", range(3))
+def test_a_zero_weight_leaves_its_term_out_of_value_and_gradient(vgg, grams, term):
+    weights = [1.0, 1e4, 1e-6]
+    alone = [0.0, 0.0, 0.0]
+    alone[term] = weights[term]
+    stylised, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2)
+    losses = PerceptualLoss(vgg, grams, SIZE, *alone)(stylised, photographs)
+    assert [value > 0 for value in losses.weighted.tolist()] == [i == term for i in range(3)]
+    (gradient,) = torch.autograd.grad(losses.total, stylised)
+    assert gradient.norm() > 0
+    weights[term] = 0.0
+    (others,) = torch.autograd.grad(PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised)
+    weights[term] = alone[term]
+    (both,) = torch.autograd.grad(PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised)
+    torch.testing.assert_close(gradient + others, both, rtol=1e-3, atol=1e-4 * both.abs().max().item())
+
+
+def test_gradient_reaches_the_stylised_pictures_alone(vgg, grams):
+    stylised, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2).requires_grad_()
+    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS)(stylised, photographs)
+    losses.total.backward()
+    assert stylised.grad.isfinite().all() and stylised.grad.norm() > 0
+    assert photographs.grad is None
+    assert all(parameter.grad is None for parameter in vgg.parameters())
+    assert not losses.raw.requires_grad and not losses.weighted.requires_grad
+
+
+def test_duplicated_batch_has_the_same_loss(vgg, grams, relative):
+    criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)
+    stylised, photographs = pictures(2, 1), pictures(2, 2)
+    once, twice = criterion(stylised, photographs), criterion(stylised.repeat(2, 1, 1, 1), photographs.repeat(2, 1, 1, 1))
+    torch.testing.assert_close(twice.weighted, once.weighted, rtol=1e-5, atol=0)
+    torch.testing.assert_close(twice.total, once.total, rtol=1e-5, atol=0)
+
+
+def test_painting_against_itself_is_zero(vgg, grams, relative):
+    painting = pictures(1, 7)  # the one that the Gram matrices were taken of
+    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)(painting, painting)
+    content, style, variation = losses.weighted.tolist()
+    assert content == 0
+    assert style < 1e-9
+    assert variation > 0
+
+
+def test_style_does_not_see_a_shift_within_a_constant_border(vgg):
+    """By 16 pixels, the stride of relu5_1, and far enough inside that VGG's zero padding meets the border alone."""
+    size = 352  # the receptive field of relu5_1 is 156 pixels wide: nothing sees both the spot and the padding
+    spot = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5)) * 255
+    grams = []
+    for top, left in ((160, 176), (176, 160)):
+        picture = torch.full((1, 3, size, size), 90.0)
+        picture[..., top : top + 16, left : left + 16] = spot
+        grams.append(style_grams(vgg, picture))
+    for one, other in zip(*grams, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * one.abs().max().item())
+
+
+def test_relative_scales_by_independent_computation(vgg, grams, relative):
+    photographs = torch.cat([pictures(2, 8), pictures(2, 9)])
+    with torch.no_grad():
+        activation = vgg(photographs, (CONTENT_LAYER,))[CONTENT_LAYER].double().mean().item()
+    x = photographs.double()
+    variation = ((x.diff(dim=2) ** 2).sum() + (x.diff(dim=3) ** 2).sum()).item() / len(x)
+    assert relative.content == pytest.approx(activation**2, rel=1e-5)
+    assert relative.total_variation == pytest.approx(variation, rel=1e-5)
+    norms = [torch.linalg.matrix_norm(gram[0].double()).item() for gram in grams]
+    assert relative.style == pytest.approx([5 * norm**2 for norm in norms], rel=1e-4)
+
+
+def test_relative_losses_do_not_depend_on_the_scale_of_the_loss_network(vgg, vgg_state):
+    """Doubling conv1_1 doubles every later feature (biases aside): weights must go on meaning the same."""
+    import copy
+
+    doubled = copy.deepcopy(vgg)
+    for network in (doubled, vgg_zero := copy.deepcopy(vgg)):
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+    doubled.features[0].weight.mul_(2)
+    totals = []
+    for network in (vgg_zero, doubled):
+        grams = style_grams(network, pictures(1, 7))
+        scales = LossScales.relative(network, grams, [pictures(2, 8)])
+        totals.append(PerceptualLoss(network, grams, SIZE, *WEIGHTS, scales)(pictures(2, 1), pictures(2, 2)).weighted)
+    torch.testing.assert_close(totals[0], totals[1], rtol=1e-4, atol=0)
+
+
+def test_scales_of_flat_pictures_divide_by_nothing(vgg, grams):
+    flat = torch.full((1, 3, SIZE, SIZE), 30.0)
+    scales = LossScales.relative(vgg, grams, [flat])
+    assert scales.total_variation == 1.0
+    assert all(math.isfinite(s) and s > 0 for s in (scales.content, *scales.style))
+
+
+def test_content_is_reported_relative_to_grey(vgg, grams, relative):
+    photographs = pictures(2, 2)
+    grey = torch.full_like(photographs, 127.5)
+    criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)
+    assert criterion(grey, photographs).content_to_grey.item() == pytest.approx(1.0, rel=1e-5)
+    assert criterion(photographs, photographs).content_to_grey.item() == 0
+
+
+# -- the ceiling -------------------------------------------------------------------------------------------------------
+
+
+def test_ceiling_eases_style_while_content_is_above_it_and_recovers():
+    ceiling = ContentCeiling(ceiling=1.0, total_steps=100)
+    assert ceiling.level().item() == 1.0
+    levels = []
+    for _ in range(10):
+        ceiling.observe(torch.tensor(1.5))
+        levels.append(ceiling.level().item())
+    assert levels == sorted(levels, reverse=True) and levels[-1] < levels[0] < 1.0
+    eased = levels[-1]
+    for _ in range(5):
+        ceiling.observe(torch.tensor(0.5))
+    assert eased < ceiling.level().item() < 1.0
+
+
+def test_ceiling_stays_within_its_bounds():
+    ceiling = ContentCeiling(ceiling=1.0, total_steps=10)
+    for _ in range(100):
+        ceiling.observe(torch.tensor(50.0))
+    assert ceiling.level().item() == pytest.approx(ContentCeiling.LOWEST_LEVEL, rel=1e-5)
+    for _ in range(100):
+        ceiling.observe(torch.tensor(0.0))
+    assert ceiling.level().item() == 1.0
+
+
+def test_an_infinite_ceiling_never_eases():
+    ceiling = ContentCeiling(content_ceiling(0.0, 60.0), total_steps=10)
+    for ratio in (0.5, 5.0, 1e6):
+        ceiling.observe(torch.tensor(ratio))
+    assert ceiling.level().item() == 1.0
+
+
+def test_ceiling_follows_the_weights():
+    assert content_ceiling(1.0, 60.0) == pytest.approx(1.0)
+    assert content_ceiling(2.0, 120.0) == pytest.approx(1.0)
+    assert content_ceiling(1.0, 120.0) > 1.0 > content_ceiling(2.0, 60.0)
+    assert content_ceiling(1.0, 600.0) > content_ceiling(1.0, 120.0)
+    assert content_ceiling(0.0, 60.0) == content_ceiling(1.0, 0.0) == math.inf
+
+
+def test_eased_style_is_in_the_sum_and_its_gradient(vgg, grams, relative):
+    """The style term is multiplied by the level as it stood before the batch was seen; content and TV are not."""
+    stylised, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2)
+    ceiling = ContentCeiling(ceiling=0.01, total_steps=20)
+    criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative, ceiling)
+    plain = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)(stylised, photographs)
+    before = ceiling.level().item()
+    first = criterion(stylised, photographs)
+    torch.testing.assert_close(first.weighted, plain.weighted)
+    level = ceiling.level().item()
+    assert level < before == 1.0  # far above the ceiling: eased from now on
+    second = criterion(stylised, photographs)
+    torch.testing.assert_close(second.weighted, plain.weighted * torch.tensor([1.0, level, 1.0]))
+    torch.testing.assert_close(second.raw, plain.raw)  # what the formulas say is reported as it is
+    torch.testing.assert_close(second.total, second.weighted.sum())
+    assert torch.autograd.grad(second.total, stylised)[0].isfinite().all()

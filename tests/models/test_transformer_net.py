@@ -1,0 +1,238 @@
+"""The transformation network: its architecture, its sizes, and what it is before training."""
+
+import pytest
+import torch
+
+from models.transformer_net import ReflectionConvTranspose2d, ResidualBlock, TransformerNet, UpsampleLayer
+
+VARIANTS = [(norm, upsample) for norm in ("batch", "instance") for upsample in ("transposed", "resize")]
+UPSAMPLES = ("transposed", "resize")
+
+
+def build(norm="batch", upsample="transposed", seed=0):
+    torch.manual_seed(seed)
+    return TransformerNet(norm, upsample)
+
+
+def trained_looking(network):
+    """Random scales and statistics: a fresh network's residual blocks do nothing, which would hide mistakes."""
+    torch.manual_seed(1)
+    for name, tensor in network.state_dict().items():
+        if tensor.dim() == 1 and name.endswith(("weight", "running_var")):
+            tensor.uniform_(0.5, 1.5)
+        elif tensor.dim() == 1:
+            tensor.uniform_(-0.3, 0.3)
+    return network.eval()
+
+
+def pictures(n, height, width, seed=0):
+    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+# -- architecture ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm, upsample", VARIANTS)
+def test_kernels_are_those_of_the_paper(norm, upsample):
+    """Supplementary table 1, with the kernel of the transposed convolutions made divisible by their stride."""
+    kernels = [tuple(p.shape) for p in build(norm, upsample).parameters() if p.dim() == 4]
+    up = [(128, 64, 4, 4), (64, 32, 4, 4)] if upsample == "transposed" else [(64, 128, 3, 3), (32, 64, 3, 3)]
+    assert kernels == [(32, 3, 9, 9), (64, 32, 3, 3), (128, 64, 3, 3), *[(128, 128, 3, 3)] * 10, *up, (3, 32, 9, 9)]
+
+
+@pytest.mark.parametrize("norm, upsample", VARIANTS)
+def test_number_of_parameters(norm, upsample):
+    def normalised(kernel, inputs, outputs):  # no bias, but scale and shift
+        return kernel**2 * inputs * outputs + 2 * outputs
+
+    up = 4 if upsample == "transposed" else 3
+    expected = (
+        normalised(9, 3, 32) + normalised(3, 32, 64) + normalised(3, 64, 128)
+        + 5 * 2 * normalised(3, 128, 128)
+        + normalised(up, 128, 64) + normalised(up, 64, 32)
+        + 9**2 * 32 * 3 + 3
+    )  # fmt: skip
+    assert sum(p.numel() for p in build(norm, upsample).parameters()) == expected
+
+
+def test_normalisation_and_padding_are_what_was_asked_for():
+    for norm, expected, other in (
+        ("batch", torch.nn.BatchNorm2d, torch.nn.InstanceNorm2d),
+        ("instance", torch.nn.InstanceNorm2d, torch.nn.BatchNorm2d),
+    ):
+        modules = list(build(norm).modules())
+        # Two stride-2 convolutions and the first, two in each of five blocks, two upsampling layers.
+        assert sum(isinstance(m, expected) for m in modules) == 3 + 10 + 2
+        assert not any(isinstance(m, other) for m in modules)
+        assert {m.padding_mode for m in modules if type(m) is torch.nn.Conv2d} == {"reflect"}
+
+
+def test_strides_divide_by_four_and_multiply_back():
+    sizes = []
+    network = build().eval()
+    for layer in network.layers:
+        layer.register_forward_hook(lambda module, args, output: sizes.append(tuple(output.shape[1:])))
+    network(pictures(1, 32, 24))
+    quarter = (128, 8, 6)
+    assert sizes == [(32, 32, 24), (64, 16, 12), quarter, *[quarter] * 5, (64, 16, 12), (32, 32, 24), (3, 32, 24)]
+
+
+def test_unknown_variants_are_refused_with_the_valid_ones():
+    with pytest.raises(ValueError, match="batch, instance"):
+        TransformerNet(norm="layer")
+    with pytest.raises(ValueError, match="transposed, resize"):
+        TransformerNet(upsample="bilinear")
+
+
+# -- sizes and values --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm, upsample", VARIANTS)
+@torch.no_grad()
+def test_output_has_exactly_the_size_of_the_input(norm, upsample):
+    network = trained_looking(build(norm, upsample))
+    sizes = [(side, 41 - side) for side in range(1, 41)] + [(side, side) for side in range(1, 41)]
+    for height, width in [*sizes, (1, 131), (129, 3), (101, 67)]:
+        output = network(pictures(1, height, width))
+        assert output.shape == (1, 3, height, width)
+        assert output.isfinite().all()
+
+
+@pytest.mark.parametrize("norm, upsample", VARIANTS)
+def test_output_is_float32_within_0_and_255(norm, upsample):
+    network = build(norm, upsample).train()
+    output = network(pictures(2, 40, 36) * 2 - 100)  # values outside the range as well: the tanh holds them
+    assert output.dtype == torch.float32
+    assert output.min() >= 0 and output.max() <= 255
+    assert output.std() > 1  # it says something
+
+
+def test_output_reaches_both_ends_of_the_range():
+    network = build().eval()
+    torch.nn.init.zeros_(network.layers[-1][0].weight)
+    for value, end in ((50.0, 255.0), (-50.0, 0.0)):
+        torch.nn.init.constant_(network.layers[-1][0].bias, value)
+        assert (network(pictures(1, 8, 8)) == end).all()
+
+
+def test_bfloat16_arithmetic_does_not_coarsen_the_grey_levels():
+    """bfloat16 holds only every whole number between 128 and 255: scaling has to happen in float32."""
+    with torch.autocast("cpu", torch.bfloat16):
+        output = trained_looking(build())(pictures(1, 32, 32))
+    assert output.dtype == torch.float32
+    bright = output[output > 129]
+    assert len(bright) > 100 and (bright != bright.round()).float().mean() > 0.5
+
+
+def test_float64():
+    network = trained_looking(build())
+    images = pictures(1, 21, 18)
+    output = network.double()(images.double())
+    assert output.dtype == torch.float64
+    torch.testing.assert_close(network.float()(images), output.float(), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (13, 10)])
+def test_input_is_left_as_it_is(size):
+    images = pictures(2, *size)
+    before = images.clone()
+    build().train()(images)
+    assert torch.equal(images, before)
+
+
+def test_channels_last_gives_the_same():
+    network, images = trained_looking(build()), pictures(2, 24, 20)
+    plain = network(images)
+    moved = network.to(memory_format=torch.channels_last)(images.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(moved, plain, rtol=0, atol=0.01)
+
+
+def test_pictures_of_a_batch_do_not_meet_in_eval_mode():
+    network, images = trained_looking(build()), pictures(3, 20, 24)
+    together = network(images)
+    alone = torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLES)
+@torch.no_grad()
+def test_translation_equivariance(upsample):
+    """Shifting the photograph by the overall stride shifts the result, further from the border than 60 pixels."""
+    network = trained_looking(build(upsample=upsample)).double()
+    scene, margin = pictures(1, 148, 148).double(), 64
+    one, other = network(scene[..., :144, :144]), network(scene[..., 4:, 4:])
+    ours = one[..., margin + 4 : -margin, margin + 4 : -margin]
+    theirs = other[..., margin : -margin - 4, margin : -margin - 4]
+    assert ours.numel() > 0 and ours.std() > 1
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+
+
+def test_padding_keeps_pixels_where_the_strides_find_them_in_a_larger_picture():
+    """A picture whose sides four does not divide is continued on the right and below by its own border pixels."""
+    network = trained_looking(build()).double()
+    image = pictures(1, 21, 18).double()
+    continued = torch.nn.functional.pad(image, (0, 2, 0, 3), mode="replicate")
+    torch.testing.assert_close(network(image), network(continued)[..., :21, :18], rtol=0, atol=1e-9)
+
+
+# -- at the start ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_residual_blocks_start_as_the_identity(norm):
+    torch.manual_seed(0)
+    x = torch.randn(2, 16, 9, 7)
+    block = ResidualBlock(16, norm)
+    assert torch.equal(block(x), x)
+    torch.nn.init.ones_(block.residual[1][1].weight)
+    assert not torch.allclose(block(x), x)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLES)
+def test_upsampling_starts_free_of_checkerboard(upsample):
+    """A constant input gives a constant output: a pattern in it would be the layer's own."""
+    torch.manual_seed(0)
+    *layers, norm, relu = UpsampleLayer(16, 8, "batch", upsample)
+    output = torch.nn.Sequential(*layers)(torch.randn(2, 16, 1, 1).expand(-1, -1, 6, 5))
+    assert output.shape == (2, 8, 12, 10)
+    assert output.std(dim=(0, 1)).min() > 0.1
+    torch.testing.assert_close(output, output[..., :1, :1].expand_as(output), rtol=0, atol=1e-5)
+
+
+def test_transposed_convolution_starts_as_bilinear_interpolation():
+    torch.manual_seed(0)
+    layer = ReflectionConvTranspose2d(3, 2, bias=False)
+    x = torch.randn(1, 3, 6, 5)
+    # bilinear weights sum to 4 over the kernel, one for each of the four output pixels that an input pixel serves
+    mixture = layer.weight.sum(dim=(2, 3)) / 4
+    mixed = torch.einsum("ncij,cd->ndij", x, mixture)
+    expected = torch.nn.functional.interpolate(mixed, scale_factor=2, mode="bilinear", align_corners=False)
+    inside = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # at the border one reflects, the other repeats
+    torch.testing.assert_close(layer(x)[inside], expected[inside], rtol=0, atol=1e-5)
+
+
+def test_same_seed_same_network():
+    one, same, other = (build(seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("norm, upsample", VARIANTS)
+def test_every_parameter_gets_a_gradient(norm, upsample):
+    network = trained_looking(build(norm, upsample)).train()
+    network(pictures(2, 24, 20)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("norm, upsample", VARIANTS)
+@torch.no_grad()
+def test_gpu_agrees_with_cpu(norm, upsample):
+    network, images = trained_looking(build(norm, upsample)), pictures(2, 37, 50)
+    on_cpu = network.double()(images.double())
+    on_gpu = network.cuda()(images.double().cuda()).cpu()
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=0, atol=1e-6)
+    with torch.autocast("cuda", torch.float16):
+        half = network.float()(images.cuda()).cpu()
+    assert half.dtype == torch.float32 and (half - on_cpu).abs().mean() < 1
