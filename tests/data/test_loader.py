@@ -1,0 +1,169 @@
+"""The stream of batches: reproducible, resumable, and indifferent to unreadable files."""
+
+import collections
+import itertools
+import os
+import shutil
+import warnings
+
+import pytest
+import torch
+
+import data.photographs
+from data.errors import UserError
+from data.loader import PhotographStream
+from data.photographs import PhotographDataset, list_photographs
+
+SIZE = 32
+
+
+@pytest.fixture
+def dataset(photos):
+    return PhotographDataset(list_photographs(photos), SIZE, seed=3)
+
+
+@pytest.fixture
+def broken_at(photos, tmp_path):
+    """``broken_at(index, ...)``: the same photographs, some of them unreadable."""
+
+    def build(*indices):
+        paths = list_photographs(photos)
+        for index in indices:
+            broken = tmp_path / paths[index].name
+            broken.write_bytes(paths[index].read_bytes()[:200])
+            paths[index] = broken
+        return PhotographDataset(paths, SIZE, seed=3)
+
+    return build
+
+
+def take(n, *args, **kwargs):
+    stream = PhotographStream(*args, **kwargs)
+    try:
+        return list(itertools.islice(stream, n)), stream.position
+    finally:
+        stream.close()
+
+
+def expected_crops(dataset, positions):
+    """Crops one at a time, from the rule: position p is photograph order(p // n)[p % n]."""
+    n = len(dataset)
+    return torch.cat([dataset[[(p, dataset.order(p // n)[p % n])]][1] for p in positions])
+
+
+def test_batches_are_the_crops_of_consecutive_positions(dataset):
+    batches, position = take(8, dataset, 5)  # 40 photographs of 12: over the ends of three passes
+    assert all(batch.shape == (5, 3, SIZE, SIZE) and batch.dtype == torch.uint8 for batch in batches)
+    assert position == 40
+    assert torch.equal(torch.cat(batches), expected_crops(dataset, range(40)))
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_the_number_of_workers_changes_nothing(dataset, num_workers):
+    alone, position = take(6, dataset, 5)
+    by_workers, their_position = take(6, dataset, 5, num_workers=num_workers)
+    assert torch.equal(torch.cat(alone), torch.cat(by_workers))
+    assert position == their_position == 30
+
+
+def test_it_goes_on_from_any_position(dataset):
+    crops = torch.cat(take(9, dataset, 4)[0])
+    for start in range(0, 25):
+        batches, position = take(2, dataset, 4, start=start)
+        assert torch.equal(torch.cat(batches), crops[start : start + 8])
+        assert position == start + 8
+
+
+def test_a_batch_may_be_larger_than_the_folder(dataset):
+    (batch,), position = take(1, dataset, 30)
+    assert batch.shape[0] == position == 30
+    assert torch.equal(batch, expected_crops(dataset, range(30)))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("broken", [0, 5, 11])
+def test_an_unreadable_file_leaves_the_other_positions_as_they_are(dataset, broken_at, broken, num_workers):
+    n = len(dataset)
+    with pytest.warns(UserWarning, match="skipped: .*" + dataset.paths[broken].name) as caught:
+        unreadable = {}
+        args = {"num_workers": num_workers, "unreadable": unreadable}
+        # One in twelve is under a tenth.
+        batches, position = take(8, broken_at(broken), 4, **args)
+    assert len(caught) == 1  # once, not once a pass
+    assert list(unreadable) == [broken]
+    readable = [p for p in range(60) if dataset.order(p // n)[p % n] != broken][:32]
+    assert torch.equal(torch.cat(batches), expected_crops(dataset, readable))
+    assert position == readable[-1] + 1
+
+
+@pytest.mark.parametrize("already_known", [False, True])
+def test_it_goes_on_from_any_position_past_an_unreadable_file(broken_at, already_known):
+    """Whether the file was known to be unreadable, or not yet read, when the stream was left."""
+    broken = broken_at(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = torch.cat(take(10, broken, 3)[0])
+        for batches in range(1, 8):
+            unreadable = {}
+            first, position = take(batches, broken, 3, unreadable=unreadable)
+            rest, _ = take(10 - batches, broken, 3, start=position, unreadable=unreadable if already_known else None)
+            assert torch.equal(torch.cat(first + rest), whole)
+
+
+def test_more_than_a_tenth_unreadable_stops(broken_at):
+    dataset = broken_at(2, 9)  # 2 of 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(UserError, match="2 of the 12 photographs in --dataset_dir .* more than a tenth") as error:
+            take(20, dataset, 4)
+    assert any(str(dataset.paths[i]) in str(error.value) for i in (2, 9))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_nothing_readable_stops(tmp_path, num_workers):
+    for i in range(3):
+        (tmp_path / f"{i}.jpg").write_bytes(b"no picture")
+    dataset = PhotographDataset(list_photographs(tmp_path), SIZE, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(UserError, match="--dataset_dir cannot be read"):
+            take(1, dataset, 2, num_workers=num_workers)
+
+
+def test_no_file_is_decoded_twice_in_a_pass_nor_an_unreadable_one_ever_again(broken_at, monkeypatch):
+    reads = collections.Counter()
+    read_image = data.photographs.read_image
+
+    def count(path, *args, **kwargs):
+        reads[path] += 1
+        return read_image(path, *args, **kwargs)
+
+    monkeypatch.setattr(data.photographs, "read_image", count)
+    dataset = broken_at(7)
+    with pytest.warns(UserWarning, match="skipped"):
+        take(11 * 3, dataset, 1)  # three passes over the eleven readable ones
+    broken = dataset.paths[7]
+    assert reads.pop(broken) == 1
+    assert len(reads) == 11 and set(reads.values()) == {3}
+
+
+def test_a_file_that_vanishes_on_the_way_is_skipped(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    dataset = PhotographDataset(list_photographs(tmp_path / "photos"), SIZE, seed=3)
+    stream = PhotographStream(dataset, 4)
+    next(stream)
+    os.unlink(dataset.paths[dataset.order(0)[9]])
+    with pytest.warns(UserWarning, match="does not exist"):
+        assert len(list(itertools.islice(stream, 3))) == 3
+
+
+def test_workers_end_with_the_stream(dataset):
+    import multiprocessing
+
+    before = set(multiprocessing.active_children())
+    stream = PhotographStream(dataset, 4, num_workers=2)
+    next(stream)
+    started = set(multiprocessing.active_children()) - before
+    assert len(started) == 2
+    stream.close()
+    assert not any(process.is_alive() for process in started)
