@@ -1,5 +1,6 @@
 """Device and precision, resolved once for a whole run."""
 
+import ctypes
 import os
 import platform
 from contextlib import AbstractContextManager
@@ -113,3 +114,20 @@ def default_num_workers(device: torch.device) -> int:
     """Reading processes that keep a training step fed: a GPU's step takes milliseconds, a CPU's needs the cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, cores) if device.type == "cuda" else min(2, cores // 2)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep freed memory for the next tensor of its size, instead of giving it back to the system.
+
+    For a process that computes on the CPU in a loop. Each step of a training allocates the same gigabytes again, and
+    fresh pages from the system are faulted in one by one: without this a step took 15% longer (0.92 s against 0.80 s,
+    batch 4, 256 x 256, 2 cores). Does nothing where the C library is not glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # M_... of malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 2**28)

@@ -21,7 +21,7 @@ from losses.perceptual import ContentCeiling, Losses, LossScales, PerceptualLoss
 from models.transformer_net import TransformerNet
 from utils.batch_norm import estimate_statistics
 from utils.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from utils.device import default_num_workers, resolve_compute
+from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.files import remove_unfinished
 from utils.loss_network import fingerprint, load_vgg19
 from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, monitor_picture, plot_losses, save_png
@@ -85,6 +85,8 @@ class TrainingRun:
         self.config = config
         self.compute = resolve_compute(config.device, config.precision)
         device = self.compute.device
+        if device.type == "cpu":
+            keep_freed_memory()
 
         style_name = Path(config.style_image).stem
         self.folder = Path(config.output_dir, f"{style_name}_training")
