@@ -89,10 +89,15 @@ def parse_settings(config_class, description: str, argv=None):
 
 
 def run_command(main) -> typing.NoReturn:
-    """Run a script's ``main() -> exit status`` and exit; a :class:`UserError` becomes one sentence and status 2."""
+    """Run a script's ``main() -> exit status`` and exit.
+
+    A :class:`UserError` becomes one sentence and status 2; Ctrl-C, where nothing else answers it, status 130.
+    """
     try:
         status = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except KeyboardInterrupt:
+        status = 130
     sys.exit(status)

@@ -1,0 +1,73 @@
+"""Device and precision, resolved from the flags."""
+
+import pytest
+import torch
+
+from data.errors import UserError
+from utils.device import Compute, default_num_workers, resolve_compute
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """A machine without accelerators, also where there is one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize("name", ["gpu", "CPU", "cpu:0", "cuda:x", "cuda:-1", "cuda:1.0", "mps:0", "meta", "tpu"])
+def test_unknown_devices_are_refused(name):
+    with pytest.raises(UserError, match="--device") as error:
+        resolve_compute(name, "auto")
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "mps"])
+def test_absent_devices_are_refused(no_gpu, name):
+    with pytest.raises(UserError, match=f"--device {name}: .* use --device auto or cpu"):
+        resolve_compute(name, "auto")
+
+
+def test_auto_falls_back_to_the_cpu(no_gpu):
+    assert resolve_compute("auto", "float32") == Compute(torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_cpu(precision):
+    compute = resolve_compute("cpu", precision)
+    assert compute == Compute(torch.device("cpu"), getattr(torch, precision))
+    assert compute.describe().startswith("CPU (") and compute.describe().endswith(precision)
+    assert resolve_compute("cpu", "auto").dtype in (torch.float32, torch.bfloat16)
+
+
+def test_float16_on_a_cpu_is_refused_with_what_works():
+    with pytest.raises(UserError, match="--precision float16 does not work on cpu: use one of auto, .*float32"):
+        resolve_compute("cpu", "float16")
+
+
+@pytest.mark.parametrize("precision, expected", [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_autocast_runs_convolutions_in_the_precision(precision, expected):
+    with resolve_compute("cpu", precision).autocast():
+        assert torch.nn.Conv2d(3, 2, 3)(torch.zeros(1, 3, 4, 4)).dtype == expected
+
+
+def test_workers_leave_a_cpu_to_the_networks():
+    assert 0 <= default_num_workers(torch.device("cpu")) <= 2
+    assert 1 <= default_num_workers(torch.device("cuda")) <= 8
+
+
+@pytest.mark.parametrize("script", ["begin_training.py", "begin_inference.py"])
+def test_the_commands_refuse_a_bad_device_and_precision(call_cli, no_gpu, tmp_path, script):
+    for arguments, flag in (["--device", "gpu"], "--device"), (["--device", "cuda"], "--device cuda"):
+        assert flag in call_cli(script, *arguments, "--output_dir", tmp_path).error
+    result = call_cli(script, "--device", "cpu", "--precision", "float16", "--output_dir", tmp_path)
+    assert "--precision float16" in result.error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.gpu
+def test_gpu():
+    assert resolve_compute("auto", "auto").device.type == "cuda"
+    assert resolve_compute("cuda:0", "float16") == Compute(torch.device("cuda", 0), torch.float16)
+    with pytest.raises(UserError, match="--device cuda:99: there are"):
+        resolve_compute("cuda:99", "auto")
+    assert torch.cuda.get_device_name(0) in resolve_compute("cuda", "float32").describe()

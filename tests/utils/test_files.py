@@ -1,0 +1,105 @@
+"""Files that are whole or not there at all."""
+
+import os
+import resource
+
+import pytest
+
+from data.errors import UserError
+from utils.files import atomic_write, remove_unfinished
+
+
+@pytest.fixture
+def full_disk():
+    """``full_disk(n)`` makes the system refuse to let any file grow beyond n bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_the_file_takes_its_name_at_the_end_and_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "file.bin"
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert os.listdir(path.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("exception", [ValueError, KeyboardInterrupt, SystemExit])
+def test_the_old_file_is_untouched_when_the_block_raises(tmp_path, exception):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(exception), atomic_write(path) as file:
+        file.write(b"half of the new")
+        raise exception
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_permissions_are_those_of_any_other_new_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with atomic_write(tmp_path / "file.bin") as file:
+            file.write(b"x")
+        assert os.umask(umask) == umask  # read without being changed
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.bin").stat().st_mode & 0o777 == mode
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    full_disk(1000)
+    with pytest.raises(UserError, match="cannot be written") as error, atomic_write(path) as file:
+        file.write(bytes(10_000))
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file.bin"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / "file" / "folder" / "result.png"
+    with pytest.raises(UserError, match="cannot be written") as error, atomic_write(path):
+        pytest.fail("the block must not run")
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "folder").mkdir(mode=0o500)
+    with pytest.raises(UserError, match="Permission denied"), atomic_write(tmp_path / "folder" / "x"):
+        pytest.fail("the block must not run")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "x" / "inside").mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot be written"), atomic_write(tmp_path / "x") as file:
+        file.write(b"new")
+    assert os.listdir(tmp_path) == ["x"] and os.listdir(tmp_path / "x") == ["inside"]
+
+
+def test_long_names(tmp_path):
+    path = tmp_path / ("n" * 250)
+    with atomic_write(path) as file:
+        file.write(b"x")
+    assert path.read_bytes() == b"x"
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    (tmp_path / "step_000010.pth").write_bytes(b"keep")
+    pid = os.fork()
+    if pid == 0:  # dies in the middle of a file, as by SIGKILL
+        with atomic_write(tmp_path / "step_000020.pth") as file:
+            file.write(b"half")
+            file.flush()
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert len(os.listdir(tmp_path)) == 2
+    remove_unfinished(tmp_path)
+    assert os.listdir(tmp_path) == ["step_000010.pth"]
+    remove_unfinished(tmp_path / "missing")

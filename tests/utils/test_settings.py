@@ -1,0 +1,212 @@
+"""Command lines: generated from config.py, checked against its bounds, before anything slow is imported."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import InferenceConfig, TrainingConfig, setting
+from data.errors import UserError
+from utils.settings import build_parser, parse_settings, run_command, validate
+
+CONFIGS = {"begin_training.py": TrainingConfig, "begin_inference.py": InferenceConfig}
+FLAGS = [(script, field) for script, config in CONFIGS.items() for field in dataclasses.fields(config)]
+
+
+def kind(field):
+    """``"int"`` of ``int | None``."""
+    return field.type.__name__ if isinstance(field.type, type) else str(field.type).removesuffix(" | None")
+
+
+def bad_values(field):
+    """Values that a flag must refuse, by its type and its declared bounds."""
+    bounds = field.metadata
+    values = []
+    if kind(field) == "int":
+        values += ["1.5", "many", ""]
+    if kind(field) == "float":
+        values += ["nan", "inf", "-inf", "1e999", "much", ""]
+    if kind(field) == "str":
+        values += [""]
+    if bounds["choices"]:
+        values += ["no-such-choice", bounds["choices"][0].upper()]
+    if bounds["minimum"] is not None:
+        values += [str(bounds["minimum"] - 1), "-1000000"]
+        values += [str(bounds["minimum"] - 1e-9)] if kind(field) == "float" else []
+    if bounds["above"] is not None:
+        values += [str(bounds["above"]), str(bounds["above"] - 1e-9)]
+    if bounds["maximum"] is not None:
+        values += [str(bounds["maximum"] + 1)]
+    return values
+
+
+BAD = [
+    pytest.param(script, field.name, value, id=f"{script[6:-3]}-{field.name}-{value}")
+    for script, field in FLAGS
+    if kind(field) != "bool"
+    for value in bad_values(field)
+]
+
+
+@pytest.mark.parametrize("script, name, value", BAD)
+def test_every_bad_value_exits_with_2_and_names_its_flag(call_cli, script, name, value):
+    result = call_cli(script, f"--{name}={value}")
+    assert result.returncode == 2
+    assert f"--{name}" in result.stderr and "Traceback" not in result.stderr
+    if value:
+        assert value in result.stderr or str(float(value)) in result.stderr
+
+
+def test_every_bounded_flag_was_tried_with_a_bad_value():
+    assert {(p.values[0], p.values[1]) for p in BAD} == {(s, f.name) for s, f in FLAGS if kind(f) != "bool"}
+
+
+@pytest.mark.parametrize(
+    "script, arguments, flag",
+    [
+        ("begin_training.py", ["--lr", "0"], "--lr"),
+        ("begin_training.py", ["--image_size", "31"], "--image_size"),
+        ("begin_training.py", ["--norm", "layer"], "--norm"),
+        ("begin_training.py", ["--batch_size", "four"], "--batch_size"),
+        ("begin_inference.py", ["--precision", "int8"], "--precision"),
+        ("begin_inference.py", ["--content_image"], "--content_image"),
+    ],
+)
+def test_bad_values_on_the_real_command_line(run_cli, script, arguments, flag):
+    result = run_cli(script, *arguments)
+    assert result.returncode == 2
+    assert flag in result.stderr and "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("script", CONFIGS)
+@pytest.mark.parametrize("flag", ["--epochs", "--styl", "--content-image", "picture.jpg"])
+def test_unknown_flags_are_refused_and_not_completed(call_cli, script, flag):
+    result = call_cli(script, flag)
+    assert result.returncode == 2 and flag in result.stderr
+
+
+# -- one declaration ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config_class", CONFIGS.values())
+def test_an_empty_command_line_gives_the_defaults(config_class):
+    config, given = parse_settings(config_class, "", [])
+    assert config == config_class() and given == frozenset()
+
+
+def test_defaults_are_those_that_were_agreed():
+    config = TrainingConfig()
+    agreed = {
+        "content_weight": 1.0, "style_weight": 60.0, "tv_weight": 0.05, "loss_scale": "relative", "num_epochs": 2,
+        "batch_size": 4, "total_steps": 40000, "lr": 1e-3, "weight_decay": 1e-5, "image_size": 256, "norm": "batch",
+        "upsample": "transposed", "device": "auto", "precision": "auto", "style_size": None, "vgg_weights": None,
+        "checkpoint_path": None,
+    }  # fmt: skip
+    assert {name: getattr(config, name) for name in agreed} == agreed
+
+
+@pytest.mark.parametrize("config_class", CONFIGS.values())
+def test_defaults_are_valid(config_class):
+    validate(config_class())
+
+
+@pytest.mark.parametrize("config_class", CONFIGS.values())
+def test_every_field_is_a_flag_of_its_name_and_type(config_class):
+    arguments, expected = [], {}
+    for field in dataclasses.fields(config_class):
+        choices = field.metadata["choices"]
+        if kind(field) == "bool":
+            arguments.append(f"--{field.name}")
+            expected[field.name] = True
+            continue
+        value = choices[-1] if choices else {"int": 97, "float": 0.625, "str": "some where/x"}[kind(field)]
+        arguments.append(f"--{field.name}={value}")
+        expected[field.name] = value
+    config, given = parse_settings(config_class, "", arguments)
+    assert dataclasses.asdict(config) == expected
+    assert given == frozenset(expected)
+
+
+@pytest.mark.parametrize("config_class", CONFIGS.values())
+def test_help_shows_every_flag_with_its_help_and_default(config_class):
+    text = " ".join(build_parser(config_class, "what it does").format_help().split())
+    for field in dataclasses.fields(config_class):
+        assert f"--{field.name}" in text and " ".join(field.metadata["help"].split()) in text
+        if field.default is not None and kind(field) != "bool":
+            assert f"(default: {field.default})" in text
+
+
+@pytest.mark.parametrize("script", CONFIGS)
+@pytest.mark.parametrize("arguments", [["--help"], ["--device="]])
+def test_help_and_mistyped_flags_answer_without_importing_torch(script, arguments):
+    command = [sys.executable, "-X", "importtime", script, *arguments]
+    root = Path(__file__).resolve().parents[2]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    imported = set(re.findall(r"\|\s+(\w+)\s*$", result.stderr, re.MULTILINE))
+    assert "argparse" in imported  # else this test says nothing
+    assert not imported & {"torch", "torchvision", "numpy", "PIL", "matplotlib", "tqdm"}
+    assert result.returncode == (0 if arguments == ["--help"] else 2)
+
+
+# -- edited defaults ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"lr": 0.0}, {"lr": float("nan")}, {"lr": "0.1"}, {"batch_size": 0}, {"batch_size": 2.0}, {"batch_size": True},
+     {"norm": "layer"}, {"norm": None}, {"style_image": ""}, {"style_image": None}, {"overwrite": 1}, {"style_size": 31},
+     {"seed": 2**63}],
+)  # fmt: skip
+def test_edited_defaults_are_held_to_the_same_bounds(edit):
+    (name,) = edit
+    with pytest.raises(UserError, match=f"--{name} "):
+        validate(dataclasses.replace(TrainingConfig(), **edit))
+
+
+@pytest.mark.parametrize("edit", [{"style_weight": 100}, {"style_size": None}, {"style_size": 64}, {"seed": 2**63 - 1}])
+def test_good_edits_are_taken(edit):
+    validate(dataclasses.replace(TrainingConfig(), **edit))
+
+
+def test_an_edited_default_is_checked_on_the_command_line_that_leaves_it_out():
+    @dataclasses.dataclass(frozen=True)
+    class Edited:
+        steps: int = setting(0, "how many", minimum=1)
+
+    with pytest.raises(UserError, match="--steps must be 1 or more, not 0"):
+        parse_settings(Edited, "", [])
+    assert parse_settings(Edited, "", ["--steps", "3"]) == (Edited(3), frozenset({"steps"}))
+
+
+# -- the last word on errors -------------------------------------------------------------------------------------------
+
+
+def test_errors_become_one_sentence_and_status_2(capsys):
+    def main():
+        raise UserError("--lr must be above 0, not -1.0")
+
+    with pytest.raises(SystemExit) as exit_:
+        run_command(main)
+    assert exit_.value.code == 2
+    assert capsys.readouterr() == ("", "error: --lr must be above 0, not -1.0\n")
+
+
+def test_statuses_are_passed_on():
+    for status in (0, 130, 143):
+        with pytest.raises(SystemExit) as exit_:
+            run_command(lambda status=status: status)
+        assert exit_.value.code == status
+
+
+def test_ctrl_c_outside_the_training_loop_exits_with_130_and_no_traceback(capsys):
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as exit_:
+        run_command(main)
+    assert exit_.value.code == 130
+    assert "Traceback" not in capsys.readouterr().err
