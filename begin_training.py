@@ -30,16 +30,7 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     with Interrupts() as interrupts, run:
         for step in range(run.step + 1, run.total_steps + 1):
             photographs = run.next_batch()  # N x 3 x H x W, float, [0, 255], on the device
-
-            with run.compute.autocast():
-                stylised = run.network(photographs)
-            losses = run.criterion(stylised, photographs)
-            run.optimizer.zero_grad()
-            run.scaler.scale(losses.total).backward()  # scales for float16 alone
-            run.scaler.step(run.optimizer)
-            run.scaler.update()
-            run.scheduler.step()
-
+            losses = training_step(run, photographs)
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == run.total_steps:
                 run.log()
@@ -53,6 +44,19 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
                 return interrupts.exit_status
         run.save_results()
     return 0
+
+
+def training_step(run, photographs):
+    """One step of Adam on a batch; returns its ``Losses``."""
+    with run.compute.autocast():
+        stylised = run.network(photographs)
+    losses = run.criterion(stylised, photographs)
+    run.optimizer.zero_grad()
+    run.scaler.scale(losses.total).backward()  # scales for float16 alone
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    run.scheduler.step()
+    return losses
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ def _layer_table() -> dict[str, int]:
 
 
 LAYERS: dict[str, int] = _layer_table()
-"""Feature names in network order, ``relu1_1`` to ``relu5_1``, with the index in ``torchvision.models.vgg19().features``."""
+"""Feature names in network order, ``relu1_1`` to ``relu5_1``, with the index in torchvision's ``vgg19().features``."""
 
 
 def check_layers(names) -> None:

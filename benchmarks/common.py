@@ -1,0 +1,93 @@
+"""What the benchmarks share: the machine, timing in turns, the machine's own convolution rate, and the baseline."""
+
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from utils.device import Compute
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next counts all work so far."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def time_in_turns(
+    variants: dict[str, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 2
+) -> dict[str, list[float]]:
+    """Seconds of each variant, one call of each a round, so that whatever else the machine does meets all alike.
+
+    Args:
+        variants: name -> a call without arguments.
+        rounds: timed rounds, after ``warmup`` untimed ones.
+    """
+    seconds = {name: [] for name in variants}
+    for current in range(warmup + rounds):
+        for name, call in variants.items():
+            synchronize(device)
+            start = time.perf_counter()
+            call()
+            synchronize(device)
+            if current >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def convolution_rate(compute: Compute) -> float:
+    """FLOP/s of plain 3x3 convolutions on this machine, channels last: the best of VGG's own four widths.
+
+    A multiplication and an addition are two operations.
+    """
+    best = 0.0
+    for channels, size in ((64, 256), (128, 128), (256, 64), (512, 32)):
+        layout = {"device": compute.device, "dtype": compute.dtype, "memory_format": torch.channels_last}
+        x = torch.randn(4, channels, size, size).to(**layout)
+        w = torch.randn(channels, channels, 3, 3).to(**layout)
+        with torch.inference_mode():
+            calls = {"conv": lambda x=x, w=w: F.conv2d(x, w, padding=1)}
+            seconds = time_in_turns(calls, compute.device, rounds=10, warmup=3)["conv"]
+        best = max(best, 2 * x.shape[0] * channels**2 * 9 * size**2 / min(seconds))
+    return best
+
+
+def describe_machine(compute: Compute) -> dict:
+    """Device, threads, versions and commit, for the record."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
+    return {
+        "device": compute.describe(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "commit": commit.stdout.strip() or "unknown",
+    }
+
+
+def write_result(name: str, result: dict, path: str | None) -> Path:
+    """Write a result as JSON: to ``path``, or to ``benchmarks/results/<name>_<device type>.json``."""
+    path = Path(path) if path else RESULTS / f"{name}_{result['device_type']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
