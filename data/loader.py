@@ -24,9 +24,9 @@ class _Chunks(torch.utils.data.Sampler):
         chunk = []
         while True:
             order = self.dataset.order(epoch)
-            for rank in range(rank, n):
-                if order[rank] not in self.unreadable:
-                    chunk.append((epoch * n + rank, order[rank]))
+            for here in range(rank, n):
+                if order[here] not in self.unreadable:
+                    chunk.append((epoch * n + here, order[here]))
                 if len(chunk) == self.size:
                     yield chunk
                     chunk = []

@@ -47,10 +47,8 @@ class TrainingLog:
         kept = _lines_up_to(path, start_step)
         with atomic_write(path) as file:
             file.writelines(kept)
-        interactive = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=total_steps, initial=start_step, unit="step", dynamic_ncols=True, mininterval=0.5 if interactive else 30
-        )
+        seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
+        self._bar = tqdm(total=total_steps, initial=start_step, unit="step", dynamic_ncols=True, mininterval=seconds)
 
     def add(self, step: int, losses: Losses) -> None:
         """Take note of a step's losses, without waiting for them."""
@@ -70,7 +68,7 @@ class TrainingLog:
         self._pending = []
         rows = torch.stack(values).tolist()  # the one synchronisation with the device
         for step, row in zip(steps, rows):
-            for term, value in zip(TERMS, row):
+            for term, value in zip(TERMS + TERMS, row):  # as they are, and weighted
                 if not math.isfinite(value):
                     raise NonFiniteLoss(step, term, value)
         self._window += rows
