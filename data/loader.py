@@ -33,12 +33,27 @@ class _Chunks(torch.utils.data.Sampler):
             epoch, rank = epoch + 1, 0
 
 
-def _init_worker(worker_id: int) -> None:
+def init_worker(worker_id: int) -> None:
+    """Set up a process that decodes photographs for another one."""
     # Ctrl-C reaches the whole process group, and "timeout" and batch systems send SIGTERM to it; the training process
     # finishes its step and shuts the workers down itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
+
+
+def refuse_if_many_unreadable(bad: int, n: int, folder: object, last: object) -> None:
+    """Raise a :class:`UserError` if more than a tenth of n photographs, or all, are unreadable.
+
+    Args:
+        bad: the number of unreadable ones.
+        folder, last: what to call their folder, and the last of them.
+    """
+    if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
+        raise UserError(
+            f"{bad} of the {n} photographs in {folder} cannot be read, more than a tenth; the last was {last}: remove "
+            "the broken files or give another folder"
+        )
 
 
 class PhotographStream:
@@ -79,8 +94,8 @@ class PhotographStream:
             sampler=self._chunks,
             num_workers=num_workers,
             prefetch_factor=4 if num_workers else None,
-            worker_init_fn=_init_worker if num_workers else None,
-            collate_fn=_unchanged,
+            worker_init_fn=init_worker if num_workers else None,
+            collate_fn=unchanged,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
         self._loader = iter(loader)
@@ -113,18 +128,14 @@ class PhotographStream:
             return
         self.unreadable[index] = reason
         warnings.warn(f"skipped: {reason}", stacklevel=2)
-        n, bad = len(self.dataset), len(self.unreadable)
-        if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
-            raise UserError(
-                f"{bad} of the {n} photographs in --dataset_dir cannot be read, more than a tenth; the last was "
-                f"{self.dataset.paths[index]}: remove the broken files or give another folder"
-            )
+        refuse_if_many_unreadable(len(self.unreadable), len(self.dataset), "--dataset_dir", self.dataset.paths[index])
 
     def close(self) -> None:
         """Stop the workers. The stream is of no use afterwards."""
         self._loader = None
 
 
-def _unchanged(item):
+def unchanged(item):
+    """What the data set gives, as it is: in place of the loader's own collation."""
     return item
 

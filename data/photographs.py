@@ -1,7 +1,11 @@
-"""A folder of photographs as a data set of random crops that any position of the training can be reproduced from."""
+"""Photographs as a data set of random crops that any position of the training can be reproduced from.
+
+They are a folder of picture files, or a store that ``python -m data.prepare`` has made of one.
+"""
 
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,10 +13,41 @@ from PIL import Image, ImageOps
 
 from data.errors import ImageError, UserError
 from data.images import image_to_tensor, read_image
+from data.store import PhotographStore, StoredPhotograph, is_store
 
 
-def list_photographs(folder: str | Path) -> list[Path]:
+def open_photographs(
+    folder: str | Path, image_size: int
+) -> tuple[Sequence[Path] | Sequence[StoredPhotograph], list[str]]:
+    """What ``--dataset_dir`` names: a folder of picture files, or one that ``python -m data.prepare`` has written.
+
+    Args:
+        image_size: side of the crops that will be taken, pixels.
+
+    Returns:
+        ``(photographs, names)``: what :class:`PhotographDataset` takes, and the name of each in the folder of files.
+
+    Raises:
+        UserError: if the folder is missing or holds no picture; if what was prepared is unfinished, damaged, or smaller
+            than the crops.
+    """
+    if not is_store(folder):
+        paths = list_photographs(folder)
+        return paths, [str(path.relative_to(folder)) for path in paths]
+    store = PhotographStore(folder, "--dataset_dir")
+    if store.size < image_size:
+        raise UserError(
+            f"--image_size {image_size} is larger than the {store.size} pixels that --dataset_dir {folder} was "
+            f"prepared with: give a smaller one, or prepare the photographs with --size {image_size}"
+        )
+    return store, store.names
+
+
+def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
     """Every picture file below a folder, by its extension, in sorted order. Opens none of them.
+
+    Args:
+        flag: the flag that named the folder, for errors.
 
     Raises:
         UserError: if the folder is missing or holds no picture.
@@ -20,7 +55,7 @@ def list_photographs(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(
-            f"--dataset_dir {folder} is not a folder: give a folder of photographs, your own or COCO 2017 "
+            f"{flag} {folder} is not a folder: give a folder of photographs, your own or COCO 2017 "
             "(the archive train2017.zip, 118,287 pictures, 18 GB, from cocodataset.org, unzipped)"
         )
     Image.init()
@@ -33,21 +68,29 @@ def list_photographs(folder: str | Path) -> list[Path]:
         if name.lower().endswith(extensions) and not name.startswith(".")  # "._name" are macOS's shadow files
     ]
     if not found:
-        raise UserError(f"--dataset_dir {folder} holds no picture that Pillow reads: give a folder of photographs")
+        raise UserError(f"{flag} {folder} holds no picture that Pillow reads: give a folder of photographs")
     return [Path(path) for path in sorted(found)]
 
 
-def random_crop(path: Path, size: int, rng: random.Random) -> torch.Tensor:
+def random_crop(photograph: Path | StoredPhotograph, size: int, rng: random.Random) -> torch.Tensor:
     """A photograph, its short side resized to ``size`` pixels, cropped to a square and flipped at random.
+
+    Args:
+        photograph: a picture file, or a photograph of a store.
+        size: side of the crop, pixels.
+        rng: of place and flip.
 
     Returns:
         3 x size x size, uint8, RGB.
 
     Raises:
-        ImageError: if the file cannot be read.
+        ImageError: if it cannot be read.
     """
-    # Twice the size keeps the reduced decoding invisible after resampling.
-    image = read_image(path, draft_size=2 * size)
+    if isinstance(photograph, StoredPhotograph):
+        image = photograph.read()
+    else:
+        # Twice the size keeps the reduced decoding invisible after resampling.
+        image = read_image(photograph, draft_size=2 * size)
     # Only the crop is resampled: its square in the photograph has the short side for a side.
     width, height = image.size
     side = min(width, height)
@@ -65,12 +108,12 @@ class PhotographDataset(torch.utils.data.Dataset):
     stream can be taken up anywhere, by any number of workers, and yields the same tensors.
 
     Args:
-        paths: the photographs.
+        paths: the photographs: picture files, or a store of prepared ones.
         image_size: side of the crops, pixels.
         seed: of order, crops and flips.
     """
 
-    def __init__(self, paths: list[Path], image_size: int, seed: int):
+    def __init__(self, paths: Sequence[Path] | Sequence[StoredPhotograph], image_size: int, seed: int):
         self.paths, self.image_size, self.seed = paths, image_size, seed
 
     def __len__(self) -> int:

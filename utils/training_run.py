@@ -16,7 +16,7 @@ from config import TrainingConfig
 from data.errors import UserError
 from data.images import read_image, read_image_tensor
 from data.loader import PhotographStream
-from data.photographs import PhotographDataset, list_photographs
+from data.photographs import PhotographDataset, open_photographs
 from losses.perceptual import ContentCeiling, Losses, LossScales, PerceptualLoss, content_ceiling, style_grams
 from models.transformer_net import TransformerNet
 from utils.batch_norm import estimate_statistics
@@ -102,13 +102,13 @@ class TrainingRun:
         self.monitor_photograph = None
         if config.monitor_every_steps:
             self.monitor_photograph = read_image(config.training_monitor_content_image)
-        paths = list_photographs(config.dataset_dir)
+        paths, names = open_photographs(config.dataset_dir, config.image_size)
         self.dataset = PhotographDataset(paths, config.image_size, config.seed)
         self.total_steps, why = planned_steps(config, len(paths))
         identity = {
             "style": _digest(painting.byte().numpy().tobytes()),
             "photographs": len(paths),
-            "photograph_names": _digest("\0".join(str(p.relative_to(config.dataset_dir)) for p in paths).encode()),
+            "photograph_names": _digest("\0".join(names).encode("utf-8", "surrogateescape")),
         }
 
         vgg = load_vgg19(config.vgg_weights, device, self.compute.dtype)
