@@ -10,6 +10,7 @@ A file is a dict of plain values and tensors, read with ``weights_only=True``, w
 
 import io
 import pickle
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,9 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     if not path.is_file():
         raise UserError(f"{flag} {path} is not a file: give a style model (.pth) that begin_training.py wrote")
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
+            contents = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"{flag} {path} is refused, nothing in it was run: it is damaged, or holds more than weights and settings"

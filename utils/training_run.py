@@ -145,7 +145,9 @@ class TrainingRun:
         if checkpoint is not None:
             self.step, position = self._restore(checkpoint.training), checkpoint.training["position"]
             self._last_checkpoint = checkpoint_path
-        if self.step >= self.total_steps:
+        # A run that was killed between its last step and its results has only those left to write.
+        finished = self.step == self.total_steps and self.result_path.exists() and not config.overwrite
+        if finished or self.step > self.total_steps:
             raise UserError(
                 f"--checkpoint_path {config.checkpoint_path} has finished its {self.total_steps} steps: give a larger "
                 "--total_steps and --num_epochs to train on"
@@ -167,7 +169,8 @@ class TrainingRun:
                 f"{max(ENOUGH_STEPS, config.total_steps)} would run them"
             )
         numbers = ", ".join(f"{value:.4g}" for value in scales.style)
-        message(f"Divisors: content {scales.content:.4g}, style {numbers}, total variation {scales.total_variation:.4g}")
+        variation = f"total variation {scales.total_variation:.4g}"
+        message(f"Divisors: content {scales.content:.4g}; style {numbers}; {variation}")
 
     # -- photographs ------------------------------------------------------------------------------------------------
 
@@ -214,11 +217,18 @@ class TrainingRun:
         try:
             self.log_file.flush()
         except NonFiniteLoss as error:
-            last = f"resume from {self._last_checkpoint}" if self._last_checkpoint else "there is no checkpoint yet"
-            raise UserError(
-                f"training stopped: {error}. Nothing was saved from it; {last}, with a lower --lr or in --precision "
-                "float32"
-            ) from None
+            raise self._diverged(str(error)) from None
+
+    def _check_weights(self) -> None:
+        # A finite loss can have a gradient that is not: the weights after its step would be a checkpoint's.
+        if not all(parameter.isfinite().all() for parameter in self.network.parameters()):
+            raise self._diverged(f"the weights are not finite after step {self.step}")
+
+    def _diverged(self, what: str) -> UserError:
+        last = f"resume from {self._last_checkpoint}" if self._last_checkpoint else "there is no checkpoint yet"
+        return UserError(
+            f"training stopped: {what}. Nothing was saved from it; {last}, with a lower --lr or in --precision float32"
+        )
 
     def log(self) -> None:
         """Write a line of metrics."""
@@ -242,8 +252,13 @@ class TrainingRun:
             estimate_statistics(self.network, self.calibration_batches())
 
     def save_checkpoint(self) -> None:
-        """Write ``step_NNNNNN.pth``, which both training and inference take."""
+        """Write ``step_NNNNNN.pth``, which both training and inference take.
+
+        Raises:
+            UserError: when a loss or a weight is not finite, or the file cannot be written.
+        """
         self._check_losses()
+        self._check_weights()
         self._estimate_statistics()
         criterion, ceiling = self.criterion, self.criterion.ceiling
         training = {
@@ -313,7 +328,7 @@ class TrainingRun:
                 provenance["settings"][name] = Path(provenance["settings"][name]).name
         save_checkpoint(self.result_path, Checkpoint(self.network, provenance))
         message = self.log_file.message
-        pictures = sorted(self.folder.glob("monitor_*.png"))
+        pictures = _by_step(self.folder, "monitor_*.png")
         if pictures:
             results = []
             for picture in pictures:
@@ -348,10 +363,15 @@ def _newest_checkpoint(path: Path) -> Path:
     """The file itself, or the checkpoint with the most steps in a folder."""
     if not path.is_dir():
         return path
-    found = sorted(path.glob("step_*.pth"))
+    found = _by_step(path, "step_*.pth")
     if not found:
         raise UserError(f"--checkpoint_path {path} holds no step_NNNNNN.pth to resume from")
     return found[-1]
+
+
+def _by_step(folder: Path, pattern: str) -> list[Path]:
+    """Files named by their step, in its order: step_1000000 after step_999999."""
+    return sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
 
 
 def _restore_settings(config: TrainingConfig, given: frozenset[str], checkpoint: Checkpoint) -> TrainingConfig:
