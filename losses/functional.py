@@ -4,11 +4,19 @@ Every loss is averaged over the batch, so that it does not depend on the batch s
 before a difference or a product is formed, whatever precision the networks run in (float64 stays float64).
 """
 
+import contextlib
+
 import torch
 
 
 def _full_precision(x: torch.Tensor) -> torch.Tensor:
     return x if x.dtype == torch.float64 else x.float()
+
+
+def _no_autocast(x: torch.Tensor):
+    # torch.autocast would take a Gram matrix's product to half precision, where the sum over HW loses its digits.
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext()
 
 
 def content_loss(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -34,8 +42,7 @@ class _Gram(torch.autograd.Function):
     def forward(ctx, features):
         ctx.save_for_backward(features)
         psi = _as_matrix(features)
-        # torch.autocast would take the product to half precision, where the sum over HW loses its digits.
-        with torch.autocast(psi.device.type, enabled=False):
+        with _no_autocast(psi):
             return psi.transpose(1, 2) @ psi / features[0].numel()
 
     @staticmethod
@@ -47,7 +54,7 @@ class _Gram(torch.autograd.Function):
         # The gradient leaves in the features' type. bfloat16, with float32's range, may as well carry the product: on
         # a CPU that halves the cost of this function. float16 may not: entries of 1e-9 are common here.
         psi = _as_matrix(features, keep=torch.bfloat16)
-        with torch.autocast(psi.device.type, enabled=False):
+        with _no_autocast(psi):
             grad = psi @ grad.to(psi.dtype)
         return grad.to(features.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
 

@@ -1,9 +1,9 @@
 """Device and precision, resolved once for a whole run."""
 
+import contextlib
 import ctypes
 import os
 import platform
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +26,11 @@ class Compute:
     device: torch.device
     dtype: torch.dtype
 
-    def autocast(self) -> AbstractContextManager:
+    def autocast(self) -> contextlib.AbstractContextManager:
         """Runs convolutions in :attr:`dtype` while parameters stay float32."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        if self.dtype == torch.float32:  # which not every device has an autocast for
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
 
     def describe(self) -> str:
         """One line for people, such as ``NVIDIA H100, bfloat16``."""
