@@ -15,7 +15,7 @@ def setting(default, help, *, choices=None, minimum=None, above=None, maximum=No
     )
 
 
-DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, else Apple's MPS, else the CPU), cpu, cuda, cuda:N or mps"
+DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, else Apple's MPS, else CPU), cpu, cuda, cuda:N or mps"
 PRECISION_HELP = (
     "arithmetic of the networks: auto takes bfloat16 where the device has it in hardware, float16 on older CUDA GPUs, "
     "float32 elsewhere; losses and optimiser are float32 always"
@@ -70,7 +70,7 @@ class TrainingConfig:
 
     # The optimisation
     num_epochs: int = setting(2, "passes over the photographs at most", minimum=1)
-    total_steps: int = setting(40000, "steps at most; training ends with num_epochs or total_steps, the earlier", minimum=1)
+    total_steps: int = setting(40000, "steps at most; num_epochs or total_steps ends training, the earlier", minimum=1)
     batch_size: int = setting(4, "photographs a step", minimum=1)
     lr: float = setting(1e-3, "learning rate of Adam at the start; it falls to zero along a cosine", above=0)
     weight_decay: float = setting(1e-5, "weight decay of Adam", minimum=0)
@@ -80,7 +80,7 @@ class TrainingConfig:
     device: str = setting("auto", DEVICE_HELP)
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     num_workers: int | None = setting(
-        None, "processes that read photographs; 0 reads them in the training process; left out, by the machine", minimum=0
+        None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0
     )
 
     # What is written, and how often

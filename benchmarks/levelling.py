@@ -1,9 +1,10 @@
 """What the content ceiling does: the same short trainings without and with it, side by side.
 
-    python -m benchmarks.levelling --vgg_weights vgg19.pth --dataset_dir photos/ --styles a.jpg b.jpg --picture sheet.jpg
+    python -m benchmarks.levelling --vgg_weights vgg19.pth --dataset_dir photos/ --styles a.jpg b.jpg --picture out.jpg
 
 Trains each painting twice with the default weights and prints, for each, content term relative to a grey picture's,
-style term relative to the painting's, and the level at the end. The sheet has a row a painting: painting, without, with.
+style term relative to the painting's, and the level at the end. The picture has a row for each painting: photograph,
+painting, result without, result with.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from begin_training import train
 from benchmarks.common import table
 from config import TrainingConfig
 from data.images import read_image
-from utils.progress import monitor_picture
+from utils.progress import side_by_side
 from utils.stylizer import Stylizer
 
 
@@ -36,7 +37,7 @@ def main() -> int:
     parser.add_argument("--image_size", type=int, default=128)
     parser.add_argument("--style_size", type=int, default=256)
     parser.add_argument("--total_steps", type=int, default=400)
-    parser.add_argument("--picture", required=True, help="JPEG file for the sheet")
+    parser.add_argument("--picture", required=True, help="JPEG file")
     args = parser.parse_args()
 
     photograph, rate = read_image(args.photograph), losses.perceptual.ContentCeiling.RATE
@@ -65,7 +66,7 @@ def main() -> int:
             level = metrics["style_level"]
             style_term = metrics["weighted"]["style"] / config.style_weight / level
             row += [f"{metrics['content_to_grey']:.2f}", f"{style_term:.2f}", f"{level:.2f}"]
-        pictures.append(monitor_picture(read_image(style), results[0], results[1], height=300))
+        pictures.append(side_by_side([photograph, read_image(style), *results], height=300))
         rows.append(row)
 
     sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height + 6 for p in pictures)), "white")

@@ -79,7 +79,7 @@ def main() -> int:
     args = parser.parse_args()
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(args.results).glob("*.json"))]
     if not results:
-        print(f"error: {args.results} holds no results: run benchmarks.training and benchmarks.inference", file=sys.stderr)
+        print(f"error: {args.results} holds no results: run benchmarks.training first", file=sys.stderr)
         return 2
     training = [r for r in results if r["benchmark"] == "training"]
     inference = [r for r in results if r["benchmark"] == "inference"]

@@ -59,7 +59,8 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
             "(the archive train2017.zip, 118,287 pictures, 18 GB, from cocodataset.org, unzipped)"
         )
     Image.init()
-    extensions = tuple(Image.registered_extensions())
+    # Some formats, such as PDF, Pillow writes but does not read.
+    extensions = tuple(end for end, form in Image.registered_extensions().items() if form in Image.OPEN)
     # Plain strings: a Path for each of COCO's 118,287 files would take longer than reading the folder.
     found = [
         os.path.join(directory, name)

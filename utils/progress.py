@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from data.errors import UserError
@@ -127,17 +127,13 @@ def save_png(image: Image.Image, path: Path) -> None:
         image.save(file, "PNG")
 
 
-def monitor_picture(photograph: Image.Image, painting: Image.Image, result: Image.Image, height=360) -> Image.Image:
-    """Photograph, painting and result side by side, scaled to the same height in pixels."""
-    return _row([photograph.convert("RGB"), painting.convert("RGB"), result.convert("RGB")], height)
-
-
-def _row(images: list[Image.Image], height: int, gap: int = 6) -> Image.Image:
+def side_by_side(images: list[Image.Image], height: int = 360, gap: int = 6) -> Image.Image:
+    """Pictures in a row, scaled to the same height in pixels."""
     images = [image.resize((max(1, round(image.width * height / image.height)), height)) for image in images]
     row = Image.new("RGB", (sum(image.width for image in images) + gap * (len(images) - 1), height), "white")
     left = 0
     for image in images:
-        row.paste(image, (left, 0))
+        row.paste(image.convert("RGB"), (left, 0))
         left += image.width + gap
     return row
 
@@ -146,7 +142,7 @@ def filmstrip(results: list[Image.Image], height: int = 200, most: int = 8) -> I
     """Results in the order of their steps, ``most`` of them evenly chosen, the first and last among them."""
     if len(results) > most:
         results = [results[round(i * (len(results) - 1) / (most - 1))] for i in range(most)]
-    return _row([ImageOps.exif_transpose(result) for result in results], height)
+    return side_by_side(results, height)
 
 
 def plot_losses(metrics: Path, path: Path) -> bool:

@@ -24,7 +24,7 @@ from utils.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.files import remove_unfinished
 from utils.loss_network import fingerprint, load_vgg19
-from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, monitor_picture, plot_losses, save_png
+from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, plot_losses, save_png, side_by_side
 from utils.settings import validate
 from utils.stylizer import Stylizer
 
@@ -87,6 +87,7 @@ class TrainingRun:
         device = self.compute.device
         if device.type == "cpu":
             keep_freed_memory()
+        torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
 
         style_name = Path(config.style_image).stem
         self.folder = Path(config.output_dir, f"{style_name}_training")
@@ -135,7 +136,7 @@ class TrainingRun:
         network = TransformerNet(config.norm, config.upsample) if checkpoint is None else checkpoint.network
         self.network = network.to(device, memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.Adam(
-            self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+            self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
         )
         self.scheduler = CosineAnnealingLR(self.optimizer, self.total_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.compute.dtype == torch.float16)
@@ -243,7 +244,7 @@ class TrainingRun:
         self._estimate_statistics()
         result = Stylizer(self.network, compute=self.compute).stylise(self.monitor_photograph)
         save_png(
-            monitor_picture(self.monitor_photograph, self.painting, result),
+            side_by_side([self.monitor_photograph, self.painting, result]),
             self.folder / f"monitor_{self.step:06d}.png",
         )
 
