@@ -8,8 +8,10 @@ Real weights, photographs and paintings are used where the environment names the
 """
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +147,20 @@ def smooth_picture(width, height, seed) -> Image.Image:
 def make_picture():
     """``make_picture(width, height, seed)`` draws a smooth picture."""
     return smooth_picture
+
+
+@pytest.fixture(scope="session")
+def png_without_pixels():
+    """``png_without_pixels(width, height)``: the bytes of a PNG that promises a size and holds no pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def build(width, height):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import math
 import sys
 import types
 import typing
+import warnings
 
 from data.errors import UserError
 
@@ -91,8 +92,10 @@ def parse_settings(config_class, description: str, argv=None):
 def run_command(main) -> typing.NoReturn:
     """Run a script's ``main() -> exit status`` and exit.
 
-    A :class:`UserError` becomes one sentence and status 2; Ctrl-C, where nothing else answers it, status 130.
+    A :class:`UserError` becomes one sentence and status 2; Ctrl-C, where nothing else answers it, status 130. Warnings
+    are one sentence as well, without the place in the program.
     """
+    warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
     try:
         status = main()
     except UserError as error:

@@ -1,8 +1,5 @@
 """Picture files of every kind, to what a viewer would show; and files that are no pictures."""
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 import torch
@@ -211,17 +208,10 @@ def test_a_name_that_lies_about_the_format(tmp_path):
 # -- no pictures -------------------------------------------------------------------------------------------------------
 
 
-def png_with_header(width, height):
-    """A PNG that promises a size and holds no pixels."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-
-def broken_files(folder, make_picture):
+@pytest.fixture
+def broken_files(tmp_path, make_picture, png_without_pixels):
+    """Names of files in ``tmp_path`` that are no pictures."""
+    folder = tmp_path
     make_picture(64, 48, seed=0).save(folder / "whole.jpg", quality=90)
     make_picture(64, 48, seed=0).save(folder / "whole.png")
     jpeg, png = (folder / "whole.jpg").read_bytes(), (folder / "whole.png").read_bytes()
@@ -233,8 +223,8 @@ def broken_files(folder, make_picture):
         "empty.jpg": b"",
         "text.png": b"this is no picture",
         "page.jpg": b"<!DOCTYPE html><html>404 Not Found</html>",
-        "huge_header.png": png_with_header(100_000, 100_000),
-        "no_pixels.png": png_with_header(20, 20),
+        "huge_header.png": png_without_pixels(100_000, 100_000),
+        "no_pixels.png": png_without_pixels(20, 20),
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -242,8 +232,8 @@ def broken_files(folder, make_picture):
     return [*contents, "folder.jpg", "missing.jpg"]
 
 
-def test_files_that_are_no_pictures_are_refused_by_name(tmp_path, make_picture):
-    for name in broken_files(tmp_path, make_picture):
+def test_files_that_are_no_pictures_are_refused_by_name(tmp_path, broken_files):
+    for name in broken_files:
         with pytest.raises(ImageError) as error:
             read_image(tmp_path / name)
         message = str(error.value)
@@ -251,8 +241,7 @@ def test_files_that_are_no_pictures_are_refused_by_name(tmp_path, make_picture):
         assert ":" in message, f"{message!r} does not say what to do"
 
 
-def test_the_reason_is_told(tmp_path, make_picture):
-    broken_files(tmp_path, make_picture)
+def test_the_reason_is_told(tmp_path, broken_files):
     for name, reason in {
         "missing.jpg": "does not exist",
         "folder.jpg": "is a folder",

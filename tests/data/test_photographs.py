@@ -13,7 +13,7 @@ from data.photographs import PhotographDataset, list_photographs, random_crop
 
 def test_pictures_are_found_recursively_by_extension(tmp_path):
     wanted = ["a.jpg", "b.JPEG", "c.PNG", "deep/er/d.webp", "deep/e.Tif", "f.bmp", "name.with.dots.jpg"]
-    unwanted = ["notes.txt", "._a.jpg", ".hidden.png", "jpg", "deep/annotations.json", "a.jpg.part"]
+    unwanted = ["notes.txt", "._a.jpg", ".hidden.png", "jpg", "page.pdf", "deep/annotations.json", "a.jpg.part"]
     for name in wanted + unwanted:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")  # never opened
