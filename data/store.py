@@ -254,7 +254,7 @@ class StoreWriter:
             if self.folder.exists() and not is_store(self.folder) and any(self.folder.iterdir()):
                 raise UserError(f"{folder} holds other files: give a new or empty folder for the prepared photographs")
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._index = open(self.folder / INDEX, "a+b")
+            self._index = (self.folder / INDEX).open("a+b")
             try:
                 self._lock()
                 if overwrite:
@@ -357,11 +357,12 @@ class StoreWriter:
         if self._offset == 0 and self._shard:
             self._shard -= 1
             self._offset = self._shard_sizes.pop()
+        ends = [*self._shard_sizes, self._offset]
         for number, path in _shards(self.folder).items():
-            if number > self._shard:
+            if number >= len(ends):
                 path.unlink()
-            elif number == self._shard:
-                os.truncate(path, self._offset)
+            elif present[number] != ends[number]:
+                os.truncate(path, ends[number])
 
     def _place(self, num_bytes: int) -> bool:
         """Move on to a new shard if the next photograph does not fit into this one; tells whether it did."""
@@ -381,7 +382,7 @@ class StoreWriter:
                 full.close()
                 self._shard_file = None
             if self._shard_file is None:
-                self._shard_file = open(self.folder / shard_name(self._shard), "r+b" if self._offset else "wb")
+                self._shard_file = (self.folder / shard_name(self._shard)).open("r+b" if self._offset else "wb")
                 self._shard_file.seek(self._offset)
             self._shard_file.write(pixels.data)
             self._note([self._shard, self._offset, height, width, crc32])
