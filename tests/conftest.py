@@ -22,8 +22,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Channels of VGG-19's convolutions up to conv5_1, by their place in torchvision's ``vgg19().features``; written down
-# here again, so that a wrong table in the program is found.
+# Channels of VGG-19's convolutions up to conv5_1, by their place in torchvision's ``vgg19().features``;
+# written down here again, so that a wrong table in the program is found.
 VGG_CONVOLUTIONS = {
     0: (3, 64), 2: (64, 64),
     5: (64, 128), 7: (128, 128),
@@ -50,7 +50,7 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The one sentence of a command that refused; fails where it did not, or said more, or wrote a traceback."""
+        """The one sentence of a command that refused; fails if it did not, or said more."""
         assert self.returncode == 2, (self.returncode, self.stdout, self.stderr)
         assert "Traceback" not in self.stderr
         lines = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
@@ -77,7 +77,7 @@ def run_cli(start_cli):
 
     def run(script, *args) -> Result:
         with start_cli(script, *args) as process:
-            stdout, stderr = process.communicate(timeout=300)
+            stdout, stderr = process.communicate(timeout=600)
         return Result(process.returncode, stdout, stderr)
 
     return run
@@ -110,7 +110,9 @@ def vgg_state():
     generator = torch.Generator().manual_seed(0)
     state = {}
     for index, (in_channels, out_channels) in VGG_CONVOLUTIONS.items():
-        weight = torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
+        weight = (
+            torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
+        )
         state[f"features.{index}.weight"] = weight.half()
         state[f"features.{index}.bias"] = (torch.randn(out_channels, generator=generator) * 0.1).half()
     return state

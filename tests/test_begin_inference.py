@@ -53,11 +53,13 @@ def expected_result(model, array):
     return load_checkpoint(model).network(images)[0].permute(1, 2, 0).numpy()
 
 
-# -- sizes, names, values ------------------------------------------------------------------------------------------------
+# -- sizes, names, values --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(131, 97), (64, 64), (1, 1), (3, 200), (33, 2)])
-def test_result_has_the_photographs_size_and_is_what_the_network_says(stylise, model, tmp_path, make_picture, size):
+def test_result_has_the_photographs_size_and_is_what_the_network_says(
+    stylise, model, tmp_path, make_picture, size
+):
     picture = make_picture(*size, seed=1)
     picture.save(tmp_path / "photo.png")
     result = stylise(tmp_path / "photo.png")
@@ -118,7 +120,7 @@ def test_bfloat16_looks_the_same(stylise, tmp_path, make_picture):
     assert np.abs(results[0] - results[1]).mean() < 3
 
 
-# -- every kind of photograph --------------------------------------------------------------------------------------------
+# -- every kind of photograph ----------------------------------------------------------------------
 
 
 def test_alpha_is_kept(stylise, tmp_path, make_picture):
@@ -169,7 +171,7 @@ def test_every_mode_is_stylised_as_a_viewer_would_show_it(stylise, tmp_path, mak
         assert image.size == (31, 22) and image.mode == ("RGBA" if "alpha" in name else "RGB")
 
 
-# -- nothing is replaced unasked, nothing is written on a fault -----------------------------------------------------------
+# -- nothing is replaced unasked, nothing is written on a fault ------------------------------------
 
 
 def test_an_existing_result_is_replaced_only_when_asked_for(stylise, tmp_path, make_picture):
@@ -186,8 +188,12 @@ def test_an_existing_result_is_replaced_only_when_asked_for(stylise, tmp_path, m
     assert len(list(output.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n", "huge"])
-def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(stylise, tmp_path, png_without_pixels, content):
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no picture", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n", "huge"]
+)
+def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(
+    stylise, tmp_path, png_without_pixels, content
+):
     path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(png_without_pixels(100_000, 100_000) if content == "huge" else content)
@@ -201,7 +207,13 @@ def test_a_broken_picture_on_the_real_command_line(run_cli, model, tmp_path, mak
     make_picture(64, 64, seed=1).save(path)
     path.write_bytes(path.read_bytes()[:500])
     result = run_cli(
-        "begin_inference.py", "--model_path", model, "--content_image", path, "--output_dir", tmp_path / "results"
+        "begin_inference.py",
+        "--model_path",
+        model,
+        "--content_image",
+        path,
+        "--output_dir",
+        tmp_path / "results",
     )
     assert str(path) in result.error and result.stderr.count("\n") == 1
     assert result.stdout == "" and not (tmp_path / "results").exists()
@@ -213,7 +225,7 @@ def test_an_output_folder_that_cannot_be_made(stylise, call_cli, model, tmp_path
     assert "cannot be written" in result.error and str(tmp_path / "photo.png" / "results") in result.error
 
 
-# -- the engine behind it -------------------------------------------------------------------------------------------------
+# -- the engine behind it --------------------------------------------------------------------------
 
 
 def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(network):
@@ -224,7 +236,9 @@ def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(network):
         stylizer = Stylizer(network, compute=Compute(torch.device("cpu"), torch.bfloat16))
         output = stylizer.stylise_tensor(torch.zeros(1, 3, 20, 17, dtype=torch.uint8))
         assert output.shape == (1, 3, 20, 17) and output.dtype == torch.float32
-        assert network.training and all(p.requires_grad and p.dtype == torch.float32 for p in network.parameters())
+        assert network.training and all(
+            p.requires_grad and p.dtype == torch.float32 for p in network.parameters()
+        )
         assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     finally:
         network.eval()
@@ -246,16 +260,17 @@ def test_gpu_agrees_with_cpu(network, precision):
     assert (on_gpu - on_cpu).abs().mean() < 3
 
 
-# -- what ships -----------------------------------------------------------------------------------------------------------
+# -- what ships ------------------------------------------------------------------------------------
 
 
 def test_with_no_flags_the_shipped_sample_is_stylised_with_a_shipped_model(run_cli, tmp_path):
     """All but the folder for the result, which would otherwise lie in the repository."""
     result = run_cli("begin_inference.py", "--output_dir", tmp_path)
     assert result.returncode == 0, result.stderr
-    with Image.open(ROOT / "content" / "mountains.jpg") as sample, Image.open(
-        tmp_path / "mountains_starry_night.jpg"
-    ) as image:
+    with (
+        Image.open(ROOT / "content" / "mountains.jpg") as sample,
+        Image.open(tmp_path / "mountains_starry_night.jpg") as image,
+    ):
         assert image.size == sample.size
         assert np.abs(np.asarray(image, float) - np.asarray(sample, float)).mean() > 10
 

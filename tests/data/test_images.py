@@ -8,7 +8,9 @@ from PIL import Image
 from data.errors import ImageError
 from data.images import image_to_tensor, read_image, read_image_tensor, tensor_to_image
 
-RGB = np.array([[[10, 20, 30], [200, 0, 90]], [[0, 255, 1], [77, 78, 79]], [[5, 250, 130], [255, 255, 255]]], np.uint8)
+RGB = np.array(
+    [[[10, 20, 30], [200, 0, 90]], [[0, 255, 1], [77, 78, 79]], [[5, 250, 130], [255, 255, 255]]], np.uint8
+)
 
 # What a viewer makes of the stored pixels under each value of EXIF's Orientation tag.
 VIEWED = {
@@ -59,7 +61,7 @@ def test_broken_exif_is_ignored(tmp_path, data):
     assert read_image(path).size == (2, 3)
 
 
-# -- modes -------------------------------------------------------------------------------------------------------------
+# -- modes -----------------------------------------------------------------------------------------
 
 
 def test_rgb_is_kept(tmp_path):
@@ -205,7 +207,7 @@ def test_a_name_that_lies_about_the_format(tmp_path):
     np.testing.assert_array_equal(read_array(tmp_path / "p.jpg"), RGB)
 
 
-# -- no pictures -------------------------------------------------------------------------------------------------------
+# -- no pictures -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -254,7 +256,7 @@ def test_the_reason_is_told(tmp_path, broken_files):
             read_image(tmp_path / name)
 
 
-# -- tensors -----------------------------------------------------------------------------------------------------------
+# -- tensors ---------------------------------------------------------------------------------------
 
 
 def test_tensors_and_back():

@@ -106,7 +106,9 @@ def test_it_goes_on_from_any_position_past_an_unreadable_file(broken_at, already
         for batches in range(1, 8):
             unreadable = {}
             first, position = take(batches, broken, 3, unreadable=unreadable)
-            rest, _ = take(10 - batches, broken, 3, start=position, unreadable=unreadable if already_known else None)
+            rest, _ = take(
+                10 - batches, broken, 3, start=position, unreadable=unreadable if already_known else None
+            )
             assert torch.equal(torch.cat(first + rest), whole)
 
 
@@ -114,7 +116,9 @@ def test_more_than_a_tenth_unreadable_stops(broken_at):
     dataset = broken_at(2, 9)  # 2 of 12
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(UserError, match="2 of the 12 photographs in --dataset_dir .* more than a tenth") as error:
+        with pytest.raises(
+            UserError, match="2 of the 12 photographs in --dataset_dir .* more than a tenth"
+        ) as error:
             take(20, dataset, 4)
     assert any(str(dataset.paths[i]) in str(error.value) for i in (2, 9))
 

@@ -13,7 +13,15 @@ from data.photographs import PhotographDataset, list_photographs, random_crop
 
 def test_pictures_are_found_recursively_by_extension(tmp_path):
     wanted = ["a.jpg", "b.JPEG", "c.PNG", "deep/er/d.webp", "deep/e.Tif", "f.bmp", "name.with.dots.jpg"]
-    unwanted = ["notes.txt", "._a.jpg", ".hidden.png", "jpg", "page.pdf", "deep/annotations.json", "a.jpg.part"]
+    unwanted = [
+        "notes.txt",
+        "._a.jpg",
+        ".hidden.png",
+        "jpg",
+        "page.pdf",
+        "deep/annotations.json",
+        "a.jpg.part",
+    ]
     for name in wanted + unwanted:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")  # never opened
@@ -36,7 +44,7 @@ def test_folder_without_pictures(tmp_path):
 
 
 def expected_crop(path, size, rng):
-    """The square of the photograph sampled eight times too finely and averaged: no resize, no reduced decoding."""
+    """The square of the photograph, sampled eight times too finely and averaged: no resize, no draft."""
     with Image.open(path) as image:
         side = min(image.size)
         left, top = rng.random() * (image.width - side), rng.random() * (image.height - side)

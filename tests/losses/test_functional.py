@@ -10,7 +10,7 @@ def random(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-# -- plain loops: the formulas as they are printed, one batch entry after the other --------------------------------------
+# -- plain loops: the formulas as they are printed, one batch entry after the other ----------------
 
 
 def content_by_loops(features, target):
@@ -80,14 +80,16 @@ def test_losses_equal_plain_loops(shape):
 def test_float32_equals_float64_to_rounding(layout):
     a = random(2, 16, 12, 9, seed=1, dtype=torch.float32).contiguous(memory_format=layout)
     b = random(2, 16, 12, 9, seed=2, dtype=torch.float32).contiguous(memory_format=layout)
-    torch.testing.assert_close(content_loss(a, b).double(), content_loss(a.double(), b.double()), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        content_loss(a, b).double(), content_loss(a.double(), b.double()), rtol=1e-6, atol=0
+    )
     torch.testing.assert_close(gram_matrix(a).double(), gram_matrix(a.double()), rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(
         total_variation_loss(a).double(), total_variation_loss(a.double()), rtol=1e-6, atol=0
     )
 
 
-# -- by hand -----------------------------------------------------------------------------------------------------------
+# -- by hand ---------------------------------------------------------------------------------------
 
 
 def test_gram_by_hand():
@@ -114,14 +116,16 @@ def test_total_variation_by_hand():
     assert total_variation_loss(torch.tensor([[[[1.0, 2.0], [4.0, 7.0]]]])).item() == 1 + 9 + 9 + 25
 
 
-# -- invariants --------------------------------------------------------------------------------------------------------
+# -- invariants ------------------------------------------------------------------------------------
 
 
 def test_a_duplicated_batch_has_the_same_loss():
     a, b = random(2, 4, 6, 5, seed=1), random(2, 4, 6, 5, seed=2)
     aa, bb = torch.cat([a, a]), torch.cat([b, b])
     torch.testing.assert_close(content_loss(aa, bb), content_loss(a, b))
-    torch.testing.assert_close(style_loss(gram_matrix(aa), gram_matrix(bb)), style_loss(gram_matrix(a), gram_matrix(b)))
+    torch.testing.assert_close(
+        style_loss(gram_matrix(aa), gram_matrix(bb)), style_loss(gram_matrix(a), gram_matrix(b))
+    )
     torch.testing.assert_close(total_variation_loss(aa), total_variation_loss(a))
 
 
@@ -151,7 +155,7 @@ def test_gram_does_not_depend_on_the_size_of_a_repeated_pattern():
     torch.testing.assert_close(gram_matrix(a.repeat(1, 1, 3, 2)), gram_matrix(a))
 
 
-# -- gradients ---------------------------------------------------------------------------------------------------------
+# -- gradients -------------------------------------------------------------------------------------
 
 
 def test_gradients_in_float64():
@@ -170,9 +174,11 @@ def gram_by_autograd(features):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)]
+)
 def test_written_out_gradient_equals_autograd(dtype, tolerance, layout):
-    """Against autograd of the plain formula in float64, from the same rounded features, with an asymmetric gradient."""
+    """Against autograd of the plain formula in float64, from the same features; dG is asymmetric."""
     features = random(2, 8, 9, 7, seed=1, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
     reference = features.detach().double().requires_grad_()
     weights = random(2, 8, 8, seed=2)
@@ -183,7 +189,7 @@ def test_written_out_gradient_equals_autograd(dtype, tolerance, layout):
     assert error < tolerance
 
 
-# -- precision ---------------------------------------------------------------------------------------------------------
+# -- precision -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -197,7 +203,7 @@ def test_features_are_float32_before_a_difference_or_product(dtype):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_gram_stays_float32_under_autocast(dtype):
-    """Autocast takes matrix products to half precision, where a sum over a large feature map loses its digits."""
+    """Autocast takes matrix products to half precision, where long sums lose their digits."""
     features = random(1, 8, 40, 40, dtype=dtype).requires_grad_()
     plain = gram_matrix(features)
     (gradient,) = torch.autograd.grad(plain.square().sum(), features)
@@ -211,7 +217,9 @@ def test_gram_stays_float32_under_autocast(dtype):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 2e-3), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(torch.float32, 2e-3), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)]
+)
 def test_gram_and_its_gradient_on_a_gpu(dtype, tolerance):
     features = random(2, 16, 20, 24, dtype=dtype).cuda().requires_grad_()
     reference = features.detach().cpu().double().requires_grad_()

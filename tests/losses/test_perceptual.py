@@ -38,9 +38,14 @@ def relative(vgg, grams):
 def assemble(vgg, grams, stylised, photographs):
     """The raw terms from the pure functions: content, one style term a layer, total variation."""
     with torch.no_grad():
-        of_stylised, of_photographs = (vgg(x, (*STYLE_LAYERS, CONTENT_LAYER)) for x in (stylised, photographs))
+        of_stylised, of_photographs = (
+            vgg(x, (*STYLE_LAYERS, CONTENT_LAYER)) for x in (stylised, photographs)
+        )
         content = content_loss(of_stylised[CONTENT_LAYER], of_photographs[CONTENT_LAYER]).item()
-        layers = [style_loss(gram_matrix(of_stylised[n]), g).item() for n, g in zip(STYLE_LAYERS, grams, strict=True)]
+        layers = [
+            style_loss(gram_matrix(of_stylised[n]), g).item()
+            for n, g in zip(STYLE_LAYERS, grams, strict=True)
+        ]
         return content, layers, total_variation_loss(stylised).item()
 
 
@@ -85,9 +90,13 @@ def test_a_zero_weight_leaves_its_term_out_of_value_and_gradient(vgg, grams, ter
     (gradient,) = torch.autograd.grad(losses.total, stylised)
     assert gradient.norm() > 0
     weights[term] = 0.0
-    (others,) = torch.autograd.grad(PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised)
+    (others,) = torch.autograd.grad(
+        PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised
+    )
     weights[term] = alone[term]
-    (both,) = torch.autograd.grad(PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised)
+    (both,) = torch.autograd.grad(
+        PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised
+    )
     torch.testing.assert_close(gradient + others, both, rtol=1e-3, atol=1e-4 * both.abs().max().item())
 
 
@@ -104,7 +113,10 @@ def test_gradient_reaches_the_stylised_pictures_alone(vgg, grams):
 def test_duplicated_batch_has_the_same_loss(vgg, grams, relative):
     criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)
     stylised, photographs = pictures(2, 1), pictures(2, 2)
-    once, twice = criterion(stylised, photographs), criterion(stylised.repeat(2, 1, 1, 1), photographs.repeat(2, 1, 1, 1))
+    once, twice = (
+        criterion(stylised, photographs),
+        criterion(stylised.repeat(2, 1, 1, 1), photographs.repeat(2, 1, 1, 1)),
+    )
     torch.testing.assert_close(twice.weighted, once.weighted, rtol=1e-5, atol=0)
     torch.testing.assert_close(twice.total, once.total, rtol=1e-5, atol=0)
 
@@ -119,8 +131,10 @@ def test_painting_against_itself_is_zero(vgg, grams, relative):
 
 
 def test_style_does_not_see_a_shift_within_a_constant_border(vgg):
-    """By 16 pixels, the stride of relu5_1, and far enough inside that VGG's zero padding meets the border alone."""
-    size = 352  # the receptive field of relu5_1 is 156 pixels wide: nothing sees both the spot and the padding
+    """By 16 pixels, the stride of relu5_1, and so far inside that VGG's padding meets the border alone."""
+    size = (
+        352  # the receptive field of relu5_1 is 156 pixels wide: nothing sees both the spot and the padding
+    )
     spot = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5)) * 255
     grams = []
     for top, left in ((160, 176), (176, 160)):
@@ -157,7 +171,9 @@ def test_relative_losses_do_not_depend_on_the_scale_of_the_loss_network(vgg, vgg
     for network in (vgg_zero, doubled):
         grams = style_grams(network, pictures(1, 7))
         scales = LossScales.relative(network, grams, [pictures(2, 8)])
-        totals.append(PerceptualLoss(network, grams, SIZE, *WEIGHTS, scales)(pictures(2, 1), pictures(2, 2)).weighted)
+        totals.append(
+            PerceptualLoss(network, grams, SIZE, *WEIGHTS, scales)(pictures(2, 1), pictures(2, 2)).weighted
+        )
     torch.testing.assert_close(totals[0], totals[1], rtol=1e-4, atol=0)
 
 
@@ -176,7 +192,7 @@ def test_content_is_reported_relative_to_grey(vgg, grams, relative):
     assert criterion(photographs, photographs).content_to_grey.item() == 0
 
 
-# -- the ceiling -------------------------------------------------------------------------------------------------------
+# -- the ceiling -----------------------------------------------------------------------------------
 
 
 def test_ceiling_eases_style_while_content_is_above_it_and_recovers():
@@ -219,7 +235,7 @@ def test_ceiling_follows_the_weights():
 
 
 def test_eased_style_is_in_the_sum_and_its_gradient(vgg, grams, relative):
-    """The style term is multiplied by the level as it stood before the batch was seen; content and TV are not."""
+    """The style term, alone, is multiplied by the level as it stood before the batch was seen."""
     stylised, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2)
     ceiling = ContentCeiling(ceiling=0.01, total_steps=20)
     criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative, ceiling)

@@ -15,7 +15,7 @@ def build(norm="batch", upsample="transposed", seed=0):
 
 
 def trained_looking(network):
-    """Random scales and statistics: a fresh network's residual blocks do nothing, which would hide mistakes."""
+    """Random scales and statistics: a fresh network's residual blocks do nothing and would hide mistakes."""
     torch.manual_seed(1)
     for name, tensor in network.state_dict().items():
         if tensor.dim() == 1 and name.endswith(("weight", "running_var")):
@@ -29,15 +29,22 @@ def pictures(n, height, width, seed=0):
     return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
 
 
-# -- architecture ------------------------------------------------------------------------------------------------------
+# -- architecture ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
 def test_kernels_are_those_of_the_paper(norm, upsample):
-    """Supplementary table 1, with the kernel of the transposed convolutions made divisible by their stride."""
+    """Supplementary table 1, but the kernel of the transposed convolutions is divisible by their stride."""
     kernels = [tuple(p.shape) for p in build(norm, upsample).parameters() if p.dim() == 4]
     up = [(128, 64, 4, 4), (64, 32, 4, 4)] if upsample == "transposed" else [(64, 128, 3, 3), (32, 64, 3, 3)]
-    assert kernels == [(32, 3, 9, 9), (64, 32, 3, 3), (128, 64, 3, 3), *[(128, 128, 3, 3)] * 10, *up, (3, 32, 9, 9)]
+    assert kernels == [
+        (32, 3, 9, 9),
+        (64, 32, 3, 3),
+        (128, 64, 3, 3),
+        *[(128, 128, 3, 3)] * 10,
+        *up,
+        (3, 32, 9, 9),
+    ]
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
@@ -74,7 +81,15 @@ def test_strides_divide_by_four_and_multiply_back():
         layer.register_forward_hook(lambda module, args, output: sizes.append(tuple(output.shape[1:])))
     network(pictures(1, 32, 24))
     quarter = (128, 8, 6)
-    assert sizes == [(32, 32, 24), (64, 16, 12), quarter, *[quarter] * 5, (64, 16, 12), (32, 32, 24), (3, 32, 24)]
+    assert sizes == [
+        (32, 32, 24),
+        (64, 16, 12),
+        quarter,
+        *[quarter] * 5,
+        (64, 16, 12),
+        (32, 32, 24),
+        (3, 32, 24),
+    ]
 
 
 def test_unknown_variants_are_refused_with_the_valid_ones():
@@ -84,7 +99,7 @@ def test_unknown_variants_are_refused_with_the_valid_ones():
         TransformerNet(upsample="bilinear")
 
 
-# -- sizes and values --------------------------------------------------------------------------------------------------
+# -- sizes and values ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
@@ -143,7 +158,9 @@ def test_input_is_left_as_it_is(size):
 def test_channels_last_gives_the_same():
     network, images = trained_looking(build()), pictures(2, 24, 20)
     plain = network(images)
-    moved = network.to(memory_format=torch.channels_last)(images.contiguous(memory_format=torch.channels_last))
+    moved = network.to(memory_format=torch.channels_last)(
+        images.contiguous(memory_format=torch.channels_last)
+    )
     torch.testing.assert_close(moved, plain, rtol=0, atol=0.01)
 
 
@@ -157,7 +174,7 @@ def test_pictures_of_a_batch_do_not_meet_in_eval_mode():
 @pytest.mark.parametrize("upsample", UPSAMPLES)
 @torch.no_grad()
 def test_translation_equivariance(upsample):
-    """Shifting the photograph by the overall stride shifts the result, further from the border than 60 pixels."""
+    """Shifting the photograph by the overall stride shifts the result, 60 pixels off the border and more."""
     network = trained_looking(build(upsample=upsample)).double()
     scene, margin = pictures(1, 148, 148).double(), 64
     one, other = network(scene[..., :144, :144]), network(scene[..., 4:, 4:])
@@ -168,14 +185,14 @@ def test_translation_equivariance(upsample):
 
 
 def test_padding_keeps_pixels_where_the_strides_find_them_in_a_larger_picture():
-    """A picture whose sides four does not divide is continued on the right and below by its own border pixels."""
+    """A picture whose sides four does not divide goes on, right and below, with its own border pixels."""
     network = trained_looking(build()).double()
     image = pictures(1, 21, 18).double()
     continued = torch.nn.functional.pad(image, (0, 2, 0, 3), mode="replicate")
     torch.testing.assert_close(network(image), network(continued)[..., :21, :18], rtol=0, atol=1e-9)
 
 
-# -- at the start ------------------------------------------------------------------------------------------------------
+# -- at the start ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
@@ -203,11 +220,16 @@ def test_transposed_convolution_starts_as_bilinear_interpolation():
     torch.manual_seed(0)
     layer = ReflectionConvTranspose2d(3, 2, bias=False)
     x = torch.randn(1, 3, 6, 5)
-    # bilinear weights sum to 4 over the kernel, one for each of the four output pixels that an input pixel serves
+    # bilinear weights sum to 4 over the kernel: an input pixel serves four output pixels
     mixture = layer.weight.sum(dim=(2, 3)) / 4
     mixed = torch.einsum("ncij,cd->ndij", x, mixture)
     expected = torch.nn.functional.interpolate(mixed, scale_factor=2, mode="bilinear", align_corners=False)
-    inside = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # at the border one reflects, the other repeats
+    inside = (
+        slice(None),
+        slice(None),
+        slice(1, -1),
+        slice(1, -1),
+    )  # at the border one reflects, the other repeats
     torch.testing.assert_close(layer(x)[inside], expected[inside], rtol=0, atol=1e-5)
 
 

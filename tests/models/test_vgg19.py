@@ -7,9 +7,10 @@ import torchvision
 from models.vgg19 import IMAGENET_MEAN, IMAGENET_STD, LAYERS, VGG19, check_layers
 from utils.loss_network import load_vgg19
 
-NAMES = (
-    "relu1_1 relu1_2 relu2_1 relu2_2 relu3_1 relu3_2 relu3_3 relu3_4 relu4_1 relu4_2 relu4_3 relu4_4 relu5_1".split()
-)
+NAMES = [
+    "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4",
+    "relu4_1", "relu4_2", "relu4_3", "relu4_4", "relu5_1",
+]  # fmt: skip
 
 
 def pictures(n=1, height=48, width=40):
@@ -18,7 +19,7 @@ def pictures(n=1, height=48, width=40):
 
 @torch.no_grad()
 def torchvision_features(state, images):
-    """Features by name from torchvision's vgg19: names counted off its layers, inputs normalised by its own preset."""
+    """Features of torchvision's vgg19: names counted off its layers, inputs normalised by its own preset."""
     with torch.device("meta"):  # its classifier, of half a gigabyte, is never filled
         features = torchvision.models.vgg19(weights=None).features
     features = features[:30].to_empty(device="cpu").eval()
@@ -63,7 +64,9 @@ def test_names_and_their_order():
 
 def test_keys_are_torchvisions():
     convolutions = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
-    assert list(VGG19().state_dict()) == [f"features.{i}.{kind}" for i in convolutions for kind in ("weight", "bias")]
+    assert list(VGG19().state_dict()) == [
+        f"features.{i}.{kind}" for i in convolutions for kind in ("weight", "bias")
+    ]
 
 
 def test_unknown_name_lists_the_valid_ones(vgg):

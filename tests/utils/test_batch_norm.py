@@ -28,14 +28,16 @@ def network(norm="batch", upsample="transposed", stale=True):
 
 
 def test_statistics_are_the_means_over_the_batches():
-    """Against mean and unbiased variance of what enters each layer, taken apart from the layer's own bookkeeping."""
+    """Against mean and unbiased variance of what enters each layer, taken by a hook."""
     net, batches = network(), [pictures(3, 24, seed) for seed in range(4)]
     seen = {}
     probe = copy.deepcopy(net).train()
     for name, layer in probe.named_modules():
         if isinstance(layer, nn.BatchNorm2d):
             seen[name] = []
-            layer.register_forward_hook(lambda m, args, out, name=name: seen[name].append(args[0].detach().double()))
+            layer.register_forward_hook(
+                lambda m, args, out, name=name: seen[name].append(args[0].detach().double())
+            )
     for batch in batches:
         probe(batch)
     estimate_statistics(net, batches)
@@ -69,7 +71,9 @@ def test_the_estimate_does_not_depend_on_what_stood_there_before():
     one, other = network(), network(stale=False)
     estimate_statistics(one, batches)
     estimate_statistics(other, batches)
-    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 def test_instance_norm_is_left_alone():

@@ -32,14 +32,18 @@ def model(tmp_path):
     return path
 
 
-# -- round trip --------------------------------------------------------------------------------------------------------
+# -- round trip ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 def test_a_training_checkpoint_comes_back_bit_for_bit(tmp_path, norm, upsample):
     net = network(norm, upsample)
-    training = {"step": 7, "optimizer": {"state": {0: {"exp_avg": torch.randn(3)}}}, "unreadable": {4: "broken.jpg"}}
+    training = {
+        "step": 7,
+        "optimizer": {"state": {0: {"exp_avg": torch.randn(3)}}},
+        "unreadable": {4: "broken.jpg"},
+    }
     save_checkpoint(tmp_path / "step.pth", Checkpoint(net, PROVENANCE, training))
     loaded = load_checkpoint(tmp_path / "step.pth")
     assert (loaded.network.norm, loaded.network.upsample) == (norm, upsample)
@@ -47,7 +51,9 @@ def test_a_training_checkpoint_comes_back_bit_for_bit(tmp_path, norm, upsample):
     assert loaded.network.state_dict().keys() == state.keys()
     assert all(torch.equal(value, state[key]) for key, value in loaded.network.state_dict().items())
     assert loaded.provenance == PROVENANCE
-    assert torch.equal(loaded.training["optimizer"]["state"][0]["exp_avg"], training["optimizer"]["state"][0]["exp_avg"])
+    assert torch.equal(
+        loaded.training["optimizer"]["state"][0]["exp_avg"], training["optimizer"]["state"][0]["exp_avg"]
+    )
     assert loaded.training["unreadable"] == {4: "broken.jpg"} and loaded.training["step"] == 7
     assert not loaded.network.training
 
@@ -80,7 +86,7 @@ def test_saving_where_nothing_can_be_written_names_the_file(tmp_path):
         save_checkpoint(tmp_path / "file" / "m.pth", Checkpoint(network(), PROVENANCE))
 
 
-# -- refused: every file that is not a whole, finite model of this project ------------------------------------------------
+# -- refused: every file that is not a whole, finite model of this project -------------------------
 
 
 class Hostile:
@@ -226,10 +232,10 @@ def folder(path, marker):
 
 
 DAMAGES = [
-    truncated, with_a_byte_missing, hostile_pickle, hostile_archive, hostile_provenance, whole_module, wrong_version,
-    other_format, unknown_norm, unhashable_norm, no_model, no_provenance, missing_weight, extra_weight, wrong_shape,
-    weight_that_is_no_tensor, not_a_number, infinite_variance, plain_state_dict, tensor_alone, empty, text, picture,
-    missing, folder,
+    truncated, with_a_byte_missing, hostile_pickle, hostile_archive, hostile_provenance, whole_module,
+    wrong_version, other_format, unknown_norm, unhashable_norm, no_model, no_provenance, missing_weight,
+    extra_weight, wrong_shape, weight_that_is_no_tensor, not_a_number, infinite_variance, plain_state_dict,
+    tensor_alone, empty, text, picture, missing, folder,
 ]  # fmt: skip
 
 
@@ -255,7 +261,9 @@ def test_a_hostile_pickle_on_the_real_command_line(run_cli, model, tmp_path):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("damage", [hostile_pickle, truncated, plain_state_dict, missing], ids=lambda d: d.__name__)
+@pytest.mark.parametrize(
+    "damage", [hostile_pickle, truncated, plain_state_dict, missing], ids=lambda d: d.__name__
+)
 def test_training_refuses_them_too(call_cli, model, tmp_path, damage):
     marker = tmp_path / "was_run"
     damage(model, marker)

@@ -6,8 +6,8 @@ import urllib.error
 
 import pytest
 import torch
-
 import torchvision
+
 from data.errors import UserError
 from models.vgg19 import VGG19
 from utils.loss_network import fingerprint, load_vgg19
@@ -40,7 +40,10 @@ def test_weights_are_those_of_the_file(vgg_state, vgg_file):
 def test_float16_and_float32_files_are_the_same(vgg_state, vgg_file, saved):
     float32 = load(saved({key: value.float() for key, value in vgg_state.items()}))
     float16 = load(vgg_file)
-    assert all(torch.equal(a, b) for a, b in zip(float32.state_dict().values(), float16.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(float32.state_dict().values(), float16.state_dict().values(), strict=True)
+    )
     assert fingerprint(float32) == fingerprint(float16)
 
 
@@ -74,7 +77,10 @@ def test_missing_key(vgg_state, saved):
 def test_weights_of_another_network(saved):
     vgg16 = torchvision.models.vgg16
     with torch.device("meta"):
-        shapes = {key: value.shape for key, value in vgg16(weights=None).features.state_dict(prefix="features.").items()}
+        shapes = {
+            key: value.shape
+            for key, value in vgg16(weights=None).features.state_dict(prefix="features.").items()
+        }
     message = refusal(saved({key: torch.zeros(shape) for key, shape in shapes.items()}))
     assert "torchvision vgg19 state dict" in message
 
@@ -92,7 +98,9 @@ def test_numbers_that_are_not_finite(vgg_state, saved, value):
 
 
 def test_integers(vgg_state, saved):
-    assert "features.2.bias" in refusal(saved({**vgg_state, "features.2.bias": torch.zeros(64, dtype=torch.int64)}))
+    assert "features.2.bias" in refusal(
+        saved({**vgg_state, "features.2.bias": torch.zeros(64, dtype=torch.int64)})
+    )
 
 
 @pytest.mark.parametrize("contents", [[1, 2], "text", torch.zeros(3)])
@@ -134,7 +142,7 @@ def test_a_pickle_that_carries_code_is_refused_and_not_run(vgg_state, saved, tmp
     assert not marker.exists()
 
 
-# -- torchvision's download --------------------------------------------------------------------------------------------
+# -- torchvision's download ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -144,7 +152,8 @@ def empty_cache(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     "failure",
-    [urllib.error.URLError("no route to host"), TimeoutError("timed out"), OSError(28, "No space left on device"),
+    [urllib.error.URLError("no route to host"), TimeoutError("timed out"),
+     OSError(28, "No space left on device"),
      RuntimeError('invalid hash value (expected "dcbb9e9d", got "00000000")')],
 )  # fmt: skip
 def test_a_failed_download_says_which_file_to_get_and_which_flag_takes_it(empty_cache, monkeypatch, failure):
@@ -153,13 +162,15 @@ def test_a_failed_download_says_which_file_to_get_and_which_flag_takes_it(empty_
         raise failure
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    with pytest.raises(UserError, match="could not be downloaded.*vgg19-dcbb9e9d.pth.*--vgg_weights") as error:
+    with pytest.raises(
+        UserError, match="could not be downloaded.*vgg19-dcbb9e9d.pth.*--vgg_weights"
+    ) as error:
         load_vgg19(None, CPU, torch.float32)
     assert "\n" not in str(error.value)
 
 
 def test_without_the_flag_torchvisions_own_weights_are_taken(empty_cache, monkeypatch, vgg_state, vgg_file):
-    """From torchvision's name in torchvision's cache; the download itself is cut short, as this suite runs offline."""
+    """By torchvision's name, in torchvision's cache; the download itself is replaced: tests run offline."""
     asked = []
 
     def download(url, destination, *args, **kwargs):

@@ -37,7 +37,9 @@ def test_a_line_holds_the_means_since_the_last(log):
     first, second = read(log.path)
     assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5}
     assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5}
-    assert first["total"] == 23.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
+    assert (
+        first["total"] == 23.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
+    )
     assert second["raw"]["content"] == 8.0 and second["step"] == 3
 
 
@@ -88,8 +90,11 @@ def test_the_bar_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys):
 
 
 def test_pictures_side_by_side():
-    colours = [Image.new(mode, size, colour) for mode, size, colour in
-               (("RGBA", (20, 10), (255, 0, 0, 9)), ("RGB", (10, 20), (0, 255, 0)), ("RGB", (20, 10), (0, 0, 255)))]  # fmt: skip
+    colours = [
+        Image.new("RGBA", (20, 10), (255, 0, 0, 9)),
+        Image.new("RGB", (10, 20), (0, 255, 0)),
+        Image.new("RGB", (20, 10), (0, 0, 255)),
+    ]
     row = np.asarray(side_by_side(colours, height=40))
     assert row.shape[0] == 40 and row.shape[1] >= 80 + 20 + 80
     assert row[20, 5].tolist() == [255, 0, 0] and row[20, -5].tolist() == [0, 0, 255]
@@ -101,12 +106,19 @@ def test_filmstrip_chooses_evenly_with_the_first_and_the_last():
     strip = np.asarray(filmstrip(frames, height=10, most=4))
     shown = [value for value in np.unique(strip[5, :, 0]) if value < 30]
     assert shown == [0, 10, 19, 29]
-    assert [v for v in np.unique(np.asarray(filmstrip(frames[:3], height=10))[5, :, 0]) if v < 30] == [0, 1, 2]
+    assert [v for v in np.unique(np.asarray(filmstrip(frames[:3], height=10))[5, :, 0]) if v < 30] == [
+        0,
+        1,
+        2,
+    ]
 
 
 def test_plot(tmp_path):
     pytest.importorskip("matplotlib")
-    lines = [{"step": i, "weighted": {"content": 9.0 / i, "style": 1.0, "total_variation": 0.1}} for i in range(1, 6)]
+    lines = [
+        {"step": i, "weighted": {"content": 9.0 / i, "style": 1.0, "total_variation": 0.1}}
+        for i in range(1, 6)
+    ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
     with Image.open(tmp_path / "losses.png") as image:

@@ -89,7 +89,7 @@ def test_unknown_flags_are_refused_and_not_completed(call_cli, script, flag):
     assert result.returncode == 2 and flag in result.stderr
 
 
-# -- one declaration ---------------------------------------------------------------------------------------------------
+# -- one declaration -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("config_class", CONFIGS.values())
@@ -101,10 +101,10 @@ def test_an_empty_command_line_gives_the_defaults(config_class):
 def test_defaults_are_those_that_were_agreed():
     config = TrainingConfig()
     agreed = {
-        "content_weight": 1.0, "style_weight": 60.0, "tv_weight": 0.05, "loss_scale": "relative", "num_epochs": 2,
-        "batch_size": 4, "total_steps": 40000, "lr": 1e-3, "weight_decay": 1e-5, "image_size": 256, "norm": "batch",
-        "upsample": "transposed", "device": "auto", "precision": "auto", "style_size": None, "vgg_weights": None,
-        "checkpoint_path": None,
+        "content_weight": 1.0, "style_weight": 60.0, "tv_weight": 0.05, "loss_scale": "relative",
+        "num_epochs": 2, "batch_size": 4, "total_steps": 40000, "lr": 1e-3, "weight_decay": 1e-5,
+        "image_size": 256, "norm": "batch", "upsample": "transposed", "device": "auto", "precision": "auto",
+        "style_size": None, "vgg_weights": None, "checkpoint_path": None,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in agreed} == agreed
 
@@ -152,14 +152,14 @@ def test_help_and_mistyped_flags_answer_without_importing_torch(script, argument
     assert result.returncode == (0 if arguments == ["--help"] else 2)
 
 
-# -- edited defaults ---------------------------------------------------------------------------------------------------
+# -- edited defaults -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "edit",
-    [{"lr": 0.0}, {"lr": float("nan")}, {"lr": "0.1"}, {"batch_size": 0}, {"batch_size": 2.0}, {"batch_size": True},
-     {"norm": "layer"}, {"norm": None}, {"style_image": ""}, {"style_image": None}, {"overwrite": 1}, {"style_size": 31},
-     {"seed": 2**63}],
+    [{"lr": 0.0}, {"lr": float("nan")}, {"lr": "0.1"}, {"batch_size": 0}, {"batch_size": 2.0},
+     {"batch_size": True}, {"norm": "layer"}, {"norm": None}, {"style_image": ""}, {"style_image": None},
+     {"overwrite": 1}, {"style_size": 31}, {"seed": 2**63}],
 )  # fmt: skip
 def test_edited_defaults_are_held_to_the_same_bounds(edit):
     (name,) = edit
@@ -167,7 +167,9 @@ def test_edited_defaults_are_held_to_the_same_bounds(edit):
         validate(dataclasses.replace(TrainingConfig(), **edit))
 
 
-@pytest.mark.parametrize("edit", [{"style_weight": 100}, {"style_size": None}, {"style_size": 64}, {"seed": 2**63 - 1}])
+@pytest.mark.parametrize(
+    "edit", [{"style_weight": 100}, {"style_size": None}, {"style_size": 64}, {"seed": 2**63 - 1}]
+)
 def test_good_edits_are_taken(edit):
     validate(dataclasses.replace(TrainingConfig(), **edit))
 
@@ -182,7 +184,7 @@ def test_an_edited_default_is_checked_on_the_command_line_that_leaves_it_out():
     assert parse_settings(Edited, "", ["--steps", "3"]) == (Edited(3), frozenset({"steps"}))
 
 
-# -- the last word on errors -------------------------------------------------------------------------------------------
+# -- the last word on errors -----------------------------------------------------------------------
 
 
 def test_errors_become_one_sentence_and_status_2(capsys):
