@@ -2,6 +2,7 @@
 
     python begin_training.py --style_image painting.jpg --dataset_dir photos/
     python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
+    torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
 from config import TrainingConfig
@@ -38,9 +39,9 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
                 run.save_monitor_picture()
             if config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0:
                 run.save_checkpoint()
-            if interrupts.received and step < run.total_steps:
+            if run.agree_to_stop(interrupts.received is not None) and step < run.total_steps:
                 run.save_checkpoint()
-                run.say_how_to_resume(interrupts.received.name)
+                run.say_how_to_resume(interrupts.name)
                 return interrupts.exit_status
         run.save_results()
     return 0
@@ -49,7 +50,7 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
 def training_step(run, photographs):
     """One step of Adam on a batch; returns its ``Losses``."""
     with run.compute.autocast():
-        stylised = run.network(photographs)
+        stylised = run.forward(photographs)
     losses = run.criterion(stylised, photographs)
     run.optimizer.zero_grad()
     run.scaler.scale(losses.total).backward()  # scales for float16 alone

@@ -15,7 +15,7 @@ def setting(default, help, *, choices=None, minimum=None, above=None, maximum=No
     )
 
 
-DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, else Apple's MPS, else CPU), cpu, cuda, cuda:N or mps"
+DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, then Apple's MPS, then CPU), cpu, cuda, cuda:N, mps"
 PRECISION_HELP = (
     "arithmetic of the networks: auto takes bfloat16 where the device has it in hardware, float16 on older CUDA GPUs, "
     "float32 elsewhere; losses and optimiser are float32 always"

@@ -15,21 +15,23 @@ LARGEST_UNREADABLE_SHARE = 0.1
 class _Chunks(torch.utils.data.Sampler):
     """Chunks of (position, index) pairs from a position on, without end, passing over known unreadable files."""
 
-    def __init__(self, dataset, start, size, unreadable):
+    def __init__(self, dataset, start, size, unreadable, shard, shards):
         self.dataset, self.start, self.size, self.unreadable = dataset, start, size, unreadable
+        self.shard, self.shards = shard, shards
 
     def __iter__(self):
         n = len(self.dataset)
         epoch, rank = divmod(self.start, n)
-        chunk = []
+        chunk, number = [], 0
         while True:
             order = self.dataset.order(epoch)
             for here in range(rank, n):
                 if order[here] not in self.unreadable:
                     chunk.append((epoch * n + here, order[here]))
                 if len(chunk) == self.size:
-                    yield chunk
-                    chunk = []
+                    if number % self.shards == self.shard:
+                        yield chunk
+                    chunk, number = [], number + 1
             epoch, rank = epoch + 1, 0
 
 
@@ -69,6 +71,8 @@ class PhotographStream:
         num_workers: reading processes; 0 reads in this one.
         unreadable: index -> reason of files already found unreadable; added to in place.
         pin_memory: whether batches are page-locked, for copies to a CUDA device that do not wait.
+        shard, shards: of the batches, this stream yields every ``shards``-th from number ``shard`` on: the share of one
+            of several processes.
 
     Attributes:
         position: where to start a stream that goes on after the last batch handed out.
@@ -83,11 +87,14 @@ class PhotographStream:
         num_workers: int = 0,
         unreadable: dict[int, str] | None = None,
         pin_memory: bool = False,
+        shard: int = 0,
+        shards: int = 1,
     ):
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
-        self.position = start
+        self.position = self._start = start
+        self._shards = shards
         self.unreadable = {} if unreadable is None else unreadable
-        self._chunks = _Chunks(dataset, start, batch_size, self.unreadable)
+        self._chunks = _Chunks(dataset, start, batch_size, self.unreadable, shard, shards)
         loader = torch.utils.data.DataLoader(
             dataset,
             batch_size=None,  # a chunk is a batch already
@@ -120,6 +127,9 @@ class PhotographStream:
             self._crops = torch.cat([self._crops, crops]) if len(self._crops) else crops
         batch, self._crops = self._crops.split([self.batch_size, len(self._crops) - self.batch_size])
         self.position = self._positions[self.batch_size - 1] + 1
+        if self._shards > 1:  # after the batches of the other shards as well
+            group = self.batch_size * self._shards
+            self.position = self._start + -(-(self.position - self._start) // group) * group
         del self._positions[: self.batch_size]
         return batch.pin_memory() if self.pin_memory else batch
 

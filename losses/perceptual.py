@@ -1,7 +1,7 @@
 """The training objective: content, style and total variation against a loss network, weighted and summed."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -143,6 +143,7 @@ class PerceptualLoss(nn.Module):
         content_weight, style_weight, tv_weight: the lambdas.
         scales: divisors; ``LossScales()`` divides by nothing, as the paper.
         ceiling: eases the style term where the photograph would drown; ``None`` for the paper's plain sum.
+        mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
     """
 
     def __init__(
@@ -155,9 +156,11 @@ class PerceptualLoss(nn.Module):
         tv_weight: float,
         scales: LossScales = LossScales(),
         ceiling: ContentCeiling | None = None,
+        mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
         super().__init__()
         self.vgg, self.grams, self.ceiling, self.scales = vgg, grams, ceiling, scales
+        self._mean_over_processes = mean_over_processes or (lambda values: values)
         device = grams[0].device
         weights = [content_weight / scales.content, style_weight, tv_weight / scales.total_variation]
         self.register_buffer("weights", torch.tensor(weights, device=device), persistent=False)
@@ -180,8 +183,9 @@ class PerceptualLoss(nn.Module):
         layers = torch.stack(layers)
         style = (layers / self.style_scales).sum()
 
-        grey = content_loss(target, self.grey.expand_as(target))
-        content_to_grey = content.detach() / grey.clamp_min(1e-6 * self.scales.content)
+        greys = content_loss(target, self.grey.expand_as(target))
+        contents, greys = self._mean_over_processes(torch.stack([content.detach(), greys]))
+        content_to_grey = contents / greys.clamp_min(1e-6 * self.scales.content)
         if self.ceiling is not None:
             style = style * self.ceiling.level()
             self.ceiling.observe(content_to_grey)

@@ -36,7 +36,12 @@ class VGG19(nn.Module):
 
     The layers carry torchvision's own numbering, so that ``load_state_dict`` takes its keys ``features.N.weight``.
     Weights are random until loaded; see :func:`utils.loss_network.load_vgg19`.
+
+    Attributes:
+        fingerprint: 16 hexadecimal digits of the weights that were loaded; ``None`` for random ones.
     """
+
+    fingerprint: str | None = None
 
     def __init__(self):
         super().__init__()

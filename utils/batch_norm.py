@@ -18,7 +18,7 @@ def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> 
         network: a TransformerNet, in either mode; the mode is restored.
         batches: N x 3 x H x W each, RGB in [0, 255], of the size and number that the network is trained on.
     """
-    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)]
     if not layers:
         return
     momenta, training = [layer.momentum for layer in layers], network.training

@@ -42,13 +42,18 @@ class Compute:
         return f"CPU ({_cpu_name()}, {torch.get_num_threads()} threads), {precision}"
 
 
-def resolve_compute(device: str, precision: str) -> Compute:
+def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute:
     """The device and precision that the flags ``--device`` and ``--precision`` ask for.
+
+    Args:
+        local_rank: number of this process on its machine: of the CUDA GPU that it takes where none is named.
 
     Raises:
         UserError: if the device is unknown or absent, or cannot compute in that precision.
     """
-    resolved = _resolve_device(device)
+    resolved = _resolve_device(device, local_rank)
+    if resolved.type == "cuda":
+        torch.cuda.set_device(resolved)
     supported = _supported(resolved)
     if precision == "auto":
         return Compute(resolved, _DTYPES[supported[0]])
@@ -59,18 +64,18 @@ def resolve_compute(device: str, precision: str) -> Compute:
     return Compute(resolved, _DTYPES[precision])
 
 
-def _resolve_device(name: str) -> torch.device:
+def _resolve_device(name: str, local_rank: int) -> torch.device:
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        name = "cuda"
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
         raise UserError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise UserError(f"--device {name}: PyTorch finds no CUDA GPU here; use --device auto or cpu")
-        number = int(index) if index else torch.cuda.current_device()
+        number = int(index) if index else local_rank
         if number >= torch.cuda.device_count():
             raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA GPUs, numbered from 0")
         return torch.device("cuda", number)

@@ -28,6 +28,11 @@ class Interrupts:
         signal.signal(number, self._previous[number])
 
     @property
+    def name(self) -> str:
+        """Of the signal; it may have reached another of several processes instead."""
+        return self.received.name if self.received else "a signal to another process"
+
+    @property
     def exit_status(self) -> int:
         """What shells expect of a process that ended for the signal: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + self.received if self.received else 0
+        return 128 + (self.received or signal.SIGTERM)

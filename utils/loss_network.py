@@ -22,6 +22,9 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
             ``None`` for torchvision's own download, kept in torch's cache.
         device, dtype: where and in which type the convolutions run. Stored in that type, not converted each step.
 
+    Returns:
+        The network; its ``fingerprint`` tells one set of weights from another, whatever file and type they came in.
+
     Raises:
         UserError: if the download fails, or the file is not such a state dict.
     """
@@ -40,12 +43,12 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
         if not found.is_floating_point() or not found.isfinite().all():
             raise UserError(f"{source} is damaged: {key} must hold finite floating-point numbers")
     vgg.load_state_dict({key: state[key].float() for key in expected})
+    vgg.fingerprint = _fingerprint(vgg)  # before the conversion, which must not change it
     vgg.features.to(dtype)
     return vgg.to(device, memory_format=torch.channels_last)
 
 
-def fingerprint(vgg: VGG19) -> str:
-    """16 hexadecimal digits that tell one set of weights from another, whatever file it came in."""
+def _fingerprint(vgg: VGG19) -> str:
     digest = hashlib.sha256()
     for value in vgg.state_dict().values():
         digest.update(value.to("cpu", torch.float16).contiguous().numpy().tobytes())

@@ -34,21 +34,30 @@ class TrainingLog:
     the cadence of the log alone.
 
     Args:
-        path: of ``metrics.jsonl``; lines after ``start_step``, of a run that is being resumed, are dropped.
+        path: of ``metrics.jsonl``; lines after ``start_step``, of a run that is being resumed, are dropped. ``None``
+            writes and shows nothing: for all but the first of several processes.
         start_step, total_steps: where the training stands, and where it ends.
         batch_size: for the speed in photographs a second.
     """
 
-    def __init__(self, path: Path, start_step: int, total_steps: int, batch_size: int):
+    def __init__(self, path: Path | None, start_step: int, total_steps: int, batch_size: int):
         self.path, self.batch_size = path, batch_size
         self._pending: list[tuple[int, torch.Tensor]] = []
         self._window: list[list[float]] = []
         self._since = time.perf_counter()
-        kept = _lines_up_to(path, start_step)
-        with atomic_write(path) as file:
-            file.writelines(kept)
+        if path is not None:
+            kept = _lines_up_to(path, start_step)
+            with atomic_write(path) as file:
+                file.writelines(kept)
         seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
-        self._bar = tqdm(total=total_steps, initial=start_step, unit="step", dynamic_ncols=True, mininterval=seconds)
+        self._bar = tqdm(
+            total=total_steps,
+            initial=start_step,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=seconds,
+            disable=path is None,
+        )
 
     def add(self, step: int, losses: Losses) -> None:
         """Take note of a step's losses, without waiting for them."""
@@ -78,6 +87,9 @@ class TrainingLog:
     def write_line(self, step: int, lr: float, style_level: float) -> None:
         """Write the means since the last line to ``metrics.jsonl``."""
         self.flush()
+        if self.path is None:
+            self._window = []
+            return
         now, n = time.perf_counter(), len(self._window)
         means = [sum(column) / n for column in zip(*self._window)]
         seconds = (now - self._since) / n
@@ -101,7 +113,8 @@ class TrainingLog:
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.write(text, file=sys.stdout)
+        if self.path is not None:
+            self._bar.write(text, file=sys.stdout)
 
     def close(self) -> None:
         self._bar.close()

@@ -23,7 +23,8 @@ from utils.batch_norm import estimate_statistics
 from utils.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.files import remove_unfinished
-from utils.loss_network import fingerprint, load_vgg19
+from utils.loss_network import load_vgg19
+from utils.processes import Processes
 from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, plot_losses, save_png, side_by_side
 from utils.settings import validate
 from utils.stylizer import Stylizer
@@ -41,17 +42,20 @@ _NOT_RESTORED = ("checkpoint_path", "overwrite")
 _PATHS = ("style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "vgg_weights")
 
 
-def planned_steps(config: TrainingConfig, photographs: int) -> tuple[int, str]:
+def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:
     """Steps that a training will run, and the sum that led to it, in words.
 
     Args:
         photographs: size of the data set.
+        processes: that each train on --batch_size photographs a step.
     """
-    by_epochs = max(1, config.num_epochs * photographs // config.batch_size)
+    by_epochs = max(1, config.num_epochs * photographs // (config.batch_size * processes))
     steps = min(config.total_steps, by_epochs)
     why = (
         f"{steps} steps: the smaller of --total_steps {config.total_steps} and --num_epochs {config.num_epochs} x "
-        f"{photographs} photographs / --batch_size {config.batch_size} = {by_epochs}"
+        f"{photographs} photographs / --batch_size {config.batch_size}"
+        + (f" / {processes} processes" if processes > 1 else "")
+        + f" = {by_epochs}"
     )
     return steps, why
 
@@ -61,6 +65,8 @@ class TrainingRun:
 
     ``<output_dir>/<style>.pth`` is the final model; ``<output_dir>/<style>_training/`` holds ``step_NNNNNN.pth``,
     ``metrics.jsonl``, ``monitor_NNNNNN.png``, and at the end ``filmstrip.png`` and ``losses.png``.
+
+    Several processes started by torchrun train as one would with their batches put together; the first of them writes.
 
     Used as a context manager: leaving it stops the reading processes and closes the progress bar.
 
@@ -83,8 +89,11 @@ class TrainingRun:
                 )
             config = _restore_settings(config, given, checkpoint)
         self.config = config
-        self.compute = resolve_compute(config.device, config.precision)
+        self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         device = self.compute.device
+        self.processes = processes = Processes.join(device)
+        # What one step trains on, over all processes.
+        self.global_batch_size = config.batch_size * processes.count
         if device.type == "cpu":
             keep_freed_memory()
         torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
@@ -92,7 +101,7 @@ class TrainingRun:
         style_name = Path(config.style_image).stem
         self.folder = Path(config.output_dir, f"{style_name}_training")
         self.result_path = Path(config.output_dir, f"{style_name}.pth")
-        if checkpoint is None:
+        if checkpoint is None and processes.first:
             _refuse_to_replace(self.folder, self.result_path, config)
 
         # The pictures first: they are quick to read, and what people mistype.
@@ -105,15 +114,16 @@ class TrainingRun:
             self.monitor_photograph = read_image(config.training_monitor_content_image)
         paths, names = open_photographs(config.dataset_dir, config.image_size)
         self.dataset = PhotographDataset(paths, config.image_size, config.seed)
-        self.total_steps, why = planned_steps(config, len(paths))
+        self.total_steps, why = planned_steps(config, len(paths), processes.count)
         identity = {
             "style": _digest(painting.byte().numpy().tobytes()),
+            "processes": processes.count,
             "photographs": len(paths),
             "photograph_names": _digest("\0".join(names).encode("utf-8", "surrogateescape")),
         }
 
         vgg = load_vgg19(config.vgg_weights, device, self.compute.dtype)
-        identity["loss_network"] = fingerprint(vgg)
+        identity["loss_network"] = vgg.fingerprint
         if checkpoint is not None:
             _check_identity(checkpoint.training["identity"], identity, given)
 
@@ -130,11 +140,14 @@ class TrainingRun:
         if config.loss_scale == "relative":
             ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), self.total_steps)
         weights = (config.content_weight, config.style_weight, config.tv_weight)
-        self.criterion = PerceptualLoss(vgg, grams, config.image_size, *weights, scales, ceiling).to(device)
+        self.criterion = PerceptualLoss(
+            vgg, grams, config.image_size, *weights, scales, ceiling, mean_over_processes=processes.mean
+        ).to(device)
 
         torch.manual_seed(config.seed)
         network = TransformerNet(config.norm, config.upsample) if checkpoint is None else checkpoint.network
-        self.network = network.to(device, memory_format=torch.channels_last).train()
+        self.network = processes.prepare(network.to(device, memory_format=torch.channels_last)).train()
+        self.forward = processes.parallel(self.network)  # the network, with gradients averaged over the processes
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
         )
@@ -155,16 +168,20 @@ class TrainingRun:
             )
 
         workers = default_num_workers(device) if config.num_workers is None else config.num_workers
-        self.stream = self._stream(self.dataset, position, workers)
-        remove_unfinished(self.folder)
-        if checkpoint is None:
-            _clear(self.folder)
-        self.log_file = TrainingLog(self.folder / "metrics.jsonl", self.step, self.total_steps, config.batch_size)
+        self.stream = self._stream(config.batch_size, position, workers, processes.rank, processes.count)
+        metrics = None
+        if processes.first:
+            metrics = self.folder / "metrics.jsonl"
+            remove_unfinished(self.folder)
+            if checkpoint is None:
+                _clear(self.folder)
+        self.log_file = TrainingLog(metrics, self.step, self.total_steps, self.global_batch_size)
         message = self.log_file.message
-        message(f"Training {style_name} on {self.compute.describe()}, {workers} reading processes")
+        several = f", {processes.count} processes" if processes.count > 1 else ""
+        message(f"Training {style_name} on {self.compute.describe()}{several}, {workers} reading processes")
         message(why + (f"; resumed after step {self.step}" if self.step else ""))
         if self.total_steps < ENOUGH_STEPS:
-            epochs = -(-ENOUGH_STEPS * config.batch_size // len(paths))
+            epochs = -(-ENOUGH_STEPS * self.global_batch_size // len(paths))
             message(
                 f"That is little: {ENOUGH_STEPS} steps give a good picture, --num_epochs {epochs} and --total_steps "
                 f"{max(ENOUGH_STEPS, config.total_steps)} would run them"
@@ -175,17 +192,18 @@ class TrainingRun:
 
     # -- photographs ------------------------------------------------------------------------------------------------
 
-    def _stream(self, dataset, position=0, workers=0, batch_size=None) -> PhotographStream:
+    def _stream(self, batch_size, position, workers, shard=0, shards=1) -> PhotographStream:
         pin_memory = self.compute.device.type == "cuda"
-        size = batch_size or self.config.batch_size
-        return PhotographStream(dataset, size, position, workers, self.unreadable, pin_memory)
+        return PhotographStream(
+            self.dataset, batch_size, position, workers, self.unreadable, pin_memory, shard, shards
+        )
 
     def _read_calibration_photographs(self) -> list[torch.Tensor]:
-        """Fixed batches of training crops, uint8, on the CPU, of the training's own batch size."""
-        batch_size = self.config.batch_size
+        """Fixed batches of training crops, uint8, on the CPU, of the training's own batch size over all processes."""
+        batch_size = self.global_batch_size
         # Positions far beyond any training's, so that these crops are drawn apart from it.
         start = 2**40 // len(self.dataset) * len(self.dataset)
-        stream = self._stream(self.dataset, start, 0)
+        stream = self._stream(batch_size, start, 0)
         return [next(stream) for _ in range(max(1, CALIBRATION_PHOTOGRAPHS // batch_size))]
 
     def calibration_batches(self):
@@ -210,7 +228,8 @@ class TrainingRun:
             UserError: when a loss is not finite.
         """
         self.step = step
-        self.log_file.add(step, losses)
+        mean = self.processes.mean
+        self.log_file.add(step, dataclasses.replace(losses, raw=mean(losses.raw), weighted=mean(losses.weighted)))
         if self.compute.device.type == "cpu":  # nothing to wait for: look at every step
             self._check_losses()
 
@@ -242,6 +261,8 @@ class TrainingRun:
         """Stylise the monitor photograph and put it beside photograph and painting."""
         self._check_losses()
         self._estimate_statistics()
+        if not self.processes.first:
+            return
         result = Stylizer(self.network, compute=self.compute).stylise(self.monitor_photograph)
         save_png(
             side_by_side([self.monitor_photograph, self.painting, result]),
@@ -275,8 +296,16 @@ class TrainingRun:
             "random_state": torch.get_rng_state(),
         }
         path = self.folder / f"step_{self.step:06d}.pth"
-        save_checkpoint(path, Checkpoint(self.network, self._provenance(), training))
+        if self.processes.first:
+            save_checkpoint(path, Checkpoint(self.network, self._provenance(), training))
         self._last_checkpoint = path
+
+    def agree_to_stop(self, interrupted: bool) -> bool:
+        """Whether any process was interrupted, so that all stop after the same step."""
+        on_cpu = self.compute.device.type == "cpu"
+        if self.processes.count > 1 and not on_cpu and self.step % self.config.log_every_steps:
+            return False  # asking the others waits for the GPU
+        return self.processes.any(interrupted)
 
     def _restore(self, training: dict) -> int:
         self.optimizer.load_state_dict(training["optimizer"])
@@ -303,6 +332,7 @@ class TrainingRun:
             "precision": str(self.compute.dtype).removeprefix("torch."),
             "loss_network": f"VGG-19, weights {self._identity['loss_network']}",
             "photographs": len(self.dataset),
+            "processes": self.processes.count,
             "versions": {
                 "python": platform.python_version(),
                 **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "numpy")},
@@ -322,6 +352,8 @@ class TrainingRun:
         """Write the last checkpoint, the final model, the filmstrip and the plot."""
         if self._last_checkpoint is None or self._last_checkpoint.stem != f"step_{self.step:06d}":
             self.save_checkpoint()
+        if not self.processes.first:
+            return
         provenance = self._provenance()
         # A model is passed on to others, who have no use for the names of folders.
         for name in _PATHS:
@@ -348,6 +380,9 @@ class TrainingRun:
     def __exit__(self, *exception):
         self.stream.close()
         self.log_file.close()
+        if exception[0] is None:
+            self.processes.wait()  # the first one is still writing, and the others would break its connections
+        self.processes.leave()
 
 
 def _last_third(monitor: Image.Image, photograph: Image.Image) -> Image.Image:
@@ -397,6 +432,11 @@ def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
     """Refuse to resume with another painting, loss network or set of photographs under the old names."""
     if before["style"] != now["style"]:
         raise UserError("--style_image is not the picture that this training began with: give that one")
+    if before["processes"] != now["processes"]:
+        raise UserError(
+            f"--checkpoint_path is of a training in {before['processes']} processes, these are {now['processes']}: "
+            "start as many with torchrun"
+        )
     if before["loss_network"] != now["loss_network"]:
         raise UserError("--vgg_weights are not the weights that this training began with: give those")
     if (before["photographs"], before["photograph_names"]) != (now["photographs"], now["photograph_names"]):

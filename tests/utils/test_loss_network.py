@@ -10,7 +10,7 @@ import torchvision
 
 from data.errors import UserError
 from models.vgg19 import VGG19
-from utils.loss_network import fingerprint, load_vgg19
+from utils.loss_network import load_vgg19
 
 CPU = torch.device("cpu")
 
@@ -44,19 +44,20 @@ def test_float16_and_float32_files_are_the_same(vgg_state, vgg_file, saved):
         torch.equal(a, b)
         for a, b in zip(float32.state_dict().values(), float16.state_dict().values(), strict=True)
     )
-    assert fingerprint(float32) == fingerprint(float16)
+    assert float32.fingerprint == float16.fingerprint
 
 
 def test_a_whole_file_with_more_layers_is_taken(vgg_state, vgg_file, saved):
     more = {"features.30.weight": torch.zeros(512, 512, 3, 3), "classifier.6.bias": torch.zeros(1000)}
-    assert fingerprint(load(saved({**vgg_state, **more}))) == fingerprint(load(vgg_file))
+    assert load(saved({**vgg_state, **more})).fingerprint == load(vgg_file).fingerprint
 
 
 def test_fingerprints_tell_weights_apart(vgg_state, vgg_file, saved):
     other = {**vgg_state, "features.28.bias": vgg_state["features.28.bias"] + 0.1}
-    assert fingerprint(load(saved(other))) != fingerprint(load(vgg_file))
-    # Training in half precision stores them as such: the same weights still.
-    assert len(fingerprint(load(vgg_file, torch.bfloat16))) == 16
+    assert load(saved(other)).fingerprint != load(vgg_file).fingerprint
+    # Stored in the type of the training: the same weights still.
+    assert load(vgg_file, torch.bfloat16).fingerprint == load(vgg_file).fingerprint
+    assert len(load(vgg_file).fingerprint) == 16
 
 
 def refusal(path):
@@ -178,8 +179,8 @@ def test_without_the_flag_torchvisions_own_weights_are_taken(empty_cache, monkey
         torch.save({key: value.float() for key, value in vgg_state.items()}, destination)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    assert fingerprint(load_vgg19(None, CPU, torch.float32)) == fingerprint(load(vgg_file))
-    assert fingerprint(load_vgg19(None, CPU, torch.float32)) == fingerprint(load(vgg_file))
+    assert load_vgg19(None, CPU, torch.float32).fingerprint == load(vgg_file).fingerprint
+    assert load_vgg19(None, CPU, torch.float32).fingerprint == load(vgg_file).fingerprint
     assert asked == [torchvision.models.VGG19_Weights.IMAGENET1K_V1.url]  # once: the cache keeps it
 
 

@@ -22,7 +22,7 @@ def trained_like(upsample="transposed"):
 
 
 def reach(network):
-    """The farthest input pixel, in rows and columns, with a gradient from any of the 4 x 4 phases of an output pixel."""
+    """The farthest input pixel, in rows or columns, with a gradient from any of the 4 phases of an output pixel."""
     size, centre = 160, 80
     network = network.double()
     farthest = 0

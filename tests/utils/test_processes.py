@@ -1,0 +1,49 @@
+"""Two processes train as one does with their batches put together."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def train(arguments, processes=1):
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command += ["begin_training.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, norm):
+    common = [
+        *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--norm", norm),
+        *("--image_size", 32, "--total_steps", 3, "--num_epochs", 9, "--monitor_every_steps", 0),
+        *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
+        *("--checkpoint_every_steps", 1),
+    ]
+    one = train([*common, "--batch_size", 4, "--output_dir", tmp_path / "one"])
+    two = train([*common, "--batch_size", 2, "--output_dir", tmp_path / "two"], processes=2)
+    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
+    folders = [tmp_path / run / f"{style_image.stem}_training" for run in ("one", "two")]
+
+    # After the first step Adam's first moment is a tenth of the gradient, of the network and of nothing else.
+    one, two = (torch.load(folder / "step_000001.pth", weights_only=True)["training"] for folder in folders)
+    expected, found = (
+        torch.cat([state["exp_avg"].flatten() for state in run["optimizer"]["state"].values()]) for run in (one, two)
+    )
+    assert (found - expected).norm() <= 1e-4 * expected.norm()
+    assert two["position"] == one["position"] == 4
+    assert two["log_level"] == pytest.approx(one["log_level"], rel=1e-4)
+
+    # From then on they part by rounding alone.
+    lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
+    assert len(lines[0]) == len(lines[1]) == 3  # one process writes
+    for expected, found in zip(*(map(json.loads, run) for run in lines)):
+        assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
+        assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
