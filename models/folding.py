@@ -19,8 +19,10 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
             continue
         for index in range(len(module) - 1):
             convolution, norm = module[index], module[index + 1]
+            if not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
+                continue
             transposed = isinstance(convolution, nn.ConvTranspose2d)
-            if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm) and (transposed or isinstance(convolution, nn.Conv2d)):
+            if transposed or isinstance(convolution, nn.Conv2d):
                 module[index] = fuse_conv_bn_eval(convolution, norm, transpose=transposed)
                 module[index + 1] = nn.Identity()
     return network.requires_grad_(False)
