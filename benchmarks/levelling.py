@@ -4,7 +4,7 @@
 
 Trains each painting twice with the default weights and prints, for each, content term relative to a grey picture's,
 style term relative to the painting's, and the level at the end. The picture has a row for each painting: photograph,
-painting, result without, result with.
+result without, result with.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> int:
             level = metrics["style_level"]
             style_term = metrics["weighted"]["style"] / config.style_weight / level
             row += [f"{metrics['content_to_grey']:.2f}", f"{style_term:.2f}", f"{level:.2f}"]
-        pictures.append(side_by_side([photograph, read_image(style), *results], height=300))
+        pictures.append(side_by_side([photograph, *results], height=300))
         rows.append(row)
 
     sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height + 6 for p in pictures)), "white")
