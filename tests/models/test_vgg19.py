@@ -106,6 +106,7 @@ def test_handed_out_features_are_not_overwritten_and_input_is_left_as_it_is(vgg)
     together = vgg(images, ("relu1_1", "relu5_1"))["relu1_1"]
     assert torch.equal(alone, together) and torch.equal(images, before)
     assert alone.min() == 0  # ReLU has been applied
+    assert not any(layer.inplace for layer in vgg.features if isinstance(layer, torch.nn.ReLU))
 
 
 def test_smallest_picture(vgg):
