@@ -432,9 +432,10 @@ def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
     """Refuse to resume with another painting, loss network or set of photographs under the old names."""
     if before["style"] != now["style"]:
         raise UserError("--style_image is not the picture that this training began with: give that one")
-    if before["processes"] != now["processes"]:
+    processes = before.get("processes", 1)  # checkpoints did not always say
+    if processes != now["processes"]:
         raise UserError(
-            f"--checkpoint_path is of a training in {before['processes']} processes, these are {now['processes']}: "
+            f"--checkpoint_path is of a training in {processes} processes, these are {now['processes']}: "
             "start as many with torchrun"
         )
     if before["loss_network"] != now["loss_network"]:
