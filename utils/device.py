@@ -69,8 +69,8 @@ def _resolve_device(name: str, local_rank: int) -> torch.device:
         if not torch.cuda.is_available():
             return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
         name = "cuda"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+    kind, colon, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
         raise UserError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     if kind == "cuda":
         if not torch.cuda.is_available():

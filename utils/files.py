@@ -1,6 +1,7 @@
 """Files that are complete under their final name, whatever happens while they are written."""
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -41,9 +42,9 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left behind in a folder."""
-    for leftover in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left behind in a folder: of the file ``name``, or of all files."""
+    for leftover in folder.glob(f".{glob.escape(name)}*{_TEMPORARY_SUFFIX}"):
         with contextlib.suppress(OSError):
             leftover.unlink()
 

@@ -173,6 +173,7 @@ class TrainingRun:
         if processes.first:
             metrics = self.folder / "metrics.jsonl"
             remove_unfinished(self.folder)
+            remove_unfinished(self.result_path.parent, self.result_path.name)
             if checkpoint is None:
                 _clear(self.folder)
         self.log_file = TrainingLog(metrics, self.step, self.total_steps, self.global_batch_size)
@@ -399,7 +400,7 @@ def _newest_checkpoint(path: Path) -> Path:
     """The file itself, or the checkpoint with the most steps in a folder."""
     if not path.is_dir():
         return path
-    found = _by_step(path, "step_*.pth")
+    found = _by_step(path, "step_[0-9]*.pth")
     if not found:
         raise UserError(f"--checkpoint_path {path} holds no step_NNNNNN.pth to resume from")
     return found[-1]
@@ -453,7 +454,7 @@ def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
 def _refuse_to_replace(folder: Path, result: Path, config: TrainingConfig) -> None:
     if config.overwrite:
         return
-    if any(folder.glob("step_*.pth")):
+    if any(folder.glob("step_[0-9]*.pth")):
         raise UserError(
             f"{folder} holds an earlier training: resume it with --checkpoint_path {folder}, give another "
             "--output_dir, or add --overwrite to start again"
@@ -464,6 +465,6 @@ def _refuse_to_replace(folder: Path, result: Path, config: TrainingConfig) -> No
 
 def _clear(folder: Path) -> None:
     """Remove an earlier run's files, so that none of them is taken for the new run's."""
-    for pattern in ("step_*.pth", "monitor_*.png", "metrics.jsonl", "filmstrip.png", "losses.png"):
+    for pattern in ("step_[0-9]*.pth", "monitor_*.png", "metrics.jsonl", "filmstrip.png", "losses.png"):
         for path in folder.glob(pattern):
             path.unlink()
