@@ -69,8 +69,12 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
     """Fractionally-strided convolution to exactly twice the size, reflecting at the border.
 
     The kernel is 4 and the stride 2: a kernel that the stride divides gives each output pixel the same number of
-    taps, unlike the paper's 3x3 kernel, whose checkerboard Odena et al. (2016) explain. The layer starts as bilinear
-    interpolation of a random mixture of the channels, so that it starts free of any pattern of its own.
+    taps, unlike the paper's 3x3 kernel, whose checkerboard Odena et al. (2016) explain. Even so the four kinds of
+    output pixels (even and odd rows and columns) see four different 2x2 kernels, and training drives their sums apart:
+    plain areas come out as a fine mesh. The sums are therefore made equal, which leaves the layer everything but that
+    freedom: uniform features give uniform features, whatever the weights.
+
+    The layer starts as bilinear interpolation of a random mixture of the channels.
     """
 
     def __init__(self, in_channels, out_channels, bias):
@@ -84,8 +88,16 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
             mixture = torch.randn(self.in_channels, self.out_channels, 1, 1) / self.in_channels**0.5
             self.weight.copy_(mixture * bilinear.outer(bilinear))
 
+    def balanced_weight(self) -> torch.Tensor:
+        """The weight, in_channels x out_channels x 4 x 4, with the same sum for each kind of output pixel."""
+        taps = self.weight.unflatten(3, (2, 2)).unflatten(2, (2, 2))  # in, out, tap, row parity, tap, column parity
+        sums = taps.sum((2, 4), keepdim=True)
+        balanced = taps - (sums - sums.mean((3, 5), keepdim=True)) / 4  # four taps share the correction
+        return balanced.flatten(4, 5).flatten(2, 3)
+
     def forward(self, x):
-        return super().forward(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+        x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return F.conv_transpose2d(x, self.balanced_weight(), self.bias, self.stride, self.padding)
 
 
 class UpsampleLayer(nn.Sequential):

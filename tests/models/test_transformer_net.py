@@ -205,15 +205,30 @@ def test_residual_blocks_start_as_the_identity(norm):
     assert not torch.allclose(block(x), x)
 
 
+@pytest.mark.parametrize("trained", [False, True])
 @pytest.mark.parametrize("upsample", UPSAMPLES)
-def test_upsampling_starts_free_of_checkerboard(upsample):
-    """A constant input gives a constant output: a pattern in it would be the layer's own."""
+def test_upsampling_is_free_of_checkerboard(upsample, trained):
+    """A constant input gives a constant output: a pattern in it would be the layer's own, at first or learnt."""
     torch.manual_seed(0)
     *layers, norm, relu = UpsampleLayer(16, 8, "batch", upsample)
+    if trained:
+        torch.nn.init.normal_(layers[-1].weight)
     output = torch.nn.Sequential(*layers)(torch.randn(2, 16, 1, 1).expand(-1, -1, 6, 5))
     assert output.shape == (2, 8, 12, 10)
     assert output.std(dim=(0, 1)).min() > 0.1
-    torch.testing.assert_close(output, output[..., :1, :1].expand_as(output), rtol=0, atol=1e-5)
+    torch.testing.assert_close(output, output[..., :1, :1].expand_as(output), rtol=0, atol=1e-4)
+
+
+def test_transposed_convolution_balances_nothing_but_the_sums():
+    torch.manual_seed(0)
+    layer = ReflectionConvTranspose2d(3, 2, bias=False)
+    torch.nn.init.normal_(layer.weight)
+    balanced = layer.balanced_weight()
+    for rows in (0, 1):
+        for columns in (0, 1):
+            change = (balanced - layer.weight)[..., rows::2, columns::2]
+            torch.testing.assert_close(change, change[..., :1, :1].expand_as(change), rtol=0, atol=1e-6)
+    torch.testing.assert_close(balanced.sum((2, 3)), layer.weight.sum((2, 3)))
 
 
 def test_transposed_convolution_starts_as_bilinear_interpolation():
