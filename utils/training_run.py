@@ -370,7 +370,7 @@ class TrainingRun:
                     results.append(_last_third(image, self.monitor_photograph))
             save_png(filmstrip(results), self.folder / "filmstrip.png")
         if not plot_losses(self.folder / "metrics.jsonl", self.folder / "losses.png"):
-            message("No plot of the losses: matplotlib is not installed")
+            message("No plot of the losses: matplotlib is not installed (pip install -r requirements-extra.txt)")
         if self.unreadable:
             message(f"{len(self.unreadable)} of {len(self.dataset)} photographs could not be read and were skipped")
         message(f"Wrote {self.result_path}; to use it: python begin_inference.py --model_path {self.result_path}")
