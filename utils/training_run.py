@@ -383,6 +383,7 @@ class TrainingRun:
         self.log_file.close()
         if exception[0] is None:
             self.processes.wait()  # the first one is still writing, and the others would break its connections
+        self.forward = self.network  # the parallel one goes before the connections that it uses
         self.processes.leave()
 
 
