@@ -1,5 +1,6 @@
 """Files that are whole or not there at all."""
 
+import contextlib
 import os
 import resource
 
@@ -9,12 +10,18 @@ from data.errors import UserError
 from utils.files import atomic_write, remove_unfinished
 
 
-@pytest.fixture
-def full_disk():
-    """``full_disk(n)`` makes the system refuse to let any file grow beyond n bytes, as a full disk does."""
+@contextlib.contextmanager
+def full_disk(size):
+    """In the block the system refuses to let any file grow beyond ``size`` bytes, as a full disk does.
+
+    A block, not a fixture: pytest's own report may go to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_file_takes_its_name_at_the_end_and_folders_are_made(tmp_path):
@@ -50,11 +57,10 @@ def test_permissions_are_those_of_any_other_new_file(tmp_path, umask, mode):
     assert (tmp_path / "file.bin").stat().st_mode & 0o777 == mode
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    full_disk(1000)
-    with pytest.raises(UserError, match="cannot be written") as error, atomic_write(path) as file:
+    with full_disk(1000), pytest.raises(UserError, match="cannot be written") as error, atomic_write(path) as file:
         file.write(bytes(10_000))
     assert str(path) in str(error.value)
     assert path.read_bytes() == b"old"
