@@ -75,7 +75,7 @@ def main() -> int:
         onnx_ratio = f"{medians['onnxruntime'] / medians['ours']:.2f}" if session is not None else "-"
         rows.append([f"{size} x {size}", f"{medians['plain']:.4f}", onnx, f"{medians['ours']:.4f}", ratio, onnx_ratio])
     print(compute.describe())
-    header = ["one image", "plain, s", "ONNX Runtime, s", "ours, s", "ours : plain", "ours : ONNX Runtime"]
+    header = ["one image", "plain, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours"]
     print(table(header, rows))
     print(f"Wrote {write_result('inference', result, args.json)}")
     return 0

@@ -94,11 +94,11 @@ class PhotographStream:
         self.position = self._start = start
         self._shards = shards
         self.unreadable = {} if unreadable is None else unreadable
-        self._chunks = _Chunks(dataset, start, batch_size, self.unreadable, shard, shards)
+        chunks = _Chunks(dataset, start, batch_size, self.unreadable, shard, shards)
         loader = torch.utils.data.DataLoader(
             dataset,
             batch_size=None,  # a chunk is a batch already
-            sampler=self._chunks,
+            sampler=chunks,
             num_workers=num_workers,
             prefetch_factor=4 if num_workers else None,
             worker_init_fn=init_worker if num_workers else None,
