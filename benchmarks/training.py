@@ -36,7 +36,7 @@ def build_run(vgg_state: dict, style: torch.Tensor, compute, image_size: int) ->
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-5, fused=True)
     return SimpleNamespace(
         compute=compute,
-        network=network,
+        forward=network,
         criterion=criterion,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40000),
