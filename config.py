@@ -95,8 +95,23 @@ class InferenceConfig:
     """Settings of ``begin_inference.py``."""
 
     model_path: str = setting("checkpoints/starry_night.pth", "trained style, as begin_training.py writes it")
-    content_image: str = setting("content/mountains.jpg", "photograph to stylise")
-    output_dir: str = setting("results", "folder that receives PHOTOGRAPH_STYLE.png or .jpg")
+    content_image: tuple[str, ...] = setting(
+        ("content/mountains.jpg",),
+        "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture",
+    )
+    output_dir: str = setting(
+        "results",
+        "folder that receives PHOTOGRAPH_STYLE.png or .jpg; a folder of photographs is mirrored in it, each of several "
+        "under its own name; where it lies in a folder of photographs it is left out of them",
+    )
     device: str = setting("auto", DEVICE_HELP)
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
+
+    # What is done with the results
     overwrite: bool = setting(False, OVERWRITE_HELP)
+    skip_existing: bool = setting(False, "leave out photographs whose result is there already")
+    json: bool = setting(
+        False,
+        "print a line of JSON for each photograph on standard output, and nothing else there: input, output, status "
+        "(done, skipped or failed), width, height, seconds (in the network), error; null where there is nothing to say",
+    )

@@ -1,8 +1,24 @@
 """Errors meant for the person who typed the command. Standard library alone."""
 
+import unicodedata
+
+
+def one_line(text: object) -> str:
+    """A text for a terminal, in one line: what a file name may hold of control characters is spelt out.
+
+    Bytes of a name that are not UTF-8, which Python keeps as lone surrogates, become ``\\udcNN``.
+    """
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c
+        for c in str(text)
+    )
+
 
 class UserError(Exception):
     """A fault in what the user gave: one sentence that names the flag or file, what was wrong, and what to do."""
+
+    def __str__(self):
+        return one_line(super().__str__())
 
 
 class ImageError(UserError):

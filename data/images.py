@@ -50,6 +50,15 @@ def read_image(path: str | Path, draft_size: int | None = None) -> Image.Image:
         raise ImageError(f"{path} cannot be read as a picture ({reason}): give another file") from None
 
 
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Width and height by the file's header, without decoding; (0, 0) where :func:`read_image` will refuse it."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # see above
+        return 0, 0
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)

@@ -58,19 +58,24 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
             f"{flag} {folder} is not a folder: give a folder of photographs, your own or COCO 2017 "
             "(the archive train2017.zip, 118,287 pictures, 18 GB, from cocodataset.org, unzipped)"
         )
-    Image.init()
-    # Some formats, such as PDF, Pillow writes but does not read.
-    extensions = tuple(end for end, form in Image.registered_extensions().items() if form in Image.OPEN)
+    endings = picture_endings()
     # Plain strings: a Path for each of COCO's 118,287 files would take longer than reading the folder.
     found = [
         os.path.join(directory, name)
         for directory, _, names in os.walk(folder)
         for name in names
-        if name.lower().endswith(extensions) and not name.startswith(".")  # "._name" are macOS's shadow files
+        if name.lower().endswith(endings) and not name.startswith(".")  # "._name" are macOS's shadow files
     ]
     if not found:
         raise UserError(f"{flag} {folder} holds no picture that Pillow reads: give a folder of photographs")
     return [Path(path) for path in sorted(found)]
+
+
+def picture_endings() -> tuple[str, ...]:
+    """Endings of the files that Pillow reads, in lower case, with their dot."""
+    Image.init()
+    # Some formats, such as PDF, Pillow writes but does not read.
+    return tuple(end for end, form in Image.registered_extensions().items() if form in Image.OPEN)
 
 
 def random_crop(photograph: Path | StoredPhotograph, size: int, rng: random.Random) -> torch.Tensor:

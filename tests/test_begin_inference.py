@@ -198,7 +198,6 @@ def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(
     if content is not None:
         path.write_bytes(png_without_pixels(100_000, 100_000) if content == "huge" else content)
     assert str(path) in stylise(path).error
-    assert str(tmp_path) in stylise(tmp_path).error  # a folder
     assert not (tmp_path / "results").exists()
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import glob
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -26,12 +26,12 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(_TEMPORARY_SUFFIX, f".{path.name[:100]}.", path.parent)
-        with os.fdopen(handle, "wb") as file:
+        unfinished = path.parent / f"{_temporary_start(path.name)}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
+        with open(unfinished, "xb") as file:
+            temporary = unfinished
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -44,13 +44,11 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 def remove_unfinished(folder: Path, name: str = "") -> None:
     """Remove what killed processes left behind in a folder: of the file ``name``, or of all files."""
-    for leftover in folder.glob(f".{glob.escape(name)}*{_TEMPORARY_SUFFIX}"):
+    for leftover in folder.glob(f"{glob.escape(_temporary_start(name))}*{_TEMPORARY_SUFFIX}"):
         with contextlib.suppress(OSError):
             leftover.unlink()
 
 
-def _umask() -> int:
-    # mkstemp makes files for the owner alone; results are to have the permissions of any other file.
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _temporary_start(name: str) -> str:
+    # A file name holds 255 bytes, and a character takes up to four.
+    return f".{name[:50]}"

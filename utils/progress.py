@@ -1,4 +1,4 @@
-"""What a training shows of itself: progress bar, metrics.jsonl, monitor pictures, filmstrip and plot."""
+"""Progress bars; what a training shows of itself: metrics.jsonl, monitor pictures, filmstrip and plot."""
 
 import json
 import math
@@ -13,6 +13,12 @@ from tqdm import tqdm
 from data.errors import UserError
 from losses.perceptual import TERMS, Losses
 from utils.files import atomic_write
+
+
+def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False) -> tqdm:
+    """A progress bar on standard error."""
+    seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
+    return tqdm(total=total, initial=initial, unit=unit, dynamic_ncols=True, mininterval=seconds, disable=disable)
 
 
 class NonFiniteLoss(Exception):
@@ -49,15 +55,7 @@ class TrainingLog:
             kept = _lines_up_to(path, start_step)
             with atomic_write(path) as file:
                 file.writelines(kept)
-        seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
-        self._bar = tqdm(
-            total=total_steps,
-            initial=start_step,
-            unit="step",
-            dynamic_ncols=True,
-            mininterval=seconds,
-            disable=path is None,
-        )
+        self._bar = progress_bar(total_steps, unit="step", initial=start_step, disable=path is None)
 
     def add(self, step: int, losses: Losses) -> None:
         """Take note of a step's losses, without waiting for them."""

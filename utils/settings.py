@@ -1,6 +1,7 @@
 """Command lines from the dataclasses of ``config.py``, and the last word on errors. Standard library alone."""
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import sys
@@ -12,17 +13,22 @@ from data.errors import UserError
 
 
 def _value_type(hint) -> type:
-    """``int`` of ``int | None``; the type itself otherwise."""
+    """``int`` of ``int | None`` and of ``tuple[int, ...]``; the type itself otherwise."""
     if isinstance(hint, types.UnionType):
-        return next(t for t in typing.get_args(hint) if t is not type(None))
-    return hint
+        hint = next(t for t in typing.get_args(hint) if t is not type(None))
+    return typing.get_args(hint)[0] if _takes_several(hint) else hint
+
+
+def _takes_several(hint) -> bool:
+    return typing.get_origin(hint) is tuple
 
 
 def build_parser(config_class, description: str) -> argparse.ArgumentParser:
-    """An argparse parser with one flag a field. Flags that are left out are absent from the parsed namespace."""
-    parser = argparse.ArgumentParser(
-        description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS
-    )
+    """An argparse parser with one flag a field. Flags that are left out are absent from the parsed namespace.
+
+    A field of type ``tuple[T, ...]`` takes one value or several, and may be given several times.
+    """
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     hints = typing.get_type_hints(config_class)
     for f in dataclasses.fields(config_class):
         text = f.metadata["help"].replace("%", "%%")
@@ -30,9 +36,12 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
         if value_type is bool:
             parser.add_argument(f"--{f.name}", action="store_true", help=text)
             continue
-        shown = "" if f.default is None else f" (default: {f.default})"
+        several = _takes_several(hints[f.name])
+        default = " ".join(map(str, f.default)) if several else f.default
+        shown = "" if f.default is None else f" (default: {default})"
         metavar = "|".join(f.metadata["choices"]) if f.metadata["choices"] else value_type.__name__.upper()
-        parser.add_argument(f"--{f.name}", type=value_type, metavar=metavar, help=text + shown)
+        many = {"nargs": "+", "action": "extend"} if several else {}
+        parser.add_argument(f"--{f.name}", type=value_type, metavar=metavar, help=text + shown, **many)
     return parser
 
 
@@ -44,29 +53,36 @@ def validate(config) -> None:
     """
     hints = typing.get_type_hints(type(config))
     for f in dataclasses.fields(config):
-        value, bounds = getattr(config, f.name), f.metadata
-        value_type = _value_type(hints[f.name])
-        if value is None:
-            if value_type is hints[f.name]:
-                raise UserError(f"--{f.name} needs a value")
+        value, hint = getattr(config, f.name), hints[f.name]
+        if value is None and isinstance(hint, types.UnionType):
             continue
-        # An edited default is held to the same types as a flag; a whole number serves as a float.
-        if value_type is float and type(value) is int:
-            value = float(value)
-        if type(value) is not value_type:
-            raise UserError(f"--{f.name} must be of type {value_type.__name__}, not {value!r}")
-        if value_type is str and not value:
-            raise UserError(f"--{f.name} must not be empty")
-        if bounds["choices"] and value not in bounds["choices"]:
-            raise UserError(f"--{f.name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
-        if value_type is float and not math.isfinite(value):
-            raise UserError(f"--{f.name} must be a finite number, not {value}")
-        if bounds["minimum"] is not None and value < bounds["minimum"]:
-            raise UserError(f"--{f.name} must be {bounds['minimum']} or more, not {value}")
-        if bounds["above"] is not None and value <= bounds["above"]:
-            raise UserError(f"--{f.name} must be above {bounds['above']}, not {value}")
-        if bounds["maximum"] is not None and value > bounds["maximum"]:
-            raise UserError(f"--{f.name} must be {bounds['maximum']} or less, not {value}")
+        if value is None or value == ():
+            raise UserError(f"--{f.name} needs a value")
+        several = _takes_several(hint)
+        if several and type(value) is not tuple:
+            raise UserError(f"--{f.name} must be a tuple, not {value!r}")
+        for one in value if several else (value,):
+            _validate_value(f.name, one, _value_type(hint), f.metadata)
+
+
+def _validate_value(name: str, value, value_type: type, bounds) -> None:
+    # An edited default is held to the same types as a flag; a whole number serves as a float.
+    if value_type is float and type(value) is int:
+        value = float(value)
+    if type(value) is not value_type:
+        raise UserError(f"--{name} must be of type {value_type.__name__}, not {value!r}")
+    if value_type is str and not value:
+        raise UserError(f"--{name} must not be empty")
+    if bounds["choices"] and value not in bounds["choices"]:
+        raise UserError(f"--{name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
+    if value_type is float and not math.isfinite(value):
+        raise UserError(f"--{name} must be a finite number, not {value}")
+    if bounds["minimum"] is not None and value < bounds["minimum"]:
+        raise UserError(f"--{name} must be {bounds['minimum']} or more, not {value}")
+    if bounds["above"] is not None and value <= bounds["above"]:
+        raise UserError(f"--{name} must be above {bounds['above']}, not {value}")
+    if bounds["maximum"] is not None and value > bounds["maximum"]:
+        raise UserError(f"--{name} must be {bounds['maximum']} or less, not {value}")
 
 
 def parse_settings(config_class, description: str, argv=None):
@@ -84,6 +100,7 @@ def parse_settings(config_class, description: str, argv=None):
         UserError: on a value out of bounds. ``SystemExit(2)`` on an unknown flag or a value of the wrong type.
     """
     given = vars(build_parser(config_class, description).parse_args(argv))
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     config = config_class(**given)
     validate(config)
     return config, frozenset(given)
@@ -96,6 +113,8 @@ def run_command(main) -> typing.NoReturn:
     are one sentence as well, without the place in the program.
     """
     warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
+    with contextlib.suppress(AttributeError):  # of a stand-in for standard output
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
         status = main()
     except UserError as error:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,14 @@ FLAGS = [(script, field) for script, config in CONFIGS.items() for field in data
 
 
 def kind(field):
-    """``"int"`` of ``int | None``."""
+    """``"int"`` of ``int | None`` and of ``tuple[int, ...]``."""
+    if typing.get_origin(field.type) is tuple:
+        return typing.get_args(field.type)[0].__name__
     return field.type.__name__ if isinstance(field.type, type) else str(field.type).removesuffix(" | None")
+
+
+def takes_several(field):
+    return typing.get_origin(field.type) is tuple
 
 
 def bad_values(field):
@@ -124,6 +131,10 @@ def test_every_field_is_a_flag_of_its_name_and_type(config_class):
             expected[field.name] = True
             continue
         value = choices[-1] if choices else {"int": 97, "float": 0.625, "str": "some where/x"}[kind(field)]
+        if takes_several(field):
+            arguments += [f"--{field.name}", value, "b", f"--{field.name}=c"]
+            expected[field.name] = (value, "b", "c")
+            continue
         arguments.append(f"--{field.name}={value}")
         expected[field.name] = value
     config, given = parse_settings(config_class, "", arguments)
@@ -137,7 +148,8 @@ def test_help_shows_every_flag_with_its_help_and_default(config_class):
     for field in dataclasses.fields(config_class):
         assert f"--{field.name}" in text and " ".join(field.metadata["help"].split()) in text
         if field.default is not None and kind(field) != "bool":
-            assert f"(default: {field.default})" in text
+            default = " ".join(field.default) if takes_several(field) else field.default
+            assert f"(default: {default})" in text
 
 
 @pytest.mark.parametrize("script", CONFIGS)
@@ -184,6 +196,28 @@ def test_an_edited_default_is_checked_on_the_command_line_that_leaves_it_out():
     assert parse_settings(Edited, "", ["--steps", "3"]) == (Edited(3), frozenset({"steps"}))
 
 
+@dataclasses.dataclass(frozen=True)
+class Several:
+    """A command with a flag that takes one number or several."""
+
+    sizes: tuple[int, ...] = setting((4, 8), "which sizes", minimum=2)
+
+
+@pytest.mark.parametrize(
+    "arguments, sizes",
+    [([], (4, 8)), (["--sizes", "3"], (3,)), (["--sizes", "3", "5"], (3, 5)), (["--sizes=3", "--sizes", "5"], (3, 5))],
+)
+def test_a_tuple_takes_one_value_or_several(arguments, sizes):
+    assert parse_settings(Several, "", arguments)[0].sizes == sizes
+
+
+@pytest.mark.parametrize("sizes", [(), [4], 4, None, (4, 1), (4, "5"), (4, 5.0)])
+def test_every_value_of_a_tuple_is_held_to_the_bounds(sizes):
+    with pytest.raises(UserError, match="--sizes "):
+        validate(Several(sizes))
+    validate(Several((2, 3)))
+
+
 # -- the last word on errors -----------------------------------------------------------------------
 
 
@@ -195,6 +229,16 @@ def test_errors_become_one_sentence_and_status_2(capsys):
         run_command(main)
     assert exit_.value.code == 2
     assert capsys.readouterr() == ("", "error: --lr must be above 0, not -1.0\n")
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called(capsys):
+    def main():
+        raise UserError("a\nb\x1b[31m\u2028\udcff \U0001f468\u200d\U0001f469 é.png does not exist")
+
+    with pytest.raises(SystemExit):
+        run_command(main)
+    expected = "error: a\\nb\\x1b[31m\\u2028\\udcff \U0001f468\u200d\U0001f469 é.png does not exist\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_statuses_are_passed_on():

@@ -1,0 +1,267 @@
+"""Many photographs through the command line: which are found, what each result is called, what is said of them."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.transformer_net import TransformerNet
+from utils.checkpoints import Checkpoint, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("models") / "stripes.pth"
+    save_checkpoint(path, Checkpoint(TransformerNet().eval(), {"style": "stripes.png"}))
+    return path
+
+
+@pytest.fixture
+def stylise(call_cli, model, tmp_path):
+    """``stylise(*photographs, *flags)`` runs the command into ``tmp_path/results``."""
+
+    def call(*arguments):
+        return call_cli(
+            "begin_inference.py", "--model_path", model, "--output_dir", tmp_path / "results", "--device", "cpu",
+            "--precision", "float32", "--content_image", *arguments,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path, make_picture):
+    """``folder(*names)`` fills ``tmp_path/photos`` with small pictures of different sizes and returns it."""
+
+    def fill(*names, under="photos"):
+        for i, name in enumerate(names):
+            path = tmp_path / under / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kind = None if path.suffix else "PNG"
+            make_picture(20 + i, 16, seed=i).save(path, kind)
+        return tmp_path / under
+
+    return fill
+
+
+def results(tmp_path):
+    """The files written, with their folders, in the order of their names."""
+    top = tmp_path / "results"
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir())
+
+
+# -- which photographs -----------------------------------------------------------------------------
+
+
+def test_a_folder_is_mirrored(stylise, tmp_path, folder):
+    photos = folder("b.jpg", "a.png", "sub/c.jpg", "sub/deep er/d.webp", ".hidden/e.png", "._a.png")
+    (photos / "notes.txt").write_text("no picture by its name")
+    (photos / "d.jpg").mkdir()
+    result = stylise(photos)
+    assert result.returncode == 0, result.stderr
+    expected = ["a_stripes.png", "b_stripes.jpg", "sub/c_stripes.jpg", "sub/deep er/d_stripes.png"]
+    assert results(tmp_path) == expected
+    for name, width in zip(expected, (21, 20, 22, 23)):
+        with Image.open(tmp_path / "results" / name) as image:
+            assert image.size == (width, 16)
+    assert "Stylised 4 of 4 photographs" in result.stdout
+
+
+def test_files_folders_and_patterns_in_any_mixture(stylise, tmp_path, folder):
+    one, two = folder("a.png", "sub/b.png"), folder("a.png", under="more")
+    three = folder("x1.png", "x2.png", "sub/x3.png", "y.png", "[x].png", under="last")
+    result = stylise(one, two, three / "**" / "x*.png", three / "[x].png", two / "a.png", one)
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path) == [
+        "[x]_stripes.png", "more/a_stripes.png", "photos/a_stripes.png", "photos/sub/b_stripes.png",
+        "sub/x3_stripes.png", "x1_stripes.png", "x2_stripes.png",
+    ]  # fmt: skip
+    assert "Stylised 7 of 7" in result.stdout
+
+
+def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(stylise, folder):
+    photos = folder("c.png", "a.png", "b/x.png", "b.png")
+    os.symlink("a.png", photos / "z.png")
+    result = stylise(photos / "c.png", photos, photos / ".." / "photos" / "b.png", "--json")
+    inputs = [json.loads(line)["input"] for line in result.stdout.splitlines()]
+    assert inputs == [str(photos / name) for name in ("c.png", "a.png", "b/x.png", "b.png")]
+
+
+def test_links_in_circles_end(stylise, tmp_path, folder):
+    photos = folder("sub/a.png")
+    folder("b.png", under="elsewhere")
+    os.symlink(photos, photos / "sub" / "again")
+    os.symlink(tmp_path, photos / "all")  # above the photographs
+    os.symlink("self.png", photos / "self.png")
+    os.symlink(tmp_path / "elsewhere", photos / "a_link")
+    result = stylise(photos)
+    assert result.returncode == 1 and results(tmp_path) == ["a_link/b_stripes.png", "sub/a_stripes.png"]
+    assert str(photos / "self.png") in result.stderr and "2 of 3" in result.stdout and "1 failed" in result.stdout
+
+
+ODD_NAMES = [
+    "with space.png", "quo'te\".png", "new\nline.png", "Ünïcödé 写真 👩\u200d👧.png", "写" * 75 + ".png", "-dash.png",
+    "tab\tand\x1b[31mred.png", os.fsdecode(b"latin-\xe9.png"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_work_and_are_one_line(stylise, tmp_path, folder, name):
+    photo = folder(name) / name
+    expected = os.path.splitext(name)[0] + "_stripes.png"
+    result = stylise(photo)
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path) == [expected] and len(result.stdout.splitlines()) == 2
+    photo.write_bytes(b"damaged")
+    result = stylise(photo, "--overwrite")
+    assert len(result.error.splitlines()) == 1 and len(result.stderr.splitlines()) == 1
+    assert "\x1b" not in result.stderr
+    result = stylise(photo.parent, "--overwrite", "--json")
+    (line,) = map(json.loads, result.stdout.splitlines())
+    assert line["input"] == str(photo) and line["status"] == "failed"
+
+
+@pytest.mark.parametrize("what", ["empty folder", "pattern"])
+def test_what_names_no_picture_is_refused(stylise, tmp_path, what):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("hello")
+    value = tmp_path / ("photos" if what == "empty folder" else "photos/*.jpg")
+    assert str(value) in stylise(value).error
+    assert not (tmp_path / "results").exists()
+
+
+# -- what each result is called --------------------------------------------------------------------
+
+
+def test_photographs_that_differ_in_their_ending_alone_keep_it(stylise, tmp_path, folder):
+    result = stylise(folder("a.png", "a.webp", "a.jpg", "b.png"))
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path) == ["a.png_stripes.png", "a.webp_stripes.png", "a_stripes.jpg", "b_stripes.png"]
+
+
+def test_two_photographs_with_one_name_are_refused(stylise, tmp_path, folder):
+    one, two = folder("a.png") / "a.png", folder("a.png", under="more") / "a.png"
+    result = stylise(one, two)
+    assert str(one) in result.error and str(two) in result.error and "--output_dir" in result.error
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_output_folder_inside_the_photographs_is_left_out(stylise, tmp_path, folder):
+    photos = folder("a.png", "sub/b.png")
+    for flags in ([], ["--overwrite"]):
+        result = stylise(photos, "--output_dir", photos / "sub" / "done", *flags)
+        assert result.returncode == 0 and "Stylised 2 of 2" in result.stdout, result.stderr
+    names = sorted(path.name for path in photos.rglob("*.png"))
+    assert names == ["a.png", "a_stripes.png", "b.png", "b_stripes.png"]
+
+
+@pytest.mark.parametrize("place", ["photos", "", "photos/../photos/"])
+def test_results_among_the_photographs_are_refused(stylise, tmp_path, folder, place):
+    photos = folder("photos/a.png", "a.png") if not place else folder("a.png")
+    result = stylise(photos, "--output_dir", f"{tmp_path}/{place}")
+    assert str(photos) in result.error and "--output_dir" in result.error
+    assert not list(tmp_path.rglob("*_stripes.png"))
+
+
+def test_a_result_that_would_replace_a_photograph_is_refused(stylise, tmp_path, folder):
+    photos = folder("a.png", "a_stripes.png")
+    before = (photos / "a_stripes.png").read_bytes()
+    result = stylise(photos / "a.png", photos / "a_stripes.png", "--output_dir", photos, "--overwrite")
+    assert str(photos / "a_stripes.png") in result.error
+    assert (photos / "a_stripes.png").read_bytes() == before
+
+
+# -- some fail -------------------------------------------------------------------------------------
+
+
+def test_bad_files_are_named_and_the_rest_is_done(stylise, tmp_path, folder):
+    photos = folder("a.png", "b.png", "c.png", "d.png")
+    (photos / "b.png").write_bytes(b"")
+    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:200])
+    result = stylise(photos, photos / "missing.png")
+    assert result.returncode == 1
+    assert results(tmp_path) == ["photos/a_stripes.png", "photos/d_stripes.png"]
+    failures = [line for line in result.stderr.splitlines() if "failed: " in line]
+    assert [name for name in "abcd" if any(f"{name}.png" in line for line in failures)] == ["b", "c"]
+    assert len(failures) == 3 and "missing.png does not exist" in failures[2]
+    assert "Stylised 2 of 5" in result.stdout and "3 failed" in result.stdout
+
+
+def test_a_result_that_cannot_be_written_is_named_and_the_rest_is_done(stylise, tmp_path, folder):
+    photos = folder("a.png", "sub/b.png")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "sub").write_text("in the way")
+    result = stylise(photos)
+    assert result.returncode == 1 and "failed: " in result.stderr
+    assert str(tmp_path / "results" / "sub" / "b_stripes.png") in result.stderr
+    assert results(tmp_path) == ["a_stripes.png", "sub"]
+
+
+# -- results that exist ----------------------------------------------------------------------------
+
+
+def test_existing_results_are_refused_replaced_or_skipped(stylise, tmp_path, folder):
+    photos = folder("a.png", "b.png", "c.png")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "b_stripes.png").write_bytes(b"mine")
+    error = stylise(photos).error
+    assert "1 of 3" in error and "--overwrite" in error and "--skip_existing" in error
+    assert results(tmp_path) == ["b_stripes.png"]
+    result = stylise(photos, "--skip_existing")
+    assert result.returncode == 0 and "Stylised 2 of 3" in result.stdout and "1 skipped" in result.stdout
+    assert (tmp_path / "results" / "b_stripes.png").read_bytes() == b"mine"
+    assert stylise(photos, "--overwrite").returncode == 0
+    with Image.open(tmp_path / "results" / "b_stripes.png") as image:
+        assert image.size == (21, 16)
+    assert "--overwrite" in stylise(photos, "--overwrite", "--skip_existing").error
+
+
+def test_skipping_a_single_photograph(stylise, tmp_path, folder):
+    photo = folder("a.png") / "a.png"
+    assert stylise(photo).returncode == 0
+    result = stylise(photo, "--skip_existing")
+    assert result.returncode == 0 and "is there already" in result.stdout and "Wrote" not in result.stdout
+
+
+# -- facts for programs ----------------------------------------------------------------------------
+
+
+def test_json_is_a_line_a_photograph_and_nothing_else_on_standard_output(stylise, tmp_path, folder):
+    photos = folder("a.png", "b.png", "c.jpg")
+    (photos / "b.png").write_bytes(b"")
+    stylise(photos / "c.jpg")
+    result = stylise(photos, "--json", "--skip_existing")
+    assert result.returncode == 1 and "Stylised 1 of 3" in result.stderr
+    lines = {os.path.basename(line["input"]): line for line in map(json.loads, result.stdout.splitlines())}
+    assert lines["a.png"].pop("seconds") > 0
+    assert lines["a.png"] == {
+        "input": str(photos / "a.png"), "output": str(tmp_path / "results" / "a_stripes.png"), "status": "done",
+        "width": 20, "height": 16, "error": None,
+    }  # fmt: skip
+    assert lines["b.png"]["status"] == "failed" and str(photos / "b.png") in lines["b.png"]["error"]
+    assert lines["b.png"]["width"] is None and lines["b.png"]["seconds"] is None
+    assert lines["c.jpg"]["status"] == "skipped" and len(lines) == 3
+
+
+def test_json_of_a_single_photograph_that_fails(stylise, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    result = stylise(tmp_path / "a.png", "--json")
+    assert str(tmp_path / "a.png") in result.error
+    assert json.loads(result.stdout)["status"] == "failed"
+
+
+def test_results_are_those_of_each_photograph_alone(stylise, tmp_path, folder):
+    photos = folder(*(f"{i}.png" for i in range(7)))
+    assert stylise(photos).returncode == 0
+    for i in range(7):
+        result = stylise(photos / f"{i}.png", "--output_dir", tmp_path / "alone")
+        assert result.returncode == 0, result.stderr
+        with (
+            Image.open(tmp_path / "results" / f"{i}_stripes.png") as together,
+            Image.open(tmp_path / "alone" / f"{i}_stripes.png") as alone,
+        ):
+            np.testing.assert_array_equal(np.asarray(together), np.asarray(alone))

@@ -1,0 +1,192 @@
+"""Which photographs ``--content_image`` names, and where the result of each goes."""
+
+import collections
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import UserError
+from data.photographs import picture_endings
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph that was named, on its own or as part of a folder or pattern.
+
+    Attributes:
+        path: the file.
+        relative: its place below the output folder, with its own name.
+        error: why it cannot be read, where that is known already.
+    """
+
+    path: Path
+    relative: Path
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photograph and the file that receives its result."""
+
+    photograph: Photograph
+    output: Path
+
+
+def names_several(values: Sequence[str]) -> bool:
+    """Whether ``--content_image`` asks for a collection, however small, rather than for one file."""
+    return len(values) > 1 or os.path.isdir(values[0]) or _is_pattern(values[0])
+
+
+def find_photographs(values: Sequence[str], output_dir: str | Path) -> list[Photograph]:
+    """What the values of ``--content_image`` name: in their order, folders sorted, every file once.
+
+    One folder is mirrored below the output folder, each of several values under its own name; so is what a pattern
+    matches, from its first wildcard on. The output folder is left out of the folder that it lies in.
+
+    Raises:
+        UserError: if a folder holds no picture, or a pattern matches nothing.
+    """
+    found: list[Photograph] = []
+    for value in values:
+        if os.path.isdir(value):
+            inside = _walk(Path(value), Path(Path(value).resolve().name if len(values) > 1 else ""), output_dir)
+            if not inside:
+                raise UserError(f"--content_image {value} holds no picture that Pillow reads: give another folder")
+            found += inside
+        elif _is_pattern(value):
+            found += _matches(value, output_dir)
+        else:  # a missing file is reported when its turn comes, like one that is damaged
+            found.append(Photograph(Path(value), Path(Path(value).name)))
+    once: dict[str, Photograph] = {}
+    for photograph in found:
+        once.setdefault(os.path.realpath(photograph.path), photograph)
+    return list(once.values())
+
+
+def _is_pattern(value: str) -> bool:
+    return any(c in value for c in "*?[") and not os.path.lexists(value)
+
+
+def _matches(pattern: str, output_dir: str | Path) -> list[Photograph]:
+    fixed = Path(pattern).parent
+    while _is_pattern(str(fixed)):
+        fixed = fixed.parent
+    found: list[Photograph] = []
+    for name in sorted(glob.glob(pattern, recursive=True)):
+        relative = Path(os.path.relpath(name, fixed))
+        if not os.path.isdir(name):
+            found.append(Photograph(Path(name), relative))
+        elif not _same(name, output_dir):
+            found += _walk(Path(name), relative, output_dir)
+    if not found:
+        raise UserError(f"--content_image {pattern} matches no file: give another pattern")
+    return found
+
+
+def _walk(root: Path, relative: Path, output_dir: str | Path) -> list[Photograph]:
+    """Every picture file below a folder, by its ending, sorted; not what is hidden.
+
+    Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
+    and a picture is found where it really lies.
+    """
+    endings = picture_endings()
+    top = os.path.realpath(root)
+    entered = set() if _same(root, output_dir) else {os.path.realpath(output_dir)}
+    found, waiting, links = [], [(root, relative)], []
+    while waiting or links:
+        folder, relative = waiting.pop() if waiting else links.pop()
+        real = os.path.realpath(folder)
+        if real in entered or (real != top and _lies_in(top, real)):
+            continue
+        entered.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            reason = f"{folder} cannot be listed ({error.strerror}): its pictures are left out"
+            found.append(Photograph(folder, relative, reason))
+            continue
+        for entry in entries:
+            path, place = folder / entry.name, relative / entry.name
+            if entry.name.startswith("."):  # "._name" are macOS's shadow files
+                continue
+            if os.path.isdir(path):
+                (links if entry.is_symlink() else waiting).append((path, place))
+            # Neither pipes nor devices, which would be waited for; a dangling link is a picture that is missing.
+            elif entry.name.lower().endswith(endings) and (os.path.isfile(path) or entry.is_symlink()):
+                found.append(Photograph(path, place))
+    return sorted(found, key=lambda photograph: photograph.relative)
+
+
+def plan_jobs(values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str]) -> list[Job]:
+    """The photographs that ``--content_image`` names, each with its own output ``<photograph>_<style><ending>``.
+
+    Photographs that would share a name, such as ``view.png`` and ``view.webp``, keep their ending in it:
+    ``view.png_<style>.png``.
+
+    Args:
+        ending: of the result, such as ``".png"``, by the photograph's path.
+
+    Raises:
+        UserError: if a result would take the place of another or of a photograph, or would lie among photographs
+            that the next command would find it with.
+    """
+    photographs = find_photographs(values, output_dir)
+
+    def output(photograph: Photograph, stem: str) -> Path:
+        return Path(output_dir, photograph.relative.parent, f"{stem}_{style}{ending(photograph.path)}")
+
+    outputs = [output(photograph, photograph.path.stem) for photograph in photographs]
+    times = collections.Counter(outputs)
+    outputs = [
+        output(photograph, photograph.path.name) if times[path] > 1 else path
+        for photograph, path in zip(photographs, outputs)
+    ]
+    jobs = [Job(photograph, path) for photograph, path in zip(photographs, outputs)]
+    _refuse_collisions(jobs)
+    _refuse_results_among_photographs(jobs, [value for value in values if os.path.isdir(value)], output_dir)
+    return jobs
+
+
+def _refuse_collisions(jobs: list[Job]) -> None:
+    first: dict[str, Job] = {}
+    sources = {os.path.realpath(job.photograph.path): job for job in jobs}
+    folders: dict[Path, str] = {}  # resolved once: there may be 100,000 files
+    for job in jobs:
+        folder = job.output.parent
+        real = os.path.join(folders.setdefault(folder, os.path.realpath(folder)), job.output.name)
+        other = first.setdefault(real, job)
+        if other is not job:
+            raise UserError(
+                f"{other.photograph.path} and {job.photograph.path} would both become {job.output}: "
+                "give the folder that holds both, or two commands with an --output_dir each"
+            )
+        if real in sources:
+            raise UserError(
+                f"{job.output} is one of the photographs and would be the result of {job.photograph.path}: "
+                "give another --output_dir, or leave it out"
+            )
+
+
+def _refuse_results_among_photographs(jobs: list[Job], folders: list[str], output_dir: str | Path) -> None:
+    places = {os.path.realpath(job.output.parent): job for job in jobs}
+    for folder in folders:
+        top = os.path.realpath(folder)
+        if _lies_in(os.path.realpath(output_dir), top) and not _same(output_dir, top):
+            continue  # an output folder of its own inside the photographs' is left out of them
+        for place, job in places.items():
+            if _lies_in(place, top):
+                raise UserError(
+                    f"{job.output} would lie among the photographs of {folder} and be taken for one next time: "
+                    f"give another --output_dir, such as {os.path.join(folder, 'stylised')}"
+                )
+
+
+def _same(one: str | Path, other: str | Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    """Whether a real path is a real folder or lies below it."""
+    return path == folder or path.startswith(os.path.join(folder, ""))
