@@ -1,11 +1,18 @@
 """The image transformation network f_W of Johnson, Alahi and Fei-Fei (2016), section 3.1 and supplementary table 1."""
 
+import contextlib
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from models.convolutions import DoublingConvTranspose, FewOutputsConv, autocast_inputs
+
 NORMS = ("batch", "instance")
 UPSAMPLES = ("transposed", "resize")
+
+# Output channels up to which a convolution has gradients of its own on a CPU; see models.convolutions.
+_FEW = 4
 
 # Two stride-2 convolutions divide the picture by four, and reflection padding needs a side of at least two there.
 _STRIDE = 4
@@ -25,6 +32,32 @@ def _norm(kind: str, channels: int) -> nn.Module:
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
 
 
+def _reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
+    # torch.autocast has padding done in float32 on a CPU: two conversions of every feature, for nothing.
+    kind = x.device.type
+    without = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext()
+    with without:
+        return F.pad(x, (padding,) * 4, mode="reflect")
+
+
+def _use_own_gradients(x: torch.Tensor) -> bool:
+    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+class ReflectionConv2d(nn.Conv2d):
+    """Convolution with reflection padding by half a kernel."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, bias=True):
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
+
+    def forward(self, x):
+        x = _reflect(x, self.kernel_size[0] // 2)
+        if self.out_channels > _FEW or not _use_own_gradients(x):
+            return super().forward(x)
+        x, weight = autocast_inputs(x, self.weight)
+        return FewOutputsConv.apply(x, weight) + self.bias[:, None, None]
+
+
 class ConvLayer(nn.Sequential):
     """Reflection-padded convolution, then normalisation and ReLU where asked for.
 
@@ -36,12 +69,7 @@ class ConvLayer(nn.Sequential):
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, norm=None, relu=True):
-        padding = kernel_size // 2
-        layers = [
-            nn.Conv2d(
-                in_channels, out_channels, kernel_size, stride, padding, padding_mode="reflect", bias=norm is None
-            )
-        ]
+        layers = [ReflectionConv2d(in_channels, out_channels, kernel_size, stride, bias=norm is None)]
         if norm is not None:
             layers.append(_norm(norm, out_channels))
         if relu:
@@ -96,8 +124,11 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
         return balanced.flatten(4, 5).flatten(2, 3)
 
     def forward(self, x):
-        x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-        return F.conv_transpose2d(x, self.balanced_weight(), self.bias, self.stride, self.padding)
+        x = _reflect(x, 1)
+        weight = self.balanced_weight()
+        if self.bias is not None or not _use_own_gradients(x):
+            return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
+        return DoublingConvTranspose.apply(*autocast_inputs(x, weight))
 
 
 class UpsampleLayer(nn.Sequential):
@@ -109,7 +140,7 @@ class UpsampleLayer(nn.Sequential):
         elif upsample == "resize":
             layers = [
                 nn.Upsample(scale_factor=2, mode="nearest"),
-                nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="reflect", bias=False),
+                ReflectionConv2d(in_channels, out_channels, 3, bias=False),
             ]
         else:
             raise ValueError(f"upsample must be one of {', '.join(UPSAMPLES)}, not {upsample!r}")

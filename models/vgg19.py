@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from models.convolutions import FrozenConvReLU
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -82,8 +84,12 @@ class VGG19(nn.Module):
         weight = self.features[0].weight
         x = ((images.to(self.mean.dtype) - self.mean) / self.std).to(weight.dtype)
         features = {}
+        fused = FrozenConvReLU.is_for(x) and not weight.requires_grad
         for index, layer in enumerate(self.features[: last + 1]):
-            x = layer(x)
+            if isinstance(layer, nn.Conv2d) and fused:
+                x = FrozenConvReLU.apply(x, layer.weight, layer.bias)
+            elif not (fused and isinstance(layer, nn.ReLU)):
+                x = layer(x)
             if index in wanted:
                 features[wanted[index]] = x
         return features

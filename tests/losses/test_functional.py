@@ -196,7 +196,8 @@ def test_written_out_gradient_equals_autograd(dtype, tolerance, layout):
 def test_features_are_float32_before_a_difference_or_product(dtype):
     a, b = random(1, 4, 50, 50, seed=1, dtype=dtype), random(1, 4, 50, 50, seed=2, dtype=dtype)
     assert gram_matrix(a).dtype == content_loss(a, b).dtype == total_variation_loss(a).dtype == torch.float32
-    torch.testing.assert_close(gram_matrix(a), gram_matrix(a.float()), rtol=0, atol=0)
+    gram = gram_matrix(a.float())
+    assert (gram_matrix(a) - gram).abs().max() < 1e-5 * gram.abs().max()  # bfloat16's own digits end at 4e-3
     torch.testing.assert_close(content_loss(a, b), content_loss(a.float(), b.float()), rtol=0, atol=0)
     torch.testing.assert_close(total_variation_loss(a), total_variation_loss(a.float()), rtol=0, atol=0)
 

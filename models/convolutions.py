@@ -1,0 +1,128 @@
+"""Convolutions whose gradients are written out, where oneDNN's own are several times slower on a CPU than need be.
+
+Each is the same function as torch's, to rounding, in any floating-point type; other devices use torch's own.
+"""
+
+import torch
+from torch.nn import functional as F
+
+_ONES = [1, 1]
+
+
+def _convolution_backward(grad, x, weight, *, padding=0, of_input=False, of_weight=False):
+    """Gradients of a stride-1 ``F.conv2d`` by its input and its weight; ``None`` for one that is not asked for."""
+    mask = [of_input, of_weight, False]
+    padding = [padding, padding]
+    results = torch.ops.aten.convolution_backward(grad, x, weight, None, _ONES, padding, _ONES, False, [0, 0], 1, mask)
+    return results[:2]
+
+
+def autocast_inputs(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Tensors in the type of ``torch.autocast`` where that is on, as it does for torch's own convolutions."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
+
+
+class FrozenConvReLU(torch.autograd.Function):
+    """max(0, w * x + b), 3x3 with zero padding, for weights that need no gradient: one pass over memory, not two.
+
+    The result alone says where the ReLU let through, so that nothing from before it is kept for the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        y = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, _ONES, _ONES, _ONES, 1, "relu", [], "")
+        ctx.save_for_backward(y, weight)
+        ctx.input_shape = x.shape
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        y, weight = ctx.saved_tensors
+        grad = torch.ops.aten.threshold_backward(grad, y, 0)
+        x = grad.new_empty(1).expand(ctx.input_shape)  # of the input the formula needs the shape alone
+        return _convolution_backward(grad, x, weight, padding=1, of_input=True)[0], None, None
+
+    @staticmethod
+    def is_for(x: torch.Tensor) -> bool:
+        """Whether oneDNN computes a tensor's convolutions."""
+        kinds = (torch.float32, torch.bfloat16)
+        if torch.compiler.is_compiling():  # the compiler fuses by itself
+            return False
+        return x.device.type == "cpu" and x.dtype in kinds and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
+class DoublingConvTranspose(torch.autograd.Function):
+    """``F.conv_transpose2d(x, weight, stride=2, padding=3)`` with a 4x4 kernel, with a faster gradient of the weight.
+
+    An output pixel of even or odd row and column is a sum over a 2x2 window of the input, each kind with its own four
+    taps of the kernel. The layer is therefore one 2x2 convolution to four times the channels, whose results are put in
+    turns; and the gradient of the weight is that convolution's, for a tenth of the time.
+
+    Shapes: x is N x C x (H + 2) x (W + 2), the weight C x D x 4 x 4, the result N x D x 2H x 2W.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return F.conv_transpose2d(x, weight, stride=2, padding=3)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = F.conv2d(grad, weight, stride=2, padding=3)  # the transpose of a transposed convolution
+        if ctx.needs_input_grad[1]:
+            grad_weight = _doubling_weight_gradient(x, weight, grad)
+        return grad_x, grad_weight
+
+
+def _doubling_weight_gradient(x, weight, grad):
+    n, channels, rows, columns = x.shape  # rows = H + 2
+    out_channels = weight.shape[1]
+    # Windows at all H + 1 places; output rows 2i and 2i + 1 look at windows i and i + 1, and so do the columns.
+    by_window = grad.new_zeros(n, rows - 1, columns - 1, 2, 2, out_channels)
+    parities = grad.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # N, H, row, W, column, D
+    for row in range(2):
+        for column in range(2):
+            place = by_window[:, row : row + rows - 2, column : column + columns - 2, row, column]
+            place.copy_(parities[:, :, row, :, column])
+    by_window = by_window.flatten(3).permute(0, 3, 1, 2)  # N x 4D x (H + 1) x (W + 1), channels last
+    taps = weight.new_empty(4 * out_channels, channels, 2, 2)  # only its shape counts
+    taps = _convolution_backward(by_window, x, taps, of_weight=True)[1]
+    # Tap a of window i + row meets kernel row 3 - row - 2a: the kernel runs against the window.
+    taps = taps.unflatten(0, (2, 2, out_channels)).permute(3, 2, 4, 0, 5, 1)  # C, D, a, row, b, column
+    return taps.flip(2, 3, 4, 5).reshape(channels, out_channels, 4, 4)
+
+
+class FewOutputsConv(torch.autograd.Function):
+    """``F.conv2d(x, weight)`` to a handful of channels, such as RGB, with faster gradients.
+
+    The kernels for many channels idle where there are three. The gradient of the input is a convolution *of* three
+    channels, which the library does well; and the sum over positions that makes the gradient of the weight is the same
+    seen from the other side, with the gradient as the input and the input as the gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        reach = weight.shape[-1] - 1
+        padded = F.pad(grad, (reach,) * 4)
+        turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = F.conv2d(padded, turned)
+        if ctx.needs_input_grad[1]:
+            grad_weight = _convolution_backward(x, padded, turned, of_weight=True)[1].transpose(0, 1).flip(2, 3)
+        return grad_x, grad_weight
