@@ -21,6 +21,10 @@ PRECISION_HELP = (
     "float32 elsewhere; losses and optimiser are float32 always"
 )
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+MAX_PIXELS = 200_000_000
+MAX_PIXELS_HELP = (
+    "refuse pictures of more pixels than this before they are decoded: a small file may hold more than fits into memory"
+)
 OVERWRITE_HELP = "replace results that an earlier command left in the same place"
 
 
@@ -83,6 +87,8 @@ class TrainingConfig:
         None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0
     )
 
+    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+
     # What is written, and how often
     log_every_steps: int = setting(50, "steps between two lines of metrics.jsonl", minimum=1)
     monitor_every_steps: int = setting(500, "steps between two monitor pictures; 0 for none", minimum=0)
@@ -106,6 +112,7 @@ class InferenceConfig:
     )
     device: str = setting("auto", DEVICE_HELP)
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
+    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
     # What is done with the results
     overwrite: bool = setting(False, OVERWRITE_HELP)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from data.errors import ImageError, UserError
-from data.images import image_to_tensor, read_image
+from data.images import MAX_PIXELS, NOT_DECODED, image_to_tensor, read_image
 from data.store import PhotographStore, StoredPhotograph, is_store
 
 
@@ -75,16 +75,20 @@ def picture_endings() -> tuple[str, ...]:
     """Endings of the files that Pillow reads, in lower case, with their dot."""
     Image.init()
     # Some formats, such as PDF, Pillow writes but does not read.
-    return tuple(end for end, form in Image.registered_extensions().items() if form in Image.OPEN)
+    decoded = Image.OPEN.keys() - set(NOT_DECODED)
+    return tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
 
 
-def random_crop(photograph: Path | StoredPhotograph, size: int, rng: random.Random) -> torch.Tensor:
+def random_crop(
+    photograph: Path | StoredPhotograph, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS
+) -> torch.Tensor:
     """A photograph, its short side resized to ``size`` pixels, cropped to a square and flipped at random.
 
     Args:
         photograph: a picture file, or a photograph of a store.
         size: side of the crop, pixels.
         rng: of place and flip.
+        max_pixels: a picture file of more is refused, see :func:`data.images.read_image`.
 
     Returns:
         3 x size x size, uint8, RGB.
@@ -96,7 +100,7 @@ def random_crop(photograph: Path | StoredPhotograph, size: int, rng: random.Rand
         image = photograph.read()
     else:
         # Twice the size keeps the reduced decoding invisible after resampling.
-        image = read_image(photograph, draft_size=2 * size)
+        image = read_image(photograph, draft_size=2 * size, max_pixels=max_pixels)
     # Only the crop is resampled: its square in the photograph has the short side for a side.
     width, height = image.size
     side = min(width, height)
@@ -117,10 +121,17 @@ class PhotographDataset(torch.utils.data.Dataset):
         paths: the photographs: picture files, or a store of prepared ones.
         image_size: side of the crops, pixels.
         seed: of order, crops and flips.
+        max_pixels: picture files of more count as unreadable.
     """
 
-    def __init__(self, paths: Sequence[Path] | Sequence[StoredPhotograph], image_size: int, seed: int):
-        self.paths, self.image_size, self.seed = paths, image_size, seed
+    def __init__(
+        self,
+        paths: Sequence[Path] | Sequence[StoredPhotograph],
+        image_size: int,
+        seed: int,
+        max_pixels: int = MAX_PIXELS,
+    ):
+        self.paths, self.image_size, self.seed, self.max_pixels = paths, image_size, seed, max_pixels
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -142,7 +153,7 @@ class PhotographDataset(torch.utils.data.Dataset):
         for position, index in chunk:
             try:
                 rng = random.Random(f"crop {self.seed} {position}")
-                crops.append(random_crop(self.paths[index], self.image_size, rng))
+                crops.append(random_crop(self.paths[index], self.image_size, rng, self.max_pixels))
             except ImageError as error:
                 failures[index] = str(error)
             else:

@@ -22,6 +22,9 @@ from data.errors import ImageError, UserError
 DEFAULT_SIZE = 288
 """A little more than the training's crops of 256 pixels, which are cut out of it at one scale."""
 
+MAX_PIXELS = 200_000_000
+"""Pixels that a photograph may have; ``data.images`` says the same, and takes longer to import."""
+
 
 def stored_size(width: int, height: int, size: int) -> tuple[int, int]:
     """Width and height with a short side of ``size`` pixels, rounded; those of a smaller picture as they are."""
@@ -29,8 +32,10 @@ def stored_size(width: int, height: int, size: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def decode(path: Path, size: int):
+def decode(path: Path, size: int, max_pixels: int = MAX_PIXELS):
     """A photograph as it is stored: upright, its short side reduced to ``size`` pixels, without transparency.
+
+    One of more than ``max_pixels`` is refused, see :func:`data.images.read_image`.
 
     Returns:
         H x W x 3, uint8, RGB, a contiguous array.
@@ -44,7 +49,7 @@ def decode(path: Path, size: int):
     from data.images import read_image
 
     # Twice the size keeps the reduced decoding invisible after resampling.
-    image = read_image(path, draft_size=2 * size).convert("RGB")
+    image = read_image(path, draft_size=2 * size, max_pixels=max_pixels).convert("RGB")
     stored = stored_size(*image.size, size)
     if stored != image.size:
         image = image.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -54,8 +59,8 @@ def decode(path: Path, size: int):
 class _Decoded:
     """The photographs in order, decoded: index -> (H x W x 3 uint8 tensor, crc32), or the reason why not."""
 
-    def __init__(self, folder: Path, paths: list[Path], size: int):
-        self.folder, self.paths, self.size = folder, paths, size
+    def __init__(self, folder: Path, paths: list[Path], size: int, max_pixels: int):
+        self.folder, self.paths, self.size, self.max_pixels = folder, paths, size, max_pixels
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -66,7 +71,7 @@ class _Decoded:
         import torch
 
         try:
-            pixels = decode(self.paths[index], self.size)
+            pixels = decode(self.paths[index], self.size, self.max_pixels)
         except ImageError as error:
             # As the photograph is called in the store, which does not depend on where the folder lies.
             path = self.paths[index]
@@ -96,6 +101,7 @@ def prepare(
     num_workers: int = 0,
     overwrite: bool = False,
     shard_bytes: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ):
     """Decode a folder of photographs into a store, or go on with that.
 
@@ -106,6 +112,7 @@ def prepare(
         num_workers: decoding processes; 0 decodes in this one.
         overwrite: whether to begin anew where ``cache`` holds another store.
         shard_bytes: limit of a file of pixels; ``None`` takes ``data.store.SHARD_BYTES``.
+        max_pixels: photographs of more are left out.
 
     Returns:
         The finished :class:`data.store.PhotographStore`. An unreadable photograph is warned of and left out.
@@ -130,7 +137,7 @@ def prepare(
                 flush=True,
             )
             try:
-                _fill(writer, _Decoded(photographs, paths, size), num_workers)
+                _fill(writer, _Decoded(photographs, paths, size, max_pixels), num_workers)
             except KeyboardInterrupt:
                 print(f"Stopped after {writer.done} of {n} photographs", flush=True)
                 raise
@@ -246,7 +253,7 @@ def _describe(store) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m data.prepare",
-        usage="%(prog)s [--size INT] [--num_workers INT] [--overwrite] PHOTOS CACHE\n"
+        usage="%(prog)s [--size INT] [--num_workers INT] [--max_pixels INT] [--overwrite] PHOTOS CACHE\n"
         "       %(prog)s --verify CACHE",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -263,6 +270,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     workers_help = "processes that decode; 0 decodes in the writing process; left out, one a core"
     parser.add_argument("--num_workers", type=int, metavar="INT", help=workers_help)
+    pixels_help = "leave out photographs of more pixels than this, unread (default: %(default)s)"
+    parser.add_argument("--max_pixels", type=int, metavar="INT", default=MAX_PIXELS, help=pixels_help)
     overwrite_help = "begin anew where CACHE holds other prepared photographs, or damaged ones"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     return parser
@@ -279,7 +288,9 @@ def _run(args: argparse.Namespace) -> None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers < 0:
         raise UserError(f"--num_workers must be 0 or more, not {workers}")
-    store = prepare(args.photographs, args.cache, args.size, workers, args.overwrite)
+    if args.max_pixels < 1:
+        raise UserError(f"--max_pixels must be 1 or more, not {args.max_pixels}")
+    store = prepare(args.photographs, args.cache, args.size, workers, args.overwrite, max_pixels=args.max_pixels)
     print(f"{args.cache} holds {_describe(store)}")
     print(f"To train on them: python begin_training.py --dataset_dir {args.cache}")
 

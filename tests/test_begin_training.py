@@ -172,11 +172,11 @@ def test_metrics(straight):
 
 def test_scales_are_found_on_painting_and_photographs(straight, vgg, style_image):
     """Style by the painting resized to --image_size; the other two belong to the photographs."""
-    from data.images import read_image_tensor
+    from data.images import picture_batch, read_image
     from losses.perceptual import style_grams
 
     scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
-    grams = style_grams(vgg, read_image_tensor(style_image, 32))
+    grams = style_grams(vgg, picture_batch(read_image(style_image), 32))
     expected = [5 * gram.square().sum().item() for gram in grams]
     assert list(scales["style"]) == pytest.approx(expected, rel=1e-3)
     assert scales["content"] > 0 and scales["total_variation"] > 0

@@ -101,12 +101,12 @@ class StylingRun:
             if job.output in self._existing and self.config.skip_existing:
                 self.report.skipped(job)
                 continue
-            width, height = picture_size(job.photograph.path)
+            width, height = picture_size(job.photograph.path, self.config.max_pixels)
             while waiting and not _fits(waiting, width * height, self._most):
                 yield from self._decoded(waiting.popleft(), compute)
             if self.interrupts.received:
                 return
-            waiting.append(_Waiting(job, width * height, self._readers.submit(_read, job)))
+            waiting.append(_Waiting(job, width * height, self._readers.submit(_read, job, self.config.max_pixels)))
         while waiting and not self.interrupts.received:
             yield from self._decoded(waiting.popleft(), compute)
 
@@ -180,10 +180,10 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _read(job: Job) -> Image.Image:
+def _read(job: Job, max_pixels: int) -> Image.Image:
     if job.photograph.error:
         raise ImageError(job.photograph.error)
-    return read_image(job.photograph.path)
+    return read_image(job.photograph.path, max_pixels=max_pixels)
 
 
 def _write(job: Job, image: Image.Image) -> tuple[int, int]:

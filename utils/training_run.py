@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from config import TrainingConfig
 from data.errors import UserError
-from data.images import read_image, read_image_tensor
+from data.images import picture_batch, read_image
 from data.loader import PhotographStream
 from data.photographs import PhotographDataset, open_photographs
 from losses.perceptual import ContentCeiling, Losses, LossScales, PerceptualLoss, content_ceiling, style_grams
@@ -34,6 +34,9 @@ ENOUGH_STEPS = 2000
 
 CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
+
+SMALLEST_PAINTING = 16
+"""Pixels of a painting's short side; the deepest features look at as many."""
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "seed")
@@ -105,15 +108,19 @@ class TrainingRun:
             _refuse_to_replace(self.folder, self.result_path, config)
 
         # The pictures first: they are quick to read, and what people mistype.
-        painting = read_image_tensor(config.style_image, config.style_size or config.image_size)
-        if min(painting.shape[-2:]) < 32 or max(painting.shape[-2:]) > 64 * min(painting.shape[-2:]):
-            raise UserError(f"--style_image {config.style_image} is too narrow to learn a style from: crop it")
-        self.painting = read_image(config.style_image)
+        self.painting = read_image(config.style_image, max_pixels=config.max_pixels)
+        width, height = self.painting.size
+        if min(width, height) < SMALLEST_PAINTING or max(width, height) > 64 * min(width, height):
+            raise UserError(
+                f"--style_image {config.style_image} is {width} x {height} pixels, too small or too narrow to learn a "
+                f"style from: give a picture with sides of at least {SMALLEST_PAINTING}, or crop it"
+            )
+        painting = picture_batch(self.painting, config.style_size or config.image_size)
         self.monitor_photograph = None
         if config.monitor_every_steps:
-            self.monitor_photograph = read_image(config.training_monitor_content_image)
+            self.monitor_photograph = read_image(config.training_monitor_content_image, max_pixels=config.max_pixels)
         paths, names = open_photographs(config.dataset_dir, config.image_size)
-        self.dataset = PhotographDataset(paths, config.image_size, config.seed)
+        self.dataset = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
         self.total_steps, why = planned_steps(config, len(paths), processes.count)
         identity = {
             "style": _digest(painting.byte().numpy().tobytes()),
