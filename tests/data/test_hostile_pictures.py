@@ -22,7 +22,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from data.errors import ImageError
-from data.images import NOT_DECODED, read_image
+from data.images import read_image
 from data.photographs import PhotographDataset
 
 MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 3000))
@@ -264,13 +264,23 @@ def bombs() -> dict[str, bytes]:
         "png zTXt": _png(ihdr, (b"zTXt", b"Comment\0\0" + zeros), *end),
         "png iTXt": _png(ihdr, (b"iTXt", b"Comment\0\1\0\0\0" + zeros), *end),
         "png iCCP": _png(ihdr, (b"iCCP", b"profile\0\0" + zeros), *end),
-        "png many texts": _png(ihdr, *[(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)], *end),
+        "png many texts": _png(
+            ihdr, *[(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)], *end
+        ),
         "png IDAT": _png(ihdr, (b"IDAT", zeros), (b"IEND", b"")),
         "png chunk length": huge_png[:8] + b"\xff\xff\xff\xff" + huge_png[12:],
-        "gif screen": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + bytes(6) + b","
-        + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\0;",
-        "gif frame": b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + b","
-        + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x4c\x01\0;",
+        "gif screen": b"GIF89a"
+        + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0)
+        + bytes(6)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, 1, 1, 0)
+        + b"\x02\x02\x4c\x01\0;",
+        "gif frame": b"GIF89a"
+        + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0)
+        + bytes(6)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
+        + b"\x02\x02\x4c\x01\0;",
         "bmp": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
         "bmp rle": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 8, 1, 0, 0, 0, 0, 0),
         "dib": struct.pack("<IiiHHIIIIII", 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
@@ -278,7 +288,15 @@ def bombs() -> dict[str, bytes]:
         "tiff tag counts": _tiff(*strip, *[(n, 2, 2**32 - 1, 8) for n in (270, 271, 305, 700, 34675)]),
         "tiff bits": _tiff(*strip[:2], (258, 3, 2**32 - 1, 8), *strip[3:], (277, 3, 1, 65535)),
         "tiff offsets": _tiff(*strip[:4], (273, 4, 2**30, 8), (279, 4, 2**30, 8)),
-        "tiff tile": _tiff(*strip[:3], (259, 3, 1, 8), strip[3], (322, 4, 1, 2**20), (323, 4, 1, 2**20), (324, 4, 1, 8), (325, 4, 1, 64)),
+        "tiff tile": _tiff(
+            *strip[:3],
+            (259, 3, 1, 8),
+            strip[3],
+            (322, 4, 1, 2**20),
+            (323, 4, 1, 2**20),
+            (324, 4, 1, 8),
+            (325, 4, 1, 64),
+        ),
         "webp": b"RIFF" + struct.pack("<I", len(webp) + 4) + webp,
         "jpeg": jpeg[:at] + struct.pack(">HH", 65500, 65500) + jpeg[at + 4 :],
         "jpeg scans": scans[:-2] + last * 2000 + b"\xff\xd9",
@@ -293,23 +311,29 @@ def bombs() -> dict[str, bytes]:
         "sgi": struct.pack(">hBBHHHH", 474, 1, 1, 3, 65535, 65535, 3).ljust(512, b"\0"),
         "sun": struct.pack(">8I", 0x59A66A95, many, many, 24, 0, 1, 0, 0),
         "psd": b"8BPS" + struct.pack(">H6xHIIHHIIIH", 1, 3, 300_000, 300_000, 8, 3, 0, 0, 0, 0),
-        "dds": b"DDS " + struct.pack("<IIII", 124, 0x1007, many, many).ljust(72, b"\0") + struct.pack("<IIIIIIII", 32, 0x40, 0, 24, 255, 65280, 255 << 16, 0).ljust(52, b"\0"),
+        "dds": b"DDS "
+        + struct.pack("<IIII", 124, 0x1007, many, many).ljust(72, b"\0")
+        + struct.pack("<IIIIIIII", 32, 0x40, 0, 24, 255, 65280, 255 << 16, 0).ljust(52, b"\0"),
         "pcx": struct.pack("<BBBBHHHHHH49xBH", 10, 5, 1, 8, 0, 0, 65534, 65534, 0, 0, 1, 65535).ljust(1024, b"\0"),
         "fits": "".join(map("{:<80}".format, cards)).ljust(5760).encode(),
         "xpm": b'/* XPM */\n"1000000 1000000 1 1",\n"a c #ff0000",\n',
         "xpm colours": b'/* XPM */\n"8 8 4000000000 1",\n"a c #ff0000",\n',
         "xbm": b"#define x_width 1000000\n#define x_height 1000000\nstatic char x_bits[] = {\n",
         "im": b"Image type: RGB image\r\nImage size (x*y): 1000000*1000000\r\n".ljust(511, b"\0") + b"\x1a",
-        "jpeg 2000": b"\xff\x4f\xff\x51" + struct.pack(">HHIIIIIIIIH", 47, 0, many, many, 0, 0, many, many, 0, 0, 3) + b"\7\1\1" * 3,
+        "jpeg 2000": b"\xff\x4f\xff\x51"
+        + struct.pack(">HHIIIIIIIIH", 47, 0, many, many, 0, 0, many, many, 0, 0, 3)
+        + b"\7\1\1" * 3,
         "gbr": struct.pack(">7I", 2**32 - 1, 2, 8, 8, 1, 0x47494D50, 10),
         "gbr size": struct.pack(">7I", 30, 2, many, many, 4, 0x47494D50, 10) + b"x\0",
-        "fli": struct.pack("<IHHHHHH", 150, 0xAF11, 1, 65535, 65535, 8, 3) + bytes(112) + struct.pack("<IH", 2**32 - 1, 0xF1FA).ljust(64, b"\0"),
+        "fli": struct.pack("<IHHHHHH", 150, 0xAF11, 1, 65535, 65535, 8, 3)
+        + bytes(112)
+        + struct.pack("<IH", 2**32 - 1, 0xF1FA).ljust(64, b"\0"),
         "ftex": b"FTEX" + struct.pack("<8i", 0, 8, 8, 1, 1, 1, 32, 2**31 - 1),
         "xvthumb": b"P7 332\n#END_OF_COMMENTS\n1000000 1000000 255\n",
         "imt": b"width 1000000\nheight 1000000\npixel n8\n\x0c",
         "pixar": b"\x80\xe8\0\0" + bytes(412) + struct.pack("<HH4xHH", 65535, 65535, 14, 2) + bytes(596),
         "mcidas": struct.pack("!64i", 0, 4, *[0] * 6, many, many, 1, *[0] * 53),
-    }  # fmt: skip
+    }
 
 
 READER = """
@@ -414,7 +438,12 @@ def test_a_pipe_a_device_and_a_folder_are_refused_without_waiting(tmp_path):
     (tmp_path / "device.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    for name, words in {"pipe": "a pipe or", "device": "or a device", "folder": "is a folder", "loop": "symbolic"}.items():
+    for name, words in {
+        "pipe": "a pipe or",
+        "device": "or a device",
+        "folder": "is a folder",
+        "loop": "symbolic",
+    }.items():
         with pytest.raises(ImageError, match=f"{name}.jpg .*{words}"):
             read_image(tmp_path / f"{name}.jpg")
     with pytest.raises(ImageError, match="File name too long"):
