@@ -10,8 +10,12 @@ from config import InferenceConfig
 from utils.settings import parse_settings, run_command
 
 
-def stylise(config: InferenceConfig) -> int:
+def stylise(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int:
     """Stylise what ``config.content_image`` names; results are ``<output_dir>/<photograph>_<model>.png``, or ``.jpg``.
+
+    Args:
+        config: the settings.
+        given: names of those that were given explicitly.
 
     Returns:
         Exit status: 0; 1 if some of several photographs failed; 130 or 143 after a signal.
@@ -24,7 +28,7 @@ def stylise(config: InferenceConfig) -> int:
     from utils.styling_run import StylingRun
     from utils.stylizer import Stylizer
 
-    run = StylingRun(config, style=Path(config.model_path).stem)
+    run = StylingRun(config, given, style=Path(config.model_path).stem)
     compute = resolve_compute(config.device, config.precision)
     stylizer = Stylizer(config.model_path, compute=compute)
     with run:
@@ -34,8 +38,7 @@ def stylise(config: InferenceConfig) -> int:
 
 
 def main() -> int:
-    config, _ = parse_settings(InferenceConfig, __doc__)
-    return stylise(config)
+    return stylise(*parse_settings(InferenceConfig, __doc__))
 
 
 if __name__ == "__main__":

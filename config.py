@@ -103,7 +103,8 @@ class InferenceConfig:
     model_path: str = setting("checkpoints/starry_night.pth", "trained style, as begin_training.py writes it")
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
-        "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture",
+        "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture; "
+        "or -, which reads one from standard input and writes the result to standard output",
     )
     output_dir: str = setting(
         "results",
@@ -115,6 +116,18 @@ class InferenceConfig:
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
     # What is done with the results
+    format: str = setting(
+        "auto",
+        "file format of the results: auto takes JPEG for a JPEG and PNG for all else; EXIF, with the place where a "
+        "photograph was taken, and the ICC profile are kept in each, but no XMP and no thumbnail",
+        choices=("auto", "jpeg", "png", "webp", "avif", "tiff"),
+    )
+    quality: int | None = setting(
+        None,
+        "quality of JPEG, WebP and AVIF, more is larger files; left out, 95, 90 and 80",
+        minimum=1,
+        maximum=100,
+    )
     overwrite: bool = setting(False, OVERWRITE_HELP)
     skip_existing: bool = setting(False, "leave out photographs whose result is there already")
     json: bool = setting(

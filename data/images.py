@@ -155,14 +155,29 @@ def _pillow_prepared(max_pixels: int):
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF orientation, with the EXIF of any format in ``info["exif"]``."""
     try:
+        exif = image.getexif()
+        if exif and "exif" not in image.info:  # TIFF has it among its own tags
+            image.info["exif"] = exif.tobytes()
         return ImageOps.exif_transpose(image)
-    except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound.
+    except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound;
+        image.info.pop("exif", None)
+    try:
+        return ImageOps.exif_transpose(image)  # and its orientation may be.
+    except Exception:
         return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """A picture of any Pillow mode as ``RGB``, or as ``RGBA`` where it has transparency."""
+    result = _to_rgb(image)
+    if "exif" in image.info:
+        result.info["exif"] = image.info["exif"]
+    return result
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("RGB", "RGBA"):
         if image.mode == "RGB" and "transparency" in image.info:
             return image.convert("RGBA")

@@ -190,6 +190,21 @@ def style_image(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def style_model(tmp_path_factory):
+    """The file ``stripes.pth`` of an untrained network that changes a picture visibly."""
+    from models.transformer_net import TransformerNet
+    from utils.checkpoints import Checkpoint, save_checkpoint
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = TransformerNet()
+        torch.nn.init.uniform_(network.layers[-1][0].weight, -0.5, 0.5)
+    path = tmp_path_factory.mktemp("models") / "stripes.pth"
+    save_checkpoint(path, Checkpoint(network.eval(), {"style": "stripes.png"}))
+    return path
+
+
 def _from_environment(variable, is_right):
     value = os.environ.get(variable)
     if not value:

@@ -2,31 +2,24 @@
 
 import json
 import os
+import signal
+import threading
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from models.transformer_net import TransformerNet
-from utils.checkpoints import Checkpoint, save_checkpoint
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    torch.manual_seed(3)
-    path = tmp_path_factory.mktemp("models") / "stripes.pth"
-    save_checkpoint(path, Checkpoint(TransformerNet().eval(), {"style": "stripes.png"}))
-    return path
+from utils import styling_run
+from utils.stylizer import Stylizer
 
 
 @pytest.fixture
-def stylise(call_cli, model, tmp_path):
+def stylise(call_cli, style_model, tmp_path):
     """``stylise(*photographs, *flags)`` runs the command into ``tmp_path/results``."""
 
     def call(*arguments):
         return call_cli(
-            "begin_inference.py", "--model_path", model, "--output_dir", tmp_path / "results", "--device", "cpu",
+            "begin_inference.py", "--model_path", style_model, "--output_dir", tmp_path / "results", "--device", "cpu",
             "--precision", "float32", "--content_image", *arguments,
         )  # fmt: skip
 
@@ -265,3 +258,124 @@ def test_results_are_those_of_each_photograph_alone(stylise, tmp_path, folder):
             Image.open(tmp_path / "alone" / f"{i}_stripes.png") as alone,
         ):
             np.testing.assert_array_equal(np.asarray(together), np.asarray(alone))
+
+
+# -- stages that overlap ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Notes ``("read", width)``, ``("stylise", width)`` and ``("written", width)``, and calls what a test hooks in."""
+    events, hooks = [], {}
+
+    def note(stage, width):
+        events.append((stage, width))
+        hooks.get(stage, lambda width: None)(width)
+
+    read, save, stylise = styling_run.read_image, styling_run.save_picture, Stylizer.stylise
+
+    def noting_read(path, *args, **kwargs):
+        image = read(path, *args, **kwargs)
+        note("read", image.width)
+        return image
+
+    def noting_stylise(self, image):
+        note("stylise", image.width)
+        return stylise(self, image)
+
+    def noting_save(image, *args):
+        save(image, *args)
+        note("written", image.width)
+
+    monkeypatch.setattr(styling_run, "read_image", noting_read)
+    monkeypatch.setattr(styling_run, "save_picture", noting_save)
+    monkeypatch.setattr(Stylizer, "stylise", noting_stylise)
+    return events, hooks
+
+
+def test_reading_and_writing_go_on_while_the_network_computes(stylise, tmp_path, folder, stages):
+    """The network waits, in its second picture, for the third to be read and the first to be written."""
+    _, hooks = stages
+    done = {("read", 22): threading.Event(), ("written", 20): threading.Event()}
+    hooks["read"] = lambda width: done.get(("read", width), threading.Event()).set()
+    hooks["written"] = lambda width: done.get(("written", width), threading.Event()).set()
+    hooks["stylise"] = lambda width: width == 21 and waited.extend(event.wait(60) for event in done.values())
+    waited = []
+    assert stylise(folder(*(f"{i}.png" for i in range(4)))).returncode == 0
+    assert waited == [True, True]
+
+
+@pytest.mark.parametrize("pixels, most", [(2**26, 2), (21 * 16 + 1, 1)])
+def test_only_so_much_is_read_ahead(stylise, tmp_path, folder, stages, monkeypatch, pixels, most):
+    """In pictures and in pixels: there are never more decoded pictures than that, and the one in the network."""
+    monkeypatch.setattr(styling_run, "MOST_PIXELS", pixels)
+    monkeypatch.setattr(styling_run, "default_num_workers", lambda device: 1)
+    events, _ = stages
+    assert stylise(folder(*(f"{i}.png" for i in range(9)))).returncode == 0
+    ahead = [
+        sum(1 if stage == "read" else -(stage == "stylise") for stage, _ in events[: i + 1]) for i in range(len(events))
+    ]
+    assert max(ahead) <= most and ahead[-1] == 0
+    if most == 1:
+        unwritten = [
+            sum((stage == "stylise") - (stage == "written") for stage, _ in events[: i + 1]) for i in range(len(events))
+        ]
+        assert max(unwritten) <= 2
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_picture_that_does_not_fit_into_memory_is_named_and_the_rest_is_done(
+    stylise, tmp_path, folder, stages, error
+):
+    _, hooks = stages
+
+    def fail(width):
+        if width == 21:
+            raise error
+
+    hooks["stylise"] = fail
+    photos = folder("a.png", "b.png", "c.png")
+    result = stylise(photos)
+    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png", "c_stripes.png"]
+    assert f"{photos / 'b.png'} needs more memory" in result.stderr and "21 x 16" in result.stderr
+    assert str(photos / "b.png") in stylise(photos / "b.png").error
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_after_the_picture(stylise, tmp_path, folder, stages, number, status):
+    events, hooks = stages
+    hooks["stylise"] = lambda width: width == 21 and signal.raise_signal(number)
+    result = stylise(folder(*(f"{i}.png" for i in range(6))))
+    assert result.returncode == status and "2 of 6" in result.stdout and "4 not reached" in result.stdout
+    assert results(tmp_path) == ["0_stripes.png", "1_stripes.png"]
+    for name in results(tmp_path):
+        with Image.open(tmp_path / "results" / name) as image:
+            image.load()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylise, tmp_path, folder, stages):
+    _, hooks = stages
+
+    def twice(width):
+        if width == 21:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    hooks["stylise"] = twice
+    result = stylise(folder(*(f"{i}.png" for i in range(6))))
+    assert result.returncode == 130 and "Traceback" not in result.stderr
+    assert results(tmp_path) == ["0_stripes.png"]
+
+
+def test_who_reads_the_facts_may_leave(start_cli, style_model, folder, tmp_path):
+    """As ``| head -1`` does."""
+    photos = folder(*(f"{i}.png" for i in range(3)))
+    arguments = ["--model_path", style_model, "--output_dir", tmp_path / "results", "--content_image", photos, "--json"]
+    with start_cli("begin_inference.py", *arguments, "--device", "cpu") as process:
+        process.stdout.close()
+        error = process.stderr.read()
+    assert process.returncode == 141 and "Traceback" not in error and "BrokenPipe" not in error

@@ -10,6 +10,9 @@ from pathlib import Path
 from data.errors import UserError
 from data.photographs import picture_endings
 
+PIPE = "-"
+"""The value of ``--content_image`` that stands for standard input and output."""
+
 
 @dataclass(frozen=True)
 class Photograph:
@@ -19,19 +22,22 @@ class Photograph:
         path: the file.
         relative: its place below the output folder, with its own name.
         error: why it cannot be read, where that is known already.
+        data: the file's content, where it is not in a file.
     """
 
     path: Path
     relative: Path
     error: str | None = None
+    data: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph and the file that receives its result."""
+    """A photograph, the file that receives its result, and the ending that tells the format."""
 
     photograph: Photograph
     output: Path
+    ending: str
 
 
 def names_several(values: Sequence[str]) -> bool:
@@ -134,16 +140,13 @@ def plan_jobs(values: Sequence[str], output_dir: str | Path, style: str, ending:
     """
     photographs = find_photographs(values, output_dir)
 
-    def output(photograph: Photograph, stem: str) -> Path:
-        return Path(output_dir, photograph.relative.parent, f"{stem}_{style}{ending(photograph.path)}")
+    def job(photograph: Photograph, stem: str) -> Job:
+        end = ending(photograph.path)
+        return Job(photograph, Path(output_dir, photograph.relative.parent, f"{stem}_{style}{end}"), end)
 
-    outputs = [output(photograph, photograph.path.stem) for photograph in photographs]
-    times = collections.Counter(outputs)
-    outputs = [
-        output(photograph, photograph.path.name) if times[path] > 1 else path
-        for photograph, path in zip(photographs, outputs)
-    ]
-    jobs = [Job(photograph, path) for photograph, path in zip(photographs, outputs)]
+    jobs = [job(photograph, photograph.path.stem) for photograph in photographs]
+    times = collections.Counter(job.output for job in jobs)
+    jobs = [job(each.photograph, each.photograph.path.name) if times[each.output] > 1 else each for each in jobs]
     _refuse_collisions(jobs)
     _refuse_results_among_photographs(jobs, [value for value in values if os.path.isdir(value)], output_dir)
     return jobs

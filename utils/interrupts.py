@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM, taken note of and answered between two steps."""
 
+import os
 import signal
 
 
@@ -8,11 +9,15 @@ class Interrupts:
 
     A second signal meets Python's own handling again, for whoever will not wait for the step to end.
 
+    Args:
+        notice: a line that is written to standard error when a signal is received.
+
     Attributes:
         received: the signal, or ``None``.
     """
 
-    def __init__(self):
+    def __init__(self, notice: str | None = None):
+        self._notice = notice
         self.received: signal.Signals | None = None
 
     def __enter__(self):
@@ -26,6 +31,10 @@ class Interrupts:
     def _take_note(self, number, frame):
         self.received = signal.Signals(number)
         signal.signal(number, self._previous[number])
+        if self._notice:
+            os.write(
+                2, f"\n{self._notice}\n".encode()
+            )  # a signal may come amidst a print, which cannot be entered twice
 
     @property
     def name(self) -> str:

@@ -17,21 +17,23 @@ class StylingReport:
         total: photographs in all.
         output_dir: for the summary.
         several: whether a collection was asked for. A single photograph has neither bar nor summary.
-        as_json: standard output holds one JSON object a photograph; all else goes to standard error.
+        as_json: standard output holds one JSON object a photograph.
+        to_stderr: what is meant for people goes to standard error.
 
     Attributes:
         counts: photographs by status: done, skipped, failed.
     """
 
-    def __init__(self, total: int, output_dir: str, several: bool, as_json: bool):
+    def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool):
         self.total, self.output_dir, self.several, self.as_json = total, output_dir, several, as_json
+        self._people = sys.stderr if to_stderr else sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self._since = time.perf_counter()
         self._bar = progress_bar(total, unit="picture", disable=not several)
 
     def say(self, text: str) -> None:
         """A line for people."""
-        self._bar.write(one_line(text), file=sys.stderr if self.as_json else sys.stdout)
+        self._bar.write(one_line(text), file=self._people)
 
     def done(self, job: Job, size: tuple[int, int], seconds: float) -> None:
         """A result was written; ``seconds`` is what the network took."""

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import math
+import os
 import sys
 import types
 import typing
@@ -117,9 +118,16 @@ def run_command(main) -> typing.NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
         status = main()
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         status = 130
+    except BrokenPipeError:  # who read standard output has gone, as "| head" does
+        status = 128 + 13
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # else Python would try once more, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)

@@ -2,27 +2,36 @@
 
 import collections
 import contextlib
-import os
+import dataclasses
+import functools
+import io
+import struct
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 
 from config import InferenceConfig
+from data.colour import to_srgb
 from data.errors import ImageError, UserError
 from data.images import picture_size, read_image
-from data.saving import result_ending, save_picture
+from data.saving import check_format, result_ending, save_picture
 from utils.device import Compute, default_num_workers
 from utils.files import atomic_write
-from utils.inputs import Job, names_several, plan_jobs
+from utils.inputs import PIPE, Job, Photograph, names_several, plan_jobs
 from utils.interrupts import Interrupts
 from utils.report import StylingReport
 
 MOST_PIXELS = 2**26
 """Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
+
+_IF_IT_EXISTS = "add --overwrite to replace, --skip_existing to leave what is there, or give another --output_dir"
 
 
 @dataclass
@@ -36,7 +45,7 @@ class _Waiting:
 class StylingRun:
     """The photographs of a command on their way from file to file.
 
-    >>> with StylingRun(config, "starry_night") as run:
+    >>> with StylingRun(config, given, "starry_night") as run:
     ...     for job, image in run.photographs(compute):
     ...         run.stylise(job, image, stylizer.stylise)
 
@@ -46,41 +55,47 @@ class StylingRun:
 
     Args:
         config: the settings of the command.
+        given: names of those that were given explicitly.
         style: names the results.
 
     Raises:
-        UserError: if ``--content_image`` and ``--output_dir`` cannot be made sense of; nothing has been written then.
+        UserError: if the settings cannot be made sense of together; nothing has been written then.
     """
 
-    def __init__(self, config: InferenceConfig, style: str):
+    def __init__(self, config: InferenceConfig, given: frozenset[str], style: str):
         if config.overwrite and config.skip_existing:
             raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
+        check_format(config.format, config.quality)
         self.config = config
+        self.piped = PIPE in config.content_image
         self.several = names_several(config.content_image)
-        self.jobs = plan_jobs(config.content_image, config.output_dir, style, result_ending)
-        self._existing = {job.output for job in self.jobs if job.output.exists()}
+        if self.piped:
+            self.jobs = [_piped_job(config, given)]
+        else:
+            ending = functools.partial(result_ending, config.format)
+            self.jobs = plan_jobs(config.content_image, config.output_dir, style, ending)
+        self._outputs = {job.output for job in self.jobs}
+        self._existing = {output for output in self._outputs if not self.piped and output.exists()}
         if self._existing and not (config.overwrite or config.skip_existing):
             self._refuse_to_replace()
-        self.interrupts = Interrupts()
+        self.interrupts = Interrupts("The pictures under way are finished; once more ends at once")
         self._encoding: collections.deque[_Waiting] = collections.deque()
+        self._announced = False
 
-    def _refuse_to_replace(self):
+    def _refuse_to_replace(self) -> None:
         first = next(job.output for job in self.jobs if job.output in self._existing)
         what = f"{first} exists already"
         if self.several:
             what = f"{len(self._existing)} of {len(self.jobs)} results exist already, such as {first}"
-        raise UserError(
-            f"{what}: add --overwrite to replace it, --skip_existing to leave it, or give another --output_dir"
-        )
+        raise UserError(f"{what}: {_IF_IT_EXISTS}")
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
-        # Pillow's warnings of odd metadata are suppressed where a file is decoded, but with one list of filters for all
-        # threads; so they are suppressed throughout.
+        # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-        self.report = StylingReport(len(self.jobs), self.config.output_dir, self.several, self.config.json)
+        to_stderr = self.config.json or self.piped
+        self.report = StylingReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
         self._stack.callback(self.report.close)
         self._stack.enter_context(self.interrupts)
         return self
@@ -88,10 +103,14 @@ class StylingRun:
     def __exit__(self, kind, *exception):
         with self._stack:
             if kind is None:
-                self._take_written(all_of_them=True)
+                self._report_written(all_of_them=True)
 
     def photographs(self, compute: Compute) -> Iterator[tuple[Job, Image.Image]]:
-        """The photographs that can be read, in order, until all are handed out or the run is interrupted."""
+        """The photographs that can be read, in order, until all are handed out or the run is interrupted.
+
+        Yields:
+            The job, and the picture: ``RGB`` or ``RGBA``, upright, sRGB.
+        """
         workers = default_num_workers(compute.device) or 1
         self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
         self._readers = self._stack.enter_context(_pool(workers))
@@ -111,53 +130,75 @@ class StylingRun:
             yield from self._decoded(waiting.popleft(), compute)
 
     def _decoded(self, waiting: _Waiting, compute: Compute) -> Iterator[tuple[Job, Image.Image]]:
-        if self.interrupts.received:
-            return
-        try:
+        job = waiting.job
+        with self._faults_of(job):
             image = waiting.future.result()
-        except ImageError as error:
-            self._failed(waiting.job, error)
-            return
-        if not self._announced:
-            self.report.say(f"Stylising on {compute.describe()}")
-            self._announced = True
-        yield waiting.job, image
+            if image.mode == "RGBA" and job.ending == ".jpg" and self.config.format == "auto":
+                job = self._as_png(job)  # named as a JPEG, and none by its content
+            if self.interrupts.received or job is None:
+                return
+            if not self._announced:
+                self.report.say(f"Stylising on {compute.describe()}")
+                self._announced = True
+            yield job, image
 
-    _announced = False
+    def _as_png(self, job: Job) -> Job | None:
+        job = dataclasses.replace(
+            job, ending=".png", output=job.output if self.piped else job.output.with_suffix(".png")
+        )
+        if self.piped or not (job.output.exists() or job.output in self._outputs):
+            return job
+        if self.config.skip_existing:
+            self.report.skipped(job)
+            return None
+        if job.output in self._outputs or not self.config.overwrite:
+            raise UserError(
+                f"{job.photograph.path} is not the JPEG it is named as, and {job.output} exists: {_IF_IT_EXISTS}"
+            )
+        return job
 
     def stylise(self, job: Job, image: Image.Image, stylise: Callable[[Image.Image], Image.Image]) -> None:
         """Stylise a photograph and have the result written."""
         since = time.perf_counter()
-        try:
+        with self._faults_of(job, image.size):
             result = stylise(image)
-        except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors
-            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
-                raise
-            size = f"{image.width} x {image.height}"
-            reason = f"{job.photograph.path} needs more memory than there is, at {size} pixels: reduce it first"
-            self._failed(job, UserError(reason))
-            return
-        seconds = time.perf_counter() - since
-        future = self._writers.submit(_write, job, result)
-        self._encoding.append(_Waiting(job, image.width * image.height, future, seconds))
-        self._take_written()
+            seconds = time.perf_counter() - since
+            future = self._writers.submit(self._write, job, result, image.info)
+            self._encoding.append(_Waiting(job, image.width * image.height, future, seconds))
+        self._report_written()
 
-    def _take_written(self, all_of_them: bool = False) -> None:
+    def _report_written(self, all_of_them: bool = False) -> None:
         """Report the results that are written; wait for the earliest while too many, or too large ones, are not."""
         waiting = self._encoding
         while waiting and (all_of_them or waiting[0].future.done() or not _fits(waiting, 0, self._most)):
             first = waiting.popleft()
-            try:
-                size = first.future.result()
-            except UserError as error:
-                self._failed(first.job, error)
-            else:
-                self.report.done(first.job, size, first.seconds)
+            with self._faults_of(first.job):
+                self.report.done(first.job, first.future.result(), first.seconds)
 
-    def _failed(self, job: Job, error: UserError) -> None:
-        self.report.failed(job, str(error))
+    def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
+        try:
+            with _standard_output() if self.piped else atomic_write(job.output) as file:
+                save_picture(image, file, job.ending, self.config.quality, info.get("exif"), info.get("icc_profile"))
+        except (ValueError, struct.error) as error:  # Pillow's, of what a format does not hold
+            raise UserError(f"{job.output} cannot be written ({error}): give another --format") from None
+        return image.size
+
+    @contextlib.contextmanager
+    def _faults_of(self, job: Job, size: tuple[int, int] | None = None) -> Iterator[None]:
+        """Reports what a photograph is to blame for, and raises it if it is the only one."""
+        try:
+            yield
+            return
+        except UserError as error:
+            fault = error
+        except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+            what = f" at {size[0]} x {size[1]} pixels" if size else ""
+            fault = UserError(f"{job.photograph.path} needs more memory than there is{what}: reduce it first")
+        self.report.failed(job, str(fault))
         if not self.several:
-            raise error
+            raise fault
 
     def exit_status(self) -> int:
         """Tell the summary; 0 if all went well, 1 if a photograph failed, 130 or 143 after a signal."""
@@ -181,12 +222,42 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def _read(job: Job, max_pixels: int) -> Image.Image:
-    if job.photograph.error:
-        raise ImageError(job.photograph.error)
-    return read_image(job.photograph.path, max_pixels=max_pixels)
+    photograph = job.photograph
+    if photograph.error:
+        raise ImageError(photograph.error)
+    if photograph.data is None:
+        return to_srgb(read_image(photograph.path, max_pixels=max_pixels))
+    with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
+        path = Path(folder, "photograph")
+        path.write_bytes(photograph.data)
+        try:
+            return to_srgb(read_image(path, max_pixels=max_pixels))
+        except ImageError as error:
+            raise ImageError(str(error).replace(str(path), str(photograph.path))) from None
 
 
-def _write(job: Job, image: Image.Image) -> tuple[int, int]:
-    with atomic_write(job.output) as file:
-        save_picture(image, file, os.path.splitext(job.output)[1])
-    return image.size
+def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
+    """From standard input to standard output."""
+    others = [f"--{name}" for name in ("output_dir", "overwrite", "skip_existing", "json") if name in given]
+    if len(config.content_image) > 1:
+        others.insert(0, "other photographs")
+    if others:
+        raise UserError(f"--content_image {PIPE} does not go with {others[0]}, for the result goes to standard output")
+    if sys.stdin.isatty() or sys.stdout.isatty():
+        raise UserError(f"--content_image {PIPE} needs files: ... --content_image - < photo.jpg > result.jpg")
+    data = sys.stdin.buffer.read()
+    ending = result_ending(config.format, "photo.jpg" if data.startswith(b"\xff\xd8\xff") else "photo")
+    photograph = Photograph(Path("standard input"), Path(PIPE), data=data)
+    return Job(photograph, Path("standard output"), ending)
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[io.BytesIO]:
+    """A file whose content goes to standard output at the end of the block, if that is reached."""
+    file = io.BytesIO()
+    yield file
+    try:
+        sys.stdout.buffer.write(file.getbuffer())
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise UserError(f"standard output cannot be written ({error.strerror}): give a file with room") from None

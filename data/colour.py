@@ -1,0 +1,61 @@
+"""ICC profiles. The network is trained on sRGB numbers and answers with them."""
+
+import functools
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_ALMOST = 3
+"""Levels of 255 within which a profile that calls itself something else is sRGB."""
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """A picture with its colours in sRGB.
+
+    Args:
+        image: ``RGB`` or ``RGBA``, with its profile, if any, in ``info["icc_profile"]``.
+
+    Returns:
+        The picture; ``info["icc_profile"]`` is there only if :func:`from_srgb` can bring it back into that profile.
+    """
+    profile = image.info.get("icc_profile")
+    transforms = _transforms(profile) if profile else None
+    if transforms is None:  # broken, or that of the greys or inks which the file was converted from
+        image.info.pop("icc_profile", None)
+        return image
+    return _apply(transforms[0], image)
+
+
+def from_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An sRGB picture in the colours of a profile that :func:`to_srgb` has left in ``info``."""
+    return _apply(_transforms(profile)[1], image) if profile else image
+
+
+def _apply(transform: ImageCms.ImageCmsTransform | None, image: Image.Image) -> Image.Image:
+    if transform is None:
+        return image
+    result = ImageCms.applyTransform(image.convert("RGB"), transform)
+    if image.mode == "RGBA":
+        result.putalpha(image.getchannel("A"))
+    result.info = dict(image.info)
+    return result
+
+
+@functools.lru_cache(maxsize=16)
+def _transforms(profile: bytes):
+    """Transforms to sRGB and from it, both ``None`` where they change nothing; ``None`` if the profile is unusable."""
+    try:
+        own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        both = [
+            ImageCms.buildTransform(*pair, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.NOCACHE)
+            for pair in ((own, srgb), (srgb, own))  # without littlecms' cache, threads may share them
+        ]
+    except Exception:  # littlecms refuses broken profiles, and those of another kind, in many ways
+        return None
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
+    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), both[0]))
+    if np.abs(seen.astype(int) - colours).max() <= _ALMOST:
+        return None, None
+    return tuple(both)
