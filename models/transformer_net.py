@@ -184,6 +184,15 @@ class TransformerNet(nn.Module):
             N x 3 x H x W, float32 (float64 for float64 input), in [0, 255] by the tanh.
         """
         height, width = images.shape[-2:]
+        x = self.layers(self.prepare(images))
+        # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
+        x = x if x.dtype == torch.float64 else x.float()
+        x = (torch.tanh(x / _TANH_SCALE) + 1.0) * 127.5
+        return x[..., :height, :width]
+
+    def prepare(self, images: torch.Tensor) -> torch.Tensor:
+        """What the first layer is given: values in [-1, 1], of the weights' type, sides that the strides divide."""
+        height, width = images.shape[-2:]
         pad_height = max(_SMALLEST_SIDE, -(-height // _STRIDE) * _STRIDE) - height
         pad_width = max(_SMALLEST_SIDE, -(-width // _STRIDE) * _STRIDE) - width
         x = images / 127.5 - 1.0
@@ -191,8 +200,4 @@ class TransformerNet(nn.Module):
             # Replication, unlike reflection, works from a single pixel up. Padding on the right and below alone keeps
             # every pixel of the picture where the strides would find it in a larger one.
             x = F.pad(x, (0, pad_width, 0, pad_height), mode="replicate")
-        x = self.layers(x.to(next(self.parameters()).dtype))
-        # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
-        x = x if x.dtype == torch.float64 else x.float()
-        x = (torch.tanh(x / _TANH_SCALE) + 1.0) * 127.5
-        return x[..., :height, :width]
+        return x.to(next(self.parameters()).dtype)

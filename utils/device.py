@@ -123,6 +123,25 @@ def default_num_workers(device: torch.device) -> int:
     return min(8, cores) if device.type == "cuda" else min(2, cores // 2)
 
 
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that can still be taken on a device; ``None`` where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu":
+        return None
+    try:
+        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    try:  # a container has a limit of its own; of what it uses, files that are read again if need be do not count
+        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+        return min(free, max(0, limit - used + int(stat["inactive_file"])))
+    except (OSError, KeyError, ValueError):  # "max": no limit
+        return free
+
+
 def keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next tensor of its size, instead of giving it back to the system.
 

@@ -1,28 +1,48 @@
 """From a trained style and a photograph to a picture: the one engine behind every command."""
 
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
+from tqdm import tqdm
 
-from data.images import image_to_tensor, tensor_to_image
+from data.errors import UserError
 from models.folding import fold_batch_norm
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
-from utils.device import Compute, resolve_compute
+from utils.colour import oklab_to_rgb, rgb_to_oklab
+from utils.device import Compute, available_memory, resolve_compute
+from utils.instance_norm import fix_statistics
+from utils.resampling import resized_region
+from utils.taste import Taste
 from utils.tiling import halo, tiles
+
+_SMALLEST_TILE = 64
+# What a pass takes, at the most: measured 260 bytes in bfloat16, 460 in float32, on a CPU.
+_BYTES_PER_PIXEL = 500
+DETAIL = 1.0
+
+_AS_TRAINED = Taste()
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+Place = tuple[slice, slice]  # rows, columns
+Reader = Callable[[Place], torch.Tensor]  # gives 1 x 3 x H x W, RGB in [0, 255]
 
 
 class Stylizer:
     """Repaints pictures in a trained style.
 
     >>> stylizer = Stylizer("checkpoints/starry_night.pth")
-    >>> stylizer.stylise(Image.open("photo.jpg")).save("stylised.png")
+    >>> stylizer.stylise(Image.open("photo.jpg").convert("RGB")).save("stylised.png")
 
     Args:
         model: path of a checkpoint, or a network, which is copied.
         device, precision: as the flags of the commands; or ``compute`` itself.
-        tile_size: rows and columns that are stylised at once, at most; a multiple of 4.
+        tile_size: rows and columns that are stylised at once, at most; a multiple of 4. Fewer where memory is short.
 
     Raises:
         UserError: if the checkpoint cannot be used, or the device or precision does not exist here.
@@ -36,19 +56,96 @@ class Stylizer:
         compute: Compute | None = None,
         tile_size: int = 1024,
     ):
-        self.tile_size = tile_size
         self.compute = compute or resolve_compute(device, precision)
         network = model if isinstance(model, TransformerNet) else load_checkpoint(model).network
         # Weights in the type of the computation: nothing is converted on the way.
         self.network = fold_batch_norm(network).to(
             self.compute.device, self.compute.dtype, memory_format=torch.channels_last
         )
-
         self._halo = halo(self.network)
+        self._with_instance_norm = network if self._halo is None else None
+        self.tile_size = _affordable(tile_size, self._halo or 0, self.compute.device)
+
+    # -- pictures ----------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def stylise(
+        self, image: Image.Image, taste: Taste = _AS_TRAINED, *, in_place: bool = False, bar: tqdm | None = None
+    ) -> Image.Image:
+        """A picture in the style, of the same size.
+
+        Args:
+            image: mode ``RGB``, or ``RGBA``, whose transparency is kept as it is.
+            taste: stroke size, strength, colours, mask.
+            in_place: paint over ``image`` and return it, rather than a copy: then memory is taken for a row of tiles
+                alone, whatever the size.
+            bar: a progress bar, whose total grows by the number of tiles.
+
+        Returns:
+            A picture of the same mode.
+
+        Raises:
+            UserError: if memory does not suffice for even a small tile.
+        """
+        result = image if in_place else image.copy()
+        if taste.strength == 0:
+            return result
+        working_size = taste.working_size(*image.size)
+        at_scale = working_size != image.size
+        for tile in self._tiles_at(working_size, result, bar) if at_scale else self._tiles(result, bar):
+            photograph = _to_tensor(tile.pixels).to(tile.painted.device).float()
+            _paint(result, tile, taste.apply(photograph, tile.painted, image.size, tile.box))
+        return result
+
+    def _tiles(self, image: Image.Image, bar: tqdm | None) -> Iterator["_PaintedTile"]:
+        """What the network makes of a picture.
+
+        The caller may paint over each tile of ``image`` once it has it: the pixels that later tiles look at as well are
+        kept apart.
+        """
+        width, height = image.size
+        engine = self._for_picture(height, width, lambda source: _to_tensor(_crop(image, source)), bar)
+        size = max(width, height) if engine._halo is None else engine.tile_size
+        places = list(tiles(height, width, size, engine._halo or 0))
+        _announce(bar, len(places))
+        rows, strip = slice(0, 0), _crop(image, (slice(0, 0), slice(0, width)))
+        for place in places:
+            if place.source[0] != rows:
+                below = _crop(image, (slice(rows.stop, place.source[0].stop), slice(0, width)))
+                strip = np.concatenate([strip[place.source[0].start - rows.start :], below])
+                rows = place.source[0]
+            source = strip[:, place.source[1]]
+            painted = engine._forward(_to_tensor(source).to(self.compute.device))
+            yield _PaintedTile(_box(place.target), source[place.inside].copy(), painted[(..., *place.inside)])
+            _advance(bar)
+
+    def _tiles_at(self, size: tuple[int, int], image: Image.Image, bar: tqdm | None) -> Iterator["_PaintedTile"]:
+        """The same, with the network at work on the picture resized to ``size``.
+
+        What a smaller picture cannot hold of the photograph's lightness, its fine detail, is given back.
+        """
+        places = list(tiles(image.height, image.width, self.tile_size, 0))
+        _announce(bar, len(places))
+        # The photograph's lightness goes along where transparency would be, which stylising keeps.
+        working = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        working.putalpha(working.convert("L"))
+        for tile in self._tiles(working, bar):
+            _paint(working, tile, tile.painted)
+        enlarged = math.prod(size) < math.prod(image.size)
+        for place in places:
+            pixels, box = _crop(image, place.target), _box(place.target)
+            painted, lightness = resized_region(working, image.size, box).to(self.compute.device).split([3, 1], 1)
+            if enlarged:
+                photograph = _to_tensor(pixels).to(painted.device).float()
+                painted = painted + DETAIL * (_lightness(photograph) - lightness)
+            yield _PaintedTile(box, pixels, painted)
+            _advance(bar)
+
+    # -- tensors -----------------------------------------------------------------------------------
 
     @torch.inference_mode()
     def stylise_tensor(self, images: torch.Tensor, output: torch.Tensor | None = None) -> torch.Tensor:
-        """Stylise a batch, in tiles where it is large: the same pixels, in bounded memory.
+        """Stylise a batch at its own size, in tiles where it is large: the same pixels, in bounded memory.
 
         Args:
             images: N x 3 x H x W, any type, RGB in [0, 255], on any device.
@@ -59,36 +156,158 @@ class Stylizer:
         """
         height, width = images.shape[-2:]
         device = self.compute.device
-        # Instance norm's statistics are those of the whole picture, which tiles do not have.
-        if self._halo is None or max(height, width) <= self.tile_size:
-            result = self._pass(images.to(device))
+        if self._in_one_pass(height, width):
+            result = self._forward(images.to(device))
             return result if output is None else output.copy_(_as_type(result, output.dtype))
         if output is None:
             output = torch.empty(images.shape, device=device)
-        for tile in tiles(height, width, self.tile_size, self._halo):
-            result = self._pass(images[(..., *tile.source)].to(device))[(..., *tile.inside)]
-            output[(..., *tile.target)] = _as_type(result, output.dtype)
+        for image, target in zip(images.split(1), output.split(1)):
+            engine = self._for_picture(height, width, lambda source, image=image: image[(..., *source)])
+            for place in tiles(height, width, engine.tile_size, engine._halo):
+                result = engine._forward(image[(..., *place.source)].to(device))[(..., *place.inside)]
+                target[(..., *place.target)] = _as_type(result, output.dtype)
         return output
 
+    def _in_one_pass(self, height: int, width: int) -> bool:
+        # With instance norm tiles cost several passes: they begin at twice the area.
+        return max(height, width) <= self.tile_size or (self._halo is None and height * width <= 2 * self.tile_size**2)
+
+    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm | None = None) -> "Stylizer":
+        """What stylises the picture that ``read`` reads: with instance norm, and in tiles, by its own statistics."""
+        while self._halo is None and not self._in_one_pass(height, width):
+            network = self._with_instance_norm
+            try:
+                network = fix_statistics(network, height, width, read, self.tile_size, self.compute, bar)
+            except (RuntimeError, MemoryError) as error:
+                self._use_smaller_tiles(error)
+            else:
+                return Stylizer(network, compute=self.compute, tile_size=self.tile_size)
+        return self
+
+    def _forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The network applied to a part of a picture, or if memory does not suffice, to parts of that."""
+        if self._halo is None or max(images.shape[-2:]) <= self.tile_size + 2 * self._halo:
+            try:
+                return self._pass(images)
+            except (RuntimeError, MemoryError) as error:
+                self._use_smaller_tiles(error)
+        return self.stylise_tensor(images)
+
+    def _use_smaller_tiles(self, error: Exception) -> None:
+        """Halve the tiles after running out of memory; any other error is raised again."""
+        if not _is_out_of_memory(error):
+            raise error
+        if self.tile_size <= _SMALLEST_TILE:
+            raise UserError(
+                f"memory does not suffice for even {self.tile_size} x {self.tile_size} pixels at a time: "
+                "end other programs, or choose another --device"
+            ) from None
+        self.tile_size = max(_SMALLEST_TILE, self.tile_size // 8 * 4)
+        if self.compute.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
+        """The network applied to a batch: the one place where that is done."""
         return self.network(images.float().contiguous(memory_format=torch.channels_last))
 
-    def stylise(self, image: Image.Image) -> Image.Image:
-        """A picture in the style, of the same size.
 
-        Args:
-            image: mode ``RGB``, or ``RGBA``, whose transparency is kept as it is.
+class Blend(Stylizer):
+    """A mixture of styles: each paints the picture, and the colours are mixed in Oklab.
 
-        Returns:
-            A picture of the same mode.
-        """
-        images = image_to_tensor(image)[None]
-        result = tensor_to_image(self.stylise_tensor(images, output=torch.empty_like(images))[0])
-        if image.mode == "RGBA":
-            result.putalpha(image.getchannel("A"))
-        return result
+    Args:
+        parts: the styles, all on one device.
+        weights: of each, above 0; only their proportions matter.
+    """
+
+    def __init__(self, parts: list[Stylizer], weights: list[float]):
+        self.parts = parts
+        self.weights = [weight / sum(weights) for weight in weights]
+        self.compute = parts[0].compute
+        halos = [part._halo for part in parts]
+        self._halo = None if None in halos else max(halos)
+        self.tile_size = min(part.tile_size for part in parts)
+
+    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm | None = None) -> Stylizer:
+        if self._halo is not None or self._in_one_pass(height, width):
+            return self
+        for part in self.parts:
+            part.tile_size = self.tile_size
+        return Blend([part._for_picture(height, width, read, bar) for part in self.parts], self.weights)
+
+    def _pass(self, images: torch.Tensor) -> torch.Tensor:
+        lab = sum(weight * rgb_to_oklab(part._pass(images)) for part, weight in zip(self.parts, self.weights))
+        return oklab_to_rgb(lab)
+
+
+@dataclass
+class _PaintedTile:
+    """A part of a picture.
+
+    Attributes:
+        box: its place.
+        pixels: H x W x 3 or 4, the photograph's, a copy.
+        painted: 1 x 3 x H x W, the network's, float32, on the device.
+    """
+
+    box: Box
+    pixels: np.ndarray
+    painted: torch.Tensor
+
+
+def _paint(image: Image.Image, tile: _PaintedTile, colours: torch.Tensor) -> None:
+    """Replace a tile's colours in a picture; its transparency stays."""
+    colours = colours.round().clamp(0, 255).to(torch.uint8)
+    tile.pixels[..., :3] = colours[0].permute(1, 2, 0).cpu().numpy()
+    image.paste(Image.fromarray(tile.pixels), tile.box[:2])
+
+
+def _crop(image: Image.Image, place: Place) -> np.ndarray:
+    """H x W x channels of a part of a picture, a copy."""
+    return np.array(image.crop(_box(place)))
+
+
+def _box(place: Place) -> Box:
+    rows, columns = place
+    return columns.start, rows.start, columns.stop, rows.stop
+
+
+def _to_tensor(pixels: np.ndarray) -> torch.Tensor:
+    """1 x 3 x H x W of H x W x 3 or 4, without a copy."""
+    return torch.from_numpy(pixels[..., :3]).permute(2, 0, 1)[None]
+
+
+def _lightness(images: torch.Tensor) -> torch.Tensor:
+    """N x 1 x H x W, in [0, 255], as Pillow's mode ``L``: luma by Rec. 601."""
+    red, green, blue = images.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def _as_type(images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """[0, 255] in floating point to another type; rounded, not cut, to uint8."""
     return images.round().to(dtype) if dtype == torch.uint8 else images.to(dtype)
+
+
+def _announce(bar: tqdm | None, tiles: int) -> None:
+    if bar is not None:
+        bar.total = (bar.total or 0) + tiles
+
+
+def _advance(bar: tqdm | None) -> None:
+    if bar is not None:
+        bar.update()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On CPU and MPS it is a plain RuntimeError.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in str(error) for words in ("not enough memory", "out of memory", "can't allocate memory")
+    )
+
+
+def _affordable(tile_size: int, margin: int, device: torch.device) -> int:
+    """A tile size whose pass takes at most half of the memory that is free, and at most ``tile_size``."""
+    free = available_memory(device)
+    if free is None:
+        return tile_size
+    side = math.isqrt(free // 2 // _BYTES_PER_PIXEL) - 2 * margin
+    return min(tile_size, max(_SMALLEST_TILE, side // 4 * 4))
