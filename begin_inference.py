@@ -2,9 +2,8 @@
 
 python begin_inference.py --model_path checkpoints/starry_night.pth --content_image photo.jpg
 python begin_inference.py --content_image photos/ more/*.png --output_dir results
+python begin_inference.py --strength 0.7 --preserve_color --mask sky.png
 """
-
-from pathlib import Path
 
 from config import InferenceConfig
 from utils.settings import parse_settings, run_command
@@ -25,15 +24,15 @@ def stylise(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from utils.device import resolve_compute
+    from utils.painter import Painter, style_name
     from utils.styling_run import StylingRun
-    from utils.stylizer import Stylizer
 
-    run = StylingRun(config, given, style=Path(config.model_path).stem)
+    run = StylingRun(config, given, style=style_name(config, given))
     compute = resolve_compute(config.device, config.precision)
-    stylizer = Stylizer(config.model_path, compute=compute)
+    painter = Painter(config, compute, tell=None if run.several else lambda text: run.report.say(text))
     with run:
         for job, photograph in run.photographs(compute):  # decoded ahead by threads
-            run.stylise(job, photograph, stylizer.stylise)  # encoded behind by threads
+            run.stylise(job, photograph, painter)  # encoded behind by threads
     return run.exit_status()
 
 

@@ -100,7 +100,10 @@ class TrainingConfig:
 class InferenceConfig:
     """Settings of ``begin_inference.py``."""
 
-    model_path: str = setting("checkpoints/starry_night.pth", "trained style, as begin_training.py writes it")
+    model_path: tuple[str, ...] = setting(
+        ("checkpoints/starry_night.pth",),
+        "trained style, as begin_training.py writes it; several make a contact sheet, with names",
+    )
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
         "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture; "
@@ -114,6 +117,25 @@ class InferenceConfig:
     device: str = setting("auto", DEVICE_HELP)
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+
+    # Taste
+    strength: float = setting(1.0, "0 leaves the photograph as it is, 1 gives the style in full", minimum=0, maximum=1)
+    preserve_color: bool = setting(False, "take the lightness alone from the style, the colours from the photograph")
+    mask: str | None = setting(
+        None, "picture of the photograph's proportions: white is stylised, black is kept, grey is between; softened"
+    )
+    blend: str | None = setting(
+        None, "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4"
+    )
+    stroke_scale: float | None = setting(
+        None,
+        "size of the strokes: 2 makes them twice as large as the network draws them, and gives the photograph's fine "
+        "detail back; left out, 1 for photographs with a short side up to 1080 pixels, and for larger ones as if they "
+        "were reduced to that",
+        minimum=0.25,
+        maximum=64,
+    )
+    max_size: int | None = setting(None, "longest side of results, pixels: larger photographs are reduced", minimum=16)
 
     # What is done with the results
     format: str = setting(

@@ -15,10 +15,18 @@ from losses.perceptual import TERMS, Losses
 from utils.files import atomic_write
 
 
-def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False) -> tqdm:
-    """A progress bar on standard error."""
+def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False, delay: float = 0) -> tqdm:
+    """A progress bar on standard error, from ``delay`` seconds on."""
     seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
-    return tqdm(total=total, initial=initial, unit=unit, dynamic_ncols=True, mininterval=seconds, disable=disable)
+    return tqdm(
+        total=total,
+        initial=initial,
+        unit=unit,
+        dynamic_ncols=True,
+        mininterval=seconds,
+        disable=disable,
+        delay=delay,
+    )
 
 
 class NonFiniteLoss(Exception):

@@ -161,7 +161,10 @@ class StylingRun:
         """Stylise a photograph and have the result written."""
         since = time.perf_counter()
         with self._faults_of(job, image.size):
-            result = stylise(image)
+            try:
+                result = stylise(image)
+            except UserError as error:  # which knows nothing of files
+                raise UserError(f"{job.photograph.path}: {error}") from None
             seconds = time.perf_counter() - since
             future = self._writers.submit(self._write, job, result, image.info)
             self._encoding.append(_Waiting(job, image.width * image.height, future, seconds))

@@ -1,5 +1,6 @@
 """From a trained style and a photograph to a picture: the one engine behind every command."""
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from data.errors import UserError
 from models.folding import fold_batch_norm
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
@@ -24,7 +24,6 @@ from utils.tiling import halo, tiles
 _SMALLEST_TILE = 64
 # What a pass takes, at the most: measured 260 bytes in bfloat16, 460 in float32, on a CPU.
 _BYTES_PER_PIXEL = 500
-DETAIL = 1.0
 
 _AS_TRAINED = Taste()
 
@@ -63,7 +62,7 @@ class Stylizer:
             self.compute.device, self.compute.dtype, memory_format=torch.channels_last
         )
         self._halo = halo(self.network)
-        self._with_instance_norm = network if self._halo is None else None
+        self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
         self.tile_size = _affordable(tile_size, self._halo or 0, self.compute.device)
 
     # -- pictures ----------------------------------------------------------------------------------
@@ -85,8 +84,10 @@ class Stylizer:
             A picture of the same mode.
 
         Raises:
-            UserError: if memory does not suffice for even a small tile.
+            MemoryError: if memory does not suffice for even a small tile.
+            UserError: if the mask has other proportions than the picture.
         """
+        taste.check_mask(*image.size)
         result = image if in_place else image.copy()
         if taste.strength == 0:
             return result
@@ -137,7 +138,7 @@ class Stylizer:
             painted, lightness = resized_region(working, image.size, box).to(self.compute.device).split([3, 1], 1)
             if enlarged:
                 photograph = _to_tensor(pixels).to(painted.device).float()
-                painted = painted + DETAIL * (_lightness(photograph) - lightness)
+                painted = painted + (_lightness(photograph) - lightness)
             yield _PaintedTile(box, pixels, painted)
             _advance(bar)
 
@@ -198,10 +199,7 @@ class Stylizer:
         if not _is_out_of_memory(error):
             raise error
         if self.tile_size <= _SMALLEST_TILE:
-            raise UserError(
-                f"memory does not suffice for even {self.tile_size} x {self.tile_size} pixels at a time: "
-                "end other programs, or choose another --device"
-            ) from None
+            raise MemoryError(f"not even {self.tile_size} x {self.tile_size} pixels at a time") from None
         self.tile_size = max(_SMALLEST_TILE, self.tile_size // 8 * 4)
         if self.compute.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from PIL import Image, ImageFilter
 
+from data.errors import UserError
 from utils.colour import oklab_to_rgb, reduce_chroma, rgb_to_oklab
 from utils.resampling import resized_region
 
@@ -65,6 +66,20 @@ class Taste:
     def _soft_mask(self) -> Image.Image:
         """A mask painted in black and white alone gets soft edges."""
         return self.mask.filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
+
+    def check_mask(self, width: int, height: int) -> None:
+        """Refuse a mask of other proportions than a picture's; another size is resized.
+
+        Raises:
+            UserError: with both sizes.
+        """
+        if self.mask is None:
+            return
+        if abs(self.mask.width * height - self.mask.height * width) > 0.02 * self.mask.width * height:
+            raise UserError(
+                f"--mask is {self.mask.width} x {self.mask.height} and the photograph {width} x {height}: "
+                "give a mask of the photograph's proportions"
+            )
 
     def _mask_region(self, size: tuple[int, int], box: tuple[int, int, int, int]) -> torch.Tensor:
         # Rounded, so that plain white and plain black are 1 and 0 exactly.

@@ -1,0 +1,58 @@
+"""Pictures in a grid, each with its name below."""
+
+import math
+
+from PIL import Image, ImageDraw, ImageFont
+
+_GAP = 8
+_CAPTION = 24
+_SMALLEST_CELL = 160  # else captions would not fit
+LONGEST_SIDE = 4096
+
+
+def contact_sheet(
+    pictures: list[tuple[str, Image.Image]],
+    columns: int | None = None,
+    width: int | None = None,
+    longest_side: int = LONGEST_SIDE,
+) -> Image.Image:
+    """A white sheet with pictures in rows and their names in Pillow's built-in font.
+
+    Args:
+        pictures: (name, picture) of any sizes.
+        columns: left out, about as many as rows.
+        width: of every picture; left out, at most 640 and never more than a picture has.
+        longest_side: of the sheet, which is reduced if need be.
+    """
+    columns = columns or (len(pictures) if len(pictures) <= 3 else math.ceil(math.sqrt(len(pictures))))
+    cells = [(name, _fit(picture, width)) for name, picture in pictures]
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    step = max(_SMALLEST_CELL, *(cell.width for _, cell in cells)) + _GAP
+    heights = [max(cell.height for _, cell in row) + _CAPTION + _GAP for row in rows]
+    sheet = Image.new("RGB", (min(columns, len(cells)) * step - _GAP, sum(heights) - _GAP), "white")
+    draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(size=15), 0
+    for row, height in zip(rows, heights):
+        for column, (name, cell) in enumerate(row):
+            sheet.paste(cell, (column * step, top))
+            caption = _shortened(name, lambda text: font.getlength(text) <= step - _GAP - 4)
+            draw.text((column * step + 4, top + cell.height + 2), caption, "black", font)
+        top += height
+    sheet.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    return sheet
+
+
+def _fit(picture: Image.Image, width: int | None) -> Image.Image:
+    scale = width / picture.width if width else min(1.0, 640 / max(picture.size))
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def _shortened(text: str, fits) -> str:
+    if fits(text):
+        return text
+    while text and not fits(text + "..."):
+        text = text[:-1]
+    return text + "..."
