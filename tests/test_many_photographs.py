@@ -279,9 +279,9 @@ def stages(monkeypatch):
         note("read", image.width)
         return image
 
-    def noting_stylise(self, image):
+    def noting_stylise(self, image, *args, **kwargs):
         note("stylise", image.width)
-        return stylise(self, image)
+        return stylise(self, image, *args, **kwargs)
 
     def noting_save(image, *args):
         save(image, *args)
