@@ -3,11 +3,13 @@
 import subprocess
 import sys
 import urllib.error
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torchvision
 
+import utils.loss_network
 from data.errors import UserError
 from models.vgg19 import VGG19
 from utils.loss_network import load_vgg19
@@ -179,9 +181,31 @@ def test_without_the_flag_torchvisions_own_weights_are_taken(empty_cache, monkey
         torch.save({key: value.float() for key, value in vgg_state.items()}, destination)
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(utils.loss_network, "_sha256", lambda path: "dcbb9e9d" + 56 * "0")
     assert load_vgg19(None, CPU, torch.float32).fingerprint == load(vgg_file).fingerprint
     assert load_vgg19(None, CPU, torch.float32).fingerprint == load(vgg_file).fingerprint
     assert asked == [torchvision.models.VGG19_Weights.IMAGENET1K_V1.url]  # once: the cache keeps it
+
+
+def test_a_download_with_another_hash_is_thrown_away(empty_cache, monkeypatch, tmp_path, vgg_file, capsys):
+    """The download itself runs, from an address that is a file here: what arrives is not what was asked for."""
+    url = (tmp_path / "vgg19-dcbb9e9d.pth").as_uri()
+    (tmp_path / "vgg19-dcbb9e9d.pth").write_bytes(vgg_file.read_bytes())
+    weights = SimpleNamespace(IMAGENET1K_V1=SimpleNamespace(url=url))
+    monkeypatch.setattr(torchvision.models, "VGG19_Weights", weights)
+    with pytest.raises(UserError, match="could not be downloaded .invalid hash value.*--vgg_weights") as error:
+        load_vgg19(None, CPU, torch.float32)
+    assert "\n" not in str(error.value)
+    assert not any(path.is_file() for path in (tmp_path / "cache").rglob("*"))
+    assert f"Downloading {url} to {tmp_path / 'cache'}" in capsys.readouterr().err  # the user was told
+
+
+def test_a_file_of_another_hash_in_the_cache_is_refused(empty_cache, tmp_path, vgg_file):
+    cached = tmp_path / "cache" / "hub" / "checkpoints" / "vgg19-dcbb9e9d.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(vgg_file.read_bytes())
+    with pytest.raises(UserError, match="vgg19-dcbb9e9d.pth is not torchvision's file, by its hash: remove it"):
+        load_vgg19(None, CPU, torch.float32)
 
 
 def test_half_precision_is_stored_as_such(vgg_file):
