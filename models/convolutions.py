@@ -9,6 +9,14 @@ from torch.nn import functional as F
 _ONES = [1, 1]
 
 
+def onednn_computes(x: torch.Tensor) -> bool:
+    """Whether oneDNN computes a tensor's convolutions, and torch lets it do what comes after them as well."""
+    if torch.compiler.is_compiling():  # the compiler fuses by itself
+        return False
+    kinds = (torch.float32, torch.bfloat16)
+    return x.device.type == "cpu" and x.dtype in kinds and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
 def _convolution_backward(grad, x, weight, *, padding=0, of_input=False, of_weight=False):
     """Gradients of a stride-1 ``F.conv2d`` by its input and its weight; ``None`` for one that is not asked for."""
     mask = [of_input, of_weight, False]
@@ -45,14 +53,6 @@ class FrozenConvReLU(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(grad, y, 0)
         x = grad.new_empty(1).expand(ctx.input_shape)  # of the input the formula needs the shape alone
         return _convolution_backward(grad, x, weight, padding=1, of_input=True)[0], None, None
-
-    @staticmethod
-    def is_for(x: torch.Tensor) -> bool:
-        """Whether oneDNN computes a tensor's convolutions."""
-        kinds = (torch.float32, torch.bfloat16)
-        if torch.compiler.is_compiling():  # the compiler fuses by itself
-            return False
-        return x.device.type == "cpu" and x.dtype in kinds and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 class DoublingConvTranspose(torch.autograd.Function):

@@ -32,7 +32,8 @@ def _norm(kind: str, channels: int) -> nn.Module:
     raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
 
 
-def _reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
+def reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
+    """Reflection padding on all four sides."""
     # torch.autocast has padding done in float32 on a CPU: two conversions of every feature, for nothing.
     kind = x.device.type
     without = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext()
@@ -51,7 +52,7 @@ class ReflectionConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
 
     def forward(self, x):
-        x = _reflect(x, self.kernel_size[0] // 2)
+        x = reflect(x, self.kernel_size[0] // 2)
         if self.out_channels > _FEW or not _use_own_gradients(x):
             return super().forward(x)
         x, weight = autocast_inputs(x, self.weight)
@@ -124,7 +125,7 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
         return balanced.flatten(4, 5).flatten(2, 3)
 
     def forward(self, x):
-        x = _reflect(x, 1)
+        x = reflect(x, 1)
         weight = self.balanced_weight()
         if self.bias is not None or not _use_own_gradients(x):
             return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
@@ -178,7 +179,7 @@ class TransformerNet(nn.Module):
         """Stylise a batch.
 
         Args:
-            images: N x 3 x H x W, floating point, RGB in [0, 255], any H and W from 1 up. Not clamped.
+            images: N x 3 x H x W, of any type, RGB in [0, 255], any H and W from 1 up. Not clamped.
 
         Returns:
             N x 3 x H x W, float32 (float64 for float64 input), in [0, 255] by the tanh.
@@ -187,7 +188,7 @@ class TransformerNet(nn.Module):
         x = self.layers(self.prepare(images))
         # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
         x = x if x.dtype == torch.float64 else x.float()
-        x = (torch.tanh(x / _TANH_SCALE) + 1.0) * 127.5
+        x = (torch.tanh(x.div_(_TANH_SCALE)) + 1.0).mul_(127.5)
         return x[..., :height, :width]
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
@@ -195,7 +196,7 @@ class TransformerNet(nn.Module):
         height, width = images.shape[-2:]
         pad_height = max(_SMALLEST_SIDE, -(-height // _STRIDE) * _STRIDE) - height
         pad_width = max(_SMALLEST_SIDE, -(-width // _STRIDE) * _STRIDE) - width
-        x = images / 127.5 - 1.0
+        x = (images / 127.5).sub_(1.0)
         if pad_height or pad_width:
             # Replication, unlike reflection, works from a single pixel up. Padding on the right and below alone keeps
             # every pixel of the picture where the strides would find it in a larger one.

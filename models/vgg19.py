@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.convolutions import FrozenConvReLU
+from models.convolutions import FrozenConvReLU, onednn_computes
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -84,7 +84,7 @@ class VGG19(nn.Module):
         weight = self.features[0].weight
         x = ((images.to(self.mean.dtype) - self.mean) / self.std).to(weight.dtype)
         features = {}
-        fused = FrozenConvReLU.is_for(x) and not weight.requires_grad
+        fused = onednn_computes(x) and not weight.requires_grad
         for index, layer in enumerate(self.features[: last + 1]):
             if isinstance(layer, nn.Conv2d) and fused:
                 x = FrozenConvReLU.apply(x, layer.weight, layer.bias)

@@ -155,5 +155,5 @@ def keep_freed_memory() -> None:
         return
     trim_threshold, top_pad, mmap_max = -1, -2, -4  # M_... of malloc.h
     mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(trim_threshold, -1)  # never
     mallopt(top_pad, 2**28)

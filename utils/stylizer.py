@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from models.folding import fold_batch_norm
+from models.folding import fold_batch_norm, merge_pointwise
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
 from utils.colour import oklab_to_rgb, rgb_to_oklab
@@ -53,14 +53,15 @@ class Stylizer:
         device: str = "auto",
         precision: str = "auto",
         compute: Compute | None = None,
-        tile_size: int = 1024,
+        tile_size: int = 2048,
     ):
         self.compute = compute or resolve_compute(device, precision)
         network = model if isinstance(model, TransformerNet) else load_checkpoint(model).network
         # Weights in the type of the computation: nothing is converted on the way.
-        self.network = fold_batch_norm(network).to(
+        folded = fold_batch_norm(network).to(
             self.compute.device, self.compute.dtype, memory_format=torch.channels_last
         )
+        self.network = merge_pointwise(folded)
         self._halo = halo(self.network)
         self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
         self.tile_size = _affordable(tile_size, self._halo or 0, self.compute.device)
@@ -206,7 +207,7 @@ class Stylizer:
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         """The network applied to a batch: the one place where that is done."""
-        return self.network(images.float().contiguous(memory_format=torch.channels_last))
+        return self.network(images.contiguous(memory_format=torch.channels_last))
 
 
 class Blend(Stylizer):
