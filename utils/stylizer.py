@@ -15,7 +15,7 @@ from models.folding import fold_batch_norm, merge_pointwise
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
 from utils.colour import oklab_to_rgb, rgb_to_oklab
-from utils.device import Compute, available_memory, resolve_compute
+from utils.device import Compute, available_memory, keep_freed_memory, resolve_compute
 from utils.instance_norm import fix_statistics
 from utils.resampling import resized_region
 from utils.taste import Taste
@@ -56,6 +56,8 @@ class Stylizer:
         tile_size: int = 2048,
     ):
         self.compute = compute or resolve_compute(device, precision)
+        if self.compute.device.type == "cpu":
+            keep_freed_memory()
         network = model if isinstance(model, TransformerNet) else load_checkpoint(model).network
         # Weights in the type of the computation: nothing is converted on the way.
         folded = fold_batch_norm(network).to(
