@@ -213,6 +213,20 @@ def test_existing_results_are_refused_replaced_or_skipped(stylise, tmp_path, fol
     assert "--overwrite" in stylise(photos, "--overwrite", "--skip_existing").error
 
 
+def test_a_file_that_came_to_exist_meanwhile_is_not_replaced(stylise, tmp_path, folder, stages):
+    _, hooks = stages
+    theirs = tmp_path / "results" / "b_stripes.png"
+
+    def write(width):
+        theirs.parent.mkdir(exist_ok=True)
+        theirs.write_bytes(b"mine")
+
+    hooks["stylise"] = write
+    result = stylise(folder("a.png", "b.png"))
+    assert result.returncode == 1 and f"{theirs} exists now" in result.stderr
+    assert theirs.read_bytes() == b"mine" and len(results(tmp_path)) == 2
+
+
 def test_skipping_a_single_photograph(stylise, tmp_path, folder):
     photo = folder("a.png") / "a.png"
     assert stylise(photo).returncode == 0

@@ -68,7 +68,7 @@ class StylingRun:
         check_format(config.format, config.quality)
         self.config = config
         self.piped = PIPE in config.content_image
-        self.several = names_several(config.content_image)
+        self.several = not self.piped and names_several(config.content_image)
         if self.piped:
             self.jobs = [_piped_job(config, given)]
         else:
@@ -179,6 +179,8 @@ class StylingRun:
                 self.report.done(first.job, first.future.result(), first.seconds)
 
     def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
+        if not (self.piped or self.config.overwrite) and job.output.exists():  # since the command began
+            raise UserError(f"{job.output} exists now: {_IF_IT_EXISTS}")
         try:
             with _standard_output() if self.piped else atomic_write(job.output) as file:
                 save_picture(image, file, job.ending, self.config.quality, info.get("exif"), info.get("icc_profile"))
