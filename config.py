@@ -25,6 +25,7 @@ MAX_PIXELS = 200_000_000
 MAX_PIXELS_HELP = (
     "refuse pictures of more pixels than this before they are decoded: a small file may hold more than fits into memory"
 )
+COMPILES = ("auto", "on", "off")
 OVERWRITE_HELP = "replace results that an earlier command left in the same place"
 
 
@@ -83,6 +84,12 @@ class TrainingConfig:
     # The machine
     device: str = setting("auto", DEVICE_HELP)
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
+    compile: str = setting(
+        "auto",
+        "whether torch.compile makes kernels of the training step, which takes a minute: auto does so on a CUDA GPU, "
+        "for 1000 steps or more, in one process; where it fails, training says why and goes on without",
+        choices=COMPILES,
+    )
     num_workers: int | None = setting(
         None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0
     )

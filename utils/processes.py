@@ -29,7 +29,7 @@ class Processes:
         Raises:
             UserError: if torchrun's variables are there but the processes do not find each other.
         """
-        count = int(os.environ.get("WORLD_SIZE", "1"))
+        count = cls.expected()
         if count == 1:
             return cls()
         try:
@@ -38,6 +38,11 @@ class Processes:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"the {count} processes could not be joined ({reason}): start them with torchrun") from None
         return cls(dist.get_rank(), count)
+
+    @staticmethod
+    def expected() -> int:
+        """How many processes torchrun started."""
+        return int(os.environ.get("WORLD_SIZE", "1"))
 
     @staticmethod
     def local_rank() -> int:

@@ -5,7 +5,9 @@ import hashlib
 import importlib.metadata
 import platform
 import shlex
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,6 +23,7 @@ from losses.perceptual import ContentCeiling, Losses, LossScales, PerceptualLoss
 from models.transformer_net import TransformerNet
 from utils.batch_norm import estimate_statistics
 from utils.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from utils.compilation import NotCompiled, compile_step, pays
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.files import remove_unfinished
 from utils.loss_network import load_vgg19
@@ -94,6 +97,8 @@ class TrainingRun:
         self.config = config
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         device = self.compute.device
+        if config.compile == "on" and Processes.expected() > 1:
+            raise UserError("--compile on does not work in several processes: leave it out")
         self.processes = processes = Processes.join(device)
         # What one step trains on, over all processes.
         self.global_batch_size = config.batch_size * processes.count
@@ -197,6 +202,22 @@ class TrainingRun:
         numbers = ", ".join(f"{value:.4g}" for value in scales.style)
         variation = f"total variation {scales.total_variation:.4g}"
         message(f"Divisors: content {scales.content:.4g}; style {numbers}; {variation}")
+        if config.compile == "on" or (
+            config.compile == "auto" and pays(device, self.total_steps - self.step, processes.count)
+        ):
+            self._compile(message)
+
+    def _compile(self, message: Callable[[str], None]) -> None:
+        message("Compiling the training step with torch.compile, about a minute")
+        start, batch = time.monotonic(), next(self.calibration_batches())[: self.config.batch_size]
+        try:
+            self.forward, self.criterion = compile_step(
+                self.network, self.criterion, batch, self.compute.autocast()
+            )
+        except NotCompiled as error:
+            message(f"torch.compile does not work here ({error}): training goes on without, only slower")
+        else:
+            message(f"Compiled in {time.monotonic() - start:.0f} s")
 
     # -- photographs ------------------------------------------------------------------------------------------------
 
