@@ -29,6 +29,9 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
             if transposed or isinstance(convolution, nn.Conv2d):
                 module[index] = fuse_conv_bn_eval(convolution, norm, transpose=transposed)
                 module[index + 1] = nn.Identity()
+    for module in network.modules():
+        if isinstance(module, ReflectionConvTranspose2d):
+            module.weight, module.is_balanced = nn.Parameter(module.balanced_weight()), True
     return network.requires_grad_(False)
 
 
@@ -46,8 +49,6 @@ class OneDNNConvolution(nn.Module):
         super().__init__()
         self.convolution, self.activation = convolution, "relu" if relu else "none"
         self.transposed = isinstance(convolution, ReflectionConvTranspose2d)
-        if self.transposed:
-            convolution.weight = nn.Parameter(convolution.balanced_weight().detach(), requires_grad=False)
 
     def forward(self, x: torch.Tensor, addend: torch.Tensor | None = None) -> torch.Tensor:
         layer = self.convolution

@@ -104,7 +104,12 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
     freedom: uniform features give uniform features, whatever the weights.
 
     The layer starts as bilinear interpolation of a random mixture of the channels.
+
+    Attributes:
+        is_balanced: whether the weight's sums are equal already; set where weights do not change any more.
     """
+
+    is_balanced = False
 
     def __init__(self, in_channels, out_channels, bias):
         # One reflected pixel a side adds two output pixels a side; padding 3 = 1 + 2 crops them off again.
@@ -126,7 +131,7 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x):
         x = reflect(x, 1)
-        weight = self.balanced_weight()
+        weight = self.weight if self.is_balanced else self.balanced_weight()
         if self.bias is not None or not _use_own_gradients(x):
             return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
         return DoublingConvTranspose.apply(*autocast_inputs(x, weight))

@@ -15,6 +15,7 @@ from models.folding import fold_batch_norm, merge_pointwise
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
 from utils.colour import oklab_to_rgb, rgb_to_oklab
+from utils.cuda_graphs import CapturedPass
 from utils.device import Compute, available_memory, keep_freed_memory, resolve_compute
 from utils.instance_norm import fix_statistics
 from utils.resampling import resized_region
@@ -64,6 +65,7 @@ class Stylizer:
             self.compute.device, self.compute.dtype, memory_format=torch.channels_last
         )
         self.network = merge_pointwise(folded)
+        self._run = CapturedPass(self.network) if self.compute.device.type == "cuda" else self.network
         self._halo = halo(self.network)
         self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
         self.tile_size = _affordable(tile_size, self._halo or 0, self.compute.device)
@@ -205,11 +207,16 @@ class Stylizer:
             raise MemoryError(f"not even {self.tile_size} x {self.tile_size} pixels at a time") from None
         self.tile_size = max(_SMALLEST_TILE, self.tile_size // 8 * 4)
         if self.compute.device.type == "cuda":
+            self._release()
             torch.cuda.empty_cache()
+
+    def _release(self) -> None:
+        if isinstance(self._run, CapturedPass):
+            self._run.release()
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         """The network applied to a batch: the one place where that is done."""
-        return self.network(images.contiguous(memory_format=torch.channels_last))
+        return self._run(images.contiguous(memory_format=torch.channels_last))
 
 
 class Blend(Stylizer):
@@ -234,6 +241,10 @@ class Blend(Stylizer):
         for part in self.parts:
             part.tile_size = self.tile_size
         return Blend([part._for_picture(height, width, read, bar) for part in self.parts], self.weights)
+
+    def _release(self) -> None:
+        for part in self.parts:
+            part._release()
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         lab = sum(weight * rgb_to_oklab(part._pass(images)) for part, weight in zip(self.parts, self.weights))
