@@ -194,6 +194,14 @@ def test_a_result_that_cannot_be_written_is_named_and_the_rest_is_done(stylise, 
     assert results(tmp_path) == ["a_stripes.png", "sub"]
 
 
+@pytest.mark.parametrize("flag", ["--overwrite", "--skip_existing", "--json"])
+def test_a_name_too_long_for_the_style_is_a_failure_of_that_file_alone(stylise, tmp_path, folder, flag):
+    photos = folder("a.png", "x" * 250 + ".png")
+    result = stylise(photos, flag)
+    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png"]
+    assert "xxx_stripes.png cannot be written (File name too long)" in result.stderr
+
+
 # -- results that exist ----------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import os
 import struct
 import sys
 import tempfile
@@ -75,7 +76,7 @@ class StylingRun:
             ending = functools.partial(result_ending, config.format)
             self.jobs = plan_jobs(config.content_image, config.output_dir, style, ending)
         self._outputs = {job.output for job in self.jobs}
-        self._existing = {output for output in self._outputs if not self.piped and output.exists()}
+        self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
             self._refuse_to_replace()
         self.interrupts = Interrupts("The pictures under way are finished; once more ends at once")
@@ -146,7 +147,7 @@ class StylingRun:
         job = dataclasses.replace(
             job, ending=".png", output=job.output if self.piped else job.output.with_suffix(".png")
         )
-        if self.piped or not (job.output.exists() or job.output in self._outputs):
+        if self.piped or not (os.path.lexists(job.output) or job.output in self._outputs):
             return job
         if self.config.skip_existing:
             self.report.skipped(job)
@@ -179,7 +180,7 @@ class StylingRun:
                 self.report.done(first.job, first.future.result(), first.seconds)
 
     def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
-        if not (self.piped or self.config.overwrite) and job.output.exists():  # since the command began
+        if not (self.piped or self.config.overwrite) and os.path.lexists(job.output):  # since the command began
             raise UserError(f"{job.output} exists now: {_IF_IT_EXISTS}")
         try:
             with _standard_output() if self.piped else atomic_write(job.output) as file:
