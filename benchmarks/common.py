@@ -1,7 +1,9 @@
 """What the benchmarks share: the machine, timing in turns, the machine's own convolution rate, and the baseline."""
 
+import ctypes
 import json
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -58,6 +60,35 @@ def convolution_rate(compute: Compute) -> float:
             seconds = time_in_turns(calls, compute.device, rounds=10, warmup=3)["conv"]
         best = max(best, 2 * x.shape[0] * channels**2 * 9 * size**2 / min(seconds))
     return best
+
+
+def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
+    """Bytes that a call takes at its peak, beyond what is in use before; ``None`` where the system does not tell.
+
+    On a CPU: resident memory, after what earlier calls freed has been given back (Linux).
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = _resident("VmRSS")
+        call()
+        return _resident("VmHWM") - before
+    except (OSError, AttributeError):
+        return None
+
+
+def _resident(key: str) -> int:
+    return int(re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+
+def gibibytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 2**30:.2f}"
 
 
 def describe_machine(compute: Compute) -> dict:

@@ -2,22 +2,32 @@
 
     python -m benchmarks.inference
 
-Prints a table and writes JSON.
+Prints a table and writes JSON. The largest sizes are timed for ours alone: how time and memory grow.
 """
 
 import argparse
 import io
 import sys
+import warnings
 
 import torch
 
-from benchmarks.common import describe_machine, median, table, time_in_turns, write_result
+from benchmarks.common import (
+    describe_machine,
+    gibibytes,
+    median,
+    peak_memory,
+    table,
+    time_in_turns,
+    write_result,
+)
+from benchmarks.plain import PlainNetwork
 from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
 from utils.stylizer import Stylizer
 
 
-def onnx_session(network: TransformerNet, image: torch.Tensor):
+def onnx_session(network: torch.nn.Module, image: torch.Tensor):
     """The network as an ONNX Runtime session on the CPU; ``None`` where onnx or onnxruntime is missing."""
     try:
         import onnx  # noqa: F401  torch's exporter needs it
@@ -25,7 +35,9 @@ def onnx_session(network: TransformerNet, image: torch.Tensor):
     except ImportError:
         return None
     buffer = io.BytesIO()
-    torch.onnx.export(network, (image,), buffer, input_names=["image"], dynamo=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an exporter that another one will replace
+        torch.onnx.export(network, (image,), buffer, input_names=["image"], dynamo=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     return onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
@@ -36,6 +48,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--own_sizes", type=int, nargs="*", default=[2048, 4096], help="timed for ours alone")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", help="file for the result (default: benchmarks/results/inference_DEVICE.json)")
     args = parser.parse_args()
@@ -47,8 +60,7 @@ def main() -> int:
     torch.manual_seed(0)
     network = TransformerNet().eval()
     stylizer = Stylizer(network, compute=compute)
-    plain = TransformerNet().eval().to(device)
-    plain.load_state_dict(network.state_dict())
+    plain = PlainNetwork(network).eval().to(device)
 
     result = {
         "benchmark": "inference",
@@ -57,25 +69,34 @@ def main() -> int:
         "sizes": {},
     }
     rows = []
-    for size in args.sizes:
+    for size in sorted({*args.sizes, *args.own_sizes}):
         image = torch.rand(1, 3, size, size, device=device) * 255
-        calls = {
-            "plain": torch.inference_mode()(lambda image=image: plain(image)),
-            "ours": lambda image=image: stylizer.stylise_tensor(image),
-        }
-        session = onnx_session(network, image) if device.type == "cpu" else None
-        if session is not None:
-            array = image.numpy()
-            calls["onnxruntime"] = lambda session=session, array=array: session.run(None, {"image": array})
+        calls = {"ours": lambda image=image: stylizer.stylise_tensor(image)}
+        if size in args.sizes:
+            calls["plain"] = torch.inference_mode()(lambda image=image: plain(image))
+            session = onnx_session(plain, image) if device.type == "cpu" else None
+            if session is not None:
+                array = image.numpy()
+                calls["onnxruntime"] = lambda session=session, array=array: session.run(None, {"image": array})
         seconds = time_in_turns(calls, device, args.rounds)
         medians = {name: median(values) for name, values in seconds.items()}
-        result["sizes"][str(size)] = {"seconds": seconds, "median_seconds": medians}
-        onnx = f"{medians['onnxruntime']:.4f}" if session is not None else "-"
-        ratio = f"{medians['plain'] / medians['ours']:.2f}"
-        onnx_ratio = f"{medians['onnxruntime'] / medians['ours']:.2f}" if session is not None else "-"
-        rows.append([f"{size} x {size}", f"{medians['plain']:.4f}", onnx, f"{medians['ours']:.4f}", ratio, onnx_ratio])
+        memory = {name: peak_memory(call, device) for name, call in calls.items()}
+        result["sizes"][str(size)] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
+        ours = medians["ours"]
+        rows.append(
+            [
+                f"{size} x {size}",
+                *(f"{medians[name]:.4f}" if name in medians else "-" for name in ("plain", "onnxruntime", "ours")),
+                *(f"{medians[name] / ours:.2f}" if name in medians else "-" for name in ("plain", "onnxruntime")),
+                f"{ours / size**2 * 1e9:.0f}",
+                gibibytes(memory["ours"]),
+            ]
+        )
     print(compute.describe())
-    header = ["one image", "plain, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours"]
+    header = [
+        "one picture", "plain, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
+        "ours, ns a pixel", "ours, GiB",
+    ]  # fmt: skip
     print(table(header, rows))
     print(f"Wrote {write_result('inference', result, args.json)}")
     return 0

@@ -10,14 +10,24 @@ import sys
 from types import SimpleNamespace
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from begin_training import training_step
-from benchmarks.common import convolution_rate, describe_machine, median, table, time_in_turns, write_result
+from benchmarks.common import (
+    convolution_rate,
+    describe_machine,
+    gibibytes,
+    median,
+    peak_memory,
+    table,
+    time_in_turns,
+    write_result,
+)
+from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainTraining
 from losses.perceptual import ContentCeiling, LossScales, PerceptualLoss, style_grams
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
+from utils.compilation import NotCompiled, compile_step
 from utils.device import keep_freed_memory, resolve_compute
 from utils.loss_network import load_vgg19
 
@@ -52,6 +62,7 @@ def main() -> int:
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--image_size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="also under torch.compile, which takes a minute")
     parser.add_argument("--json", help="file for the result (default: benchmarks/results/training_DEVICE.json)")
     args = parser.parse_args()
 
@@ -67,16 +78,23 @@ def main() -> int:
     ours, plain = build_run(state, style, compute, args.image_size), PlainTraining(state, style, device)
     channels_last = photographs.contiguous(memory_format=torch.channels_last)
 
-    with FlopCounterMode(display=False) as counter:
+    with Convolutions() as convolutions:
         training_step(ours, channels_last)
-    flop = counter.get_total_flops()
-    seconds = time_in_turns(
-        {"plain": lambda: plain.step(photographs), "ours": lambda: training_step(ours, channels_last)},
-        device,
-        args.rounds,
-    )
-    rate = convolution_rate(compute)
+    calls = {"plain": lambda: plain.step(photographs), "ours": lambda: training_step(ours, channels_last)}
+    if args.compile:
+        compiled = build_run(state, style, compute, args.image_size)
+        try:
+            compiled.forward, compiled.criterion = compile_step(
+                compiled.forward, compiled.criterion, channels_last, compute.autocast()
+            )
+            calls["compiled"] = lambda: training_step(compiled, channels_last)
+        except NotCompiled as error:
+            print(f"torch.compile does not work here: {error}", file=sys.stderr)
+    seconds = time_in_turns(calls, device, args.rounds)
     medians = {name: median(values) for name, values in seconds.items()}
+    memory = {name: peak_memory(call, device) for name, call in calls.items()}
+    flop, rate, alone = convolutions.flop(), convolution_rate(compute), convolutions.seconds_alone(device)
+    best = min(medians["ours"], medians.get("compiled", medians["ours"]))
     result = {
         "benchmark": "training",
         "device_type": device.type,
@@ -85,22 +103,32 @@ def main() -> int:
         "image_size": args.image_size,
         "seconds_per_step": seconds,
         "median_seconds_per_step": medians,
-        "speedup": medians["plain"] / medians["ours"],
-        "flop_per_step": flop,
-        "flop_per_second": flop / medians["ours"],
+        "speedup": medians["plain"] / best,
+        "peak_memory_bytes": memory,
+        "convolution_flop_per_step": flop,
+        "flop_per_second": flop / best,
         "convolution_rate": rate,
-        "share_of_convolution_rate": flop / medians["ours"] / rate,
+        "share_of_convolution_rate": flop / best / rate,
+        "seconds_of_convolutions_alone": alone,
+        "share_of_own_convolutions": alone / best,
     }
-    if device.type == "cuda":
-        result["peak_memory_bytes"] = torch.cuda.max_memory_allocated(device)
-    print(f"{compute.describe()}, batch {args.batch_size}, {args.image_size} x {args.image_size}")
+    precision = str(compute.dtype).removeprefix("torch.")
+    names = {
+        "plain": "plain baseline, float32",
+        "ours": f"ours, {precision}",
+        "compiled": f"ours, {precision}, torch.compile",
+    }
     rows = [
-        ["plain baseline, float32", f"{medians['plain']:.4f}", "1.00"],
-        [f"ours, {str(compute.dtype).removeprefix('torch.')}", f"{medians['ours']:.4f}", f"{result['speedup']:.2f}"],
+        [names[name], f"{value:.4f}", f"{medians['plain'] / value:.2f}", gibibytes(memory[name])]
+        for name, value in medians.items()
     ]
-    print(table(["training step", "seconds", "speed"], rows))
-    share = f"{result['share_of_convolution_rate']:.0%} of the {rate / 1e9:.0f} of plain convolutions"
-    print(f"{flop / 1e9:.0f} GFLOP a step, {result['flop_per_second'] / 1e9:.0f} GFLOP/s, {share}")
+    print(f"{compute.describe()}, batch {args.batch_size}, {args.image_size} x {args.image_size}")
+    print(table(["training step", "seconds", "speed", "peak memory, GiB"], rows))
+    print(
+        f"{flop / 1e9:.0f} GFLOP of convolutions a step: {flop / best / 1e9:.0f} GFLOP/s, {flop / best / rate:.0%} of "
+        f"the {rate / 1e9:.0f} of this machine's fastest 3x3 convolution; the step's own convolutions, each by itself, "
+        f"take {alone:.3f} s, {alone / best:.0%} of the step"
+    )
     print(f"Wrote {write_result('training', result, args.json)}")
     return 0
 

@@ -1,0 +1,75 @@
+"""The convolutions of a piece of code: their arithmetic, and how long they take by themselves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.common import median, time_in_turns
+
+
+@dataclass
+class _Call:
+    function: Callable
+    args: tuple
+    count: int
+    flop: int
+
+
+def _flop(name: str, args: tuple, result) -> int:
+    """Operations of a convolution; a multiplication and an addition are two."""
+    if "backward" in name:
+        grad, x, weight, transposed, mask = args[0], args[1], args[2], args[7], args[10]
+        positions = x if transposed else grad
+        times = sum(mask[:2])
+    else:
+        x, weight, transposed = args[0], args[1], "convolution_transpose" in name or (len(args) > 6 and args[6] is True)
+        positions = x if transposed else result
+        times = 1
+    # Each position, of all channels, meets the kernel once for every channel on the other side.
+    return 2 * times * positions.numel() // positions.shape[1] * weight.numel()
+
+
+class Convolutions(TorchDispatchMode):
+    """Takes note of every convolution that runs within its block, forwards and backwards.
+
+    >>> with Convolutions() as convolutions:
+    ...     training_step(run, photographs)
+    >>> convolutions.flop()
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.calls: dict[tuple, _Call] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        name = str(function)
+        if "convolution" in name and "overrideable" not in name:
+            key = name, *(self._describe(value) for value in args)
+            if key in self.calls:
+                self.calls[key].count += 1
+            else:
+                self.calls[key] = _Call(function, args, 1, _flop(name, args, result))
+        return result
+
+    @staticmethod
+    def _describe(value):
+        if isinstance(value, torch.Tensor):
+            return tuple(value.shape), value.stride(), value.dtype
+        return str(value)
+
+    def flop(self) -> int:
+        """Operations of all convolutions."""
+        return sum(call.count * call.flop for call in self.calls.values())
+
+    @torch.no_grad()
+    def seconds_alone(self, device: torch.device, rounds: int = 5) -> float:
+        """Seconds of all convolutions, each repeated by itself on tensors of the same shape, layout and type."""
+        total = 0.0
+        for call in self.calls.values():
+            args = tuple(torch.empty_like(a).normal_() if isinstance(a, torch.Tensor) else a for a in call.args)
+            seconds = time_in_turns({"alone": lambda call=call, args=args: call.function(*args)}, device, rounds)
+            total += call.count * median(seconds["alone"])
+        return total

@@ -1,0 +1,98 @@
+"""What reduced precision changes: losses of a training of the same seed, and stylised pictures of the same weights.
+
+    python -m benchmarks.precision --vgg_weights vgg19.pth --dataset_dir photos --style_image painting.jpg
+
+Prints a table and writes JSON. Losses are compared as means over windows of steps: single steps see single batches.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from begin_training import train
+from benchmarks.common import describe_machine, table, write_result
+from config import TrainingConfig
+from data.images import picture_batch, read_image
+from utils.device import resolve_compute
+from utils.stylizer import Stylizer
+
+WINDOWS = 6
+
+
+def losses_of_training(config: TrainingConfig) -> list[float]:
+    """Total loss of a training, means over :data:`WINDOWS` windows."""
+    train(config)
+    metrics = Path(config.output_dir, f"{Path(config.style_image).stem}_training", "metrics.jsonl")
+    return [json.loads(line)["total"] for line in metrics.read_text().splitlines()]
+
+
+def psnr(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Peak signal-to-noise ratio of pictures in [0, 255], decibels."""
+    return 10 * math.log10(255**2 / (one - other).square().mean().item())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vgg_weights", required=True)
+    parser.add_argument("--dataset_dir", required=True)
+    parser.add_argument("--style_image", required=True)
+    parser.add_argument("--models", nargs="+", default=["checkpoints/starry_night.pth", "checkpoints/wave.pth"])
+    parser.add_argument("--pictures", type=int, default=20, help="photographs to stylise")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--image_size", type=int, default=128)
+    parser.add_argument("--json", help="file for the result (default: benchmarks/results/precision_DEVICE.json)")
+    args = parser.parse_args()
+
+    compute = resolve_compute(args.device, "auto")
+    reduced = str(compute.dtype).removeprefix("torch.")
+    losses = {}
+    for precision in ("float32", reduced):
+        with tempfile.TemporaryDirectory() as folder:
+            losses[precision] = losses_of_training(
+                TrainingConfig(
+                    style_image=args.style_image, dataset_dir=args.dataset_dir, vgg_weights=args.vgg_weights,
+                    output_dir=folder, image_size=args.image_size, total_steps=args.steps, num_epochs=10**6,
+                    log_every_steps=max(1, args.steps // WINDOWS), monitor_every_steps=0, checkpoint_every_steps=0,
+                    device=args.device, precision=precision,
+                )  # fmt: skip
+            )
+    differences = [b / a - 1 for a, b in zip(*losses.values())]
+    suffixes = (".jpg", ".jpeg", ".png")
+    paths = sorted(path for path in Path(args.dataset_dir).rglob("*") if path.suffix.lower() in suffixes)
+    decibels = {}
+    for model in args.models:
+        full, half = (Stylizer(model, args.device, precision) for precision in losses)
+        images = (picture_batch(read_image(path)) for path in itertools.islice(paths, args.pictures))
+        values = [psnr(full.stylise_tensor(image), half.stylise_tensor(image)) for image in images]
+        decibels[Path(model).stem] = {"lowest": min(values), "mean": sum(values) / len(values)}
+    result = {
+        "benchmark": "precision",
+        "device_type": compute.device.type,
+        "machine": describe_machine(compute),
+        "steps": args.steps,
+        "image_size": args.image_size,
+        "total_loss": losses,
+        "relative_difference": differences,
+        "psnr": decibels,
+    }
+    each = args.steps // WINDOWS
+    rows = [
+        [f"{number * each + 1} to {(number + 1) * each}", f"{a:.4g}", f"{b:.4g}", f"{difference:+.2%}"]
+        for number, (a, b, difference) in enumerate(zip(*losses.values(), differences))
+    ]
+    print(table(["steps", "float32", reduced, "difference"], rows))
+    rows = [[name, f"{value['lowest']:.1f}", f"{value['mean']:.1f}"] for name, value in decibels.items()]
+    print(table([f"PSNR of {args.pictures} pictures, dB", "lowest", "mean"], rows))
+    print(f"Wrote {write_result('precision', result, args.json)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
