@@ -10,46 +10,61 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.common import RESULTS, table
+from benchmarks.common import RESULTS, gibibytes, table
 
 
 def training_table(results: list[dict]) -> str:
-    """A row a machine: seconds a step, speed against the baseline, arithmetic rate."""
-    rows = [
-        [
-            r["machine"]["device"],
-            f"{r['batch_size']} x {r['image_size']}²",
-            f"{r['median_seconds_per_step']['plain']:.4g}",
-            f"{r['median_seconds_per_step']['ours']:.4g}",
-            f"{r['speedup']:.1f}",
-            f"{r['flop_per_second'] / 1e12:.3g}",
-            f"{r['share_of_convolution_rate']:.0%}",
-        ]
-        for r in results
-    ]
-    header = ["machine", "batch", "plain, s a step", "ours, s a step", "ratio", "TFLOP/s", "of its convolution rate"]
+    """A row a machine and variant: seconds a step, speed against the baseline, memory, and arithmetic."""
+    rows = []
+    for r in results:
+        seconds = r["median_seconds_per_step"]
+        for name in ("plain", "ours", "compiled"):
+            if name not in seconds:
+                continue
+            rate = r["convolution_flop_per_step"] / seconds[name]
+            rows.append(
+                [
+                    r["machine"]["device"] if name == "plain" else "",
+                    _VARIANTS[name],
+                    f"{seconds[name]:.3g}",
+                    f"{seconds['plain'] / seconds[name]:.2f}",
+                    gibibytes(r["peak_memory_bytes"][name]),
+                    f"{rate / 1e12:.2f}",
+                    "" if name == "plain" else f"{rate / r['convolution_rate']:.0%}",
+                    "" if name == "plain" else f"{r['seconds_of_convolutions_alone'] / seconds[name]:.0%}",
+                ]
+            )
+    header = [
+        "machine", "step", "s", "speed", "peak memory, GiB", "TFLOP/s", "of its fastest convolution",
+        "its convolutions alone",
+    ]  # fmt: skip
     return table(header, rows)
 
 
+_VARIANTS = {"plain": "plain, float32", "ours": "ours", "compiled": "ours, torch.compile"}
+
+
 def inference_table(results: list[dict]) -> str:
-    """A row a machine and size: seconds an image, and ratios."""
+    """A row a machine and size: seconds a picture, ratios, and how time and memory grow."""
     rows = []
     for r in results:
-        for size, timing in r["sizes"].items():
+        for number, (size, timing) in enumerate(r["sizes"].items()):
             seconds = timing["median_seconds"]
-            onnx = seconds.get("onnxruntime")
+            ours = seconds["ours"]
             rows.append(
                 [
-                    r["machine"]["device"],
+                    "" if number else r["machine"]["device"],
                     f"{size}²",
-                    f"{seconds['plain']:.4g}",
-                    f"{onnx:.4g}" if onnx else "-",
-                    f"{seconds['ours']:.4g}",
-                    f"{seconds['plain'] / seconds['ours']:.1f}",
-                    f"{onnx / seconds['ours']:.1f}" if onnx else "-",
+                    *(f"{seconds[name]:.3g}" if name in seconds else "-" for name in ("plain", "onnxruntime", "ours")),
+                    *(f"{seconds[name] / ours:.1f}" if name in seconds else "-" for name in ("plain", "onnxruntime")),
+                    f"{ours / int(size) ** 2 * 1e9:.0f}",
+                    gibibytes(timing["peak_memory_bytes"]["ours"]),
                 ]
             )
-    header = ["machine", "picture", "plain, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours"]
+    header = [
+        "machine", "picture", "plain, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
+        "ours, ns a pixel", "ours, GiB",
+    ]  # fmt: skip
     return table(header, rows)
 
 
@@ -62,6 +77,8 @@ def plot(training: list[dict], inference: list[dict], path: Path) -> None:
     for r in inference:
         for size, timing in r["sizes"].items():
             seconds = timing["median_seconds"]
+            if "plain" not in seconds:
+                continue
             bars.append((f"{size}²\n{r['device_type']}", seconds["plain"] / seconds["ours"]))
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.add_subplot()

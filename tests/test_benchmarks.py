@@ -1,0 +1,103 @@
+"""The baseline computes what ours does, arithmetic is counted right, and the commands write what the report reads."""
+
+import json
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from benchmarks import inference, loading, report, training
+from benchmarks.convolutions import Convolutions
+from benchmarks.plain import PlainNetwork, PlainVGG
+from losses.perceptual import STYLE_LAYERS
+from models.transformer_net import TransformerNet
+from models.vgg19 import VGG19
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def run(module, *args):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
+        status = module.main()
+        return status, capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("training_mode", [False, True])
+def test_the_baseline_is_the_same_network(training_mode):
+    torch.manual_seed(0)
+    network = TransformerNet().train(training_mode)
+    plain = PlainNetwork(network).train(training_mode)
+    images = torch.rand(2, 3, 24, 32) * 255
+    torch.testing.assert_close(plain(images), network(images), rtol=0, atol=1e-2)
+
+
+def test_the_baseline_has_the_same_loss_network():
+    torch.manual_seed(0)
+    vgg = VGG19()
+    images = torch.rand(1, 3, 32, 32) * 255
+    ours, plain = vgg(images, STYLE_LAYERS), PlainVGG(vgg.state_dict())(images)
+    for name in STYLE_LAYERS:
+        torch.testing.assert_close(plain[name], ours[name], rtol=1e-3, atol=1e-6)
+
+
+def test_convolutions_are_counted():
+    x, w = torch.rand(2, 3, 8, 8, requires_grad=True), torch.rand(5, 3, 3, 3, requires_grad=True)
+    once = 2 * 2 * 8 * 8 * 5 * 3 * 9  # a multiplication and an addition for each of N H W, D, C and tap
+    with Convolutions() as counted:
+        F.conv2d(x, w, padding=1)
+    assert counted.flop() == once
+    with Convolutions() as counted:
+        F.conv2d(x, w, padding=1).sum().backward()
+    assert counted.flop() == 3 * once
+    w = torch.rand(3, 5, 4, 4)
+    with Convolutions() as counted:
+        F.conv_transpose2d(x, w, stride=2, padding=1)
+    assert counted.flop() == 2 * 2 * 8 * 8 * 3 * 5 * 16
+    assert counted.seconds_alone(torch.device("cpu"), rounds=1) > 0
+
+
+def test_training_inference_and_their_report(command, tmp_path):
+    small = ["--device", "cpu", "--rounds", 1]
+    status, printed = command(training, *small, "--image_size", 32, "--json", tmp_path / "training.json")
+    assert status == 0 and "| plain baseline, float32 |" in printed and "| ours, " in printed
+    result = json.loads((tmp_path / "training.json").read_text())
+    seconds = result["median_seconds_per_step"]
+    assert result["speedup"] == pytest.approx(seconds["plain"] / seconds["ours"])
+    assert result["machine"]["torch"] == torch.__version__ and result["machine"]["commit"]
+
+    status, printed = command(
+        inference, *small, "--sizes", 16, "--own_sizes", 20, "--json", tmp_path / "inference.json"
+    )
+    assert status == 0 and "| 16 x 16 |" in printed and "| 20 x 20 | - |" in printed
+    result = json.loads((tmp_path / "inference.json").read_text())
+    assert result["sizes"]["16"]["median_seconds"].keys() >= {"plain", "ours"}
+
+    picture = ["--picture", tmp_path / "plot.png"] if _has_matplotlib() else []
+    status, printed = command(report, "--results", tmp_path, *picture)
+    assert status == 0 and "### Training" in printed and "| 20² | - | - |" in printed
+    assert not picture or (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_a_report_of_nothing_is_an_error(command, tmp_path):
+    assert command(report, "--results", tmp_path)[0] == 2
+
+
+def test_loading(command, photos, tmp_path):
+    status, printed = command(
+        loading, "--dataset_dir", photos, "--image_size", 32, "--batches", 2, "--rounds", 1,
+        "--json", tmp_path / "loading.json",
+    )  # fmt: skip
+    assert status == 0 and "| prepared |" in printed
+    rates = json.loads((tmp_path / "loading.json").read_text())["photographs_per_second"]
+    assert rates.keys() == {"folder", "prepared"} and all(rate > 0 for rate in rates["folder"].values())
+
+
+def _has_matplotlib():
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
