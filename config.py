@@ -57,9 +57,9 @@ class TrainingConfig:
         "relative: weights mean the same for every painting, loss network and size; paper: the raw sums of the paper",
         choices=("relative", "paper"),
     )
-    image_size: int = setting(256, "side of the square training crops, pixels", minimum=32)
+    image_size: int = setting(256, "side of the square training crops, pixels", minimum=32, maximum=4096)
     style_size: int | None = setting(
-        None, "short side that the painting is resized to, pixels; left out, as image_size", minimum=32
+        None, "short side that the painting is resized to, pixels; left out, as image_size", minimum=32, maximum=4096
     )
 
     # The network

@@ -24,7 +24,6 @@ NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
 """Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
 wrapping of any other format."""
 
-_LARGEST_PIXEL = 16  # bytes: four 32-bit channels
 _MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
 
 
@@ -91,7 +90,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path} is not a file but a pipe or a device: give the path of a picture")
         # Some decoders read the whole file into memory.
-        if status.st_size > _LARGEST_PIXEL * max_pixels + 2**20:
+        if status.st_size > largest_file(max_pixels):
             raise ImageError(
                 f"{path} has {status.st_size} bytes, more than a picture of --max_pixels {max_pixels} needs: give "
                 "a smaller file or a larger --max_pixels"
@@ -104,6 +103,11 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
             if scans * image.width * image.height > _MOST_SCANS * max_pixels:
                 raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
             yield image
+
+
+def largest_file(max_pixels: int) -> int:
+    """Bytes that a file with so many pixels may have: four channels of 32 bits each, and a megabyte of all else."""
+    return 16 * max_pixels + 2**20
 
 
 def _jpeg_scans(file: BinaryIO) -> int:

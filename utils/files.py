@@ -10,6 +10,11 @@ from typing import BinaryIO
 
 from data.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is written cannot be removed
+    fcntl = None
+
 _TEMPORARY_SUFFIX = ".unfinished"
 
 
@@ -29,11 +34,14 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         unfinished = path.parent / f"{_temporary_start(path.name)}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
         with open(unfinished, "xb") as file:
             temporary = unfinished
+            with contextlib.suppress(OSError):  # a file system without locks
+                _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        os.replace(temporary, path)
+        os.replace(temporary, path)  # a link of that name is replaced, not followed
         temporary = None
+        _sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}): nothing earlier was changed") from None
     finally:
@@ -43,10 +51,34 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:
-    """Remove what killed processes left behind in a folder: of the file ``name``, or of all files."""
+    """Remove what killed processes left behind in a folder: of the file ``name``, or of all files.
+
+    What a process still writes is left alone.
+    """
     for leftover in folder.glob(f"{glob.escape(_temporary_start(name))}*{_TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), open(leftover, "rb", opener=_open_without_waiting) as file:
+            _lock(file)
             leftover.unlink()
+
+
+def _lock(file: BinaryIO) -> None:
+    """Take a file for this process, until it is closed or the process ends. Raises OSError if another one has it."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _temporary_start(name: str) -> str:

@@ -147,9 +147,25 @@ def plan_jobs(values: Sequence[str], output_dir: str | Path, style: str, ending:
     jobs = [job(photograph, photograph.path.stem) for photograph in photographs]
     times = collections.Counter(job.output for job in jobs)
     jobs = [job(each.photograph, each.photograph.path.name) if times[each.output] > 1 else each for each in jobs]
+    _refuse_to_leave(jobs, output_dir)
     _refuse_collisions(jobs)
     _refuse_results_among_photographs(jobs, [value for value in values if os.path.isdir(value)], output_dir)
     return jobs
+
+
+def _refuse_to_leave(jobs: list[Job], output_dir: str | Path) -> None:
+    """Refuse results outside the output folder, where a pattern with ``..`` or a link inside it would put them."""
+    top = os.path.realpath(output_dir)
+    inside: dict[Path, bool] = {}  # resolved once: there may be 100,000 files
+    for job in jobs:
+        folder = job.output.parent
+        if folder not in inside:
+            inside[folder] = _lies_in(os.path.realpath(folder), top)
+        if not inside[folder]:
+            raise UserError(
+                f"{job.output}, the result of {job.photograph.path}, would lie outside --output_dir {output_dir}: "
+                "remove the link in it, or name the photographs without '..'"
+            )
 
 
 def _refuse_collisions(jobs: list[Job]) -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from data.errors import UserError
+from data.errors import UserError, one_line
 from losses.perceptual import TERMS, Losses
 from utils.files import atomic_write
 
@@ -120,7 +120,7 @@ class TrainingLog:
     def message(self, text: str) -> None:
         """Print a line above the bar."""
         if self.path is not None:
-            self._bar.write(text, file=sys.stdout)
+            self._bar.write(one_line(text), file=sys.stdout)
 
     def close(self) -> None:
         self._bar.close()

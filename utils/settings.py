@@ -122,6 +122,11 @@ def run_command(main) -> typing.NoReturn:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        print("error: there is not enough memory: give smaller pictures, sizes or batches", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:  # who read standard output has gone, as "| head" does

@@ -21,10 +21,10 @@ from PIL import Image
 from config import InferenceConfig
 from data.colour import to_srgb
 from data.errors import ImageError, UserError
-from data.images import picture_size, read_image
+from data.images import largest_file, picture_size, read_image
 from data.saving import check_format, result_ending, save_picture
 from utils.device import Compute, default_num_workers
-from utils.files import atomic_write
+from utils.files import atomic_write, remove_unfinished
 from utils.inputs import PIPE, Job, Photograph, names_several, plan_jobs
 from utils.interrupts import Interrupts
 from utils.report import StylingReport
@@ -92,6 +92,9 @@ class StylingRun:
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
+        if not self.piped:
+            for folder in {output.parent for output in self._outputs}:
+                remove_unfinished(folder)
         # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -251,7 +254,13 @@ def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
         raise UserError(f"--content_image {PIPE} does not go with {others[0]}, for the result goes to standard output")
     if sys.stdin.isatty() or sys.stdout.isatty():
         raise UserError(f"--content_image {PIPE} needs files: ... --content_image - < photo.jpg > result.jpg")
-    data = sys.stdin.buffer.read()
+    limit = largest_file(config.max_pixels)
+    data = sys.stdin.buffer.read(limit + 1)
+    if len(data) > limit:
+        raise UserError(
+            f"standard input has more bytes than a picture of --max_pixels {config.max_pixels} needs: give a smaller "
+            "picture or a larger --max_pixels"
+        )
     ending = result_ending(config.format, "photo.jpg" if data.startswith(b"\xff\xd8\xff") else "photo")
     photograph = Photograph(Path("standard input"), Path(PIPE), data=data)
     return Job(photograph, Path("standard output"), ending)

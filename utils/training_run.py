@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import os
 import platform
 import shlex
 import time
@@ -29,6 +30,7 @@ from utils.files import remove_unfinished
 from utils.loss_network import load_vgg19
 from utils.processes import Processes
 from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, plot_losses, save_png, side_by_side
+from utils.resuming import check_training
 from utils.settings import validate
 from utils.stylizer import Stylizer
 
@@ -93,7 +95,8 @@ class TrainingRun:
                     f"--checkpoint_path {checkpoint_path} is a final model, without what resuming needs: give one of "
                     "the step_NNNNNN.pth files of its _training folder"
                 )
-            config = _restore_settings(config, given, checkpoint)
+            check_training(checkpoint, f"--checkpoint_path {checkpoint_path}")
+            config = _restore_settings(config, given, checkpoint, checkpoint_path)
         self.config = config
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         device = self.compute.device
@@ -109,6 +112,7 @@ class TrainingRun:
         style_name = Path(config.style_image).stem
         self.folder = Path(config.output_dir, f"{style_name}_training")
         self.result_path = Path(config.output_dir, f"{style_name}.pth")
+        _refuse_to_leave(config.output_dir, self.folder)
         if checkpoint is None and processes.first:
             _refuse_to_replace(self.folder, self.result_path, config)
 
@@ -338,11 +342,13 @@ class TrainingRun:
 
     def _restore(self, training: dict) -> int:
         self.optimizer.load_state_dict(training["optimizer"])
-        self.scaler.load_state_dict(training["scaler"])
-        if self.criterion.ceiling is not None:
+        if training["scaler"] and self.scaler.is_enabled():  # another precision may have been asked for
+            self.scaler.load_state_dict(training["scaler"])
+        if self.criterion.ceiling is not None and training["log_level"] is not None:
             self.criterion.ceiling.log_level.fill_(training["log_level"])
         torch.set_rng_state(training["random_state"])
-        self.scheduler.load_state_dict(training["scheduler"])
+        known = self.scheduler.state_dict().keys()  # it would take any other name for an attribute
+        self.scheduler.load_state_dict({k: v for k, v in training["scheduler"].items() if k in known})
         if self.scheduler.T_max != self.total_steps or self.scheduler.base_lrs != [self.config.lr]:
             # Another length or rate was asked for: go on along the new cosine from here.
             self.scheduler.T_max, self.scheduler.base_lrs = self.total_steps, [self.config.lr]
@@ -440,10 +446,12 @@ def _by_step(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
 
 
-def _restore_settings(config: TrainingConfig, given: frozenset[str], checkpoint: Checkpoint) -> TrainingConfig:
+def _restore_settings(
+    config: TrainingConfig, given: frozenset[str], checkpoint: Checkpoint, path: Path
+) -> TrainingConfig:
     """The settings of a resumed run: those on the command line, then the checkpoint's."""
     stored = checkpoint.provenance.get("settings")
-    if not isinstance(stored, dict):
+    if not isinstance(stored, dict) or not all(isinstance(v, str | int | float | None) for v in stored.values()):
         raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
     for name in _FIXED:
         if name in given and name in stored and getattr(config, name) != stored[name]:
@@ -455,7 +463,23 @@ def _restore_settings(config: TrainingConfig, given: frozenset[str], checkpoint:
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
     config = dataclasses.replace(config, **taken)
     validate(config)
+    # Where a file wants its results is its maker's word: it is taken where that is the place of the file itself.
+    place = Path(config.output_dir, f"{Path(config.style_image).stem}_training")
+    if "output_dir" not in given and os.path.realpath(place) != os.path.realpath(path.parent):
+        raise UserError(
+            f"--checkpoint_path {path} does not lie in {place}, where its training would go on: say with --output_dir "
+            "where it is to go on"
+        )
     return config
+
+
+def _refuse_to_leave(output_dir: str, folder: Path) -> None:
+    """Refuse a training folder that is a link to somewhere else."""
+    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(output_dir)):
+        raise UserError(
+            f"{folder} is a link to {os.path.realpath(folder)}, outside --output_dir {output_dir}: remove the link, or "
+            "give the folder that it leads to as --output_dir"
+        )
 
 
 def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
@@ -488,7 +512,7 @@ def _refuse_to_replace(folder: Path, result: Path, config: TrainingConfig) -> No
             f"{folder} holds an earlier training: resume it with --checkpoint_path {folder}, give another "
             "--output_dir, or add --overwrite to start again"
         )
-    if result.exists():
+    if os.path.lexists(result):
         raise UserError(f"{result} exists already: give another --output_dir, or add --overwrite to replace it")
 
 

@@ -109,3 +109,33 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     remove_unfinished(tmp_path)
     assert os.listdir(tmp_path) == ["step_000010.pth"]
     remove_unfinished(tmp_path / "missing")
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "result").symlink_to(tmp_path / "victim")
+    with atomic_write(tmp_path / "result") as file:
+        file.write(b"new")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / "result").is_symlink() and (tmp_path / "result").read_bytes() == b"new"
+
+
+def test_what_is_still_being_written_is_no_leftover(tmp_path):
+    """Another command that starts in the same folder leaves it alone."""
+    (tmp_path / ".old.png.01234567.unfinished").write_bytes(b"of a process that is gone")
+    with atomic_write(tmp_path / "result") as file:
+        file.write(b"new")
+        remove_unfinished(tmp_path)
+        assert len(os.listdir(tmp_path)) == 1
+    assert os.listdir(tmp_path) == ["result"]
+
+
+def test_content_and_name_are_on_the_disk_before_and_after_the_renaming(tmp_path, monkeypatch):
+    """A power cut leaves the old file or the new one: the order of the calls is what there is to see of it."""
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: calls.append(os.fstat(handle).st_ino) or fsync(handle))
+    monkeypatch.setattr(os, "replace", lambda *names: calls.append("rename") or replace(*names))
+    with atomic_write(tmp_path / "result") as file:
+        file.write(b"new")
+    assert calls == [(tmp_path / "result").stat().st_ino, "rename", tmp_path.stat().st_ino]
