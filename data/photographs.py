@@ -53,7 +53,7 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
         UserError: if the folder is missing or holds no picture.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(
             f"{flag} {folder} is not a folder: give a folder of photographs, your own or COCO 2017 "
             "(the archive train2017.zip, 118,287 pictures, 18 GB, from cocodataset.org, unzipped)"

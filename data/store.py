@@ -59,7 +59,7 @@ def _shards(folder: Path) -> dict[int, Path]:
 
 def is_store(folder: str | Path) -> bool:
     """Whether a folder is a store, complete or not. Looks at names alone."""
-    return any(Path(folder, name).exists() for name in (HEADER, INDEX, shard_name(0)))
+    return any(os.path.exists(os.path.join(folder, name)) for name in (HEADER, INDEX, shard_name(0)))
 
 
 def _read_header(folder: Path, called: str) -> dict:

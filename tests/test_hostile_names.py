@@ -84,6 +84,15 @@ def test_photographs_with_hostile_names_stay_in_the_output_folder(stylise, tmp_p
     assert set(os.listdir(tmp_path)) == {"photos", "results"}
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "n/" * 3000], ids=["name", "path"])
+def test_names_that_are_too_long_for_the_system(call_cli, train, style_image, tmp_path, name):
+    for flag in ("--model_path", "--content_image"):
+        assert name[:-1] in call_cli("begin_inference.py", flag, name, "--output_dir", tmp_path / "results").error
+    for flag in ("--style_image", "--dataset_dir", "--vgg_weights", "--checkpoint_path"):
+        assert name[:-1] in train(style_image, flag, name).error
+    assert not files(tmp_path)
+
+
 @pytest.mark.parametrize("pattern", ["photos/*/../../outside.png", "photos/../[o]utside.png"])
 def test_a_pattern_does_not_lead_out(stylise, tmp_path, make_picture, pattern):
     (tmp_path / "photos" / "more").mkdir(parents=True)
@@ -247,6 +256,10 @@ def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
     save_checkpoint(tmp_path / "step_000001.pth", edited)
     result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", "--output_dir", tmp_path)
     assert "is damaged (no settings)" in result.error
+    edited.provenance["settings"] |= {"lr": 0.1, "output_dir": "a\0b"}
+    save_checkpoint(tmp_path / "step_000001.pth", edited)
+    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth")
+    assert "--output_dir must not hold a null character" in result.error
 
 
 # -- network ---------------------------------------------------------------------------------------

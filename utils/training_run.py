@@ -433,7 +433,7 @@ def _digest(data: bytes) -> str:
 
 def _newest_checkpoint(path: Path) -> Path:
     """The file itself, or the checkpoint with the most steps in a folder."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path
     found = _by_step(path, "step_[0-9]*.pth")
     if not found:
