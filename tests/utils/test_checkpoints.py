@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -309,3 +310,57 @@ def test_damaged_bytes_are_refused_or_harmless(model):
             refused += 1
             assert str(model) in str(error) and "\n" not in str(error)
     assert refused > 10
+
+
+# -- versions and the checksum ---------------------------------------------------------------------
+
+
+def test_shipped_models_of_the_first_version_are_still_read():
+    path = Path(__file__).resolve().parents[2] / "checkpoints" / "wave.pth"
+    contents = torch.load(path, weights_only=True)
+    assert contents["version"] == 1 and "checksum" not in contents
+    assert load_checkpoint(path).provenance["style"] == "wave.jpg"
+
+
+def flip(contents):
+    weight = state_of(contents)["layers.3.residual.0.0.weight"]
+    weight.view(torch.int16)[0, 0, 0, 0] ^= 1  # the last bit of one of 1.7 million weights
+
+
+def other_setting(contents):
+    contents["provenance"]["settings"]["lr"] = 0.002
+
+
+def other_name(contents):
+    contents["model"]["state_dict"] = dict(reversed(state_of(contents).items()))
+    contents["model"]["upsample"] = "resize"
+
+
+def no_checksum(contents):
+    del contents["checksum"]
+
+
+@pytest.mark.parametrize("change", [flip, other_setting, other_name, no_checksum])
+def test_every_change_is_seen_by_the_checksum(model, change):
+    """In a file whose archive is sound: it was written anew."""
+    contents = torch.load(model, weights_only=True)
+    change(contents)
+    torch.save(contents, model)
+    with pytest.raises(UserError, match="stripes.pth is damaged .its contents do not have its checksum"):
+        load_checkpoint(model)
+
+
+def test_a_variance_below_zero_and_weights_beyond_float32_are_refused(model):
+    for key, value, words in (
+        ("layers.0.1.running_var", -1.0, "a variance below zero"),
+        (KEY, 1e300, "not finite"),
+    ):
+        save_checkpoint(model, Checkpoint(network(), PROVENANCE))
+        contents = torch.load(model, weights_only=True)
+        contents["version"] = 1
+        tensor = state_of(contents)[key].double()
+        tensor.view(-1)[0] = value
+        state_of(contents)[key] = tensor
+        torch.save(contents, model)
+        with pytest.raises(UserError, match=words):
+            load_checkpoint(model)
