@@ -366,8 +366,16 @@ def test_a_picture_that_does_not_fit_into_memory_is_named_and_the_rest_is_done(
 # -- signals ---------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_command_after_the_picture(stylise, tmp_path, folder, stages, number, status):
+def test_a_signal_ends_the_command_after_the_picture(stylise, tmp_path, folder, stages, ctrl_c, number, status):
     events, hooks = stages
     hooks["stylise"] = lambda width: width == 21 and signal.raise_signal(number)
     result = stylise(folder(*(f"{i}.png" for i in range(6))))
@@ -379,7 +387,7 @@ def test_a_signal_ends_the_command_after_the_picture(stylise, tmp_path, folder, 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylise, tmp_path, folder, stages):
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylise, tmp_path, folder, stages, ctrl_c):
     _, hooks = stages
 
     def twice(width):
