@@ -20,7 +20,7 @@ _OPTIONS = {
     ".avif": {"quality": 80, "subsampling": "4:4:4"},
     ".tif": {},  # not compressed: Pillow's writer of compressed ones fails at EXIF
 }
-_LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65535}
+_LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65536}
 _MOST_EXIF = 65533  # bytes, in a JPEG
 
 

@@ -194,12 +194,14 @@ def style_image(tmp_path_factory):
 def style_model(tmp_path_factory):
     """The file ``stripes.pth`` of an untrained network that changes a picture visibly."""
     from models.transformer_net import TransformerNet
+    from utils.batch_norm import estimate_statistics
     from utils.checkpoints import Checkpoint, save_checkpoint
 
     with torch.random.fork_rng():
         torch.manual_seed(3)
         network = TransformerNet()
         torch.nn.init.uniform_(network.layers[-1][0].weight, -0.5, 0.5)
+        estimate_statistics(network, [torch.rand(4, 3, 32, 32) * 255])
     path = tmp_path_factory.mktemp("models") / "stripes.pth"
     save_checkpoint(path, Checkpoint(network.eval(), {"style": "stripes.png"}))
     return path

@@ -87,6 +87,7 @@ def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(
 def test_links_in_circles_end(stylise, tmp_path, folder):
     photos = folder("sub/a.png")
     folder("b.png", under="elsewhere")
+    folder("not below the photographs.png", under="")
     os.symlink(photos, photos / "sub" / "again")
     os.symlink(tmp_path, photos / "all")  # above the photographs
     os.symlink("self.png", photos / "self.png")

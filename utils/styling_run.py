@@ -139,7 +139,7 @@ class StylingRun:
             image = waiting.future.result()
             if image.mode == "RGBA" and job.ending == ".jpg" and self.config.format == "auto":
                 job = self._as_png(job)  # named as a JPEG, and none by its content
-            if self.interrupts.received or job is None:
+            if job is None:
                 return
             if not self._announced:
                 self.report.say(f"Stylising on {compute.describe()}")
