@@ -120,6 +120,19 @@ def test_what_is_named_as_a_jpeg_and_transparent_becomes_a_png(stylise, call_cli
     assert (tmp_path / "results" / "photo_stripes.png").read_bytes() != b"mine"
 
 
+def test_a_picture_that_is_not_what_it_is_named_as_leaves_the_results_of_others(
+    call_cli, flags, tmp_path, make_picture
+):
+    (tmp_path / "photos").mkdir()
+    make_picture(20, 16, seed=1).convert("RGBA").save(tmp_path / "photos" / "photo.jpg", "PNG")
+    make_picture(30, 16, seed=1).save(tmp_path / "photos" / "photo.png")
+    arguments = ["--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results"]
+    result = call_cli("begin_inference.py", *flags, *arguments, "--overwrite")
+    assert result.returncode == 1 and "photo.jpg is not the JPEG it is named as" in result.stderr
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        assert image.size == (30, 16)
+
+
 # -- EXIF ------------------------------------------------------------------------------------------
 
 
@@ -258,8 +271,12 @@ def test_the_network_sees_and_gives_srgb(stylise, tmp_path, make_picture, monkey
 
 
 def test_srgb_pixels_are_not_converted_for_nothing(stylise, style_model, tmp_path, make_picture):
+    """Makers of profiles agree on sRGB to a level or two; a conversion would only add its rounding."""
     picture = make_picture(40, 24, seed=1)
-    picture.save(tmp_path / "photo.png", icc_profile=SRGB)
+    red = struct.unpack_from(">I", SRGB, SRGB.index(b"rXYZ") + 4)[0] + 8
+    (x,) = struct.unpack_from(">i", SRGB, red)
+    nearly = SRGB[:red] + struct.pack(">i", x + 300) + SRGB[red + 4 :]
+    picture.save(tmp_path / "photo.png", icc_profile=nearly)
     expected = Stylizer(style_model, "cpu", "float32").stylise(picture)
     np.testing.assert_array_equal(np.asarray(stylise(tmp_path / "photo.png")), np.asarray(expected))
 
