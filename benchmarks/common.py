@@ -25,18 +25,21 @@ def synchronize(device: torch.device) -> None:
 
 
 def time_in_turns(
-    variants: dict[str, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 2
+    variants: dict[str, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 2, pause: float = 0.0
 ) -> dict[str, list[float]]:
     """Seconds of each variant, one call of each a round, so that whatever else the machine does meets all alike.
 
     Args:
         variants: name -> a call without arguments.
         rounds: timed rounds, after ``warmup`` untimed ones.
+        pause: seconds before each call; another library's threads may go on waiting for work, and so hold the cores,
+            for a while after its call.
     """
     seconds = {name: [] for name in variants}
     for current in range(warmup + rounds):
         for name, call in variants.items():
             synchronize(device)
+            time.sleep(pause)
             start = time.perf_counter()
             call()
             synchronize(device)

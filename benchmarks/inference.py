@@ -78,7 +78,7 @@ def main() -> int:
             if session is not None:
                 array = image.numpy()
                 calls["onnxruntime"] = lambda session=session, array=array: session.run(None, {"image": array})
-        seconds = time_in_turns(calls, device, args.rounds)
+        seconds = time_in_turns(calls, device, args.rounds, pause=0.1)
         medians = {name: median(values) for name, values in seconds.items()}
         memory = {name: peak_memory(call, device) for name, call in calls.items()}
         result["sizes"][str(size)] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
