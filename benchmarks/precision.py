@@ -3,8 +3,8 @@
     python -m benchmarks.precision --vgg_weights vgg19.pth --dataset_dir photos --style_image painting.jpg
 
 Prints a table and writes JSON. Losses are compared as means over windows of steps. Trainings drift apart whatever the
-arithmetic, because each step makes rounding larger: so float32 is also compared with itself, at a learning rate larger by
-a hundred-thousandth.
+arithmetic, because each step makes rounding larger: so float32 is also compared with itself, at a learning rate that is
+larger by a hundred-thousandth.
 """
 
 import argparse
@@ -91,8 +91,8 @@ def main() -> int:
     }
     each = args.steps // WINDOWS
     rows = [
-        [f"{number * each + 1} to {(number + 1) * each}", *(f"{values[number]:+.2%}" for values in differences.values())]
-        for number in range(len(losses["float32"]))
+        [f"{i * each + 1} to {(i + 1) * each}", *(f"{values[i]:+.2%}" for values in differences.values())]
+        for i in range(len(losses["float32"]))
     ]
     print(table(["difference from float32, steps", *differences], rows))
     rows = [[name, f"{value['lowest']:.1f}", f"{value['mean']:.1f}"] for name, value in decibels.items()]
