@@ -55,7 +55,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     if checkpoint.training is None:
         # Vectors (normalisation, biases) stay float32: they are few, and a variance could overflow float16.
-        state = {key: value.half() if value.dim() == 4 else value for key, value in state.items()}
+        state = {key: _halved(value) if value.dim() == 4 else value for key, value in state.items()}
     contents = {
         "format": FORMAT,
         "version": VERSION,
@@ -114,6 +114,11 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     if not isinstance(provenance, dict) or not isinstance(training, dict | None):
         raise UserError(f"{flag} {path} is damaged (no provenance): give another file")
     return Checkpoint(network, provenance, training)
+
+
+def _halved(kernel: torch.Tensor) -> torch.Tensor:
+    half = kernel.half()
+    return half if half.isfinite().all() else kernel
 
 
 def _checksum(contents) -> str:

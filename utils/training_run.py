@@ -273,8 +273,10 @@ class TrainingRun:
             raise self._diverged(str(error)) from None
 
     def _check_weights(self) -> None:
-        # A finite loss can have a gradient that is not: the weights after its step would be a checkpoint's.
-        if not all(parameter.isfinite().all() for parameter in self.network.parameters()):
+        # A finite loss can have a gradient that is not, and finite weights can have statistics or a second moment that
+        # are not: a checkpoint of them would be refused when it is needed.
+        moments = (value for state in self.optimizer.state.values() for value in state.values())
+        if not all(value.isfinite().all() for value in (*self.network.state_dict().values(), *moments)):
             raise self._diverged(f"the weights are not finite after step {self.step}")
 
     def _diverged(self, what: str) -> UserError:
@@ -313,8 +315,8 @@ class TrainingRun:
             UserError: when a loss or a weight is not finite, or the file cannot be written.
         """
         self._check_losses()
-        self._check_weights()
         self._estimate_statistics()
+        self._check_weights()
         criterion, ceiling = self.criterion, self.criterion.ceiling
         training = {
             "identity": self._identity,

@@ -81,6 +81,13 @@ def test_the_network_that_is_saved_is_left_as_it_is(tmp_path):
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
+def test_a_kernel_beyond_float16_keeps_its_numbers(tmp_path):
+    net = network()
+    torch.nn.init.constant_(net.layers[0][0].weight, 1e5)
+    save_checkpoint(tmp_path / "m.pth", Checkpoint(net, PROVENANCE))
+    assert (load_checkpoint(tmp_path / "m.pth").network.layers[0][0].weight == 1e5).all()
+
+
 def test_saving_where_nothing_can_be_written_names_the_file(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="m.pth cannot be written"):
