@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from data.errors import ImageError
 
@@ -164,13 +164,19 @@ def _upright(image: Image.Image) -> Image.Image:
         exif = image.getexif()
         if exif and "exif" not in image.info:  # TIFF has it among its own tags
             image.info["exif"] = exif.tobytes()
-        return ImageOps.exif_transpose(image)
+        return _turned(image)
     except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound;
         image.info.pop("exif", None)
     try:
-        return ImageOps.exif_transpose(image)  # and its orientation may be.
+        return _turned(image)  # and its orientation may be.
     except Exception:
         return image
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    # Where there is nothing to turn, Pillow's function returns a copy: of a large picture, gigabytes.
+    straight = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return image if straight else ImageOps.exif_transpose(image)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

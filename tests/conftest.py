@@ -134,6 +134,26 @@ def vgg(vgg_file):
     return load_vgg19(str(vgg_file), torch.device("cpu"), torch.float32)
 
 
+@pytest.fixture(scope="session")
+def trained_like():
+    """``trained_like(norm, upsample)``: a network whose every layer matters; as initialised, residual blocks do not."""
+    from models.transformer_net import TransformerNet
+
+    def build(norm="batch", upsample="transposed", seed=0):
+        torch.manual_seed(seed)
+        network = TransformerNet(norm, upsample)
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.InstanceNorm2d):
+                module.weight.data.uniform_(0.5, 1.5)
+                module.bias.data.normal_()
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+        network.layers[-1][0].weight.data *= 20  # as initialised, pictures are nearly grey
+        return network.eval()
+
+    return build
+
+
 def smooth_picture(width, height, seed) -> Image.Image:
     """A few waves of colour: smooth enough to be resampled, asymmetric enough to show a wrong turn."""
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from PIL import Image
 def resized_region(image: Image.Image, size: tuple[int, int], box: tuple[int, int, int, int]) -> torch.Tensor:
     """What ``image`` resized to ``size`` shows inside ``box``, by the bicubic filter of Keys (1981) with a = -1/2.
 
-    Pillow's own ``resize(box=...)`` rounds where a part begins, so that its parts do not join.
+    Pillow's own ``resize(box=...)`` gives parts that differ from the whole by up to 26 of 255 grey levels.
 
     Args:
         image: mode ``L``, ``RGB`` or ``RGBA``.

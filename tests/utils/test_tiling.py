@@ -8,19 +8,6 @@ from utils.stylizer import Stylizer
 from utils.tiling import halo, tiles
 
 
-def trained_like(upsample="transposed"):
-    """A network whose every layer matters: as initialised, residual blocks pass nothing on."""
-    torch.manual_seed(0)
-    network = TransformerNet(upsample=upsample)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.weight.data.uniform_(0.5, 1.5)
-            module.bias.data.normal_()
-            module.running_mean.normal_(0, 0.1)
-    network.layers[-1][0].weight.data *= 20  # as initialised, pictures are nearly grey
-    return network.eval()
-
-
 def reach(network):
     """The farthest input pixel, in rows or columns, with a gradient from any of the 4 phases of an output pixel."""
     size, centre = 160, 80
@@ -36,8 +23,8 @@ def reach(network):
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
-def test_halo_is_the_reach_of_the_network(upsample):
-    network = trained_like(upsample)
+def test_halo_is_the_reach_of_the_network(trained_like, upsample):
+    network = trained_like(upsample=upsample)
     # Rounded up to the stride, and not beyond: a larger margin would be a guess.
     assert reach(network) <= halo(network) < reach(network) + 8
 
@@ -62,15 +49,15 @@ def test_tiles_cover_every_pixel_once(length, size, margin):
 
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 @pytest.mark.parametrize("height, width", [(150, 203), (64, 400)])
-def test_tiles_equal_one_pass(upsample, height, width):
-    network = trained_like(upsample)
+def test_tiles_equal_one_pass(trained_like, upsample, height, width):
+    network = trained_like(upsample=upsample)
     images = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
     one_pass = Stylizer(network, "cpu", "float32").stylise_tensor(images)
     tiled = Stylizer(network, "cpu", "float32", tile_size=64).stylise_tensor(images)
     torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)  # of 255: rounding
 
 
-def test_a_margin_too_small_shows():
+def test_a_margin_too_small_shows(trained_like):
     """The comparison above would notice: with less margin the pixels differ."""
     network = trained_like()
     images = torch.randint(0, 256, (1, 3, 150, 203), dtype=torch.uint8)
@@ -80,7 +67,7 @@ def test_a_margin_too_small_shows():
     assert (stylizer.stylise_tensor(images) - one_pass).abs().max() > 0.2
 
 
-def test_uint8_output_is_rounded():
+def test_uint8_output_is_rounded(trained_like):
     network = trained_like()
     images = torch.randint(0, 256, (1, 3, 90, 130), dtype=torch.uint8)
     for tile_size in (64, 1024):

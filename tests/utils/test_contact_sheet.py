@@ -1,0 +1,33 @@
+"""Contact sheets: every picture, its name, a bounded size."""
+
+import numpy as np
+from PIL import Image
+
+from utils.contact_sheet import contact_sheet
+
+
+def test_pictures_and_captions():
+    colours = ["red", "green", "blue", "yellow", "black"]
+    sheet = contact_sheet([(colour, Image.new("RGB", (300, 200), colour)) for colour in colours])
+    assert sheet.size == (3 * 308 - 8, 2 * (200 + 24 + 8) - 8)  # five in rows of three
+    array = np.asarray(sheet)
+    for i, colour in enumerate(colours):
+        left, top = i % 3 * 308, i // 3 * 232
+        assert (array[top : top + 200, left : left + 300] == np.asarray(Image.new("RGB", (1, 1), colour))).all()
+        assert (array[top + 200 : top + 224, left : left + 300] < 128).any()  # dark letters on white
+
+
+def test_large_pictures_are_reduced_and_the_sheet_is_bounded():
+    pictures = [(str(i), Image.new("RGB", (1280, 960), "red")) for i in range(3)]
+    assert contact_sheet(pictures).size == (3 * 648 - 8, 480 + 24)
+    assert max(contact_sheet(pictures, longest_side=500).size) == 500
+    assert max(contact_sheet(pictures * 20).size) == 4096
+    assert contact_sheet(pictures, columns=2, width=100).size[0] == 2 * 168 - 8
+
+
+def test_small_pictures_and_long_names_and_transparency():
+    sheet = contact_sheet([("a name that is far too long for so small a picture", Image.new("RGBA", (5, 5)))] * 2)
+    assert sheet.mode == "RGB" and sheet.size[0] == 2 * 168 - 8
+    array = np.asarray(sheet)
+    assert (array[:5, :5] == 255).all()  # nothing is white
+    assert (array[:, 160:168] == 255).all()  # the name ends before the next one
