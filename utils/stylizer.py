@@ -23,8 +23,10 @@ from utils.taste import Taste
 from utils.tiling import halo, tiles
 
 _SMALLEST_TILE = 64
-# What a pass takes, at the most: measured 260 bytes in bfloat16, 460 in float32, on a CPU.
-_BYTES_PER_PIXEL = 500
+_SMALL_TILE = 1024  # where larger ones would be no faster
+_BYTES_PER_PIXEL = {torch.bfloat16: 340, torch.float16: 340}  # that a pass takes, measured on a CPU
+_BYTES_PER_PIXEL_OTHERWISE = 630  # float32
+_TILE_BYTES = 384 * 2**20  # what a tile and the row of a picture that it lies in may take on a CPU
 
 _AS_TRAINED = Taste()
 
@@ -61,14 +63,12 @@ class Stylizer:
             keep_freed_memory()
         network = model if isinstance(model, TransformerNet) else load_checkpoint(model).network
         # Weights in the type of the computation: nothing is converted on the way.
-        folded = fold_batch_norm(network).to(
-            self.compute.device, self.compute.dtype, memory_format=torch.channels_last
-        )
+        folded = fold_batch_norm(network).to(self.compute.device, self.compute.dtype, memory_format=torch.channels_last)
         self.network = merge_pointwise(folded)
         self._run = CapturedPass(self.network) if self.compute.device.type == "cuda" else self.network
         self._halo = halo(self.network)
         self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
-        self.tile_size = _affordable(tile_size, self._halo or 0, self.compute.device)
+        self.tile_size = _affordable(tile_size, self._halo or 0, self.compute)
 
     # -- pictures ----------------------------------------------------------------------------------
 
@@ -111,16 +111,13 @@ class Stylizer:
         """
         width, height = image.size
         engine = self._for_picture(height, width, lambda source: _to_tensor(_crop(image, source)), bar)
-        size = max(width, height) if engine._halo is None else engine.tile_size
+        size = max(width, height) if engine._halo is None else engine._tile_size_for(width, height)
         places = list(tiles(height, width, size, engine._halo or 0))
         _announce(bar, len(places))
-        rows, strip = slice(0, 0), _crop(image, (slice(0, 0), slice(0, width)))
+        strip = _Strip(image)
         for place in places:
-            if place.source[0] != rows:
-                below = _crop(image, (slice(rows.stop, place.source[0].stop), slice(0, width)))
-                strip = np.concatenate([strip[place.source[0].start - rows.start :], below])
-                rows = place.source[0]
-            source = strip[:, place.source[1]]
+            strip.move_to(place.source[0])
+            source = strip.pixels[:, place.source[1]]
             painted = engine._forward(_to_tensor(source).to(self.compute.device))
             yield _PaintedTile(_box(place.target), source[place.inside].copy(), painted[(..., *place.inside)])
             _advance(bar)
@@ -130,7 +127,7 @@ class Stylizer:
 
         What a smaller picture cannot hold of the photograph's lightness, its fine detail, is given back.
         """
-        places = list(tiles(image.height, image.width, self.tile_size, 0))
+        places = list(tiles(image.height, image.width, min(self.tile_size, _SMALL_TILE), 0))
         _announce(bar, len(places))
         # The photograph's lightness goes along where transparency would be, which stylising keeps.
         working = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
@@ -175,15 +172,25 @@ class Stylizer:
         return output
 
     def _in_one_pass(self, height: int, width: int) -> bool:
-        # With instance norm tiles cost several passes: they begin at twice the area.
-        return max(height, width) <= self.tile_size or (self._halo is None and height * width <= 2 * self.tile_size**2)
+        # With instance norm tiles cost more than a pass: the area decides.
+        return max(height, width) <= self.tile_size or (self._halo is None and height * width <= self.tile_size**2)
+
+    def _tile_size_for(self, width: int, height: int) -> int:
+        """``tile_size``, or less for a picture that is not done in one pass: it is to be stylised in bounded memory."""
+        if self.compute.device.type != "cpu" or self._in_one_pass(height, width):
+            return self.tile_size
+        # Pixels of a tile, and three bytes of each in its row: c t^2 + 3 w t = bytes.
+        cost = _bytes_per_pixel(self.compute.dtype)
+        side = (math.sqrt((3 * width) ** 2 + 4 * cost * _TILE_BYTES) - 3 * width) / (2 * cost)
+        return min(self.tile_size, max(_SMALLEST_TILE, (int(side) - 2 * self._halo) // 4 * 4))
 
     def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm | None = None) -> "Stylizer":
         """What stylises the picture that ``read`` reads: with instance norm, and in tiles, by its own statistics."""
         while self._halo is None and not self._in_one_pass(height, width):
             network = self._with_instance_norm
             try:
-                network = fix_statistics(network, height, width, read, self.tile_size, self.compute, bar)
+                size = min(self.tile_size, _SMALL_TILE)
+                network = fix_statistics(network, height, width, read, size, self.compute, bar)
             except (RuntimeError, MemoryError) as error:
                 self._use_smaller_tiles(error)
             else:
@@ -266,6 +273,35 @@ class _PaintedTile:
     painted: torch.Tensor
 
 
+class _Strip:
+    """Rows of a picture as it was before it was painted over: they are read once, from the top down.
+
+    Attributes:
+        pixels: rows x width x channels.
+    """
+
+    def __init__(self, image: Image.Image):
+        self._image, self._rows = image, slice(0, 0)
+        self._memory = self.pixels = np.empty((0, image.width, len(image.getbands())), np.uint8)
+
+    def move_to(self, rows: slice) -> None:
+        """Have ``pixels`` hold these rows; those that it has in common with the rows before are kept from them."""
+        if rows == self._rows:
+            return
+        kept = self.pixels[rows.start - self._rows.start :].copy()
+        if len(self._memory) < rows.stop - rows.start:
+            self._memory = self.pixels = None  # before more is taken
+            shape = rows.stop - rows.start, self._image.width, len(self._image.getbands())
+            self._memory = np.empty(shape, np.uint8)
+        self.pixels = self._memory[: rows.stop - rows.start]
+        self.pixels[: len(kept)] = kept
+        for top in range(rows.start + len(kept), rows.stop, 128):  # at a time, for Pillow's own copies
+            bottom = min(top + 128, rows.stop)
+            part = _crop(self._image, (slice(top, bottom), slice(0, self._image.width)))
+            self.pixels[top - rows.start : bottom - rows.start] = part
+        self._rows = rows
+
+
 def _paint(image: Image.Image, tile: _PaintedTile, colours: torch.Tensor) -> None:
     """Replace a tile's colours in a picture; its transparency stays."""
     colours = colours.round().clamp(0, 255).to(torch.uint8)
@@ -316,10 +352,14 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _affordable(tile_size: int, margin: int, device: torch.device) -> int:
+def _bytes_per_pixel(dtype: torch.dtype) -> int:
+    return _BYTES_PER_PIXEL.get(dtype, _BYTES_PER_PIXEL_OTHERWISE)
+
+
+def _affordable(tile_size: int, margin: int, compute: Compute) -> int:
     """A tile size whose pass takes at most half of the memory that is free, and at most ``tile_size``."""
-    free = available_memory(device)
+    free = available_memory(compute.device)
     if free is None:
         return tile_size
-    side = math.isqrt(free // 2 // _BYTES_PER_PIXEL) - 2 * margin
+    side = math.isqrt(free // 2 // _bytes_per_pixel(compute.dtype)) - 2 * margin
     return min(tile_size, max(_SMALLEST_TILE, side // 4 * 4))

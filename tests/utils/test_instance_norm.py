@@ -33,14 +33,14 @@ def test_tiles_equal_one_pass(trained_like, upsample, height, width):
 
 def test_pictures_of_a_batch_have_their_own_statistics(trained_like):
     network = trained_like("instance")
-    images = torch.cat([uneven_picture(101, 130), uneven_picture(101, 130) // 2])
+    images = torch.cat([uneven_picture(60, 130), uneven_picture(60, 130) // 2])
     one_pass = Stylizer(network, compute=CPU).stylise_tensor(images)
     tiled = Stylizer(network, compute=CPU, tile_size=64).stylise_tensor(images)
     torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)
 
 
 def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
-    network, images, runs = trained_like("instance"), uneven_picture(101, 150), []
+    network, images, runs = trained_like("instance"), uneven_picture(40, 150), []
 
     def read(place):
         runs[-1] += 1
@@ -49,8 +49,8 @@ def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
     fixed = []
     for cache_bytes in (2**30, 600_000, 0):
         runs.append(0)
-        fixed.append(fix_statistics(network, 101, 150, read, 64, CPU, cache_bytes=cache_bytes))
-    assert runs[0] == 6 < runs[1] < runs[2] == 6 * 15  # 6 tiles, 15 layers
+        fixed.append(fix_statistics(network, 40, 150, read, 76, CPU, cache_bytes=cache_bytes))
+    assert runs[0] == 2 < runs[1] < runs[2] == 2 * 15  # 2 tiles, 15 layers
     for other in fixed[1:]:
         for one, same in zip(fixed[0].state_dict().values(), other.state_dict().values()):
             torch.testing.assert_close(one, same)

@@ -74,7 +74,7 @@ def test_the_bar_ends_full(trained_like, norm, taste):
 class ShortOfMemory(Stylizer):
     """Fails as PyTorch does wherever a pass has more than ``most`` pixels."""
 
-    most = 200**2
+    most = 28_500  # tiles of 100 with their margin fit
 
     def _pass(self, images):
         if images.shape[-1] * images.shape[-2] > self.most:
@@ -84,12 +84,12 @@ class ShortOfMemory(Stylizer):
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_where_memory_is_short_tiles_become_smaller(trained_like, norm):
-    network, photograph = trained_like(norm), noise(300, 260)
-    short = ShortOfMemory(network, "cpu", "float32", tile_size=256)
+    network, photograph = trained_like(norm), noise(203, 150)
+    short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
     assert_same(short.stylise(photograph), Stylizer(network, "cpu", "float32").stylise(photograph))
-    assert 64 <= short.tile_size < 256
+    assert 64 <= short.tile_size < 204
     tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
-    short = ShortOfMemory(network, "cpu", "float32", tile_size=256)
+    short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
     expected = Stylizer(network, "cpu", "float32").stylise_tensor(tensor)
     torch.testing.assert_close(short.stylise_tensor(tensor), expected, rtol=0, atol=0.02)
 
@@ -110,11 +110,18 @@ def test_other_errors_are_not_taken_for_short_memory(network):
         Broken(network, "cpu", "float32").stylise(noise(100, 90))
 
 
-@pytest.mark.parametrize("free, expected", [(2**40, 1024), (2**28, 396), (2**20, 64), (None, 1024)])
+@pytest.mark.parametrize("free, expected", [(2**40, 1024), (2**28, 340), (2**20, 64), (None, 1024)])
 def test_tiles_fit_into_the_memory_that_is_free(network, monkeypatch, free, expected):
-    """Of 256 MiB half holds 518 x 518 pixels of 500 bytes; 60 on either side are the margin."""
+    """Of 256 MiB half holds 461 x 461 pixels of 630 bytes; 60 on either side are the margin."""
     monkeypatch.setattr("utils.stylizer.available_memory", lambda device: free)
-    assert Stylizer(network, "cpu", "float32").tile_size == expected
+    assert Stylizer(network, "cpu", "float32", tile_size=1024).tile_size == expected
+
+
+def test_tiles_of_large_pictures_are_of_bounded_memory(stylizer):
+    assert stylizer._tile_size_for(1024, 1024) == stylizer.tile_size  # one pass
+    for width in (6000, 20_000, 100_000):
+        side = stylizer._tile_size_for(width, 20_000) + 2 * stylizer._halo
+        assert 0.98 < (630 * side**2 + 3 * width * side) / (384 * 2**20) <= 1
 
 
 # -- stroke size -----------------------------------------------------------------------------------
@@ -151,12 +158,15 @@ def test_larger_strokes_have_the_photographs_detail(network, make_picture):
 
 @pytest.mark.parametrize("scale", [3.0, 0.5])
 def test_scaled_parts_join(network, scale):
-    photograph = noise(203, 150)
+    photograph = noise(101, 75)
     whole = Stylizer(network, "cpu", "float32").stylise(photograph, Taste(stroke_scale=scale))
     assert_same(Stylizer(network, "cpu", "float32", tile_size=64).stylise(photograph, Taste(stroke_scale=scale)), whole)
 
 
-def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make_picture):
+def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make_picture, monkeypatch):
+    """With a stand-in for the 1,080 pixels from which on photographs are large."""
+    monkeypatch.setattr("utils.taste.WORKING_SHORT_SIDE", 108)
+
     class Noting(Negative):
         sizes = []
 
@@ -165,9 +175,9 @@ def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make
             return super()._pass(images)
 
     stylizer = Noting(network, "cpu", "float32", tile_size=4096)
-    assert stylizer.stylise(make_picture(2600, 2160, seed=1)).size == (2600, 2160)
-    stylizer.stylise(make_picture(1300, 1080, seed=1))
-    assert stylizer.sizes == [(1080, 1300), (1080, 1300)]
+    assert stylizer.stylise(make_picture(260, 216, seed=1)).size == (260, 216)
+    stylizer.stylise(make_picture(130, 108, seed=1))
+    assert stylizer.sizes == [(108, 130), (108, 130)]
 
 
 # -- blends ----------------------------------------------------------------------------------------
@@ -175,7 +185,7 @@ def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make
 
 @pytest.mark.parametrize("norms", [("batch", "batch"), ("instance", "batch")])
 def test_a_blend_is_the_mixture_in_oklab_also_in_tiles(trained_like, norms):
-    photograph = noise(203, 150)
+    photograph = noise(150, 90)
     tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
     networks = [trained_like(norm, seed=seed) for seed, norm in enumerate(norms)]
     parts = [Stylizer(network, "cpu", "float32") for network in networks]
