@@ -44,8 +44,8 @@ def fix_statistics(
     """The network with the instance norm's statistics of one picture: exact to rounding, by tiles with the full halo.
 
     A tile's features wait in memory for the next layer, up to ``cache_bytes`` in all; those that do not fit are
-    computed again for each layer. Where all fit, this takes about 1.5 passes; where none, 8: it is quadratic in the
-    layers.
+    computed again for each layer. By their multiplications, that is one pass more if all fit, and seven if none does:
+    it is quadratic in the layers.
 
     Args:
         network: with instance norm, float32; it is not changed.
