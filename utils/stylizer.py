@@ -130,7 +130,9 @@ class Stylizer:
         places = list(tiles(image.height, image.width, min(self.tile_size, _SMALL_TILE), 0))
         _announce(bar, len(places))
         # The photograph's lightness goes along where transparency would be, which stylising keeps.
-        working = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        # (Pillow copies even what it has nothing to convert in.)
+        working = image if image.mode == "RGB" else image.convert("RGB")
+        working = working.resize(size, Image.Resampling.LANCZOS)
         working.putalpha(working.convert("L"))
         for tile in self._tiles(working, bar):
             _paint(working, tile, tile.painted)
