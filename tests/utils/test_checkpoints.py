@@ -329,6 +329,15 @@ def test_shipped_models_of_the_first_version_are_still_read():
     assert load_checkpoint(path).provenance["style"] == "wave.jpg"
 
 
+def test_a_bit_flipped_in_one_of_them_is_seen(tmp_path):
+    """They have no checksum of their own, but their archive has some."""
+    content = bytearray((Path(__file__).resolve().parents[2] / "checkpoints" / "wave.pth").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "wave.pth").write_bytes(content)
+    with pytest.raises(UserError, match="wave.pth is refused.*it is damaged .the checksum of .*data/"):
+        load_checkpoint(tmp_path / "wave.pth")
+
+
 def flip(contents):
     weight = state_of(contents)["layers.3.residual.0.0.weight"]
     weight.view(torch.int16)[0, 0, 0, 0] ^= 1  # the last bit of one of 1.7 million weights

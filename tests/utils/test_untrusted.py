@@ -176,8 +176,8 @@ def is_nested_deeply(path):
 
 
 def laughs_a_billion_times(path):
-    """A list of a list twice, and so on, forty times: 2^40 entries for whoever walks through them."""
-    archive(path, b"\x80\x02]q\0" + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(39)) + b".")
+    """A list of a list eight times, and so on, fifteen times: 2^45 entries for whoever walks through them."""
+    archive(path, b"\x80\x02]q\0" + b"".join(b"](" + b"h%c" % n * 8 + b"eq%c" % (n + 1) for n in range(15)) + b".")
     return "nested too deeply"
 
 
