@@ -211,7 +211,8 @@ def _grey_to_8_bit(image: Image.Image) -> Image.Image:
     bands = [slice(row, row + rows) for row in range(0, image.height, rows)]
 
     def finite(band):
-        return np.nan_to_num(values[band].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        with np.errstate(invalid="ignore"):  # numpy warns of signalling not-a-numbers
+            return np.nan_to_num(values[band].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
     top = max(finite(band).max(initial=0.0) for band in bands)
     if image.mode.startswith("I;16"):
