@@ -48,6 +48,12 @@ class TrainingConfig:
         None, "resume from this checkpoint, or from the newest one in this folder; settings not given are taken from it"
     )
 
+    resume: bool = setting(
+        False,
+        "go on with this painting's training in output_dir from its newest checkpoint, or begin it if there is none: "
+        "the same command, however often it is killed",
+    )
+
     # The objective
     content_weight: float = setting(1.0, "weight of the content term (relu4_2)", minimum=0)
     style_weight: float = setting(60.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
@@ -100,6 +106,9 @@ class TrainingConfig:
     log_every_steps: int = setting(50, "steps between two lines of metrics.jsonl", minimum=1)
     monitor_every_steps: int = setting(500, "steps between two monitor pictures; 0 for none", minimum=0)
     checkpoint_every_steps: int = setting(1000, "steps between two checkpoints; 0 for one at the end", minimum=0)
+    keep_checkpoints: int = setting(
+        0, "checkpoints to keep, the newest; older ones are removed once a newer one is safe; 0 keeps all", minimum=0
+    )
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 

@@ -1,5 +1,6 @@
 """Batches of photographs as one endless stream with a position, read ahead by worker processes."""
 
+import multiprocessing
 import signal
 import warnings
 from collections.abc import Iterator
@@ -7,9 +8,15 @@ from collections.abc import Iterator
 import torch
 
 from data.errors import UserError
-from data.photographs import PhotographDataset
+from data.photographs import STALLED, PhotographDataset
 
 LARGEST_UNREADABLE_SHARE = 0.1
+
+MOST_STALLED = 3
+"""Photographs that a stream gives up waiting for before it takes the whole folder to be out of reach."""
+
+MOST_LOST_IN_A_ROW = 3
+"""Times that reading processes are replaced without a batch in between before the cause is taken to be lasting."""
 
 
 class _Chunks(torch.utils.data.Sampler):
@@ -62,7 +69,8 @@ class PhotographStream:
     """An iterator over batches of random crops, reproducible from any position.
 
     The order of photographs, and each crop, follow from the data set's seed and the position alone: neither the
-    number of workers nor an unreadable file changes what the remaining positions yield.
+    number of workers nor an unreadable file changes what the remaining positions yield. A worker that is killed is
+    replaced, which changes nothing either.
 
     Args:
         dataset: the photographs.
@@ -91,22 +99,34 @@ class PhotographStream:
         shards: int = 1,
     ):
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
-        self.position = self._start = start
-        self._shards = shards
+        self.position = start
+        self.num_workers, self._shard, self._shards = num_workers, shard, shards
         self.unreadable = {} if unreadable is None else unreadable
-        chunks = _Chunks(dataset, start, batch_size, self.unreadable, shard, shards)
+        self._stalled = self._lost_in_a_row = 0
+        self._open()
+
+    def _open(self) -> None:
+        """Read on from the position."""
+        self._start = self.position
+        chunks = _Chunks(self.dataset, self._start, self.batch_size, self.unreadable, self._shard, self._shards)
         loader = torch.utils.data.DataLoader(
-            dataset,
+            self.dataset,
             batch_size=None,  # a chunk is a batch already
             sampler=chunks,
-            num_workers=num_workers,
-            prefetch_factor=4 if num_workers else None,
-            worker_init_fn=init_worker if num_workers else None,
+            num_workers=self.num_workers,
+            prefetch_factor=4 if self.num_workers else None,
+            worker_init_fn=init_worker if self.num_workers else None,
             collate_fn=unchanged,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
+        others = set(multiprocessing.active_children())
         self._loader = iter(loader)
-        self._crops = torch.empty(0, 3, dataset.image_size, dataset.image_size, dtype=torch.uint8)
+        self._workers = [child for child in multiprocessing.active_children() if child not in others]
+        # torch's answer to the end of a child is an exception in whatever is running just then, such as the middle of a
+        # step: here it is noticed when the next batch is asked for.
+        if getattr(signal.getsignal(signal.SIGCHLD), "__module__", "").startswith("torch."):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._crops = torch.empty(0, 3, self.dataset.image_size, self.dataset.image_size, dtype=torch.uint8)
         self._positions: list[int] = []
 
     def __iter__(self) -> Iterator[torch.Tensor]:
@@ -116,10 +136,11 @@ class PhotographStream:
         """The next batch: batch_size x 3 x size x size, uint8, RGB.
 
         Raises:
-            UserError: when more than a tenth of the photographs, or all, turn out unreadable.
+            UserError: when more than a tenth of the photographs, or all, turn out unreadable; when several of them do
+                not finish; when the reading processes are killed again and again.
         """
         while len(self._positions) < self.batch_size:
-            positions, crops, failures = next(self._loader)
+            positions, crops, failures = self._next_chunk()
             for index, reason in failures.items():
                 self._note_unreadable(index, reason)
             self._positions += positions
@@ -133,19 +154,53 @@ class PhotographStream:
         del self._positions[: self.batch_size]
         return batch.pin_memory() if self.pin_memory else batch
 
+    def _next_chunk(self):
+        while True:
+            dead = [worker for worker in self._workers if not worker.is_alive()]
+            if not dead:
+                try:
+                    chunk = next(self._loader)
+                except RuntimeError:
+                    dead = [worker for worker in self._workers if not worker.is_alive()]
+                    if not dead:
+                        raise
+                else:
+                    self._lost_in_a_row = 0
+                    return chunk
+            self._replace_workers(dead[0])
+
+    def _replace_workers(self, dead: multiprocessing.Process) -> None:
+        status = dead.exitcode
+        reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row > MOST_LOST_IN_A_ROW:
+            raise UserError(
+                f"the processes that read photographs are lost again and again ({reason}): give fewer with "
+                "--num_workers if memory is short, or --num_workers 0"
+            )
+        warnings.warn(f"process {dead.pid}, which read photographs, was lost ({reason}) and is replaced", stacklevel=2)
+        self.close()
+        self._open()
+
     def _note_unreadable(self, index: int, reason: str) -> None:
         if index in self.unreadable:  # read ahead before the first failure was known
             return
         self.unreadable[index] = reason
         warnings.warn(f"skipped: {reason}", stacklevel=2)
+        self._stalled += STALLED in reason
+        if self._stalled > MOST_STALLED:
+            raise UserError(f"--dataset_dir is out of reach ({reason}, as {MOST_STALLED} others before it): see to it")
         refuse_if_many_unreadable(len(self.unreadable), len(self.dataset), "--dataset_dir", self.dataset.paths[index])
 
     def close(self) -> None:
-        """Stop the workers. The stream is of no use afterwards."""
-        self._loader = None
+        """Stop the workers, and wait for their end. The stream is of no use afterwards."""
+        self._loader = None  # tells them, and waits a while
+        for worker in self._workers:
+            worker.kill()  # what is left hangs in a file
+            worker.join()
+        self._workers = []
 
 
 def unchanged(item):
     """What the data set gives, as it is: in place of the loader's own collation."""
     return item
-

@@ -5,7 +5,9 @@ They are a folder of picture files, or a store that ``python -m data.prepare`` h
 
 import os
 import random
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import torch
@@ -14,6 +16,12 @@ from PIL import Image, ImageOps
 from data.errors import ImageError, UserError
 from data.images import MAX_PIXELS, NOT_DECODED, image_to_tensor, read_image
 from data.store import PhotographStore, StoredPhotograph, is_store
+
+READING_SECONDS = 60
+"""Seconds after which a photograph that is still being read, from a network folder that hangs say, is given up."""
+
+STALLED = "did not finish reading within"
+"""In the reason of a photograph that was given up."""
 
 
 def open_photographs(
@@ -111,6 +119,28 @@ def random_crop(
     return image_to_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)
 
 
+def _given_up_after(seconds: float, call: Callable, *args):
+    """What a call returns or raises; it runs in a thread of its own, which nobody waits for any more after ``seconds``.
+
+    Raises:
+        TimeoutError: after that.
+    """
+    future = Future()
+
+    def run():
+        try:
+            future.set_result(call(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()  # a daemon: the end of the program does not wait for it either
+    # In slices, of which a process that is stopped for an hour, or a machine that sleeps, loses one.
+    for _ in range(60):
+        if wait([future], seconds / 60).done:
+            return future.result()
+    raise TimeoutError
+
+
 class PhotographDataset(torch.utils.data.Dataset):
     """Random crops of photographs, addressed by position in an endless shuffled stream.
 
@@ -153,9 +183,14 @@ class PhotographDataset(torch.utils.data.Dataset):
         for position, index in chunk:
             try:
                 rng = random.Random(f"crop {self.seed} {position}")
-                crops.append(random_crop(self.paths[index], self.image_size, rng, self.max_pixels))
+                crop = _given_up_after(
+                    READING_SECONDS, random_crop, self.paths[index], self.image_size, rng, self.max_pixels
+                )
+                crops.append(crop)
             except ImageError as error:
                 failures[index] = str(error)
+            except TimeoutError:
+                failures[index] = f"{self.paths[index]} {STALLED} {READING_SECONDS:g} seconds"
             else:
                 positions.append(position)
         size = self.image_size

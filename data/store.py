@@ -96,9 +96,9 @@ class StoredPhotograph:
 class PhotographStore(Sequence):
     """The photographs of a complete store, as a sequence of :class:`StoredPhotograph`.
 
-    Opening reads the index and looks at the sizes of the shards. Pixels are mapped into memory when a process first
-    asks for them, and are read by the system as they are used: a store may be far larger than the memory. The maps are
-    read-only, so that a forked process may go on with its parent's; a pickled store opens its own.
+    Opening reads the index and looks at the sizes of the shards. Pixels are read when they are asked for: a store may
+    be far larger than the memory. They are not mapped into memory, where a shard that is cut while it is in use, or a
+    disk that fails, would end the process without a word. No file stays open.
 
     Args:
         folder: as ``data.prepare`` writes it.
@@ -140,7 +140,6 @@ class PhotographStore(Sequence):
         except (ValueError, KeyError, TypeError, IndexError):
             reason = f"{INDEX} is not the one that {HEADER} tells of"
             raise UserError(f"{called} is damaged ({reason}): prepare it anew, with --overwrite") from None
-        self._maps: dict[int, np.memmap] = {}
 
     def _shard_fault(self, header: dict) -> str | None:
         if not header["complete"]:
@@ -179,7 +178,7 @@ class PhotographStore(Sequence):
         return StoredPhotograph(self, range(len(self))[index])
 
     def pixels(self, index: int) -> np.ndarray:
-        """A photograph: H x W x 3, uint8, RGB, read-only, in the mapped file.
+        """A photograph: H x W x 3, uint8, RGB, read from its shard.
 
         Raises:
             ImageError: naming the photograph, if its bytes do not have the checksum that they were written with.
@@ -187,9 +186,8 @@ class PhotographStore(Sequence):
         shard, offset = int(self._shard[index]), int(self._offset[index])
         height, width = int(self._height[index]), int(self._width[index])
         try:
-            if shard not in self._maps:
-                self._maps[shard] = np.memmap(self.folder / shard_name(shard), np.uint8, mode="r")
-            pixels = self._maps[shard][offset : offset + 3 * height * width].reshape(height, width, 3)
+            pixels = np.fromfile(self.folder / shard_name(shard), np.uint8, 3 * height * width, offset=offset)
+            pixels = pixels.reshape(height, width, 3)
         except (OSError, ValueError) as error:  # a shard that was removed or cut since the store was opened
             raise ImageError(f"{self[index]} cannot be read ({error}): prepare the store again") from None
         if zlib.crc32(pixels) != self._crc32[index]:
@@ -197,10 +195,7 @@ class PhotographStore(Sequence):
                 f"{self[index]} is damaged (its bytes from {offset} in {shard_name(shard)} do not match their "
                 "checksum): prepare the store anew, with --overwrite"
             )
-        return pixels.view(np.ndarray)
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_maps": {}}  # pickled maps would carry the pixels along
+        return pixels
 
 
 class StoreWriter:

@@ -7,7 +7,10 @@ Real weights, photographs and paintings are used where the environment names the
     STYLE_TRANSFER_STYLES        a folder of paintings
 """
 
+import itertools
+import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -104,15 +107,56 @@ def call_cli(monkeypatch, capsys):
     return call
 
 
+class ForkedTraining:
+    """A training forked off a process that had torch imported."""
+
+    def __init__(self, ask, pid, output):
+        self._ask, self.pid, self._output = ask, pid, output
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Exit status; below zero, the signal that it died of."""
+        return self._ask("wait", self.pid)
+
+    @property
+    def output(self) -> str:
+        """What it printed so far, with its errors."""
+        return self._output.read_text()
+
+
+@pytest.fixture(scope="session")
+def fork_training(tmp_path_factory):
+    """``fork_training(*args, **faults)`` starts a training as a process of its own, without the seconds that
+    importing torch takes; see tests/forking.py for the faults."""
+    server = subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "forking.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    folder = tmp_path_factory.mktemp("forked")
+    numbers = itertools.count()
+
+    def ask(*request) -> int:
+        print(json.dumps(request), file=server.stdin, flush=True)
+        return int(server.stdout.readline())
+
+    def start(*args, **faults):
+        output = folder / f"{next(numbers)}.txt"
+        return ForkedTraining(ask, ask("start", [*map(str, args)], faults, str(output)), output)
+
+    yield start
+    server.stdin.close()
+    server.wait()
+    server.stdout.close()
+
+
 @pytest.fixture(scope="session")
 def vgg_state():
     """Random VGG-19 weights that keep the size of the activations from layer to layer (He et al., 2015)."""
     generator = torch.Generator().manual_seed(0)
     state = {}
     for index, (in_channels, out_channels) in VGG_CONVOLUTIONS.items():
-        weight = (
-            torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
-        )
+        weight = torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
         state[f"features.{index}.weight"] = weight.half()
         state[f"features.{index}.bias"] = (torch.randn(out_channels, generator=generator) * 0.1).half()
     return state

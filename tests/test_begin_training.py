@@ -372,6 +372,8 @@ def test_a_changed_folder_of_photographs_is_noticed(call_cli, straight, inputs, 
     assert call_cli("begin_training.py", *arguments, *plan, *output).returncode == 0
     (tmp_path / "photos" / "photo_00.jpg").unlink()
     checkpoint = tmp_path / "out" / "stripes_training" / "step_000002.pth"
+    for later in (4, 6):
+        (checkpoint.parent / f"step_{later:06d}.pth").unlink()
     before = snapshot(tmp_path / "out")
     result = call_cli("begin_training.py", "--checkpoint_path", checkpoint)
     assert "--dataset_dir" in result.error and "12 photographs then, 11 now" in result.error
@@ -565,6 +567,7 @@ def test_a_loss_that_overflows_stops_with_step_and_term(call_cli, inputs, tmp_pa
 
 
 def test_a_training_that_diverges_names_the_last_good_checkpoint(call_cli, copied):
+    (copied / "stripes_training" / "step_000020.pth").unlink()
     result = call_cli(
         "begin_training.py", "--checkpoint_path", copied / "stripes_training" / "step_000010.pth",
         "--output_dir", copied, "--lr", 1e38, "--checkpoint_every_steps", 0, "--monitor_every_steps", 0,

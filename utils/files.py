@@ -84,3 +84,13 @@ def _sync_folder(folder: Path) -> None:
 def _temporary_start(name: str) -> str:
     # A file name holds 255 bytes, and a character takes up to four.
     return f".{name[:50]}"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new name survive a power cut as well."""
+    with contextlib.suppress(OSError):  # not every system can
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

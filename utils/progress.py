@@ -15,10 +15,21 @@ from losses.perceptual import TERMS, Losses
 from utils.files import atomic_write
 
 
+class _Bar(tqdm):
+    """A progress bar whose times are right when the machine's clock is set, and that has no thread of its own."""
+
+    monitor_interval = 0  # the thread would be there to redraw a bar that stands still
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, miniters=1, **kwargs)  # without the thread: look at the clock at every step
+        self._time = time.monotonic
+        self.start_t = self.last_print_t = self._time()
+
+
 def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False, delay: float = 0) -> tqdm:
     """A progress bar on standard error, from ``delay`` seconds on."""
     seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
-    return tqdm(
+    return _Bar(
         total=total,
         initial=initial,
         unit=unit,
@@ -126,7 +137,7 @@ class TrainingLog:
         self._bar.close()
 
 
-def _lines_up_to(path: Path, step: int) -> list[bytes]:
+def _lines_up_to(path: Path, step: float) -> list[bytes]:
     """The whole lines of a metrics file that belong to steps up to ``step``."""
     if step == 0 or not path.is_file():
         return []
@@ -171,7 +182,7 @@ def plot_losses(metrics: Path, path: Path) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in _lines_up_to(metrics, math.inf)]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     for term in TERMS:

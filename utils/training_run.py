@@ -1,10 +1,12 @@
 """Everything around the training loop: what it starts from, what it leaves behind, and how it is taken up again."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import time
 import warnings
@@ -27,6 +29,7 @@ from utils.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from utils.compilation import NotCompiled, compile_step, pays
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.files import remove_unfinished
+from utils.folder_lock import FolderLock
 from utils.loss_network import load_vgg19
 from utils.processes import Processes
 from utils.progress import NonFiniteLoss, TrainingLog, filmstrip, plot_losses, save_png, side_by_side
@@ -46,7 +49,7 @@ SMALLEST_PAINTING = 16
 # What a run is made of: a resumed run cannot have another.
 _FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "seed")
 # What says how to resume, rather than what to train.
-_NOT_RESTORED = ("checkpoint_path", "overwrite")
+_NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
 _PATHS = ("style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "vgg_weights")
 
 
@@ -76,7 +79,8 @@ class TrainingRun:
 
     Several processes started by torchrun train as one would with their batches put together; the first of them writes.
 
-    Used as a context manager: leaving it stops the reading processes and closes the progress bar.
+    One training at a time writes to the folder. Used as a context manager: leaving it stops the reading processes,
+    closes the progress bar, and gives the folder free.
 
     Args:
         config, given: as in ``begin_training.train``.
@@ -86,7 +90,18 @@ class TrainingRun:
     """
 
     def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
-        checkpoint = None
+        self._lock = self.stream = self.log_file = None
+        self.processes = Processes()
+        try:
+            self._begin(config, given)
+        except BaseException:
+            self._close()
+            raise
+
+    def _begin(self, config: TrainingConfig, given: frozenset[str]) -> None:
+        if config.resume:
+            config, given = _as_resumed(config, given)
+        checkpoint = checkpoint_path = None
         if config.checkpoint_path is not None:
             checkpoint_path = _newest_checkpoint(Path(config.checkpoint_path))
             checkpoint = load_checkpoint(checkpoint_path, "--checkpoint_path")
@@ -110,11 +125,13 @@ class TrainingRun:
         torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
 
         style_name = Path(config.style_image).stem
-        self.folder = Path(config.output_dir, f"{style_name}_training")
-        self.result_path = Path(config.output_dir, f"{style_name}.pth")
+        self.folder, self.result_path = _folder(config), Path(config.output_dir, f"{style_name}.pth")
         _refuse_to_leave(config.output_dir, self.folder)
-        if checkpoint is None and processes.first:
-            _refuse_to_replace(self.folder, self.result_path, config)
+        goes_on = checkpoint is not None and checkpoint_path.parent.resolve() == self.folder.resolve()
+        kept_step = checkpoint.training["step"] if goes_on else None  # up to which the folder's files are this run's
+        if processes.first:
+            self._lock = FolderLock(self.folder)
+            _refuse_to_replace(self.folder, self.result_path, kept_step, config.overwrite)
 
         # The pictures first: they are quick to read, and what people mistype.
         self.painting = read_image(config.style_image, max_pixels=config.max_pixels)
@@ -143,7 +160,9 @@ class TrainingRun:
         if checkpoint is not None:
             _check_identity(checkpoint.training["identity"], identity, given)
 
-        self.unreadable = dict(checkpoint.training["unreadable"]) if checkpoint else {}
+        self.unreadable = {}  # by their number among the photographs
+        if checkpoint is not None and _photographs_of(checkpoint.training["identity"]) == _photographs_of(identity):
+            self.unreadable = dict(checkpoint.training["unreadable"])
         self.calibration = self._read_calibration_photographs()
         grams = style_grams(vgg, painting.to(device))
         if checkpoint is not None:
@@ -176,8 +195,8 @@ class TrainingRun:
             self.step, position = self._restore(checkpoint.training), checkpoint.training["position"]
             self._last_checkpoint = checkpoint_path
         # A run that was killed between its last step and its results has only those left to write.
-        finished = self.step == self.total_steps and self.result_path.exists() and not config.overwrite
-        if finished or self.step > self.total_steps:
+        finished = self.step == self.total_steps and not (config.overwrite or config.resume)
+        if finished and _is_model_of(self.result_path, self.network) or self.step > self.total_steps:
             raise UserError(
                 f"--checkpoint_path {config.checkpoint_path} has finished its {self.total_steps} steps: give a larger "
                 "--total_steps and --num_epochs to train on"
@@ -188,10 +207,12 @@ class TrainingRun:
         metrics = None
         if processes.first:
             metrics = self.folder / "metrics.jsonl"
+            self._lock.hold()
+            # Again, for there may have been another training since.
+            _refuse_to_replace(self.folder, self.result_path, kept_step, config.overwrite)
             remove_unfinished(self.folder)
             remove_unfinished(self.result_path.parent, self.result_path.name)
-            if checkpoint is None:
-                _clear(self.folder)
+            _clear(self.folder, kept_step)
         self.log_file = TrainingLog(metrics, self.step, self.total_steps, self.global_batch_size)
         message = self.log_file.message
         several = f", {processes.count} processes" if processes.count > 1 else ""
@@ -227,9 +248,7 @@ class TrainingRun:
 
     def _stream(self, batch_size, position, workers, shard=0, shards=1) -> PhotographStream:
         pin_memory = self.compute.device.type == "cuda"
-        return PhotographStream(
-            self.dataset, batch_size, position, workers, self.unreadable, pin_memory, shard, shards
-        )
+        return PhotographStream(self.dataset, batch_size, position, workers, self.unreadable, pin_memory, shard, shards)
 
     def _read_calibration_photographs(self) -> list[torch.Tensor]:
         """Fixed batches of training crops, uint8, on the CPU, of the training's own batch size over all processes."""
@@ -244,8 +263,22 @@ class TrainingRun:
         return (self._to_device(batch) for batch in self.calibration)
 
     def next_batch(self) -> torch.Tensor:
-        """The next photographs: N x 3 x H x W, float, RGB in [0, 255], on the device."""
-        return self._to_device(next(self.stream))
+        """The next photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
+
+        Raises:
+            UserError: when there are none to be had. What was trained so far has been saved then.
+        """
+        known = len(self.unreadable)
+        try:
+            return self._to_device(next(self.stream))
+        except UserError as error:
+            for index in list(self.unreadable)[known:]:
+                del self.unreadable[index]  # they may be there again when the training is resumed
+            last = self._last_checkpoint
+            alone = self.processes.count == 1  # several would have to come here together
+            if alone and self.step and (last is None or last.name != _checkpoint_name(self.step)):
+                self.save_checkpoint()
+            raise UserError(f"{error}; {self._where_to_resume()}") from None
 
     def _to_device(self, batch: torch.Tensor) -> torch.Tensor:
         # They travel as bytes, a quarter of the size, and become floats there.
@@ -280,17 +313,33 @@ class TrainingRun:
             raise self._diverged(f"the weights are not finite after step {self.step}")
 
     def _diverged(self, what: str) -> UserError:
-        last = f"resume from {self._last_checkpoint}" if self._last_checkpoint else "there is no checkpoint yet"
         return UserError(
-            f"training stopped: {what}. Nothing was saved from it; {last}, with a lower --lr or in --precision float32"
+            f"training stopped: {what}. Nothing was saved from it; {self._where_to_resume()}, with a lower --lr or in "
+            "--precision float32"
         )
+
+    def _where_to_resume(self) -> str:
+        if self._last_checkpoint is None or not self._last_checkpoint.exists():
+            return "there is no checkpoint yet"
+        return f"resume from {self._last_checkpoint}"
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Around what is written to the folder: it is there and this run's own, and an error says where to go on."""
+        if self._lock.hold():
+            warnings.warn(f"{self.folder} was removed while the training ran: it is made again", stacklevel=4)
+        try:
+            yield
+        except UserError as error:
+            raise UserError(f"{error}; once that is mended, {self._where_to_resume()}") from None
 
     def log(self) -> None:
         """Write a line of metrics."""
         self._check_losses()
         ceiling = self.criterion.ceiling
         level = 1.0 if ceiling is None else ceiling.level().item()
-        self.log_file.write_line(self.step, self.scheduler.get_last_lr()[0], level)
+        with self._writing() if self.processes.first else contextlib.nullcontext():
+            self.log_file.write_line(self.step, self.scheduler.get_last_lr()[0], level)
 
     def save_monitor_picture(self) -> None:
         """Stylise the monitor photograph and put it beside photograph and painting."""
@@ -299,17 +348,16 @@ class TrainingRun:
         if not self.processes.first:
             return
         result = Stylizer(self.network, compute=self.compute).stylise(self.monitor_photograph)
-        save_png(
-            side_by_side([self.monitor_photograph, self.painting, result]),
-            self.folder / f"monitor_{self.step:06d}.png",
-        )
+        picture = side_by_side([self.monitor_photograph, self.painting, result])
+        with self._writing():
+            save_png(picture, self.folder / f"monitor_{self.step:06d}.png")
 
     def _estimate_statistics(self) -> None:
         with self.compute.autocast():
             estimate_statistics(self.network, self.calibration_batches())
 
     def save_checkpoint(self) -> None:
-        """Write ``step_NNNNNN.pth``, which both training and inference take.
+        """Write ``step_NNNNNN.pth``, which both training and inference take, and remove what is not to be kept.
 
         Raises:
             UserError: when a loss or a weight is not finite, or the file cannot be written.
@@ -330,9 +378,12 @@ class TrainingRun:
             "log_level": None if ceiling is None else ceiling.log_level.item(),
             "random_state": torch.get_rng_state(),
         }
-        path = self.folder / f"step_{self.step:06d}.pth"
+        path = self.folder / _checkpoint_name(self.step)
         if self.processes.first:
-            save_checkpoint(path, Checkpoint(self.network, self._provenance(), training))
+            with self._writing():
+                save_checkpoint(path, Checkpoint(self.network, self._provenance(), training))
+            if self.config.keep_checkpoints:
+                _remove(_checkpoints(self.folder)[: -self.config.keep_checkpoints])
         self._last_checkpoint = path
 
     def agree_to_stop(self, interrupted: bool) -> bool:
@@ -387,39 +438,58 @@ class TrainingRun:
 
     def save_results(self) -> None:
         """Write the last checkpoint, the final model, the filmstrip and the plot."""
-        if self._last_checkpoint is None or self._last_checkpoint.stem != f"step_{self.step:06d}":
+        path = self.folder / _checkpoint_name(self.step)
+        if self.processes.any(self._last_checkpoint != path or self.processes.first and not path.exists()):
             self.save_checkpoint()
         if not self.processes.first:
             return
+        with self._writing():
+            self._write_pictures()
+            # Last, since it says that the training is finished: one that is killed before writes the rest again.
+            self._write_model()
+        message = self.log_file.message
+        if self.unreadable:
+            message(f"{len(self.unreadable)} of {len(self.dataset)} photographs could not be read and were skipped")
+        message(f"Wrote {self.result_path}; to use it: python begin_inference.py --model_path {self.result_path}")
+
+    def _write_model(self) -> None:
         provenance = self._provenance()
         # A model is passed on to others, who have no use for the names of folders.
         for name in _PATHS:
             if provenance["settings"][name] is not None:
                 provenance["settings"][name] = Path(provenance["settings"][name]).name
         save_checkpoint(self.result_path, Checkpoint(self.network, provenance))
-        message = self.log_file.message
-        pictures = _by_step(self.folder, "monitor_*.png")
-        if pictures:
-            results = []
-            for picture in pictures:
-                with Image.open(picture) as image:
-                    results.append(_last_third(image, self.monitor_photograph))
+
+    def _write_pictures(self) -> None:
+        results = []
+        for picture in _by_step(self.folder, "monitor_", ".png") if self.monitor_photograph else ():
+            with contextlib.suppress(OSError), Image.open(picture) as image:  # passing over one that was damaged
+                results.append(_last_third(image, self.monitor_photograph))
+        if results:
             save_png(filmstrip(results), self.folder / "filmstrip.png")
         if not plot_losses(self.folder / "metrics.jsonl", self.folder / "losses.png"):
-            message("No plot of the losses: matplotlib is not installed (pip install -r requirements-extra.txt)")
-        if self.unreadable:
-            message(f"{len(self.unreadable)} of {len(self.dataset)} photographs could not be read and were skipped")
-        message(f"Wrote {self.result_path}; to use it: python begin_inference.py --model_path {self.result_path}")
+            self.log_file.message(
+                "No plot of the losses: matplotlib is not installed (pip install -r requirements-extra.txt)"
+            )
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self.stream.close()
-        self.log_file.close()
-        if exception[0] is None:
-            self.processes.wait()  # the first one is still writing, and the others would break its connections
-        self.forward = self.network  # the parallel one goes before the connections that it uses
+        try:
+            if exception[0] is None:
+                self.processes.wait()  # the first one is still writing, and the others would break its connections
+            self.forward = self.network  # the parallel one goes before the connections that it uses
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        if self.log_file is not None:
+            self.log_file.close()
+        if self._lock is not None:
+            self._lock.release()
         self.processes.leave()
 
 
@@ -433,19 +503,46 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def _folder(config: TrainingConfig) -> Path:
+    return Path(config.output_dir, f"{Path(config.style_image).stem}_training")
+
+
+def _checkpoint_name(step: int) -> str:
+    return f"step_{step:06d}.pth"
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return _by_step(folder, "step_", ".pth")
+
+
+def _by_step(folder: Path, prefix: str, suffix: str) -> list[Path]:
+    """The files that are named by their step and nothing else, in its order: step_1000000 after step_999999."""
+    name = re.compile(rf"{prefix}\d{{6,}}{re.escape(suffix)}")
+    return sorted((path for path in folder.glob(f"{prefix}*") if name.fullmatch(path.name)), key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
 def _newest_checkpoint(path: Path) -> Path:
     """The file itself, or the checkpoint with the most steps in a folder."""
     if not os.path.isdir(path):
         return path
-    found = _by_step(path, "step_[0-9]*.pth")
+    found = _checkpoints(path)
     if not found:
         raise UserError(f"--checkpoint_path {path} holds no step_NNNNNN.pth to resume from")
     return found[-1]
 
 
-def _by_step(folder: Path, pattern: str) -> list[Path]:
-    """Files named by their step, in its order: step_1000000 after step_999999."""
-    return sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
+def _as_resumed(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
+    """What ``--resume`` means: the newest checkpoint of the training's own folder, where there is one."""
+    for other in ("checkpoint_path", "overwrite"):
+        if getattr(config, other):
+            raise UserError(f"--resume does not go together with --{other}: leave one of them out")
+    if _checkpoints(_folder(config)):
+        config = dataclasses.replace(config, checkpoint_path=str(_folder(config)))
+    return config, given | {"style_image", "output_dir"}  # they named the folder
 
 
 def _restore_settings(
@@ -496,7 +593,7 @@ def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
         )
     if before["loss_network"] != now["loss_network"]:
         raise UserError("--vgg_weights are not the weights that this training began with: give those")
-    if (before["photographs"], before["photograph_names"]) != (now["photographs"], now["photograph_names"]):
+    if _photographs_of(before) != _photographs_of(now):
         change = f"{before['photographs']} photographs then, {now['photographs']} now, or other names"
         if "dataset_dir" not in given:
             raise UserError(
@@ -506,20 +603,55 @@ def _check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
         warnings.warn(f"the photographs are not those that this training began with ({change})", stacklevel=2)
 
 
-def _refuse_to_replace(folder: Path, result: Path, config: TrainingConfig) -> None:
-    if config.overwrite:
+def _photographs_of(identity: dict) -> tuple:
+    return identity["photographs"], identity["photograph_names"]
+
+
+def _is_model_of(path: Path, network: TransformerNet) -> bool:
+    """Whether a file is the final model that a network leaves."""
+    if not path.exists():
+        return False
+    found, expected = load_checkpoint(path).network.state_dict(), network.state_dict()
+    return all(torch.equal(found[key].half(), value.detach().cpu().half()) for key, value in expected.items())
+
+
+def _refuse_to_replace(folder: Path, result: Path, kept_step: int | None, overwrite: bool) -> None:
+    """Refuse to replace unasked what a training left that is not this one: all, or all after ``kept_step``."""
+    if overwrite:
         return
-    if any(folder.glob("step_[0-9]*.pth")):
+    found = _checkpoints(folder)
+    if kept_step is not None:
+        if found and _step_of(found[-1]) > kept_step:
+            raise UserError(
+                f"{folder} goes on to {found[-1].name}: resume from that, give another --output_dir, or add "
+                f"--overwrite to remove what came after step {kept_step}"
+            )
+    elif found:
         raise UserError(
             f"{folder} holds an earlier training: resume it with --checkpoint_path {folder}, give another "
             "--output_dir, or add --overwrite to start again"
         )
-    if os.path.lexists(result):
+    elif os.path.lexists(result):
         raise UserError(f"{result} exists already: give another --output_dir, or add --overwrite to replace it")
 
 
-def _clear(folder: Path) -> None:
-    """Remove an earlier run's files, so that none of them is taken for the new run's."""
-    for pattern in ("step_[0-9]*.pth", "monitor_*.png", "metrics.jsonl", "filmstrip.png", "losses.png"):
-        for path in folder.glob(pattern):
-            path.unlink()
+def _clear(folder: Path, kept_step: int | None) -> None:
+    """Remove what another run left, or this one after ``kept_step``, so that it is not taken for what is to come."""
+    found = _checkpoints(folder)[::-1] + _by_step(folder, "monitor_", ".png")
+    if kept_step is None:
+        found += [folder / "metrics.jsonl"]
+    else:
+        found = [path for path in found if _step_of(path) > kept_step]
+    for path in [*found, folder / "filmstrip.png", folder / "losses.png"]:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be removed ({error.strerror}): see to it, then start again") from None
+
+
+def _remove(checkpoints: list[Path]) -> None:
+    for path in checkpoints:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            warnings.warn(f"{path} cannot be removed ({error.strerror}), --keep_checkpoints or not", stacklevel=3)

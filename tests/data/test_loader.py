@@ -4,13 +4,16 @@ import collections
 import itertools
 import os
 import shutil
+import signal
+import threading
+import time
 import warnings
 
 import pytest
 import torch
 
 import data.photographs
-from data.errors import UserError
+from data.errors import ImageError, UserError
 from data.loader import PhotographStream
 from data.photographs import PhotographDataset, list_photographs
 
@@ -171,3 +174,117 @@ def test_workers_end_with_the_stream(dataset):
     assert len(started) == 2
     stream.close()
     assert not any(process.is_alive() for process in started)
+
+
+# -- reading processes that are lost, and photographs that do not end ----------------------------------------------
+
+
+def test_a_worker_that_is_killed_is_replaced_and_no_batch_is_lost(dataset):
+    """More than once."""
+    expected = torch.cat(take(12, dataset, 4)[0])
+    stream = PhotographStream(dataset, 4, num_workers=2)
+    batches = []
+    with pytest.warns(UserWarning, match=r"process \d+, which read photographs, was lost \(SIGKILL\)") as caught:
+        for number in range(12):
+            if number in (3, 7):
+                worker = stream._workers[number % 2]
+                worker.kill()
+                worker.join()
+            batches.append(next(stream))
+    position = stream.position
+    stream.close()
+    assert torch.equal(torch.cat(batches), expected) and position == 48
+    assert len(caught) == 2
+
+
+def test_the_end_of_a_worker_interrupts_nothing(dataset):
+    """Left to itself torch raises an exception wherever the program is when a worker dies: in the middle of a step."""
+    stream = PhotographStream(dataset, 4, num_workers=1)
+    next(stream)
+    stream._workers[0].kill()
+    stream._workers[0].join()
+    time.sleep(0.05)  # where the exception would be raised
+    with pytest.warns(UserWarning, match="is replaced"):
+        next(stream)
+    stream.close()
+
+
+def test_workers_that_are_lost_again_and_again_stop_it(dataset, monkeypatch):
+    """As by a memory that is too small for them."""
+
+    class Kills(PhotographDataset):
+        def __getitem__(self, chunk):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    opened = []
+    open_ = PhotographStream._open
+
+    def counted(stream):
+        open_(stream)
+        opened.append(None)
+        for worker in stream._workers:
+            worker.join()  # they have died before they are asked for anything
+
+    monkeypatch.setattr(PhotographStream, "_open", counted)
+    stream = PhotographStream(Kills(dataset.paths, SIZE, seed=3), 4, num_workers=1)
+    with pytest.warns(UserWarning, match="is replaced"), pytest.raises(UserError) as error:
+        next(stream)
+    stream.close()
+    assert "lost again and again (SIGKILL)" in str(error.value) and "--num_workers 0" in str(error.value)
+    assert len(opened) == 4
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    """``hanging(*paths)``: reading these does not end, as in a network folder that is lost."""
+    end = threading.Event()
+
+    def arrange(*paths):
+        read_image = data.photographs.read_image
+        monkeypatch.setattr(data.photographs, "READING_SECONDS", 0.3)
+
+        def read(path, *args, **kwargs):
+            if path in paths:
+                end.wait()
+            return read_image(path, *args, **kwargs)
+
+        monkeypatch.setattr(data.photographs, "read_image", read)
+
+    yield arrange
+    end.set()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_photograph_that_does_not_end_is_skipped_and_named(dataset, hanging, num_workers):
+    n, victim = len(dataset), dataset.order(0)[2]
+    hanging(dataset.paths[victim])
+    words = f"skipped: {dataset.paths[victim]} did not finish reading within 0.3 seconds"
+    with pytest.warns(UserWarning, match=words):
+        batches, _ = take(5, dataset, 4, num_workers=num_workers)
+    readable = [p for p in range(24) if dataset.order(p // n)[p % n] != victim][:20]
+    assert torch.equal(torch.cat(batches), expected_crops(dataset, readable))
+
+
+def test_photographs_that_do_not_end_one_after_the_other_stop_it(photos, hanging):
+    """Of a large folder, long before a tenth of it: a minute for each would be days."""
+    paths = list_photographs(photos) * 10
+    hanging(*paths)
+    with pytest.warns(UserWarning, match="skipped"), pytest.raises(UserError, match="--dataset_dir is out of reach"):
+        take(1, PhotographDataset(paths, SIZE, seed=3), 4)
+
+
+def test_what_reading_raises_arrives(dataset, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ImageError("no picture at all")
+
+    monkeypatch.setattr(data.photographs, "read_image", fail)
+    positions, crops, failures = dataset[[(0, 7)]]
+    assert (positions, len(crops), failures) == ([], 0, {7: "no picture at all"})
+
+
+def test_a_named_pipe_among_the_photographs_is_skipped_at_once(photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    os.mkfifo(tmp_path / "photos" / "pipe.jpg")
+    dataset = PhotographDataset(list_photographs(tmp_path / "photos"), SIZE, seed=3)
+    with pytest.warns(UserWarning, match="pipe.jpg is not a file but a pipe"):
+        take(4, dataset, 4)

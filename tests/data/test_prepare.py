@@ -197,8 +197,8 @@ def test_crops_hardly_differ_where_photographs_were_reduced(make_picture, tmp_pa
 def test_it_is_the_same_from_any_position_in_any_number_of_processes(finished):
     photographs, _ = open_photographs(finished, 32)
     whole = crops(photographs, 10)
-    assert torch.equal(crops(PhotographStore(finished), 10, num_workers=2), whole)  # maps of its own
-    assert torch.equal(crops(photographs, 10, num_workers=2), whole)  # maps of the parent, which has read already
+    assert torch.equal(crops(PhotographStore(finished), 10, num_workers=2), whole)
+    assert torch.equal(crops(photographs, 10, num_workers=2), whole)  # the parent has read already
     dataset = PhotographDataset(pickle.loads(pickle.dumps(photographs)), 32, seed=3)  # as a spawned process gets it
     stream = PhotographStream(dataset, 4, start=17)
     assert torch.equal(next(stream), whole[17:21])

@@ -1,0 +1,125 @@
+"""Memory of a long training and of many stylisations.
+
+    python -m benchmarks.memory
+
+Trains through 2,000 steps and stylises 2,000 pictures, tiny ones, with everything on that a long run has: reading
+processes, lines of metrics, monitor pictures, checkpoints of which two are kept. Prints the memory of the process along
+the way, with its open files, and writes JSON. Takes minutes.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+from PIL import Image
+
+from begin_training import train
+from benchmarks.common import describe_machine, table, write_result
+from config import TrainingConfig
+from data.images import read_image
+from models.transformer_net import TransformerNet
+from models.vgg19 import VGG19
+from utils.device import keep_freed_memory, resolve_compute
+from utils.stylizer import Stylizer
+from utils.training_run import TrainingRun
+
+
+def memory() -> tuple[float, int]:
+    """MB of memory that this process has in use, and its open files. Linux alone."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(os.listdir("/proc/self/fd"))
+
+
+def draw(folder: Path, pictures: int, size: int) -> list[Path]:
+    """Pictures of noise, no two of the same size."""
+    rng, paths = np.random.default_rng(0), []
+    for number in range(pictures):
+        paths.append(folder / f"{number:03d}.jpg")
+        shape = (size + number % 17, size + number % 23, 3)
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(paths[-1])
+    return paths
+
+
+def watch_training(folder: Path, steps: int, size: int, note: Callable[[int], None]) -> None:
+    """Train; ``note`` is called with the number of every step."""
+    (folder / "photographs").mkdir()
+    photographs = draw(folder / "photographs", 200, 2 * size)
+    torch.save(VGG19().state_dict(), folder / "vgg19.pth")
+    config = TrainingConfig(
+        style_image=str(photographs[0]),
+        training_monitor_content_image=str(photographs[1]),
+        dataset_dir=str(folder / "photographs"),
+        output_dir=str(folder / "out"),
+        vgg_weights=str(folder / "vgg19.pth"),
+        image_size=size,
+        batch_size=1,
+        total_steps=steps,
+        num_epochs=steps,
+        num_workers=2,
+        device="cpu",
+        log_every_steps=10,
+        monitor_every_steps=steps // 20,
+        checkpoint_every_steps=steps // 20,
+        keep_checkpoints=2,
+    )
+    finish_step = TrainingRun.finish_step
+
+    def finish(run, step, losses):
+        finish_step(run, step, losses)
+        note(step)
+
+    with mock.patch.object(TrainingRun, "finish_step", finish):
+        train(config)
+
+
+def watch_inference(folder: Path, pictures: int, size: int, note: Callable[[int], None]) -> None:
+    """Read, stylise and write; ``note`` is called with the number of every picture."""
+    paths = draw(folder, 50, size)
+    stylizer = Stylizer(TransformerNet().eval(), device="cpu")
+    for number in range(1, pictures + 1):
+        stylizer.stylise(read_image(paths[number % len(paths)])).save(folder / "result.jpg")
+        note(number)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=2000, help="of the training, and pictures stylised")
+    parser.add_argument("--image_size", type=int, default=32)
+    parser.add_argument("--json", help="file for the result (default: benchmarks/results/memory_cpu.json)")
+    args = parser.parse_args()
+
+    compute = resolve_compute("cpu", "auto")
+    keep_freed_memory()
+    result = {"benchmark": "memory", "device_type": "cpu", "machine": describe_machine(compute), "steps": args.steps}
+    rows = []
+    for name, watch in (("training steps", watch_training), ("pictures", watch_inference)):
+        samples = []
+
+        def note(number, samples=samples):
+            if number % max(1, args.steps // 20) == 0:
+                samples.append((number, *memory()))
+
+        with tempfile.TemporaryDirectory() as folder:
+            watch(Path(folder), args.steps, args.image_size, note)
+        numbers, megabytes, _ = np.array(samples, float).T
+        settled = slice(len(samples) // 4, None)  # pools and caches have filled by then
+        slope = float(np.polyfit(numbers[settled], megabytes[settled], 1)[0]) * 1000
+        result[name] = {"samples": samples, "megabytes_per_thousand": slope}
+        rows += [
+            [f"{number:,} {name}", f"{used:.0f}", str(files)] for number, used, files in samples[::4] + samples[-1:]
+        ]
+        rows.append([f"growth over the last three quarters, a thousand {name}", f"{slope:+.2f}", ""])
+    print(compute.describe())
+    print(table(["after", "memory, MB", "open files"], rows))
+    print(f"Wrote {write_result('memory', result, args.json)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
