@@ -198,7 +198,7 @@ class PhotographStream:
         for worker in self._workers:
             worker.kill()  # what is left hangs in a file
             worker.join()
-        self._workers = []
+        self._workers, self._crops = [], None  # these lie in memory shared with them, an open file
 
 
 def unchanged(item):
