@@ -1,6 +1,7 @@
 """Batches of photographs as one endless stream with a position, read ahead by worker processes."""
 
 import multiprocessing
+import multiprocessing.connection
 import signal
 import warnings
 from collections.abc import Iterator
@@ -156,21 +157,27 @@ class PhotographStream:
 
     def _next_chunk(self):
         while True:
-            dead = [worker for worker in self._workers if not worker.is_alive()]
-            if not dead:
+            lost = self._lost_worker(0)
+            if lost is None:
                 try:
                     chunk = next(self._loader)
-                except RuntimeError:
-                    dead = [worker for worker in self._workers if not worker.is_alive()]
-                    if not dead:
+                except (RuntimeError, OSError, EOFError):  # torch's word for it, or that of the connection
+                    lost = self._lost_worker(5)
+                    if lost is None:
                         raise
                 else:
                     self._lost_in_a_row = 0
                     return chunk
-            self._replace_workers(dead[0])
+            self._replace_workers(lost)
 
-    def _replace_workers(self, dead: multiprocessing.Process) -> None:
-        status = dead.exitcode
+    def _lost_worker(self, seconds: float) -> multiprocessing.Process | None:
+        """One that has ended, or does so within some seconds."""
+        ended = multiprocessing.connection.wait([worker.sentinel for worker in self._workers], seconds)
+        return next((worker for worker in self._workers if worker.sentinel in ended), None)
+
+    def _replace_workers(self, lost: multiprocessing.Process) -> None:
+        lost.join()
+        status = lost.exitcode
         reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         self._lost_in_a_row += 1
         if self._lost_in_a_row > MOST_LOST_IN_A_ROW:
@@ -178,7 +185,7 @@ class PhotographStream:
                 f"the processes that read photographs are lost again and again ({reason}): give fewer with "
                 "--num_workers if memory is short, or --num_workers 0"
             )
-        warnings.warn(f"process {dead.pid}, which read photographs, was lost ({reason}) and is replaced", stacklevel=2)
+        warnings.warn(f"process {lost.pid}, which read photographs, was lost ({reason}) and is replaced", stacklevel=2)
         self.close()
         self._open()
 

@@ -335,7 +335,7 @@ def test_photographs_that_vanish_break_and_come_while_it_runs(train, own_photos,
 
     at_step(1, change)
     with pytest.warns(UserWarning, match="skipped: ") as caught:
-        result = train(40, "--dataset_dir", own_photos, "--checkpoint_every_steps", 20)
+        result = train(20, "--dataset_dir", own_photos)
     assert result.returncode == 0, result.stderr
     assert "of 40 photographs could not be read and were skipped" in result.stdout
     names = {re.search(r"skipped: \S*/photos/(\d\d)\.", str(warning.message))[1] for warning in caught}
@@ -365,12 +365,12 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
     names = sorted(own_photos.iterdir())
     names[0].write_bytes(b"broken")
     with pytest.warns(UserWarning, match="skipped: "):
-        assert train(25, "--dataset_dir", own_photos).returncode == 0
-    assert list(load_checkpoint(folder / "step_000025.pth").training["unreadable"]) == [0]
+        assert train(20, "--dataset_dir", own_photos).returncode == 0
+    assert list(load_checkpoint(folder / "step_000020.pth").training["unreadable"]) == [0]
     names[0].unlink()
     with pytest.warns(UserWarning, match="40 photographs then, 39 now"):
-        assert train(26, "--dataset_dir", own_photos, "--resume").returncode == 0
-    assert load_checkpoint(folder / "step_000026.pth").training["unreadable"] == {}
+        assert train(21, "--dataset_dir", own_photos, "--resume").returncode == 0
+    assert load_checkpoint(folder / "step_000021.pth").training["unreadable"] == {}
 
 
 def test_a_reading_process_that_is_killed_is_replaced_and_changes_nothing(train, at_step, monkeypatch, tmp_path):
