@@ -126,6 +126,8 @@ def test_steps_leave_no_objects_behind(config, monkeypatch):
     (before, held_before), (after, held_after) = counts[11], counts[31]
     # Twenty steps that kept a single object each would be found.
     assert {name: after[name] - before[name] for name in after if after[name] - before[name] >= 10} == {}
+    for held_then in (held_before, held_after):  # batches that lie ready are more or fewer
+        held_then[0] = [name for name in held_then[0] if "/dev/shm/" not in name]
     assert held_after == held_before
 
 
