@@ -181,6 +181,14 @@ def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(tr
     assert nested[0].returncode == 0 and checkpoints(folder) == ["step_000001.pth"]
 
 
+def test_the_lock_does_not_follow_a_link(train, folder, tmp_path):
+    folder.mkdir(parents=True)
+    (tmp_path / "letter.txt").write_text("dear")
+    (folder / ".running").symlink_to(tmp_path / "letter.txt")
+    assert "cannot be written to" in train(1).error
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
 def test_later_checkpoints_are_not_replaced_unasked(train, folder):
     assert train(3, "--checkpoint_every_steps", 1).returncode == 0
     first = folder / "step_000001.pth"

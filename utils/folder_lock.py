@@ -16,6 +16,8 @@ except ImportError:  # Windows: nothing keeps two trainings from one folder
 NAME = ".running"
 """The file that is locked, in the folder; it says who holds it, and is removed at the end."""
 
+_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)  # a link of that name may lead anywhere
+
 
 class FolderLock:
     """Keeps other processes from writing to a folder, until :meth:`release` or the end of this process.
@@ -34,7 +36,7 @@ class FolderLock:
         self._handle: int | None = None
         if self.path.exists():  # look before anything is written, and long before the training begins
             with contextlib.suppress(OSError):
-                handle = os.open(self.path, os.O_RDWR)
+                handle = os.open(self.path, _FLAGS)
                 try:
                     self._lock(handle)
                 finally:
@@ -56,7 +58,7 @@ class FolderLock:
         try:
             while self._handle is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+                handle = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
                 try:
                     self._lock(handle)
                     if self._is_in_place(handle):  # its holder may have removed it on leaving
