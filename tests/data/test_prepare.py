@@ -539,3 +539,13 @@ def test_draft_decoding_leaves_twice_the_stored_size(make_picture, tmp_path):
     make_picture(800, 600, seed=1).save(tmp_path / "a.jpg")
     assert min(read_image(tmp_path / "a.jpg", 2 * SIZE).size) >= 2 * SIZE
     assert data.prepare.decode(tmp_path / "a.jpg", SIZE).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("fault", ["cut", "removed"])
+def test_a_shard_that_is_lost_while_it_is_in_use_costs_its_photographs_and_not_the_process(cache, fault):
+    store = PhotographStore(cache)
+    store.pixels(0)
+    path = cache / shard_name(0)
+    os.truncate(path, 1) if fault == "cut" else path.unlink()
+    with pytest.raises(ImageError, match="prepare the store again"):
+        store.pixels(0)
