@@ -13,9 +13,11 @@ import time
 import pytest
 import torch
 
+import begin_training
 import utils.files
 import utils.progress
 import utils.training_run
+from config import TrainingConfig
 from data.loader import PhotographStream
 from utils.checkpoints import load_checkpoint
 from utils.training_run import TrainingRun
@@ -27,7 +29,8 @@ PLAN = [
 
 
 @pytest.fixture(autouse=True)
-def soon_calibrated(monkeypatch):
+def soon_begun(monkeypatch, vgg):
+    monkeypatch.setattr(utils.training_run, "load_vgg19", lambda *args: vgg)
     monkeypatch.setattr(utils.training_run, "CALIBRATION_PHOTOGRAPHS", 4)
     monkeypatch.setattr(utils.training_run, "plot_losses", lambda *paths: True)
 
@@ -108,12 +111,15 @@ def test_resume_does_not_go_with_what_contradicts_it(train, folder, other):
     assert not folder.exists()
 
 
-def test_resume_goes_on_in_the_folder_that_it_was_told(train, call_cli, inputs, folder, tmp_path):
+def test_resume_goes_on_in_the_folder_where_it_found_the_checkpoint(train, folder, tmp_path):
     """Not in the one that the checkpoint tells of, where it had been before somebody moved it."""
     assert train(2, "--checkpoint_every_steps", 1).returncode == 0
+    settings = load_checkpoint(folder / "step_000002.pth").provenance["settings"]
     (tmp_path / "out").rename(tmp_path / "moved")
-    result = call_cli("begin_training.py", *inputs, "--total_steps", 3, "--output_dir", tmp_path / "moved", "--resume")
-    assert result.returncode == 0 and "resumed after step 2" in result.stdout
+    settings |= {"output_dir": str(tmp_path / "moved"), "total_steps": 3, "resume": True}
+    given = frozenset({"resume", "total_steps"})  # the folder is config.py's
+    assert begin_training.train(TrainingConfig(**settings), given) == 0
+    assert checkpoints(tmp_path / "moved" / folder.name)[-1] == "step_000003.pth"
     assert not (tmp_path / "out").exists()
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import multiprocessing.connection
 import os
 import shutil
 import signal
@@ -165,8 +166,6 @@ def test_a_file_that_vanishes_on_the_way_is_skipped(photos, tmp_path):
 
 
 def test_workers_end_with_the_stream(dataset):
-    import multiprocessing
-
     before = set(multiprocessing.active_children())
     stream = PhotographStream(dataset, 4, num_workers=2)
     next(stream)
@@ -202,7 +201,7 @@ def test_the_end_of_a_worker_interrupts_nothing(dataset):
     stream = PhotographStream(dataset, 4, num_workers=1)
     next(stream)
     stream._workers[0].kill()
-    stream._workers[0].join()
+    multiprocessing.connection.wait([stream._workers[0].sentinel])
     time.sleep(0.05)  # where the exception would be raised
     with pytest.warns(UserWarning, match="is replaced"):
         next(stream)
