@@ -55,8 +55,8 @@ def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
     common = {
         "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
         "batch_size": 1, "total_steps": 2, "num_epochs": 1000, "device": "cpu", "precision": "float32",
-        "num_workers": 2, "log_every_steps": 5, "monitor_every_steps": 5, "checkpoint_every_steps": 5, "keep_checkpoints": 1,
-        "training_monitor_content_image": str(style_image),
+        "num_workers": 2, "log_every_steps": 5, "monitor_every_steps": 5, "checkpoint_every_steps": 5,
+        "keep_checkpoints": 1, "training_monitor_content_image": str(style_image),
     }  # fmt: skip
     numbers = iter(range(100))
     return lambda **more: TrainingConfig(**{**common, "output_dir": str(tmp_path / f"out{next(numbers)}"), **more})
