@@ -1,8 +1,8 @@
 """Repaint photographs in a trained style.
 
-python begin_inference.py --model_path checkpoints/starry_night.pth --content_image photo.jpg
-python begin_inference.py --content_image photos/ more/*.png --output_dir results
-python begin_inference.py --strength 0.7 --preserve_color --mask sky.png
+    python begin_inference.py --model_path checkpoints/starry_night.pth --content_image photo.jpg
+    python begin_inference.py --content_image photos/ more/*.png --output_dir results
+    python begin_inference.py --strength 0.7 --preserve_color --mask sky.png
 """
 
 from config import InferenceConfig

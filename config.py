@@ -21,7 +21,7 @@ PRECISION_HELP = (
     "float32 elsewhere; losses and optimiser are float32 always"
 )
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 200_000_000  # for data.prepare as well
 MAX_PIXELS_HELP = (
     "refuse pictures of more pixels than this before they are decoded: a small file may hold more than fits into memory"
 )
@@ -47,7 +47,6 @@ class TrainingConfig:
     checkpoint_path: str | None = setting(
         None, "resume from this checkpoint, or from the newest one in this folder; settings not given are taken from it"
     )
-
     resume: bool = setting(
         False,
         "go on with this painting's training in output_dir from its newest checkpoint, or begin it if there is none: "
@@ -99,7 +98,6 @@ class TrainingConfig:
     num_workers: int | None = setting(
         None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0
     )
-
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
     # What is written, and how often
@@ -116,6 +114,7 @@ class TrainingConfig:
 class InferenceConfig:
     """Settings of ``begin_inference.py``."""
 
+    # What to stylise, and where it goes
     model_path: tuple[str, ...] = setting(
         ("checkpoints/starry_night.pth",),
         "trained style, as begin_training.py writes it; several make a contact sheet, with names",
@@ -130,6 +129,8 @@ class InferenceConfig:
         "folder that receives PHOTOGRAPH_STYLE.png or .jpg; a folder of photographs is mirrored in it, each of several "
         "under its own name; where it lies in a folder of photographs it is left out of them",
     )
+
+    # The machine
     device: str = setting("auto", DEVICE_HELP)
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)

@@ -1,10 +1,10 @@
-"""What the benchmarks share: the machine, timing in turns, the machine's own convolution rate, and the baseline."""
+"""What the benchmarks share: flags, timing in turns, memory, the machine and its convolution rate, results."""
 
+import argparse
 import ctypes
 import json
 import platform
 import re
-import statistics
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +16,20 @@ from torch.nn import functional as F
 from utils.device import Compute
 
 RESULTS = Path(__file__).parent / "results"
+
+
+def new_parser(doc: str) -> argparse.ArgumentParser:
+    """A parser with the flag that all benchmarks have; the description is the first line of ``doc``."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--json", help="file for the result (default: benchmarks/results/BENCHMARK_DEVICE.json)")
+    return parser
+
+
+def add_timing_flags(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """Add the flags of what is timed on any device, with a default number of rounds."""
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--rounds", type=int, default=rounds)
 
 
 def synchronize(device: torch.device) -> None:
@@ -79,14 +93,15 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        before = _resident("VmRSS")
+        before = resident_memory()
         call()
-        return _resident("VmHWM") - before
+        return resident_memory("VmHWM") - before
     except (OSError, AttributeError):
         return None
 
 
-def _resident(key: str) -> int:
+def resident_memory(key: str = "VmRSS") -> int:
+    """Bytes of memory that this process has in use, or with ``"VmHWM"`` had at its peak. Linux alone."""
     return int(re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 
@@ -109,16 +124,17 @@ def describe_machine(compute: Compute) -> dict:
     }
 
 
-def write_result(name: str, result: dict, path: str | None) -> Path:
-    """Write a result as JSON: to ``path``, or to ``benchmarks/results/<name>_<device type>.json``."""
-    path = Path(path) if path else RESULTS / f"{name}_{result['device_type']}.json"
+def new_result(benchmark: str, compute: Compute) -> dict:
+    """What every result begins with."""
+    return {"benchmark": benchmark, "device_type": compute.device.type, "machine": describe_machine(compute)}
+
+
+def write_result(result: dict, path: str | None) -> Path:
+    """Write a result as JSON: to ``path``, or to ``benchmarks/results/<benchmark>_<device type>.json``."""
+    path = Path(path) if path else RESULTS / f"{result['benchmark']}_{result['device_type']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def median(values: list[float]) -> float:
-    return statistics.median(values)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.common import median, time_in_turns
+from benchmarks.common import time_in_turns
 
 
 @dataclass

@@ -5,17 +5,18 @@
 Prints a table and writes JSON. The largest sizes are timed for ours alone: how time and memory grow.
 """
 
-import argparse
 import io
 import sys
 import warnings
+from statistics import median
 
 import torch
 
 from benchmarks.common import (
-    describe_machine,
+    add_timing_flags,
     gibibytes,
-    median,
+    new_parser,
+    new_result,
     peak_memory,
     table,
     time_in_turns,
@@ -44,13 +45,10 @@ def onnx_session(network: torch.nn.Module, image: torch.Tensor):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
+    parser = new_parser(__doc__)
+    add_timing_flags(parser, rounds=7)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--own_sizes", type=int, nargs="*", default=[2048, 4096], help="timed for ours alone")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", help="file for the result (default: benchmarks/results/inference_DEVICE.json)")
     args = parser.parse_args()
 
     compute = resolve_compute(args.device, args.precision)
@@ -62,12 +60,7 @@ def main() -> int:
     stylizer = Stylizer(network, compute=compute)
     plain = PlainNetwork(network).eval().to(device)
 
-    result = {
-        "benchmark": "inference",
-        "device_type": device.type,
-        "machine": describe_machine(compute),
-        "sizes": {},
-    }
+    result = {**new_result("inference", compute), "sizes": {}}
     rows = []
     for size in sorted({*args.sizes, *args.own_sizes}):
         image = torch.rand(1, 3, size, size, device=device) * 255
@@ -98,7 +91,7 @@ def main() -> int:
         "ours, ns a pixel", "ours, GiB",
     ]  # fmt: skip
     print(table(header, rows))
-    print(f"Wrote {write_result('inference', result, args.json)}")
+    print(f"Wrote {write_result(result, args.json)}")
     return 0
 
 

@@ -5,13 +5,14 @@
 Prints a table and writes JSON. Training consumes --batch_size photographs a step: compare with benchmarks.training.
 """
 
-import argparse
 import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
-from benchmarks.common import describe_machine, median, table, write_result
+from benchmarks.common import new_parser, new_result, write_result
+from benchmarks.report import loading_table
 from data.loader import PhotographStream
 from data.photographs import PhotographDataset, open_photographs
 from data.prepare import main as prepare
@@ -34,12 +35,11 @@ def photographs_a_second(folder: str, image_size: int, workers: int, batches: in
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = new_parser(__doc__)
     parser.add_argument("--dataset_dir", required=True, help="folder of photographs")
     parser.add_argument("--image_size", type=int, default=256)
     parser.add_argument("--batches", type=int, default=150, help="of 4 photographs, timed a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", help="file for the result (default: benchmarks/results/loading_cpu.json)")
     args = parser.parse_args()
 
     rates: dict[str, dict[str, float]] = {}
@@ -54,15 +54,12 @@ def main() -> int:
                 for workers in (0, 1, 2)
             }
     result = {
-        "benchmark": "loading",
-        "device_type": "cpu",
-        "machine": describe_machine(resolve_compute("cpu", "auto")),
+        **new_result("loading", resolve_compute("cpu", "auto")),
         "image_size": args.image_size,
         "photographs_per_second": rates,
     }
-    rows = [[name, *(f"{rate:.0f}" for rate in by_workers.values())] for name, by_workers in rates.items()]
-    print(table(["photographs a second from a", "no worker", "1 worker", "2 workers"], rows))
-    print(f"Wrote {write_result('loading', result, args.json)}")
+    print(loading_table([result]))
+    print(f"Wrote {write_result(result, args.json)}")
     return 0
 
 

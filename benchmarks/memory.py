@@ -7,7 +7,6 @@ processes, lines of metrics, monitor pictures, checkpoints of which two are kept
 the way, with its open files, and writes JSON. Takes minutes.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -20,7 +19,8 @@ import torch
 from PIL import Image
 
 from begin_training import train
-from benchmarks.common import describe_machine, table, write_result
+from benchmarks.common import new_parser, new_result, resident_memory, write_result
+from benchmarks.report import memory_table
 from config import TrainingConfig
 from data.images import read_image
 from models.transformer_net import TransformerNet
@@ -28,12 +28,6 @@ from models.vgg19 import VGG19
 from utils.device import keep_freed_memory, resolve_compute
 from utils.stylizer import Stylizer
 from utils.training_run import TrainingRun
-
-
-def memory() -> tuple[float, int]:
-    """MB of memory that this process has in use, and its open files. Linux alone."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, len(os.listdir("/proc/self/fd"))
 
 
 def draw(folder: Path, pictures: int, size: int) -> list[Path]:
@@ -88,22 +82,20 @@ def watch_inference(folder: Path, pictures: int, size: int, note: Callable[[int]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = new_parser(__doc__)
     parser.add_argument("--steps", type=int, default=2000, help="of the training, and pictures stylised")
     parser.add_argument("--image_size", type=int, default=32)
-    parser.add_argument("--json", help="file for the result (default: benchmarks/results/memory_cpu.json)")
     args = parser.parse_args()
 
     compute = resolve_compute("cpu", "auto")
     keep_freed_memory()
-    result = {"benchmark": "memory", "device_type": "cpu", "machine": describe_machine(compute), "steps": args.steps}
-    rows = []
+    result = {**new_result("memory", compute), "steps": args.steps}
     for name, watch in (("training steps", watch_training), ("pictures", watch_inference)):
         samples = []
 
         def note(number, samples=samples):
             if number % max(1, args.steps // 20) == 0:
-                samples.append((number, *memory()))
+                samples.append((number, resident_memory() / 1e6, len(os.listdir("/proc/self/fd"))))
 
         with tempfile.TemporaryDirectory() as folder:
             watch(Path(folder), args.steps, args.image_size, note)
@@ -111,13 +103,9 @@ def main() -> int:
         settled = slice(len(samples) // 4, None)  # pools and caches have filled by then
         slope = float(np.polyfit(numbers[settled], megabytes[settled], 1)[0]) * 1000
         result[name] = {"samples": samples, "megabytes_per_thousand": slope}
-        rows += [
-            [f"{number:,} {name}", f"{used:.0f}", str(files)] for number, used, files in samples[::4] + samples[-1:]
-        ]
-        rows.append([f"growth over the last three quarters, a thousand {name}", f"{slope:+.2f}", ""])
     print(compute.describe())
-    print(table(["after", "memory, MB", "open files"], rows))
-    print(f"Wrote {write_result('memory', result, args.json)}")
+    print(memory_table([result]))
+    print(f"Wrote {write_result(result, args.json)}")
     return 0
 
 

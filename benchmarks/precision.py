@@ -7,8 +7,6 @@ arithmetic, because each step makes rounding larger: so float32 is also compared
 larger by a hundred-thousandth.
 """
 
-import argparse
-import itertools
 import json
 import math
 import sys
@@ -18,9 +16,11 @@ from pathlib import Path
 import torch
 
 from begin_training import train
-from benchmarks.common import describe_machine, table, write_result
+from benchmarks.common import new_parser, new_result, write_result
+from benchmarks.report import precision_tables
 from config import TrainingConfig
 from data.images import picture_batch, read_image
+from data.photographs import list_photographs
 from utils.device import resolve_compute
 from utils.stylizer import Stylizer
 
@@ -40,7 +40,7 @@ def psnr(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = new_parser(__doc__)
     parser.add_argument("--vgg_weights", required=True)
     parser.add_argument("--dataset_dir", required=True)
     parser.add_argument("--style_image", required=True)
@@ -49,7 +49,6 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--image_size", type=int, default=128)
-    parser.add_argument("--json", help="file for the result (default: benchmarks/results/precision_DEVICE.json)")
     args = parser.parse_args()
 
     compute = resolve_compute(args.device, "auto")
@@ -71,33 +70,23 @@ def main() -> int:
         for term in ("content", "style")
         for name in ("float32 again", reduced)
     }
-    suffixes = (".jpg", ".jpeg", ".png")
-    paths = sorted(path for path in Path(args.dataset_dir).rglob("*") if path.suffix.lower() in suffixes)
+    paths = list_photographs(args.dataset_dir)[: args.pictures]
     decibels = {}
     for model in args.models:
         full, half = (Stylizer(model, args.device, precision) for precision in ("float32", reduced))
-        images = (picture_batch(read_image(path)) for path in itertools.islice(paths, args.pictures))
+        images = (picture_batch(read_image(path)) for path in paths)
         values = [psnr(full.stylise_tensor(image), half.stylise_tensor(image)) for image in images]
         decibels[Path(model).stem] = {"lowest": min(values), "mean": sum(values) / len(values)}
     result = {
-        "benchmark": "precision",
-        "device_type": compute.device.type,
-        "machine": describe_machine(compute),
+        **new_result("precision", compute),
         "steps": args.steps,
         "image_size": args.image_size,
         "losses": losses,
         "relative_difference": differences,
         "psnr": decibels,
     }
-    each = args.steps // WINDOWS
-    rows = [
-        [f"{i * each + 1} to {(i + 1) * each}", *(f"{values[i]:+.2%}" for values in differences.values())]
-        for i in range(len(losses["float32"]))
-    ]
-    print(table(["difference from float32, steps", *differences], rows))
-    rows = [[name, f"{value['lowest']:.1f}", f"{value['mean']:.1f}"] for name, value in decibels.items()]
-    print(table([f"PSNR of {args.pictures} pictures, dB", "lowest", "mean"], rows))
-    print(f"Wrote {write_result('precision', result, args.json)}")
+    print(precision_tables([result]))
+    print(f"Wrote {write_result(result, args.json)}")
     return 0
 
 

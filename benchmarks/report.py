@@ -68,6 +68,55 @@ def inference_table(results: list[dict]) -> str:
     return table(header, rows)
 
 
+def loading_table(results: list[dict]) -> str:
+    """A row a kind of data set: photographs a second by the number of workers."""
+    rows = [
+        [name, *(f"{rate:.0f}" for rate in by_workers.values())]
+        for r in results
+        for name, by_workers in r["photographs_per_second"].items()
+    ]
+    return table(["photographs a second from a", "no worker", "1 worker", "2 workers"], rows)
+
+
+def precision_tables(results: list[dict]) -> str:
+    """Losses by windows of steps, then pictures."""
+    tables = []
+    for r in results:
+        differences = r["relative_difference"]
+        windows = len(next(iter(differences.values())))
+        each = r["steps"] // windows
+        rows = [
+            [f"{i * each + 1} to {(i + 1) * each}", *(f"{values[i]:+.2%}" for values in differences.values())]
+            for i in range(windows)
+        ]
+        tables.append(table(["difference from float32, steps", *differences], rows))
+        rows = [[name, f"{value['lowest']:.1f}", f"{value['mean']:.1f}"] for name, value in r["psnr"].items()]
+        tables.append(table(["PSNR against float32, dB", "lowest", "mean"], rows))
+    return "\n\n".join(tables)
+
+
+def memory_table(results: list[dict]) -> str:
+    """A row for every fourth sample, and the growth."""
+    rows = []
+    for r in results:
+        for name in ("training steps", "pictures"):
+            samples, slope = r[name]["samples"], r[name]["megabytes_per_thousand"]
+            rows += [
+                [f"{number:,} {name}", f"{used:.0f}", str(files)] for number, used, files in samples[::4] + samples[-1:]
+            ]
+            rows.append([f"growth over the last three quarters, a thousand {name}", f"{slope:+.2f}", ""])
+    return table(["after", "memory, MB", "open files"], rows)
+
+
+_TABLES = {
+    "training": ("Training step", training_table),
+    "inference": ("One picture", inference_table),
+    "loading": ("Photographs on their way to the step", loading_table),
+    "precision": ("Reduced precision", precision_tables),
+    "memory": ("Long runs", memory_table),
+}
+
+
 def plot(training: list[dict], inference: list[dict], path: Path) -> None:
     """Bars of speed against the plain baseline, one for each measurement."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -98,11 +147,11 @@ def main() -> int:
     if not results:
         print(f"error: {args.results} holds no results: run benchmarks.training first", file=sys.stderr)
         return 2
-    training = [r for r in results if r["benchmark"] == "training"]
-    inference = [r for r in results if r["benchmark"] == "inference"]
-    print("### Training\n\n" + training_table(training) + "\n\n### Inference\n\n" + inference_table(inference))
+    by_kind = {kind: [r for r in results if r["benchmark"] == kind] for kind in _TABLES}
+    sections = [(title, make(by_kind[kind])) for kind, (title, make) in _TABLES.items() if by_kind[kind]]
+    print("\n\n".join(f"## {title}\n\n{tables}" for title, tables in sections))
     if args.picture:
-        plot(training, inference, Path(args.picture))
+        plot(by_kind["training"], by_kind["inference"], Path(args.picture))
     return 0
 
 

@@ -5,18 +5,19 @@
 Prints a table and writes JSON. Weights may be left out: random ones take the same time.
 """
 
-import argparse
 import sys
+from statistics import median
 from types import SimpleNamespace
 
 import torch
 
 from begin_training import training_step
 from benchmarks.common import (
+    add_timing_flags,
     convolution_rate,
-    describe_machine,
     gibibytes,
-    median,
+    new_parser,
+    new_result,
     peak_memory,
     table,
     time_in_turns,
@@ -55,15 +56,12 @@ def build_run(vgg_state: dict, style: torch.Tensor, compute, image_size: int) ->
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
+    parser = new_parser(__doc__)
+    add_timing_flags(parser, rounds=5)
     parser.add_argument("--vgg_weights", help="torchvision vgg19 state dict; left out: random weights")
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--image_size", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="also under torch.compile, which takes a minute")
-    parser.add_argument("--json", help="file for the result (default: benchmarks/results/training_DEVICE.json)")
     args = parser.parse_args()
 
     compute = resolve_compute(args.device, args.precision)
@@ -96,9 +94,7 @@ def main() -> int:
     flop, rate, alone = convolutions.flop(), convolution_rate(compute), convolutions.seconds_alone(device)
     best = min(medians["ours"], medians.get("compiled", medians["ours"]))
     result = {
-        "benchmark": "training",
-        "device_type": device.type,
-        "machine": describe_machine(compute),
+        **new_result("training", compute),
         "batch_size": args.batch_size,
         "image_size": args.image_size,
         "seconds_per_step": seconds,
@@ -129,7 +125,7 @@ def main() -> int:
         f"the {rate / 1e9:.0f} of this machine's fastest 3x3 convolution; the step's own convolutions, each by itself, "
         f"take {alone:.3f} s, {alone / best:.0%} of the step"
     )
-    print(f"Wrote {write_result('training', result, args.json)}")
+    print(f"Wrote {write_result(result, args.json)}")
     return 0
 
 

@@ -10,6 +10,17 @@ _ALMOST = 3
 """Levels of 255 within which a profile that calls itself something else is sRGB."""
 
 
+def through_own_profile(image: Image.Image) -> Image.Image | None:
+    """A ``CMYK`` or ``LAB`` picture as sRGB, ``RGB``, by the profile in its ``info``; ``None`` if that is unusable."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except Exception:  # littlecms refuses broken profiles in many ways; the plain conversion remains.
+        return None
+    converted.info.pop("icc_profile", None)  # it described the inks
+    return converted
+
+
 def to_srgb(image: Image.Image) -> Image.Image:
     """A picture with its colours in sRGB.
 

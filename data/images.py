@@ -13,12 +13,11 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+from config import MAX_PIXELS
+from data.colour import through_own_profile
 from data.errors import ImageError
-
-MAX_PIXELS = 200_000_000
-"""Pixels that a picture may have unless a caller allows more."""
 
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
 """Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
@@ -47,6 +46,7 @@ def read_image(path: str | Path, draft_size: int | None = None, max_pixels: int 
     path = Path(path)
     try:
         with _opened(path, max_pixels) as image:
+            _refuse_many_scans(path, image, max_pixels)
             if draft_size is not None:
                 image.draft(None, (draft_size, draft_size))
             image.load()
@@ -74,7 +74,7 @@ def read_image(path: str | Path, draft_size: int | None = None, max_pixels: int 
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Width and height by the file's header, without decoding; (0, 0) where :func:`read_image` will refuse it."""
+    """Width and height by the file's header, the rest unread; (0, 0) where :func:`read_image` will refuse that."""
     try:
         with _opened(Path(path), max_pixels) as image:
             return image.size
@@ -98,16 +98,19 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         with Image.open(file) as image:
             if image.format in NOT_DECODED:
                 raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
-            # Each scan of a progressive JPEG passes over all pixels, and takes no more than a few bytes.
-            scans = _jpeg_scans(file) if image.format in ("BLP", "JPEG", "MPO") else 1
-            if scans * image.width * image.height > _MOST_SCANS * max_pixels:
-                raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
             yield image
 
 
 def largest_file(max_pixels: int) -> int:
     """Bytes that a file with so many pixels may have: four channels of 32 bits each, and a megabyte of all else."""
     return 16 * max_pixels + 2**20
+
+
+def _refuse_many_scans(path: Path, image: Image.Image, max_pixels: int) -> None:
+    # Each scan of a progressive JPEG passes over all pixels, and takes no more than a few bytes.
+    scans = _jpeg_scans(image.fp) if image.format in ("BLP", "JPEG", "MPO") else 1
+    if scans * image.width * image.height > _MOST_SCANS * max_pixels:
+        raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
 
 
 def _jpeg_scans(file: BinaryIO) -> int:
@@ -195,7 +198,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
         return _grey_to_8_bit(image).convert("RGB")
     if image.mode in ("CMYK", "LAB") and image.info.get("icc_profile"):
-        converted = _through_profile(image)
+        converted = through_own_profile(image)
         if converted is not None:
             return converted
     transparent = image.mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
@@ -225,19 +228,6 @@ def _grey_to_8_bit(image: Image.Image) -> Image.Image:
     for band in bands:
         grey[band] = (finite(band) / white * 255.0).round().clip(0, 255)
     return Image.fromarray(grey)
-
-
-def _through_profile(image: Image.Image) -> Image.Image | None:
-    """CMYK or Lab to sRGB through the picture's own profile; ``None`` if the profile is unusable."""
-    import io
-
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except Exception:  # littlecms refuses broken profiles in many ways; the plain conversion remains.
-        return None
-    converted.info.pop("icc_profile", None)  # it described the CMYK numbers
-    return converted
 
 
 def image_to_tensor(image: Image.Image) -> torch.Tensor:

@@ -13,8 +13,9 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageOps
 
+from config import MAX_PIXELS
 from data.errors import ImageError, UserError
-from data.images import MAX_PIXELS, NOT_DECODED, image_to_tensor, read_image
+from data.images import NOT_DECODED, image_to_tensor, read_image
 from data.store import PhotographStore, StoredPhotograph, is_store
 
 READING_SECONDS = 60

@@ -17,13 +17,11 @@ import warnings
 from pathlib import Path
 
 # numpy, Pillow and torch are imported where they are used, so that --help and a mistyped flag answer at once.
+from config import MAX_PIXELS
 from data.errors import ImageError, UserError
 
 DEFAULT_SIZE = 288
 """A little more than the training's crops of 256 pixels, which are cut out of it at one scale."""
-
-MAX_PIXELS = 200_000_000
-"""Pixels that a photograph may have; ``data.images`` says the same, and takes longer to import."""
 
 
 def stored_size(width: int, height: int, size: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Lay pictures out in a grid, each with its name below.
 
-python -m docs.contact_sheet results/*.jpg --columns 2 --output docs/gallery/paintings.jpg
+    python -m docs.contact_sheet results/*.jpg --columns 2 --output docs/gallery/paintings.jpg
 """
 
 import argparse

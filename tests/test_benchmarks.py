@@ -77,7 +77,7 @@ def test_training_inference_and_their_report(command, tmp_path):
 
     picture = ["--picture", tmp_path / "plot.png"] if _has_matplotlib() else []
     status, printed = command(report, "--results", tmp_path, *picture)
-    assert status == 0 and "### Training" in printed and "| 20² | - | - |" in printed
+    assert status == 0 and "## Training step" in printed and "| 20² | - | - |" in printed
     assert not picture or (tmp_path / "plot.png").stat().st_size > 1000
 
 

@@ -56,7 +56,9 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
     What a process still writes is left alone.
     """
     for leftover in folder.glob(f"{glob.escape(_temporary_start(name))}*{_TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(OSError), open(leftover, "rb", opener=_open_without_waiting) as file:
+        if not leftover.is_file():  # opening a pipe would wait for whoever writes to it
+            continue
+        with contextlib.suppress(OSError), open(leftover, "rb") as file:
             _lock(file)
             leftover.unlink()
 
@@ -65,10 +67,6 @@ def _lock(file: BinaryIO) -> None:
     """Take a file for this process, until it is closed or the process ends. Raises OSError if another one has it."""
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -84,13 +82,3 @@ def _sync_folder(folder: Path) -> None:
 def _temporary_start(name: str) -> str:
     # A file name holds 255 bytes, and a character takes up to four.
     return f".{name[:50]}"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new name survive a power cut as well."""
-    with contextlib.suppress(OSError):  # not every system can
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

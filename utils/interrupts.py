@@ -32,9 +32,8 @@ class Interrupts:
         self.received = signal.Signals(number)
         signal.signal(number, self._previous[number])
         if self._notice:
-            os.write(
-                2, f"\n{self._notice}\n".encode()
-            )  # a signal may come amidst a print, which cannot be entered twice
+            # Not by print: a signal may come amidst one, which cannot be entered twice.
+            os.write(2, f"\n{self._notice}\n".encode())
 
     @property
     def name(self) -> str:

@@ -51,7 +51,7 @@ class StylingRun:
     ...         run.stylise(job, image, stylizer.stylise)
 
     Threads decode and encode, and nothing else: all else happens in the caller's thread, results are reported in the
-    order of the photographs, and a fault at any stage is reported with the photograph that it belongs to. Leaving the
+    order of the photographs, and a fault at any stage at once, with the photograph that it belongs to. Leaving the
     block early, as after a ``break``, finishes what was stylised and drops what was only decoded.
 
     Args:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from data.images import tensor_to_image
 from models.folding import fold_batch_norm, merge_pointwise
 from models.transformer_net import TransformerNet
 from utils.checkpoints import load_checkpoint
@@ -24,8 +25,7 @@ from utils.tiling import halo, tiles
 
 _SMALLEST_TILE = 64
 _SMALL_TILE = 1024  # where larger ones would be no faster
-_BYTES_PER_PIXEL = {torch.bfloat16: 340, torch.float16: 340}  # that a pass takes, measured on a CPU
-_BYTES_PER_PIXEL_OTHERWISE = 630  # float32
+_BYTES_PER_PIXEL = {2: 340, 4: 630}  # that a pass takes, by the bytes of a number; measured on a CPU
 _TILE_BYTES = 384 * 2**20  # what a tile and the row of a picture that it lies in may take on a CPU
 
 _AS_TRAINED = Taste()
@@ -182,7 +182,7 @@ class Stylizer:
         if self.compute.device.type != "cpu" or self._in_one_pass(height, width):
             return self.tile_size
         # Pixels of a tile, and three bytes of each in its row: c t^2 + 3 w t = bytes.
-        cost = _bytes_per_pixel(self.compute.dtype)
+        cost = _BYTES_PER_PIXEL[self.compute.dtype.itemsize]
         side = (math.sqrt((3 * width) ** 2 + 4 * cost * _TILE_BYTES) - 3 * width) / (2 * cost)
         return min(self.tile_size, max(_SMALLEST_TILE, (int(side) - 2 * self._halo) // 4 * 4))
 
@@ -306,8 +306,7 @@ class _Strip:
 
 def _paint(image: Image.Image, tile: _PaintedTile, colours: torch.Tensor) -> None:
     """Replace a tile's colours in a picture; its transparency stays."""
-    colours = colours.round().clamp(0, 255).to(torch.uint8)
-    tile.pixels[..., :3] = colours[0].permute(1, 2, 0).cpu().numpy()
+    tile.pixels[..., :3] = np.asarray(tensor_to_image(colours[0]))
     image.paste(Image.fromarray(tile.pixels), tile.box[:2])
 
 
@@ -354,14 +353,10 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _bytes_per_pixel(dtype: torch.dtype) -> int:
-    return _BYTES_PER_PIXEL.get(dtype, _BYTES_PER_PIXEL_OTHERWISE)
-
-
 def _affordable(tile_size: int, margin: int, compute: Compute) -> int:
     """A tile size whose pass takes at most half of the memory that is free, and at most ``tile_size``."""
     free = available_memory(compute.device)
     if free is None:
         return tile_size
-    side = math.isqrt(free // 2 // _bytes_per_pixel(compute.dtype)) - 2 * margin
+    side = math.isqrt(free // 2 // _BYTES_PER_PIXEL[compute.dtype.itemsize]) - 2 * margin
     return min(tile_size, max(_SMALLEST_TILE, side // 4 * 4))

@@ -236,9 +236,7 @@ class TrainingRun:
         message("Compiling the training step with torch.compile, about a minute")
         start, batch = time.monotonic(), next(self.calibration_batches())[: self.config.batch_size]
         try:
-            self.forward, self.criterion = compile_step(
-                self.network, self.criterion, batch, self.compute.autocast()
-            )
+            self.forward, self.criterion = compile_step(self.network, self.criterion, batch, self.compute.autocast())
         except NotCompiled as error:
             message(f"torch.compile does not work here ({error}): training goes on without, only slower")
         else:
@@ -563,7 +561,7 @@ def _restore_settings(
     config = dataclasses.replace(config, **taken)
     validate(config)
     # Where a file wants its results is its maker's word: it is taken where that is the place of the file itself.
-    place = Path(config.output_dir, f"{Path(config.style_image).stem}_training")
+    place = _folder(config)
     if "output_dir" not in given and os.path.realpath(place) != os.path.realpath(path.parent):
         raise UserError(
             f"--checkpoint_path {path} does not lie in {place}, where its training would go on: say with --output_dir "

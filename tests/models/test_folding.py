@@ -4,20 +4,9 @@ import pytest
 import torch
 
 from models.folding import OneDNNConvolution, fold_batch_norm, merge_pointwise
-from models.transformer_net import TransformerNet
 from utils.tiling import halo
 
 VARIANTS = [(norm, upsample) for norm in ("batch", "instance") for upsample in ("transposed", "resize")]
-
-
-def trained_looking(norm="batch", upsample="transposed"):
-    """Random scales and statistics, so that nothing that is folded is one or zero."""
-    torch.manual_seed(0)
-    network = TransformerNet(norm, upsample)
-    for name, tensor in network.state_dict().items():
-        if tensor.dim() == 1:
-            tensor.uniform_(0.5, 1.5) if name.endswith(("weight", "running_var")) else tensor.uniform_(-0.3, 0.3)
-    return network.eval()
 
 
 def pictures(n=2, height=45, width=38):
@@ -30,15 +19,15 @@ def stylised(network, images):
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
-def test_merged_is_apart_in_float32(norm, upsample):
-    network = trained_looking(norm, upsample)
+def test_merged_is_apart_in_float32(norm, upsample, trained_like):
+    network = trained_like(norm, upsample)
     merged = merge_pointwise(fold_batch_norm(network))
     torch.testing.assert_close(stylised(merged, pictures()), stylised(network, pictures()), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
-def test_merged_is_as_near_to_float32_as_apart_in_bfloat16(norm, upsample):
-    network = trained_looking(norm, upsample)
+def test_merged_is_as_near_to_float32_as_apart_in_bfloat16(norm, upsample, trained_like):
+    network = trained_like(norm, upsample)
     reference = stylised(network, pictures())
     apart = fold_batch_norm(network).to(torch.bfloat16, memory_format=torch.channels_last)
     error = (stylised(apart, pictures()) - reference).square().mean()
@@ -47,21 +36,21 @@ def test_merged_is_as_near_to_float32_as_apart_in_bfloat16(norm, upsample):
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
-def test_every_convolution_takes_in_what_follows(upsample):
-    network = merge_pointwise(fold_batch_norm(trained_looking(upsample=upsample)))
+def test_every_convolution_takes_in_what_follows(upsample, trained_like):
+    network = merge_pointwise(fold_batch_norm(trained_like(upsample=upsample)))
     merged = [module for module in network.modules() if isinstance(module, OneDNNConvolution)]
     assert len(merged) == 16  # all convolutions of the network
     assert [module.activation for module in merged].count("relu") == 10  # but the last, and the second of five blocks
     assert not any(isinstance(module, torch.nn.ReLU) for module in network.modules())
 
 
-def test_the_halo_is_read_off_merged_layers_alike():
-    network = fold_batch_norm(trained_looking())
+def test_the_halo_is_read_off_merged_layers_alike(trained_like):
+    network = fold_batch_norm(trained_like())
     before = halo(network)
     assert halo(merge_pointwise(network)) == before == 60
 
 
-def test_other_types_are_left_alone():
-    network = fold_batch_norm(trained_looking()).double()
+def test_other_types_are_left_alone(trained_like):
+    network = fold_batch_norm(trained_like()).double()
     assert merge_pointwise(network) is network
     assert not any(isinstance(module, OneDNNConvolution) for module in network.modules())

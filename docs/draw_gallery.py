@@ -1,0 +1,79 @@
+"""Draw the pictures of docs/gallery/ that the models which ship make, each with the command that the README names.
+
+    python -m docs.draw_gallery
+
+The two of trainings, five_paintings.jpg and levelling.jpg, have commands of their own beside them in the README.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from content import draw
+from data.images import read_image
+from utils.contact_sheet import contact_sheet
+
+ROOT = Path(__file__).resolve().parents[1]
+GALLERY = ROOT / "docs" / "gallery"
+
+
+def stylise(output_dir: Path, *flags: object) -> None:
+    command = [sys.executable, "begin_inference.py", "--output_dir", output_dir, "--overwrite", *flags]
+    subprocess.run([*map(str, command)], cwd=ROOT, check=True)
+
+
+def draw_taste(scratch: Path) -> Image.Image:
+    """The sample photograph with each flag of "To taste"."""
+    photograph = ROOT / "content" / "mountains.jpg"
+    sky = Image.new("L", Image.open(photograph).size)
+    sky.paste(255, (0, 0, sky.width, int(0.48 * sky.height)))
+    sky.save(scratch / "sky.png")
+    blend = "checkpoints/starry_night.pth:0.6,checkpoints/wave.pth:0.4"
+    flags = [
+        ("--strength 0.5", "--strength", 0.5), ("--preserve_color", "--preserve_color"),
+        ("--mask sky.png", "--mask", scratch / "sky.png"),
+        ("--blend starry_night.pth:0.6,wave.pth:0.4", "--blend", blend), ("--stroke_scale 2", "--stroke_scale", 2),
+    ]  # fmt: skip
+    pictures = [("photograph", read_image(photograph))]
+    for number, (name, *values) in enumerate(flags):
+        stylise(scratch / str(number), *values)
+        pictures.append((name, read_image(next((scratch / str(number)).iterdir()))))
+    return contact_sheet(pictures, columns=3, width=428)
+
+
+def draw_stroke_scale(scratch: Path) -> Image.Image:
+    """A photograph of 24 megapixels at three stroke sizes, whole and pixel by pixel."""
+    # The sample scene as it is rendered, 1920 x 1280, enlarged.
+    rendered = (draw.draw_mountains(np.random.default_rng(11)).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    large = scratch / "large.png"
+    Image.fromarray(rendered).resize((6000, 4000), Image.Resampling.LANCZOS).save(large)
+    pictures = [("photograph, 6000 x 4000", read_image(large))]
+    for flags in ((), ("--stroke_scale", 1), ("--stroke_scale", 10)):
+        stylise(scratch / "large", "--content_image", large, *flags)
+        name = " ".join(map(str, flags)) or "default"
+        pictures.append((name, read_image(scratch / "large" / "large_starry_night.png")))
+    cabin = (4440, 2420, 4810, 2667)
+    details = [(f"{name}, detail 1:1", picture.crop(cabin)) for name, picture in pictures]
+    return contact_sheet([*pictures, *details], columns=4, width=370)
+
+
+def main() -> None:
+    models = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checkpoints").glob("*.pth"))
+    for model in models:
+        stylise(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        stylise(scratch, "--model_path", *models, "--content_image", "content/harbour.jpg")
+        sheet = read_image(scratch / "harbour_contact_sheet.jpg")
+        sheet.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+        sheet.save(GALLERY / "harbour_contact_sheet.jpg", quality=85)
+        draw_taste(scratch).save(GALLERY / "taste.jpg", quality=85)
+        draw_stroke_scale(scratch).save(GALLERY / "stroke_scale.jpg", quality=85)
+
+
+if __name__ == "__main__":
+    main()
