@@ -54,6 +54,7 @@ def training_step(run, photographs):
     losses = run.criterion(stylised, photographs)
     run.optimizer.zero_grad()
     run.scaler.scale(losses.total).backward()  # scales for float16 alone
+    run.processes.average_gradients(run.network)
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.scheduler.step()

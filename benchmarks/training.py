@@ -31,6 +31,7 @@ from models.vgg19 import VGG19
 from utils.compilation import NotCompiled, compile_step
 from utils.device import keep_freed_memory, resolve_compute
 from utils.loss_network import load_vgg19
+from utils.processes import Processes
 
 
 def build_run(vgg_state: dict, style: torch.Tensor, compute, image_size: int) -> SimpleNamespace:
@@ -47,7 +48,9 @@ def build_run(vgg_state: dict, style: torch.Tensor, compute, image_size: int) ->
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-5, fused=True)
     return SimpleNamespace(
         compute=compute,
+        network=network,
         forward=network,
+        processes=Processes(),
         criterion=criterion,
         optimizer=optimizer,
         scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40000),

@@ -182,7 +182,7 @@ class TrainingRun:
         torch.manual_seed(config.seed)
         network = TransformerNet(config.norm, config.upsample) if checkpoint is None else checkpoint.network
         self.network = processes.prepare(network.to(device, memory_format=torch.channels_last)).train()
-        self.forward = processes.parallel(self.network)  # the network, with gradients averaged over the processes
+        self.forward = self.network  # what a step calls: torch.compile puts its own in this place
         self.optimizer = torch.optim.Adam(
             self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
         )
@@ -477,7 +477,6 @@ class TrainingRun:
         try:
             if exception[0] is None:
                 self.processes.wait()  # the first one is still writing, and the others would break its connections
-            self.forward = self.network  # the parallel one goes before the connections that it uses
         finally:
             self._close()
 

@@ -1,6 +1,7 @@
 """Two processes train as one does with their batches put together."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +12,56 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(arguments, processes=1):
-    command = [sys.executable]
+PARTING = """
+import sys
+from pathlib import Path
+import torch
+from utils.processes import Processes
+
+processes = Processes.join(torch.device("cpu"))
+network = torch.nn.Linear(3, 3)
+network(torch.ones(3)).sum().backward()
+for parameter in network.parameters():
+    parameter.grad *= processes.rank
+processes.average_gradients(network)
+torch.optim.Adam(network.parameters()).step()
+processes.wait()
+before = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+processes.leave()
+after = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+gradients = [parameter.grad.unique().item() for parameter in network.parameters()]
+sys.stdout.write(f"{[sum('gloo' in name for name in names) for names in (before, after)]} {gradients}\\n")
+"""
+
+
+def run(*command, processes=1):
+    start = [sys.executable]
     if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command += ["begin_training.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [*start, *map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def train(arguments, processes=1):
+    return run("begin_training.py", *arguments, processes=processes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list threads")
+def test_gradients_are_averaged_and_parting_leaves_no_thread(tmp_path):
+    """One that outlasts the interpreter aborts it now and then."""
+    (tmp_path / "parting.py").write_text(PARTING)
+    result = run(tmp_path / "parting.py", processes=2)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["[3, 0] [0.5, 0.5]"] * 2
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, norm):
     common = [
         *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--norm", norm),
-        *("--image_size", 32, "--total_steps", 3, "--num_epochs", 9, "--monitor_every_steps", 0),
+        *("--image_size", 32, "--total_steps", 2, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
         *("--checkpoint_every_steps", 1),
     ]
@@ -43,7 +81,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, norm):
 
     # From then on they part by rounding alone.
     lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
-    assert len(lines[0]) == len(lines[1]) == 3  # one process writes
+    assert len(lines[0]) == len(lines[1]) == 2  # one process writes
     for expected, found in zip(*(map(json.loads, run) for run in lines)):
         assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
         assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
