@@ -147,7 +147,7 @@ class InferenceConfig:
     stroke_scale: float | None = setting(
         None,
         "size of the strokes: 2 makes them twice as large as the network draws them, and gives the photograph's fine "
-        "detail back; left out, 1 for photographs with a short side up to 1080 pixels, and for larger ones as if they "
+        "detail back; left out, 1 for photographs with a short side up to 720 pixels, and for larger ones as if they "
         "were reduced to that",
         minimum=0.25,
         maximum=64,

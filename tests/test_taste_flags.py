@@ -152,7 +152,7 @@ def test_stroke_scale(paint, styles, photo, tmp_path):
 
 
 def test_the_default_says_what_it_does_to_a_large_photograph(paint, photo, tmp_path, monkeypatch):
-    """With a stand-in for the 1,080 pixels from which on photographs are large."""
+    """With a stand-in for the 720 pixels from which on photographs are large."""
     assert "Strokes" not in paint().stdout
     monkeypatch.setattr("utils.taste.WORKING_SHORT_SIDE", 20)
     assert "Strokes as on 30 x 20" in paint().stdout and result(tmp_path).shape == (60, 90, 4)

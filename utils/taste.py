@@ -11,7 +11,7 @@ from utils.colour import oklab_to_rgb, reduce_chroma, rgb_to_oklab
 from utils.resampling import resized_region
 
 # Left to itself, the network works on a picture whose short side has at most this many pixels.
-WORKING_SHORT_SIDE = 1080
+WORKING_SHORT_SIDE = 720
 
 
 @dataclass(frozen=True)

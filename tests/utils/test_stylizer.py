@@ -128,9 +128,9 @@ def test_tiles_of_large_pictures_are_of_bounded_memory(stylizer):
 
 
 def test_working_size():
-    assert Taste().working_size(1920, 1080) == (1920, 1080)  # as it is
-    assert Taste().working_size(6000, 4000) == (1620, WORKING_SHORT_SIDE)
-    assert Taste().working_size(4000, 6000) == (WORKING_SHORT_SIDE, 1620)
+    assert Taste().working_size(1280, 720) == (1280, 720)  # as it is
+    assert Taste().working_size(6000, 4000) == (1080, WORKING_SHORT_SIDE)
+    assert Taste().working_size(4000, 6000) == (WORKING_SHORT_SIDE, 1080)
     assert Taste(stroke_scale=2).working_size(300, 201) == (150, 100)
     assert Taste(stroke_scale=0.5).working_size(300, 201) == (600, 402)
     assert Taste(stroke_scale=1).working_size(6000, 4000) == (6000, 4000)
@@ -164,7 +164,7 @@ def test_scaled_parts_join(network, scale):
 
 
 def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make_picture, monkeypatch):
-    """With a stand-in for the 1,080 pixels from which on photographs are large."""
+    """With a stand-in for the 720 pixels from which on photographs are large."""
     monkeypatch.setattr("utils.taste.WORKING_SHORT_SIDE", 108)
 
     class Noting(Negative):
