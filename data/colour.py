@@ -9,6 +9,8 @@ from PIL import Image, ImageCms
 _ALMOST = 3
 """Levels of 255 within which a profile that calls itself something else is sRGB."""
 
+_HOW = (ImageCms.Intent.RELATIVE_COLORIMETRIC, 0x0040)  # cmsFLAGS_NOCACHE, which Pillow has a name for from 10.3 on
+
 
 def through_own_profile(image: Image.Image) -> Image.Image | None:
     """A ``CMYK`` or ``LAB`` picture as sRGB, ``RGB``, by the profile in its ``info``; ``None`` if that is unusable."""
@@ -59,7 +61,7 @@ def _transforms(profile: bytes):
     try:
         own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         both = [
-            ImageCms.buildTransform(*pair, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.NOCACHE)
+            ImageCms.buildTransform(*pair, "RGB", "RGB", *_HOW)
             for pair in ((own, srgb), (srgb, own))  # without littlecms' cache, threads may share them
         ]
     except Exception:  # littlecms refuses broken profiles, and those of another kind, in many ways

@@ -15,6 +15,14 @@ from utils.stylizer import Stylizer
 FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
 
 
+@pytest.fixture(autouse=True)
+def skip_without_avif(request):
+    Image.init()
+    callspec = getattr(request.node, "callspec", None)
+    if callspec and "avif" in callspec.params.values() and "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow cannot write AVIF: 11.3 and later do")
+
+
 @pytest.fixture
 def flags(style_model):
     return ["--model_path", style_model, "--device", "cpu", "--precision", "float32"]
@@ -89,7 +97,7 @@ def test_a_quality_that_has_no_effect_is_refused(refused, name):
 
 def test_a_format_that_this_pillow_cannot_write_is_refused(refused, monkeypatch):
     Image.init()
-    monkeypatch.delitem(Image.SAVE, "AVIF")
+    monkeypatch.delitem(Image.SAVE, "AVIF", raising=False)
     assert "--format avif" in refused("--format", "avif")
 
 

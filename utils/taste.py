@@ -57,7 +57,7 @@ class Taste:
             weight = weight * self._mask_region(size, box).to(result.device)
         if self.mask is None and self.strength == 1:
             return result
-        weight = torch.as_tensor(weight, device=result.device)
+        weight = torch.as_tensor(weight, dtype=result.dtype, device=result.device)
         mixed = oklab_to_rgb(torch.lerp(rgb_to_oklab(photograph), rgb_to_oklab(result), weight))
         # Through Oklab and back is off by rounding; the ends are to be exact.
         return torch.where(weight <= 0, photograph, torch.where(weight >= 1, result, mixed))
