@@ -108,12 +108,30 @@ def memory_table(results: list[dict]) -> str:
     return table(["after", "memory, MB", "open files"], rows)
 
 
+def large_picture_table(results: list[dict]) -> str:
+    """A row a stroke size: time and memory of the whole command."""
+    rows = [
+        [
+            f"{r['side']:,} x {r['side']:,}, {name}",
+            f"{run['seconds']:.0f}",
+            f"{run['processor_seconds']:.0f}",
+            f"{run['peak_bytes'] / 2**20:,.0f}",
+            f"{run['beyond_picture_bytes'] / 2**20:,.0f}",
+        ]
+        for r in results
+        for name, run in r["runs"].items()
+    ]
+    header = ["picture", "s", "processor, s", "peak memory, MiB", "beyond the picture, MiB"]
+    return table(header, rows)
+
+
 _TABLES = {
     "training": ("Training step", training_table),
     "inference": ("One picture", inference_table),
     "loading": ("Photographs on their way to the step", loading_table),
     "precision": ("Reduced precision", precision_tables),
     "memory": ("Long runs", memory_table),
+    "large_picture": ("A large picture", large_picture_table),
 }
 
 

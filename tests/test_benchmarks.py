@@ -1,13 +1,14 @@
 """The baseline computes what ours does, arithmetic is counted right, and the commands write what the report reads."""
 
 import json
+import os
 import sys
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks import inference, loading, report, training
+from benchmarks import inference, large_picture, loading, report, training
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainNetwork, PlainVGG
 from losses.perceptual import STYLE_LAYERS
@@ -93,6 +94,14 @@ def test_loading(command, photos, tmp_path):
     assert status == 0 and "| prepared |" in printed
     rates = json.loads((tmp_path / "loading.json").read_text())["photographs_per_second"]
     assert rates.keys() == {"folder", "prepared"} and all(rate > 0 for rate in rates["folder"].values())
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system does not tell what a process took")
+def test_large_picture(command, tmp_path):
+    status, printed = command(large_picture, "--side", 900, "--device", "cpu", "--json", tmp_path / "large.json")
+    assert status == 0 and "| 900 x 900, --stroke_scale 1 |" in printed
+    runs = json.loads((tmp_path / "large.json").read_text())["runs"]
+    assert all(run["processor_seconds"] > 0 and run["beyond_picture_bytes"] > 50e6 for run in runs.values())
 
 
 def _has_matplotlib():
