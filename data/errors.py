@@ -1,6 +1,8 @@
 """Errors meant for the person who typed the command. Standard library alone."""
 
+import contextlib
 import unicodedata
+from collections.abc import Iterator
 
 
 def one_line(text: object) -> str:
@@ -23,3 +25,18 @@ class UserError(Exception):
 
 class ImageError(UserError):
     """A file that cannot be read as a picture."""
+
+
+class OutputError(UserError):
+    """Standard output cannot be written: the fault of no photograph."""
+
+
+@contextlib.contextmanager
+def writing_output() -> Iterator[None]:
+    """A block that writes to standard output: :class:`OutputError` if it has no room, as it is if nobody reads it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written ({error.strerror}): give a file with room") from None

@@ -83,8 +83,8 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
 def picture_endings() -> tuple[str, ...]:
     """Endings of the files that Pillow reads, in lower case, with their dot."""
     Image.init()
-    # Some formats, such as PDF, Pillow writes but does not read.
-    decoded = Image.OPEN.keys() - set(NOT_DECODED)
+    # Some formats, such as PDF, Pillow writes but does not read; MPO, several JPEGs in a file, is read as JPEG.
+    decoded = (Image.OPEN.keys() | {"MPO"}) - set(NOT_DECODED)
     return tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
 
 

@@ -9,7 +9,7 @@ from data.colour import from_srgb
 from data.errors import UserError
 from data.metadata import carried_exif
 
-_JPEG_ENDINGS = (".jpg", ".jpeg", ".jfif")
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 # Of each --format: the ending of the files, and what Pillow's save is told.
 _ENDINGS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}

@@ -85,6 +85,7 @@ def test_the_picture_is_changed(stylise, tmp_path, make_picture):
     [
         ("a view.jpg", "a view_stripes.jpg", "JPEG"),
         ("VIEW.JPG", "VIEW_stripes.jpg", "JPEG"),
+        ("view.jpe", "view_stripes.jpg", "JPEG"),
         ("view.v2.jpeg", "view.v2_stripes.jpg", "JPEG"),
         ("view.png", "view_stripes.png", "PNG"),
         ("view.webp", "view_stripes.png", "PNG"),

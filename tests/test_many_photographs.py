@@ -51,17 +51,22 @@ def results(tmp_path):
 
 
 def test_a_folder_is_mirrored(stylise, tmp_path, folder):
-    photos = folder("b.jpg", "a.png", "sub/c.jpg", "sub/deep er/d.webp", ".hidden/e.png", "._a.png")
-    (photos / "notes.txt").write_text("no picture by its name")
+    photos = folder("b.jpg", "a.png", "sub/c.jpg", "sub/deep er/d.webp", "sub/e.mpo", ".hidden/f.png", "._a.png")
+    for name in ("notes.txt", "sub/1.HEIC", "sub/2.heic", "README", ".hidden.txt"):
+        (photos / name).write_text("no picture by its name")
     (photos / "d.jpg").mkdir()
     result = stylise(photos)
     assert result.returncode == 0, result.stderr
     expected = ["a_stripes.png", "b_stripes.jpg", "sub/c_stripes.jpg", "sub/deep er/d_stripes.png"]
+    expected.append("sub/e_stripes.jpg")
     assert results(tmp_path) == expected
-    for name, width in zip(expected, (21, 20, 22, 23)):
+    for name, width in zip(expected, (21, 20, 22, 23, 24)):
         with Image.open(tmp_path / "results" / name) as image:
             assert image.size == (width, 16)
-    assert "Stylised 4 of 4 photographs" in result.stdout
+    assert "Stylised 5 of 5 photographs" in result.stdout
+    (left_out,) = (line for line in result.stdout.splitlines() if line.startswith("Left out"))
+    assert left_out.split(": ")[1].startswith(".heic (2), ")
+    assert sorted(left_out.split(": ")[1].split(", ")) == [".heic (2)", ".txt (1)", "no ending (1)"]
 
 
 def test_files_folders_and_patterns_in_any_mixture(stylise, tmp_path, folder):
@@ -82,6 +87,7 @@ def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(
     result = stylise(photos / "c.png", photos, photos / ".." / "photos" / "b.png", "--json")
     inputs = [json.loads(line)["input"] for line in result.stdout.splitlines()]
     assert inputs == [str(photos / name) for name in ("c.png", "a.png", "b/x.png", "b.png")]
+    assert "0/4" in result.stderr and "3/4" not in result.stderr  # no bar at each line in a log
 
 
 def test_links_in_circles_end(stylise, tmp_path, folder):
@@ -268,6 +274,16 @@ def test_json_of_a_single_photograph_that_fails(stylise, tmp_path):
     result = stylise(tmp_path / "a.png", "--json")
     assert str(tmp_path / "a.png") in result.error
     assert json.loads(result.stdout)["status"] == "failed"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_standard_output_without_room_is_no_fault_of_a_photograph(stylise, folder, monkeypatch, flags):
+    photos = folder("a.png", "b.png")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        result = stylise(photos, *flags)
+    assert "standard output cannot be written" in result.error and "failed: " not in result.stderr
 
 
 def test_results_are_those_of_each_photograph_alone(stylise, tmp_path, folder):

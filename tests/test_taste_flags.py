@@ -93,7 +93,7 @@ def test_preserve_color(paint, tmp_path, make_picture):
 
 
 def test_mask(paint, photo, tmp_path):
-    mask = Image.new("RGBA", (180, 120))  # black because transparent, and of twice the size
+    mask = Image.new("RGBA", (180, 120), (255, 255, 255, 0))  # black because transparent, and of twice the size
     mask.paste("white", (90, 0, 180, 120))
     mask.save(tmp_path / "mask.png")
     paint()
@@ -102,6 +102,10 @@ def test_mask(paint, photo, tmp_path):
     masked = result(tmp_path)
     np.testing.assert_array_equal(masked[:, :42], photo[:, :42])
     np.testing.assert_array_equal(masked[:, 48:], full[:, 48:])
+    mask.getchannel("A").resize((90, 60), Image.Resampling.NEAREST).save(tmp_path / "mask.png")
+    assert paint("--mask", tmp_path / "mask.png").returncode == 0
+    masked = result(tmp_path).astype(int)  # painted without, and yet with soft edges
+    assert (masked[:, 44] != photo[:, 44]).any() and (masked[:, 45] != full[:, 45]).any()
     Image.new("L", (50, 50)).save(tmp_path / "square.png")
     error = paint("--mask", tmp_path / "square.png").error
     assert "--mask is 50 x 50" in error and "90 x 60" in error and "photo.png" in error
@@ -134,6 +138,14 @@ def test_max_size(paint, photo, tmp_path):
     paint()
     np.testing.assert_array_equal(small, result(tmp_path))
     assert "--max_size" in paint("--max_size", "15").error
+
+
+def test_a_mask_of_the_photographs_size_fits_the_reduced_one(paint, tmp_path, make_picture):
+    """Whose proportions are rounded: 20 x 2 of 600 x 62."""
+    make_picture(600, 62, seed=1).save(tmp_path / "photo.png")
+    Image.new("L", (600, 62)).save(tmp_path / "mask.png")
+    assert paint("--mask", tmp_path / "mask.png", "--max_size", "20").returncode == 0
+    assert result(tmp_path).shape == (2, 20, 3)
 
 
 def test_stroke_scale(paint, styles, photo, tmp_path):

@@ -45,11 +45,14 @@ def names_several(values: Sequence[str]) -> bool:
     return len(values) > 1 or os.path.isdir(values[0]) or _is_pattern(values[0])
 
 
-def find_photographs(values: Sequence[str], output_dir: str | Path) -> list[Photograph]:
+def find_photographs(values: Sequence[str], output_dir: str | Path, others: set[str]) -> list[Photograph]:
     """What the values of ``--content_image`` name: in their order, folders sorted, every file once.
 
     One folder is mirrored below the output folder, each of several values under its own name; so is what a pattern
     matches, from its first wildcard on. The output folder is left out of the folder that it lies in.
+
+    Args:
+        others: receives the real paths of the files in folders that are no pictures by their ending.
 
     Raises:
         UserError: if a folder holds no picture, or a pattern matches nothing.
@@ -57,12 +60,12 @@ def find_photographs(values: Sequence[str], output_dir: str | Path) -> list[Phot
     found: list[Photograph] = []
     for value in values:
         if os.path.isdir(value):
-            inside = _walk(Path(value), Path(Path(value).resolve().name if len(values) > 1 else ""), output_dir)
+            inside = _walk(Path(value), Path(Path(value).resolve().name if len(values) > 1 else ""), output_dir, others)
             if not inside:
                 raise UserError(f"--content_image {value} holds no picture that Pillow reads: give another folder")
             found += inside
         elif _is_pattern(value):
-            found += _matches(value, output_dir)
+            found += _matches(value, output_dir, others)
         else:  # a missing file is reported when its turn comes, like one that is damaged
             found.append(Photograph(Path(value), Path(Path(value).name)))
     once: dict[str, Photograph] = {}
@@ -75,7 +78,7 @@ def _is_pattern(value: str) -> bool:
     return any(c in value for c in "*?[") and not os.path.lexists(value)
 
 
-def _matches(pattern: str, output_dir: str | Path) -> list[Photograph]:
+def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Photograph]:
     fixed = Path(pattern).parent
     while _is_pattern(str(fixed)):
         fixed = fixed.parent
@@ -85,13 +88,13 @@ def _matches(pattern: str, output_dir: str | Path) -> list[Photograph]:
         if not os.path.isdir(name):
             found.append(Photograph(Path(name), relative))
         elif not _same(name, output_dir):
-            found += _walk(Path(name), relative, output_dir)
+            found += _walk(Path(name), relative, output_dir, others)
     if not found:
         raise UserError(f"--content_image {pattern} matches no file: give another pattern")
     return found
 
 
-def _walk(root: Path, relative: Path, output_dir: str | Path) -> list[Photograph]:
+def _walk(root: Path, relative: Path, output_dir: str | Path, others: set[str]) -> list[Photograph]:
     """Every picture file below a folder, by its ending, sorted; not what is hidden.
 
     Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
@@ -122,10 +125,14 @@ def _walk(root: Path, relative: Path, output_dir: str | Path) -> list[Photograph
             # Neither pipes nor devices, which would be waited for; a dangling link is a picture that is missing.
             elif entry.name.lower().endswith(endings) and (os.path.isfile(path) or entry.is_symlink()):
                 found.append(Photograph(path, place))
+            elif os.path.isfile(path):
+                others.add(os.path.realpath(path))
     return sorted(found, key=lambda photograph: photograph.relative)
 
 
-def plan_jobs(values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str]) -> list[Job]:
+def plan_jobs(
+    values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str], others: set[str]
+) -> list[Job]:
     """The photographs that ``--content_image`` names, each with its own output ``<photograph>_<style><ending>``.
 
     Photographs that would share a name, such as ``view.png`` and ``view.webp``, keep their ending in it:
@@ -133,12 +140,13 @@ def plan_jobs(values: Sequence[str], output_dir: str | Path, style: str, ending:
 
     Args:
         ending: of the result, such as ``".png"``, by the photograph's path.
+        others: see :func:`find_photographs`.
 
     Raises:
         UserError: if a result would take the place of another or of a photograph, or would lie among photographs
             that the next command would find it with.
     """
-    photographs = find_photographs(values, output_dir)
+    photographs = find_photographs(values, output_dir, others)
 
     def job(photograph: Photograph, stem: str) -> Job:
         end = ending(photograph.path)

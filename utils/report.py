@@ -1,11 +1,14 @@
 """What a run of ``begin_inference.py`` says: a bar, failures, lines of JSON, a summary, and the exit status."""
 
+import collections
 import json
+import os
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from data.errors import one_line
+from data.errors import one_line, writing_output
 from utils.inputs import Job
 from utils.progress import progress_bar
 
@@ -33,7 +36,16 @@ class StylingReport:
 
     def say(self, text: str) -> None:
         """A line for people."""
-        self._bar.write(one_line(text), file=self._people)
+        with writing_output():
+            self._bar.write(one_line(text), file=self._people)
+
+    def left_out(self, paths: Collection[str]) -> None:
+        """Files in folders that are no pictures by their endings."""
+        if paths:
+            endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
+            most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))
+            more = ", ..." if len(endings) > 5 else ""
+            self.say(f"Left out, no pictures by their names: {most}{more}")
 
     def done(self, job: Job, size: tuple[int, int], seconds: float) -> None:
         """A result was written; ``seconds`` is what the network took."""
@@ -67,8 +79,10 @@ class StylingReport:
                 "seconds": seconds,
                 "error": error,
             }
-            self._bar.write(json.dumps(facts), file=sys.stdout)
-            sys.stdout.flush()
+            write = self._bar.write if sys.stderr.isatty() else print  # a log need not have the bar at each line
+            with writing_output():
+                write(json.dumps(facts), file=sys.stdout)
+                sys.stdout.flush()
 
     def close(self) -> None:
         self._bar.close()

@@ -10,7 +10,7 @@ import types
 import typing
 import warnings
 
-from data.errors import UserError
+from data.errors import UserError, writing_output
 
 
 def _value_type(hint) -> type:
@@ -29,7 +29,12 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
 
     A field of type ``tuple[T, ...]`` takes one value or several, and may be given several times.
     """
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # its examples are lines of their own
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
     hints = typing.get_type_hints(config_class)
     for f in dataclasses.fields(config_class):
         text = f.metadata["help"].replace("%", "%%")
@@ -120,7 +125,8 @@ def run_command(main) -> typing.NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
         status = main()
-        sys.stdout.flush()
+        with writing_output():
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
@@ -135,6 +141,6 @@ def run_command(main) -> typing.NoReturn:
         status = 128 + 13
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # else Python would try once more, and complain
+    except OSError:  # else Python would try once more, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from config import InferenceConfig
 from data.colour import to_srgb
-from data.errors import ImageError, UserError
+from data.errors import ImageError, OutputError, UserError
 from data.images import largest_file, picture_size, read_image
 from data.saving import check_format, result_ending, save_picture
 from utils.device import Compute, default_num_workers
@@ -70,11 +70,12 @@ class StylingRun:
         self.config = config
         self.piped = PIPE in config.content_image
         self.several = not self.piped and names_several(config.content_image)
+        self._left_out: set[str] = set()  # files in folders, by their names
         if self.piped:
             self.jobs = [_piped_job(config, given)]
         else:
             ending = functools.partial(result_ending, config.format)
-            self.jobs = plan_jobs(config.content_image, config.output_dir, style, ending)
+            self.jobs = plan_jobs(config.content_image, config.output_dir, style, ending, self._left_out)
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
@@ -101,6 +102,7 @@ class StylingRun:
         to_stderr = self.config.json or self.piped
         self.report = StylingReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
         self._stack.callback(self.report.close)
+        self.report.left_out(self._left_out)
         self._stack.enter_context(self.interrupts)
         return self
 
@@ -198,6 +200,8 @@ class StylingRun:
         try:
             yield
             return
+        except OutputError:
+            raise
         except UserError as error:
             fault = error
         except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors

@@ -91,7 +91,10 @@ class Stylizer:
         Raises:
             MemoryError: if memory does not suffice for even a small tile.
             UserError: if the mask has other proportions than the picture.
+            ValueError: if the picture has another mode.
         """
+        if image.mode not in ("RGB", "RGBA"):
+            raise ValueError(f'a picture of mode {image.mode} is to be converted first: image.convert("RGB")')
         taste.check_mask(*image.size)
         result = image if in_place else image.copy()
         if taste.strength == 0:

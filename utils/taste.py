@@ -1,5 +1,6 @@
 """What is chosen after training: stroke size, strength, colours, where."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +22,7 @@ class Taste:
     Attributes:
         strength: 0 gives the photograph, 1 the network's picture, exactly; between them colours are mixed in Oklab.
         preserve_color: lightness of the network's picture, colour of the photograph.
-        mask: mode ``L``, of the photograph's proportions; white is stylised, black is kept.
+        mask: of the photograph's proportions; white is stylised, black is kept.
         stroke_scale: the network works on the picture reduced by this factor, so that strokes are that much larger;
             ``None`` takes 1 up to a short side of ``WORKING_SHORT_SIDE`` pixels, and then what reduces to it.
     """
@@ -30,6 +31,12 @@ class Taste:
     preserve_color: bool = False
     mask: Image.Image | None = None
     stroke_scale: float | None = None
+
+    def __post_init__(self):
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength must lie between 0 and 1, not be {self.strength}")
+        if self.stroke_scale is not None and not 0 < self.stroke_scale < math.inf:
+            raise ValueError(f"stroke_scale must be above 0, not {self.stroke_scale}")
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the picture that the network is given."""
@@ -65,7 +72,7 @@ class Taste:
     @cached_property
     def _soft_mask(self) -> Image.Image:
         """A mask painted in black and white alone gets soft edges."""
-        return self.mask.filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
+        return self.mask.convert("L").filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
 
     def check_mask(self, width: int, height: int) -> None:
         """Refuse a mask of other proportions than a picture's; another size is resized.
@@ -75,7 +82,8 @@ class Taste:
         """
         if self.mask is None:
             return
-        if abs(self.mask.width * height - self.mask.height * width) > 0.02 * self.mask.width * height:
+        rounding = (self.mask.width + self.mask.height) / 2  # --max_size leaves half a pixel on either side
+        if abs(self.mask.width * height - self.mask.height * width) > 0.02 * self.mask.width * height + rounding:
             raise UserError(
                 f"--mask is {self.mask.width} x {self.mask.height} and the photograph {width} x {height}: "
                 "give a mask of the photograph's proportions"

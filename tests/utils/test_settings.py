@@ -144,7 +144,9 @@ def test_every_field_is_a_flag_of_its_name_and_type(config_class):
 
 @pytest.mark.parametrize("config_class", CONFIGS.values())
 def test_help_shows_every_flag_with_its_help_and_default(config_class):
-    text = " ".join(build_parser(config_class, "what it does").format_help().split())
+    text = build_parser(config_class, "what it does\n\n    an example").format_help()
+    assert "what it does\n\n    an example\n" in text
+    text = " ".join(text.split())
     for field in dataclasses.fields(config_class):
         assert f"--{field.name}" in text and " ".join(field.metadata["help"].split()) in text
         if field.default is not None and kind(field) != "bool":

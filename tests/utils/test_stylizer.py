@@ -68,6 +68,12 @@ def test_the_bar_ends_full(trained_like, norm, taste):
         assert bar.n == bar.total >= 4
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
+def test_pictures_of_other_modes_are_refused(stylizer, mode):
+    with pytest.raises(ValueError, match=f'mode {mode} .*convert."RGB"'):
+        stylizer.stylise(Image.new(mode, (8, 8)))
+
+
 # -- short memory ----------------------------------------------------------------------------------
 
 

@@ -27,6 +27,12 @@ def test_the_ends_of_strength_are_exact(photograph, painted):
     assert torch.equal(Taste(strength=1).apply(photograph, painted, SIZE, BOX), painted)
 
 
+@pytest.mark.parametrize("wrong", [{"strength": 1.1}, {"strength": -0.1}, {"stroke_scale": 0}, {"stroke_scale": -1.0}])
+def test_values_out_of_bounds_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Taste(**wrong)
+
+
 def test_strength_mixes_in_oklab(photograph, painted):
     result = Taste(strength=0.3).apply(photograph, painted, SIZE, BOX)
     expected = oklab_to_rgb(0.7 * rgb_to_oklab(photograph) + 0.3 * rgb_to_oklab(painted))
@@ -74,7 +80,7 @@ def test_grey_of_a_mask_is_strength_there(photograph, painted):
 
 def test_parts_of_a_mask_join(photograph, painted):
     noise = np.random.default_rng(0).integers(0, 256, (15, 20), np.uint8)
-    taste = Taste(mask=Image.fromarray(noise))
+    taste = Taste(mask=Image.fromarray(noise).convert("RGB"))  # of any mode
     whole = taste.apply(photograph, painted, SIZE, BOX)
     part = taste.apply(photograph[..., 7:21, 9:33], painted[..., 7:21, 9:33], SIZE, (9, 7, 33, 21))
     torch.testing.assert_close(part, whole[..., 7:21, 9:33], rtol=0, atol=0.5)
