@@ -347,16 +347,30 @@ def other_setting(contents):
     contents["provenance"]["settings"]["lr"] = 0.002
 
 
-def other_name(contents):
+def other_architecture(contents):
     contents["model"]["state_dict"] = dict(reversed(state_of(contents).items()))
     contents["model"]["upsample"] = "resize"
+
+
+def other_name(contents):
+    contents["provenance"]["settings"] = {"mr": 0.001, "style_size": None}  # "lr" before, at the same place
+
+
+def other_shape(contents):
+    state_of(contents)["layers.0.1.weight"] = state_of(contents)["layers.0.1.weight"][None]
+
+
+def other_type(contents):
+    state_of(contents)[KEY] = state_of(contents)[KEY].view(torch.bfloat16)  # of the same bytes
 
 
 def no_checksum(contents):
     del contents["checksum"]
 
 
-@pytest.mark.parametrize("change", [flip, other_setting, other_name, no_checksum])
+@pytest.mark.parametrize(
+    "change", [flip, other_setting, other_architecture, other_name, other_shape, other_type, no_checksum]
+)
 def test_every_change_is_seen_by_the_checksum(model, change):
     """In a file whose archive is sound: it was written anew."""
     contents = torch.load(model, weights_only=True)
