@@ -203,6 +203,11 @@ def weight_that_is_no_tensor(contents):
 
 
 @edited
+def whole_numbers(contents):
+    state_of(contents)[KEY] = state_of(contents)[KEY].int()
+
+
+@edited
 def not_a_number(contents):
     state_of(contents)[KEY][0, 0, 0, 0] = float("nan")
 
@@ -286,6 +291,7 @@ def test_what_was_wrong_is_told(model):
     for damage, words in (
         (wrong_version, f"version {VERSION + 1}, this program reads {VERSION}"),
         (wrong_shape, f"wrong shape of {KEY}"),
+        (whole_numbers, f"wrong type of {KEY}"),
         (not_a_number, f"not finite \\({KEY}\\)"),
         (plain_state_dict, "not a checkpoint of this project"),
         (missing, "is not a file"),
