@@ -1,5 +1,6 @@
 """Trainings that go to the edge of what numbers hold: finite to the end, or stopped with the term and the step."""
 
+import copy
 import re
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 
 from data.photographs import PhotographDataset
-from losses.perceptual import LossScales, style_grams
+from losses.perceptual import ContentCeiling, LossScales, PerceptualLoss, style_grams
 from utils.checkpoints import load_checkpoint
 
 
@@ -63,6 +64,20 @@ def test_a_painting_of_one_colour_has_scales_that_divide(vgg, colour):
     grams = style_grams(vgg, painting)
     scales = LossScales.relative(vgg, grams, [painting])  # photographs of one colour, too: without variation
     assert all(0 < value < float("inf") for value in (scales.content, *scales.style, scales.total_variation))
+
+
+def test_a_loss_network_that_answers_nothing_has_scales_that_divide(vgg):
+    """To the end of a step: of the next one's level, too."""
+    dead = copy.deepcopy(vgg)
+    for parameter in dead.parameters():
+        parameter.data.zero_()
+    picture = torch.full((1, 3, 32, 32), 90.0)
+    grams = style_grams(dead, picture)
+    scales = LossScales.relative(dead, grams, [picture])
+    assert scales == LossScales()
+    criterion = PerceptualLoss(dead, grams, 32, 1.0, 60.0, 1.0, scales, ContentCeiling(1.0, 10))
+    for _ in range(2):
+        assert criterion(picture, picture).weighted.isfinite().all()
 
 
 def test_training_on_a_black_painting(train, tmp_path):

@@ -171,6 +171,14 @@ def test_a_second_training_in_the_same_folder_is_refused_and_names_the_first(tra
     assert not (folder / ".running").exists()
 
 
+def test_the_folder_is_held_from_the_first_step_on(train, folder, at_step):
+    """Before there is anything to be written."""
+    held = []
+    at_step(1, lambda: held.append((folder / ".running").read_text()))
+    assert train(2, "--log_every_steps", 100).returncode == 0
+    assert held[0].startswith(f"process {os.getpid()} on")
+
+
 def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(train, monkeypatch, folder):
     """Between a training's first look at the folder and its first file."""
     nested = []

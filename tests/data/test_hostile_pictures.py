@@ -6,6 +6,7 @@
 import contextlib
 import importlib
 import io
+import logging
 import os
 import random
 import signal
@@ -200,11 +201,12 @@ def mutated(content: bytes, other: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capsys):
+def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capsys, monkeypatch):
     """For both readers; no warning, no other exception, no picture beyond the limit, and nothing is printed.
 
     (libtiff itself remarks on damaged files, past Python, which ``capsys`` does not see.)
     """
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, without which Python prints what is logged
     path = tmp_path / "photo.jpg"
     names, refused, read = sorted(samples), 0, 0
     dataset = PhotographDataset([path], 16, seed=0, max_pixels=LIMIT)
@@ -414,6 +416,29 @@ def test_the_limit_is_exact_and_can_be_lifted(tmp_path, png_without_pixels):
         read_image(tmp_path / "large.png")
     with pytest.raises(ImageError, match="large.png (cannot be read as a picture .*truncated|needs more memory)"):
         read_image(tmp_path / "large.png", max_pixels=400_000_000)
+
+
+def test_every_command_keeps_to_the_flag(call_cli, style_model, style_image, photos, vgg_file, tmp_path, capsys):
+    """For the painting and the monitor picture of a training, its photographs, those of inference and data.prepare."""
+    from data.prepare import main
+
+    Image.new("RGB", (64, 49)).save(tmp_path / "view.png")  # 64 pixels more than the painting
+    flags = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--total_steps", 1]
+    flags += ["--training_monitor_content_image", tmp_path / "view.png", "--output_dir", tmp_path / "out"]
+    told = {
+        3071: f"error: {style_image} has 3072 pixels, more than --max_pixels 3071",
+        3072: f"error: {tmp_path / 'view.png'} has 3136 pixels, more than --max_pixels 3072",
+        3136: "photographs in --dataset_dir cannot be read",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the photographs that are skipped
+        for limit, words in told.items():
+            assert words in call_cli("begin_training.py", *flags, "--max_pixels", limit).error
+        assert main([str(photos), str(tmp_path / "prepared"), "--num_workers", "0", "--max_pixels", "3136"]) == 2
+    assert "photographs in" in capsys.readouterr().err
+    flags = ["--model_path", style_model, "--content_image", style_image, "--output_dir", tmp_path / "out"]
+    error = call_cli("begin_inference.py", *flags, "--max_pixels", 3071).error
+    assert f"{style_image} has 3072 pixels, more than --max_pixels 3071" in error and not (tmp_path / "out").exists()
 
 
 def test_a_picture_larger_than_pillow_would_open_is_read(tmp_path):

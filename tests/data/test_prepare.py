@@ -359,6 +359,15 @@ def test_two_commands_do_not_write_the_same_store(photos, tmp_path):
         assert run_forked(second) == 0
 
 
+@pytest.mark.parametrize("lost", [1, 2, 30], ids=["line break", "bracket", "half"])
+def test_a_line_of_the_index_that_was_cut_is_written_again(photos, finished, cache, lost):
+    (cache / HEADER).write_text(json.dumps({**json.loads((cache / HEADER).read_bytes()), "complete": False}))
+    index = (cache / INDEX).read_bytes()
+    os.truncate(cache / INDEX, index.index(b"\n", len(index) // 2) + 1 - lost)
+    prepare(photos, cache, SIZE, shard_bytes=SHARD_BYTES)
+    assert contents(cache) == contents(finished)
+
+
 def test_a_full_disk_is_one_sentence_and_the_command_goes_on_after_it(photos, finished, tmp_path, monkeypatch):
     cache, synced = tmp_path / "cache", itertools.count()
     monkeypatch.setattr(data.store, "COMMIT_PHOTOGRAPHS", 2)

@@ -203,6 +203,11 @@ def weight_that_is_no_tensor(contents):
 
 
 @edited
+def whole_numbers(contents):
+    state_of(contents)[KEY] = state_of(contents)[KEY].int()
+
+
+@edited
 def not_a_number(contents):
     state_of(contents)[KEY][0, 0, 0, 0] = float("nan")
 
@@ -286,6 +291,7 @@ def test_what_was_wrong_is_told(model):
     for damage, words in (
         (wrong_version, f"version {VERSION + 1}, this program reads {VERSION}"),
         (wrong_shape, f"wrong shape of {KEY}"),
+        (whole_numbers, f"wrong type of {KEY}"),
         (not_a_number, f"not finite \\({KEY}\\)"),
         (plain_state_dict, "not a checkpoint of this project"),
         (missing, "is not a file"),
@@ -347,16 +353,30 @@ def other_setting(contents):
     contents["provenance"]["settings"]["lr"] = 0.002
 
 
-def other_name(contents):
+def other_architecture(contents):
     contents["model"]["state_dict"] = dict(reversed(state_of(contents).items()))
     contents["model"]["upsample"] = "resize"
+
+
+def other_name(contents):
+    contents["provenance"]["settings"] = {"mr": 0.001, "style_size": None}  # "lr" before, at the same place
+
+
+def other_shape(contents):
+    state_of(contents)["layers.0.1.weight"] = state_of(contents)["layers.0.1.weight"][None]
+
+
+def other_type(contents):
+    state_of(contents)[KEY] = state_of(contents)[KEY].view(torch.bfloat16)  # of the same bytes
 
 
 def no_checksum(contents):
     del contents["checksum"]
 
 
-@pytest.mark.parametrize("change", [flip, other_setting, other_name, no_checksum])
+@pytest.mark.parametrize(
+    "change", [flip, other_setting, other_architecture, other_name, other_shape, other_type, no_checksum]
+)
 def test_every_change_is_seen_by_the_checksum(model, change):
     """In a file whose archive is sound: it was written anew."""
     contents = torch.load(model, weights_only=True)

@@ -88,6 +88,15 @@ def test_a_foreign_safetensors_file(tmp_path):
         load_checkpoint(tmp_path / "other.safetensors")
 
 
+def test_a_safetensors_file_that_is_too_large_is_refused_unread(tmp_path, monkeypatch):
+    safetensors = pytest.importorskip("safetensors")
+    with open(tmp_path / "large.safetensors", "wb") as file:  # with no bytes on the disk
+        file.truncate(100_000_001)
+    monkeypatch.setattr(safetensors, "safe_open", lambda *args, **kwargs: pytest.fail("it must not be opened"))
+    with pytest.raises(UserError, match="it has 100000001 bytes, and such files have 100000000 at most"):
+        load_checkpoint(tmp_path / "large.safetensors")
+
+
 def test_on_the_command_line(call_cli, model, tmp_path, monkeypatch, make_picture):
     pytest.importorskip("safetensors")
     monkeypatch.setattr(sys, "argv", ["convert", str(model), str(tmp_path / "m.safetensors")])

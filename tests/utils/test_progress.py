@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -68,9 +69,10 @@ def test_a_weighted_loss_that_overflows_is_found_as_well(log):
 
 def test_resuming_drops_later_and_broken_lines(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 5}\n{"step": 10}\nnonsense\n[1]\n{"step": 15}\n{"step": 7')
-    TrainingLog(path, 10, 20, batch_size=2).close()
-    assert path.read_text() == '{"step": 5}\n{"step": 10}\n'
+    for cut in ('{"step": 7', '{"step": 7}'):  # the latter has lost its line break alone: the next would join it
+        path.write_text('{"step": 5}\n{"step": 10}\nnonsense\n[1]\n{"step": 15}\n' + cut)
+        TrainingLog(path, 10, 20, batch_size=2).close()
+        assert path.read_text() == '{"step": 5}\n{"step": 10}\n'
 
 
 def test_a_new_training_starts_an_empty_log(tmp_path):
@@ -150,6 +152,17 @@ def test_a_clock_that_is_set_back_upsets_no_bar(monkeypatch, capsys):
     bar.close()
     shown = capsys.readouterr().err
     assert "10/10 [00:0" in shown and not re.search(r"-\d", shown), shown
+
+
+def test_a_clock_that_is_set_back_upsets_no_time_in_the_metrics(tmp_path, monkeypatch):
+    clock = itertools.count(1e9, -3600)
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    log = TrainingLog(tmp_path / "metrics.jsonl", 0, 10, batch_size=2)
+    for step in (1, 2):
+        log.add(step, losses(1.0, 1.0, 1.0))
+        log.write_line(step, lr=0.1, style_level=0.7)
+    log.close()
+    assert all(0 <= line["seconds_per_step"] < 600 for line in read(log.path))
 
 
 def test_a_bar_has_no_thread():

@@ -194,6 +194,12 @@ def remembers_at_an_absurd_place(path):
     return "is not a checkpoint of this project"
 
 
+def asks_for_a_terabyte_by_an_operation_that_nobody_writes(path):
+    """BYTEARRAY8, for which Python makes room before it reads."""
+    archive(path, b"\x80\x02\x96" + struct.pack("<q", 2**40) + b".")
+    return "it cannot be read (150)"
+
+
 def changes_a_tensor_afterwards(path):
     data = Pickle().tensor("0", 10, (10,), (1,)).raw(b"(").storage("0", 10).number(0)
     archive(path, data.raw(b"(").number(2**38).raw(b"t(").number(0).raw(b"ttb.").data)
@@ -228,8 +234,8 @@ HOSTILE = [
     declares_a_terabyte, declares_a_storage_that_is_not_there, is_stretched, has_absurd_strides, begins_beyond_its_end,
     has_a_negative_size, shares_numbers_a_thousand_times, is_a_zip_bomb, has_overlapping_parts, has_a_part_twice,
     has_a_pickle_of_megabytes, is_nested_deeply, laughs_a_billion_times, has_names_that_take_for_ever_to_hash,
-    remembers_at_an_absurd_place, changes_a_tensor_afterwards, is_code, is_code_that_torch_would_run, is_both,
-    is_too_large,
+    remembers_at_an_absurd_place, asks_for_a_terabyte_by_an_operation_that_nobody_writes, changes_a_tensor_afterwards,
+    is_code, is_code_that_torch_would_run, is_both, is_too_large,
 ]  # fmt: skip
 
 
@@ -270,14 +276,17 @@ def test_old_files_are_read_where_they_are_expected(path):
     assert "no file that PyTorch wrote" in refusal(path)
 
 
-def test_old_files_that_declare_a_terabyte_or_run_code_are_refused(path):
+def test_old_files_that_declare_a_terabyte_have_views_or_run_code_are_refused(path):
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
     declares = head + Pickle().tensor("0", 2**38, (2**38,), (1,)).raw(b".").data + pickle.dumps(["0"], 2)
     path.write_bytes(declares + bytes(100))
     assert "declares 1099511627776 bytes of numbers where it holds" in refusal(path, legacy=True)
-    code = Pickle().name("os", "system").raw(b"(").text(f"touch {path}.was_run").raw(b"tR.").data
-    path.write_bytes(head + code)
-    assert "holds more than weights" in refusal(path, legacy=True)
+    view = Pickle().raw(b"(").text("storage").name("torch", "FloatStorage").text("0").text("cpu").number(10)
+    view.raw(b"(").text("1").number(0).number(5).raw(b"ttQ.")  # of a storage: nothing here writes such, nor checks it
+    code = Pickle().name("os", "system").raw(b"(").text(f"touch {path}.was_run").raw(b"tR.")
+    for hostile in (view, code):
+        path.write_bytes(head + hostile.data + pickle.dumps(["0"], 2) + struct.pack("<q", 10) + bytes(40))
+        assert "holds more than weights" in refusal(path, legacy=True)
     assert not Path(f"{path}.was_run").exists()
 
 
