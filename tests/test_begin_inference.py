@@ -202,6 +202,13 @@ def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(
     assert not (tmp_path / "results").exists()
 
 
+def test_max_pixels(stylise, tmp_path, make_picture):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    error = stylise(tmp_path / "photo.png", "--max_pixels", "377").error
+    assert "photo.png has 378 pixels" in error and "--max_pixels" in error
+    assert stylise(tmp_path / "photo.png", "--max_pixels", "378").returncode == 0
+
+
 def test_a_broken_picture_on_the_real_command_line(run_cli, model, tmp_path, make_picture):
     path = tmp_path / "photo.png"
     make_picture(64, 64, seed=1).save(path)

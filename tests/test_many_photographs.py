@@ -103,6 +103,20 @@ def test_links_in_circles_end(stylise, tmp_path, folder):
     assert str(photos / "self.png") in result.stderr and "2 of 3" in result.stdout and "1 failed" in result.stdout
 
 
+def test_a_folder_that_cannot_be_listed_is_named(stylise, tmp_path, folder, monkeypatch):
+    photos, scandir = folder("a.png", "closed/b.png"), os.scandir
+
+    def refuse(path):
+        if str(path) == str(photos / "closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = stylise(photos)
+    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png"]
+    assert f"{photos / 'closed'} cannot be listed (Permission denied)" in result.stderr
+
+
 ODD_NAMES = [
     "with space.png", "quo'te\".png", "new\nline.png", "Ünïcödé 写真 👩\u200d👧.png", "写" * 75 + ".png", "-dash.png",
     "tab\tand\x1b[31mred.png", os.fsdecode(b"latin-\xe9.png"),

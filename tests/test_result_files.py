@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 import begin_inference
 from utils.settings import run_command
@@ -85,7 +85,10 @@ def test_quality_makes_larger_files(call_cli, flags, tmp_path, make_picture, nam
         output = tmp_path / f"at {quality}"
         arguments = ["--content_image", tmp_path / "photo.jpg", "--output_dir", output, "--format", name]
         call_cli("begin_inference.py", *flags, *arguments, "--quality", quality)
-        sizes.append(next(output.iterdir()).stat().st_size)
+        (path,) = output.iterdir()
+        sizes.append(path.stat().st_size)
+        with Image.open(path) as image:
+            assert image.format != "JPEG" or JpegImagePlugin.get_sampling(image) == 0  # colours at full resolution
     assert sizes[0] < sizes[1] < sizes[2]
 
 
@@ -190,6 +193,18 @@ def test_exif_is_kept_and_the_orientation_reset(stylise, tmp_path, make_picture,
     assert ExifTags.Base.StripOffsets not in exif or name == "tiff"
 
 
+def test_exif_of_the_other_byte_order_and_of_an_impossible_turn(stylise, tmp_path, make_picture):
+    """Text in UserComment is in the byte order of its EXIF, which nothing else tells."""
+    exif = Image.Exif()
+    exif.endian = "<"
+    exif[ExifTags.Base.Orientation] = 9
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: b"UNICODE\0" + "grün".encode("utf-16-le")}
+    make_picture(40, 24, seed=1).save(tmp_path / "photo.jpg", exif=exif)
+    image = stylise(tmp_path / "photo.jpg")
+    assert image.info["exif"].startswith(b"Exif\0\0II") and image.size == (40, 24)
+    assert image.getexif()[ExifTags.Base.Orientation] == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "CMYK", "I;16", "P", "RGBA"])
 def test_exif_survives_a_change_of_mode(stylise, tmp_path, make_picture, mode):
     picture = make_picture(40, 24, seed=1)
@@ -232,16 +247,21 @@ def profile_of(primaries, gamma):
     def xyz(values):
         return b"XYZ " + bytes(4) + struct.pack(">iii", *(round(value * 65536) for value in values))
 
-    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(12 + 67)
-    tags = {b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0", b"wtpt": xyz((0.9642, 1.0, 0.8249))}
+    tags = {b"wtpt": xyz((0.9642, 1.0, 0.8249))}
     tags |= {name: xyz(value) for name, value in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries)}
     tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
+    return packed_profile(tags, b"mntrRGB XYZ ")
+
+
+def packed_profile(tags, kind):
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(12 + 67)
+    tags = {b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0"} | tags
     table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
     for name, value in tags.items():
         value += bytes(-len(value) % 4)
         table += name + struct.pack(">II", start + len(body), len(value))
         body += value
-    head = struct.pack(">I4sI4s4s4s", start + len(body), b"none", 0x02100000, b"mntr", b"RGB ", b"XYZ ")
+    head = struct.pack(">I4sI", start + len(body), b"none", 0x02100000) + kind
     head += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
     head += struct.pack(">iii", 63190, 65536, 54061) + bytes(48)
     return head + table + body
@@ -310,6 +330,18 @@ def test_a_profile_that_is_not_the_results_is_left_out(stylise, tmp_path, make_p
     assert "icc_profile" not in stylise(tmp_path / "photo.jpg").info
 
 
+def test_inks_are_seen_through_their_profile(stylise, tmp_path, make_picture):
+    """One of which says that every mixture of inks is the same grey."""
+    identity = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table += 4 * identity + 16 * bytes((128, 128, 128)) + 3 * identity
+    profile = packed_profile({b"A2B0": table}, b"prtrCMYKLab ")
+    make_picture(40, 24, seed=1).convert("CMYK").save(tmp_path / "photo.jpg", icc_profile=profile)
+    image = stylise(tmp_path / "photo.jpg", "--format", "png", "--strength", "0")
+    assert "icc_profile" not in image.info
+    assert np.ptp(np.asarray(image)) == 0
+
+
 # -- standard input and output ---------------------------------------------------------------------
 
 
@@ -317,11 +349,11 @@ def test_a_profile_that_is_not_the_results_is_left_out(stylise, tmp_path, make_p
 def pipe(flags, monkeypatch, capsys):
     """``pipe(data, *flags)`` gives the command ``data`` on standard input: status, standard output, error."""
 
-    def call(data, *more):
+    def call(data, *more, file=io.BytesIO):
         arguments = [*flags, "--content_image", "-", *more]
         monkeypatch.setattr(sys, "argv", ["begin_inference.py", *map(str, arguments)])
         output = io.TextIOWrapper(io.BytesIO())
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data)))
         monkeypatch.setattr(sys, "stdout", output)
         with pytest.raises(SystemExit) as exit_:
             run_command(begin_inference.main)
@@ -357,6 +389,20 @@ def test_a_pipe_on_the_real_command_line(flags, run_cli, start_cli, tmp_path, ma
     with Image.open(io.BytesIO(result.stdout)) as image:
         assert image.size == (40, 24) and image.format == "PNG"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_no_terminal(pipe, make_picture):
+    class Terminal(io.BytesIO):
+        def isatty(self):
+            return True
+
+    status, output, error = pipe(encoded(make_picture(8, 8, seed=1), "PNG"), file=Terminal)
+    assert status == 2 and output == b"" and "--content_image - needs files" in error
+
+
+def test_a_pipe_of_more_bytes_than_pixels_can_have(pipe):
+    status, output, error = pipe(bytes(2**20 + 16 * 9 + 1), "--max_pixels", "9")
+    assert status == 2 and output == b"" and "standard input has more bytes" in error
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture"])

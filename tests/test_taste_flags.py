@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
+from config import InferenceConfig
 from utils.batch_norm import estimate_statistics
 from utils.checkpoints import Checkpoint, save_checkpoint
 from utils.colour import oklab_to_rgb, rgb_to_oklab
+from utils.painter import style_name
 from utils.stylizer import Stylizer
 from utils.taste import Taste
 
@@ -80,6 +82,7 @@ def test_strength(paint, photo, tmp_path):
 def test_preserve_color(paint, tmp_path, make_picture):
     photograph = np.asarray(make_picture(90, 60, seed=1)) // 4 + 96  # soft colours, which sRGB has at any lightness
     photograph[:, :20] = photograph[:, :20, :1]  # and a grey side
+    photograph[:12, 20:] = (0, 0, 255)  # and a blue edge, which has to lose colour to be lighter
     Image.fromarray(photograph).save(tmp_path / "photo.png")
     assert paint().returncode == 0
     full = rgb_to_oklab(tensor(result(tmp_path)))
@@ -111,6 +114,23 @@ def test_mask(paint, photo, tmp_path):
     assert "--mask is 50 x 50" in error and "90 x 60" in error and "photo.png" in error
     error = paint("--mask", tmp_path / "missing.png").error
     assert "--mask" in error and "missing.png" in error
+    assert "--mask" in paint("--mask", tmp_path / "mask.png", "--max_pixels", "5399").error  # one less than it has
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_tiles_are_not_seen(paint, trained_like, tmp_path, make_picture, monkeypatch, norm):
+    """With three tiles; the network sees 60 around each, the mask and the colours are those of their place."""
+    save_checkpoint(tmp_path / "model.pth", Checkpoint(trained_like(norm), {}))
+    make_picture(60, 150, seed=1).save(tmp_path / "photo.png")
+    Image.linear_gradient("L").resize((60, 150)).save(tmp_path / "mask.png")
+    flags = ["--model_path", tmp_path / "model.pth", "--mask", tmp_path / "mask.png", "--strength", "0.9"]
+    pictures = []
+    for most in (2048, 64):
+        monkeypatch.setattr("utils.stylizer._affordable", lambda *args, most=most: most)
+        assert paint(*flags, "--preserve_color", model=False).returncode == 0
+        pictures.append(result(tmp_path, "photo_model.png").astype(int))
+    difference = np.abs(pictures[0] - pictures[1])
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.02
 
 
 def test_a_mask_that_fits_some_of_many_photographs(paint, photo, tmp_path, make_picture):
@@ -183,6 +203,7 @@ def test_blend(paint, styles, photo, tmp_path):
     blend = f"{styles / 'one.pth'}:0.6, {styles / 'two.pth'}:0.2"
     assert paint("--blend", blend, model=False).returncode == 0
     mixed = result(tmp_path, "photo_one+two.png")
+    assert len(style_name(InferenceConfig(blend=f"{'x' * 90}.pth:1,{'y' * 90}.pth:1"))) == 100
     expected = oklab_to_rgb(0.75 * parts[0] + 0.25 * parts[1])
     np.testing.assert_allclose(tensor(mixed).numpy(), expected.numpy(), atol=3)
     np.testing.assert_array_equal(mixed[..., 3], photo[..., 3])
