@@ -19,7 +19,8 @@ import utils.progress
 import utils.training_run
 from config import TrainingConfig
 from data.loader import PhotographStream
-from utils.checkpoints import load_checkpoint
+from losses.perceptual import ContentCeiling
+from utils.checkpoints import load_checkpoint, save_checkpoint
 from utils.training_run import TrainingRun
 
 PLAN = [
@@ -103,6 +104,16 @@ def test_resume_begins_goes_on_and_ends(train, folder, tmp_path):
     assert train(2, "--resume", "--checkpoint_every_steps", 1).returncode == 0  # nothing was: a loop may end here
     result = train(3, "--resume")
     assert result.returncode == 0 and "resumed after step 2" in result.stdout
+
+
+def test_resume_takes_up_the_level_of_the_style(train, folder, monkeypatch):
+    monkeypatch.setattr(ContentCeiling, "RATE", 0.0)  # it stays as it is
+    assert train(1).returncode == 0
+    checkpoint = load_checkpoint(folder / "step_000001.pth")
+    checkpoint.training["log_level"] = -3.0
+    save_checkpoint(folder / "step_000001.pth", checkpoint)
+    assert train(2, "--resume").returncode == 0
+    assert load_checkpoint(folder / "step_000002.pth").training["log_level"] == -3.0
 
 
 @pytest.mark.parametrize("other", [["--overwrite"], ["--checkpoint_path", "x.pth"]])
