@@ -330,6 +330,14 @@ def test_an_output_folder_that_is_removed_is_made_again(train, folder, at_step, 
     assert not list(folder.glob(".*"))
 
 
+def test_an_output_folder_that_is_removed_after_the_last_checkpoint(train, folder, monkeypatch, tmp_path):
+    save_results = TrainingRun.save_results
+    monkeypatch.setattr(TrainingRun, "save_results", lambda run: (shutil.rmtree(tmp_path / "out"), save_results(run)))
+    with pytest.warns(UserWarning, match="was removed while the training ran"):
+        assert train(1, "--checkpoint_every_steps", 1).returncode == 0
+    assert checkpoints(folder) == ["step_000001.pth"] and (tmp_path / "out" / "stripes.pth").exists()
+
+
 def test_an_output_folder_that_is_removed_and_taken_by_another_training(
     train, fork_training, inputs, folder, at_step, tmp_path
 ):
@@ -399,11 +407,13 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
     names[0].write_bytes(b"broken")
     with pytest.warns(UserWarning, match="skipped: "):
         assert train(20, "--dataset_dir", own_photos).returncode == 0
-    assert list(load_checkpoint(folder / "step_000020.pth").training["unreadable"]) == [0]
+    before = load_checkpoint(folder / "step_000020.pth").training
+    assert list(before["unreadable"]) == [0]
     names[0].unlink()
     with pytest.warns(UserWarning, match="40 photographs then, 39 now"):
         assert train(21, "--dataset_dir", own_photos, "--resume").returncode == 0
-    assert load_checkpoint(folder / "step_000021.pth").training["unreadable"] == {}
+    after = load_checkpoint(folder / "step_000021.pth").training
+    assert after["unreadable"] == {} and after["loss_scales"] == before["loss_scales"]  # not measured on others
 
 
 def test_a_reading_process_that_is_killed_is_replaced_and_changes_nothing(train, at_step, monkeypatch, tmp_path):
