@@ -18,6 +18,7 @@ import utils.files
 import utils.progress
 import utils.training_run
 from config import TrainingConfig
+from data.errors import UserError
 from data.loader import PhotographStream
 from losses.perceptual import ContentCeiling
 from utils.checkpoints import load_checkpoint, save_checkpoint
@@ -132,6 +133,17 @@ def test_resume_goes_on_in_the_folder_where_it_found_the_checkpoint(train, folde
     assert begin_training.train(TrainingConfig(**settings), given) == 0
     assert checkpoints(tmp_path / "moved" / folder.name)[-1] == "step_000003.pth"
     assert not (tmp_path / "out").exists()
+
+
+def test_the_model_comes_last_of_the_results(train, tmp_path, monkeypatch):
+    """It says that the training is finished: what is missing beside it would never be written."""
+
+    def fail(run):
+        raise UserError("no room")
+
+    monkeypatch.setattr(TrainingRun, "_write_pictures", fail)
+    assert "no room" in train(1).error
+    assert not (tmp_path / "out" / "stripes.pth").exists()
 
 
 def test_an_overwritten_training_killed_before_its_results_still_writes_them(train, folder, tmp_path):
