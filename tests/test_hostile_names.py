@@ -247,7 +247,6 @@ def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
 def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
     edited = copy.deepcopy(whole)
     del edited.training["optimizer"]["state"][3]["exp_avg"]
-    edited.training["scheduler"]["step"] = "a method of the schedule's"  # of no harm: not taken over
     save_checkpoint(tmp_path / "step_000001.pth", edited)
     result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", "--output_dir", tmp_path)
     assert "its training part is damaged (exp_avg is missing)" in result.error
@@ -260,6 +259,14 @@ def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
     save_checkpoint(tmp_path / "step_000001.pth", edited)
     result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth")
     assert "--output_dir must not hold a null character" in result.error
+
+
+def test_what_a_schedule_does_not_have_is_not_taken_over(call_cli, whole, tmp_path):
+    edited = copy.deepcopy(whole)
+    edited.training["scheduler"]["step"] = "in place of the schedule's method"
+    save_checkpoint(tmp_path / "step_000001.pth", edited)
+    more = ["--output_dir", tmp_path, "--total_steps", 2]
+    assert call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", *more).returncode == 0
 
 
 # -- network ---------------------------------------------------------------------------------------

@@ -411,6 +411,12 @@ def test_a_pipe_with_no_picture(pipe, data):
     assert status == 2 and output == b"" and error.startswith("error: standard input ") and error.count("\n") == 1
 
 
+def test_a_pipe_with_more_than_a_picture_needs(pipe, make_picture):
+    picture = encoded(make_picture(8, 8, seed=1), "PNG")
+    status, output, error = pipe(picture + bytes(2**20 + 16 * 64), "--max_pixels", 64)
+    assert status == 2 and output == b"" and "error: standard input has more bytes than a picture of" in error
+
+
 @pytest.mark.parametrize(
     "more, named",
     [(["photo.jpg"], "other photographs"), (["--output_dir", "x"], "--output_dir"), (["--overwrite"], "--overwrite"),

@@ -18,8 +18,10 @@ import utils.files
 import utils.progress
 import utils.training_run
 from config import TrainingConfig
+from data.errors import UserError
 from data.loader import PhotographStream
-from utils.checkpoints import load_checkpoint
+from losses.perceptual import ContentCeiling
+from utils.checkpoints import load_checkpoint, save_checkpoint
 from utils.training_run import TrainingRun
 
 PLAN = [
@@ -105,6 +107,16 @@ def test_resume_begins_goes_on_and_ends(train, folder, tmp_path):
     assert result.returncode == 0 and "resumed after step 2" in result.stdout
 
 
+def test_resume_takes_up_the_level_of_the_style(train, folder, monkeypatch):
+    monkeypatch.setattr(ContentCeiling, "RATE", 0.0)  # it stays as it is
+    assert train(1).returncode == 0
+    checkpoint = load_checkpoint(folder / "step_000001.pth")
+    checkpoint.training["log_level"] = -3.0
+    save_checkpoint(folder / "step_000001.pth", checkpoint)
+    assert train(2, "--resume").returncode == 0
+    assert load_checkpoint(folder / "step_000002.pth").training["log_level"] == -3.0
+
+
 @pytest.mark.parametrize("other", [["--overwrite"], ["--checkpoint_path", "x.pth"]])
 def test_resume_does_not_go_with_what_contradicts_it(train, folder, other):
     assert f"--resume does not go together with {other[0]}" in train(2, "--resume", *other).error
@@ -121,6 +133,17 @@ def test_resume_goes_on_in_the_folder_where_it_found_the_checkpoint(train, folde
     assert begin_training.train(TrainingConfig(**settings), given) == 0
     assert checkpoints(tmp_path / "moved" / folder.name)[-1] == "step_000003.pth"
     assert not (tmp_path / "out").exists()
+
+
+def test_the_model_comes_last_of_the_results(train, tmp_path, monkeypatch):
+    """It says that the training is finished: what is missing beside it would never be written."""
+
+    def fail(run):
+        raise UserError("no room")
+
+    monkeypatch.setattr(TrainingRun, "_write_pictures", fail)
+    assert "no room" in train(1).error
+    assert not (tmp_path / "out" / "stripes.pth").exists()
 
 
 def test_an_overwritten_training_killed_before_its_results_still_writes_them(train, folder, tmp_path):
@@ -319,6 +342,14 @@ def test_an_output_folder_that_is_removed_is_made_again(train, folder, at_step, 
     assert not list(folder.glob(".*"))
 
 
+def test_an_output_folder_that_is_removed_after_the_last_checkpoint(train, folder, monkeypatch, tmp_path):
+    save_results = TrainingRun.save_results
+    monkeypatch.setattr(TrainingRun, "save_results", lambda run: (shutil.rmtree(tmp_path / "out"), save_results(run)))
+    with pytest.warns(UserWarning, match="was removed while the training ran"):
+        assert train(1, "--checkpoint_every_steps", 1).returncode == 0
+    assert checkpoints(folder) == ["step_000001.pth"] and (tmp_path / "out" / "stripes.pth").exists()
+
+
 def test_an_output_folder_that_is_removed_and_taken_by_another_training(
     train, fork_training, inputs, folder, at_step, tmp_path
 ):
@@ -388,11 +419,13 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
     names[0].write_bytes(b"broken")
     with pytest.warns(UserWarning, match="skipped: "):
         assert train(20, "--dataset_dir", own_photos).returncode == 0
-    assert list(load_checkpoint(folder / "step_000020.pth").training["unreadable"]) == [0]
+    before = load_checkpoint(folder / "step_000020.pth").training
+    assert list(before["unreadable"]) == [0]
     names[0].unlink()
     with pytest.warns(UserWarning, match="40 photographs then, 39 now"):
         assert train(21, "--dataset_dir", own_photos, "--resume").returncode == 0
-    assert load_checkpoint(folder / "step_000021.pth").training["unreadable"] == {}
+    after = load_checkpoint(folder / "step_000021.pth").training
+    assert after["unreadable"] == {} and after["loss_scales"] == before["loss_scales"]  # not measured on others
 
 
 def test_a_reading_process_that_is_killed_is_replaced_and_changes_nothing(train, at_step, monkeypatch, tmp_path):

@@ -175,6 +175,20 @@ def test_workers_end_with_the_stream(dataset):
     assert not any(process.is_alive() for process in started)
 
 
+def test_workers_that_hang_end_with_the_stream(dataset, monkeypatch):
+    begun = multiprocessing.Event()
+    monkeypatch.setattr(data.photographs, "read_image", lambda *args, **kwargs: begun.set() or time.sleep(600))
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)  # seconds that torch waits for them
+    stream = PhotographStream(dataset, 4, num_workers=1)
+    (worker,) = stream._workers
+    try:
+        assert begun.wait(120)
+        stream.close()
+        assert not worker.is_alive()
+    finally:
+        worker.kill()
+
+
 # -- reading processes that are lost, and photographs that do not end ----------------------------------------------
 
 

@@ -19,6 +19,7 @@ def test_pictures_are_found_recursively_by_extension(tmp_path):
         ".hidden.png",
         "jpg",
         "page.pdf",
+        "drawing.eps",
         "deep/annotations.json",
         "a.jpg.part",
     ]

@@ -368,6 +368,15 @@ def test_a_line_of_the_index_that_was_cut_is_written_again(photos, finished, cac
     assert contents(cache) == contents(finished)
 
 
+def test_pixels_are_on_the_disk_before_the_lines_that_vouch_for_them(photos, tmp_path, monkeypatch):
+    """A power cut could leave lines alone otherwise: the order of the calls is what there is to see of it."""
+    synced, fsync, cache = [], os.fsync, tmp_path / "cache"
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino) or fsync(handle))
+    prepare(photos, cache, SIZE)
+    shard, index, header = ((cache / name).stat().st_ino for name in (shard_name(0), INDEX, HEADER))
+    assert synced.index(shard) < synced.index(index) < synced.index(header)
+
+
 def test_a_full_disk_is_one_sentence_and_the_command_goes_on_after_it(photos, finished, tmp_path, monkeypatch):
     cache, synced = tmp_path / "cache", itertools.count()
     monkeypatch.setattr(data.store, "COMMIT_PHOTOGRAPHS", 2)

@@ -130,6 +130,15 @@ def test_what_is_still_being_written_is_no_leftover(tmp_path):
     assert os.listdir(tmp_path) == ["result"]
 
 
+def test_a_pipe_of_such_a_name_is_no_leftover(tmp_path):
+    """Opening it would wait; here nobody has to, for its other end is held."""
+    os.mkfifo(tmp_path / ".old.png.01234567.unfinished")
+    end = os.open(tmp_path / ".old.png.01234567.unfinished", os.O_RDWR)
+    remove_unfinished(tmp_path)
+    os.close(end)
+    assert os.listdir(tmp_path) == [".old.png.01234567.unfinished"]
+
+
 def test_content_and_name_are_on_the_disk_before_and_after_the_renaming(tmp_path, monkeypatch):
     """A power cut leaves the old file or the new one: the order of the calls is what there is to see of it."""
     calls = []

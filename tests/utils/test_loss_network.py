@@ -49,6 +49,12 @@ def test_float16_and_float32_files_are_the_same(vgg_state, vgg_file, saved):
     assert float32.fingerprint == float16.fingerprint
 
 
+def test_a_file_in_the_format_before_pytorch_1_6_is_taken(vgg_state, vgg_file, tmp_path):
+    """As torchvision's own is."""
+    torch.save(vgg_state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    assert load(tmp_path / "old.pth").fingerprint == load(vgg_file).fingerprint
+
+
 def test_a_whole_file_with_more_layers_is_taken(vgg_state, vgg_file, saved):
     more = {"features.30.weight": torch.zeros(512, 512, 3, 3), "classifier.6.bias": torch.zeros(1000)}
     assert load(saved({**vgg_state, **more})).fingerprint == load(vgg_file).fingerprint
@@ -98,6 +104,11 @@ def test_numbers_that_are_not_finite(vgg_state, saved, value):
     bias = vgg_state["features.2.bias"].clone()
     bias[3] = value
     assert "features.2.bias must hold finite" in refusal(saved({**vgg_state, "features.2.bias": bias}))
+
+
+def test_numbers_beyond_float32(vgg_state, saved):
+    bias = torch.full((64,), 1e300, dtype=torch.float64)
+    assert "numbers too large for float32" in refusal(saved({**vgg_state, "features.2.bias": bias}))
 
 
 def test_integers(vgg_state, saved):
