@@ -29,7 +29,7 @@ def stylise(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
 
     run = StylingRun(config, given, style=style_name(config, given))
     compute = resolve_compute(config.device, config.precision)
-    painter = Painter(config, compute, tell=None if run.several else lambda text: run.report.say(text))
+    painter = Painter(config, compute, tell=lambda text: run.report.say(text), several=run.several)
     with run:
         for job, photograph in run.photographs(compute):  # decoded ahead by threads
             run.stylise(job, photograph, painter)  # encoded behind by threads

@@ -39,6 +39,19 @@ def check_format(format: str, quality: int | None) -> None:
         raise UserError(f"--quality {quality} means nothing to --format {format}, which is lossless: leave it out")
 
 
+def check_quality(quality: int | None, endings: set[str]) -> None:
+    """Refuse a quality where results have only such endings as are of lossless formats.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    if quality is not None and not any("quality" in _OPTIONS[ending] for ending in endings):
+        raise UserError(
+            f"--quality {quality} means nothing to {', '.join(sorted(endings))}, which --format auto takes here: "
+            "leave it out, or give another --format"
+        )
+
+
 def result_ending(format: str, photograph: str | Path) -> str:
     """The ending of a result; with ``auto``, ``.jpg`` for what is named as a JPEG and ``.png`` for all else."""
     if format != "auto":

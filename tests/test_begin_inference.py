@@ -226,10 +226,16 @@ def test_a_broken_picture_on_the_real_command_line(run_cli, model, tmp_path, mak
     assert result.stdout == "" and not (tmp_path / "results").exists()
 
 
-def test_an_output_folder_that_cannot_be_made(stylise, call_cli, model, tmp_path, make_picture):
+def test_an_output_folder_that_cannot_be_made(stylise, tmp_path, make_picture, monkeypatch):
+    """Before the work, where that can be told."""
     make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
-    result = stylise(tmp_path / "photo.png", "--output_dir", tmp_path / "photo.png" / "results")
-    assert "cannot be written" in result.error and str(tmp_path / "photo.png" / "results") in result.error
+    monkeypatch.setattr(Stylizer, "stylise", lambda *args, **kwargs: pytest.fail("it began"))
+    error = stylise(tmp_path / "photo.png", "--output_dir", tmp_path / "photo.png" / "results").error
+    folder = tmp_path / "photo.png" / "results"
+    assert f"--output_dir {folder} cannot be made or written to ({tmp_path / 'photo.png'})" in error
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    error = stylise(tmp_path / "photo.png", "--output_dir", tmp_path / "results").error
+    assert f"--output_dir {tmp_path / 'results'} cannot be made or written to ({tmp_path})" in error
 
 
 # -- the engine behind it --------------------------------------------------------------------------

@@ -98,6 +98,17 @@ def test_a_quality_that_has_no_effect_is_refused(refused, name):
     assert "--quality 90" in error and f"--format {name}" in error
 
 
+def test_a_quality_of_lossless_results_is_refused(refused, call_cli, flags, tmp_path, make_picture):
+    (tmp_path / "photos").mkdir()
+    make_picture(20, 16, seed=1).save(tmp_path / "photos" / "one.png")
+    for photographs in (tmp_path / "photos", tmp_path / "photos" / "one.png"):
+        error = refused("--content_image", photographs, "--output_dir", tmp_path / "results", "--quality", "90")
+        assert "--quality 90 means nothing to .png" in error and "--format" in error
+    make_picture(20, 16, seed=1).save(tmp_path / "photos" / "two.jpg")  # to which it means something
+    arguments = ["--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results", "--quality", "90"]
+    assert call_cli("begin_inference.py", *flags, *arguments).returncode == 0
+
+
 def test_a_format_that_this_pillow_cannot_write_is_refused(refused, monkeypatch):
     Image.init()
     monkeypatch.delitem(Image.SAVE, "AVIF", raising=False)

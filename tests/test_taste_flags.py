@@ -1,6 +1,7 @@
 """Stroke size, strength, colours, masks, mixtures and contact sheets through the command line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,16 @@ def test_the_default_says_what_it_does_to_a_large_photograph(paint, photo, tmp_p
     np.testing.assert_array_equal(by_default, result(tmp_path))
 
 
+def test_what_is_done_to_large_photographs_is_told_once_for_all(paint, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.taste.WORKING_SHORT_SIDE", 20)
+    (tmp_path / "album").mkdir()
+    for name in "abc":
+        Image.fromarray(photo).save(tmp_path / "album" / f"{name}.png")
+    run = paint("--max_size", "45", photograph=tmp_path / "album")
+    assert run.returncode == 0
+    assert run.stdout.count("reduced to 45 pixels, by --max_size") == run.stdout.count("--stroke_scale 1 draws") == 1
+
+
 def test_blend(paint, styles, photo, tmp_path):
     parts = []
     for name in ("one", "two"):
@@ -239,3 +250,12 @@ def test_several_models_make_a_contact_sheet(paint, styles, photo, tmp_path):
             assert (sheet[60:, left : left + 90] < 128).any()  # its name
     assert paint("--model_path", styles / "two.pth", "--max_size", "100").returncode == 0
     assert max(result(tmp_path, "photo_contact_sheet.png").shape) == 100
+
+
+def test_models_of_one_name_are_told_apart(paint, styles, photo, tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    shutil.copy(styles / "two.pth", tmp_path / "b" / "one.pth")
+    names = []
+    monkeypatch.setattr("utils.painter.contact_sheet", lambda pictures, **_: names.extend(pictures) or pictures[0][1])
+    assert paint("--model_path", tmp_path / "b" / "one.pth", styles / "two.pth").returncode == 0
+    assert [name for name, _ in names] == ["photograph", f"{styles.name}/one", "b/one", "two"]

@@ -1,12 +1,13 @@
 """Pictures in a grid, each with its name below."""
 
 import math
+import unicodedata
 
 from PIL import Image, ImageDraw, ImageFont
 
 _GAP = 8
 _CAPTION = 24
-_SMALLEST_CELL = 160  # else captions would not fit
+_SMALLEST_CELL, _LARGEST_CELL = 160, 640  # in smaller ones captions would not fit
 LONGEST_SIDE = 4096
 
 
@@ -16,16 +17,18 @@ def contact_sheet(
     width: int | None = None,
     longest_side: int = LONGEST_SIDE,
 ) -> Image.Image:
-    """A white sheet with pictures in rows and their names in Pillow's built-in font.
+    """A white sheet with pictures in rows and their names in Pillow's built-in font, which has ASCII letters alone.
 
     Args:
         pictures: (name, picture) of any sizes.
         columns: left out, about as many as rows.
-        width: of every picture; left out, at most 640 and never more than a picture has.
-        longest_side: of the sheet, which is reduced if need be.
+        width: of every picture; left out, at most 640, never more than a picture has, and as the sheet allows.
+        longest_side: of the sheet, which is reduced if need be, with its captions.
     """
     columns = columns or (len(pictures) if len(pictures) <= 3 else math.ceil(math.sqrt(len(pictures))))
-    cells = [(name, _fit(picture, width)) for name, picture in pictures]
+    most = longest_side // max(columns, math.ceil(len(pictures) / columns)) - _CAPTION - _GAP
+    most = min(max(most, _SMALLEST_CELL), _LARGEST_CELL)
+    cells = [(_ascii(name), _fit(picture, width, most)) for name, picture in pictures]
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     step = max(_SMALLEST_CELL, *(cell.width for _, cell in cells)) + _GAP
     heights = [max(cell.height for _, cell in row) + _CAPTION + _GAP for row in rows]
@@ -41,13 +44,19 @@ def contact_sheet(
     return sheet
 
 
-def _fit(picture: Image.Image, width: int | None) -> Image.Image:
-    scale = width / picture.width if width else min(1.0, 640 / max(picture.size))
+def _fit(picture: Image.Image, width: int | None, most: int) -> Image.Image:
+    scale = width / picture.width if width else min(1.0, most / max(picture.size))
     size = tuple(max(1, round(side * scale)) for side in picture.size)
     picture = picture.resize(size, Image.Resampling.LANCZOS)
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", size, "white"), picture)
     return picture.convert("RGB")
+
+
+def _ascii(name: str) -> str:
+    """A name without accents, and with question marks for letters of other scripts."""
+    letters = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return "".join(letters).encode("ascii", "replace").decode()
 
 
 def _shortened(text: str, fits) -> str:

@@ -1,5 +1,6 @@
 """What the flags of ``begin_inference.py`` make of one photograph."""
 
+import collections
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from utils.contact_sheet import LONGEST_SIDE, contact_sheet
 from utils.device import Compute
 from utils.progress import progress_bar
 from utils.stylizer import Blend, Stylizer
-from utils.taste import Taste
+from utils.taste import WORKING_SHORT_SIDE, Taste
 
 
 def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> str:
@@ -37,14 +38,17 @@ class Painter:
     """Stylises photographs as a command asks for.
 
     Args:
-        tell: receives lines for people on each photograph, which a bar over tiles follows; ``None`` for neither.
+        tell: receives lines for people.
+        several: whether the photographs are many: then each kind of line is told once for all of them, and there is no
+            bar over the tiles of one.
 
     Raises:
         UserError: naming the flag or the file at fault.
     """
 
-    def __init__(self, config: InferenceConfig, compute: Compute, tell: Callable[[str], None] | None = None):
-        self.max_size, self._tell = config.max_size, tell
+    def __init__(self, config: InferenceConfig, compute: Compute, tell: Callable[[str], None], several: bool):
+        self.max_size, self._tell, self._several = config.max_size, tell, several
+        self._told: set[str] = set()
         mask = None if config.mask is None else _read_mask(config.mask, config.max_pixels)
         self.taste = Taste(config.strength, config.preserve_color, mask, config.stroke_scale)
         if config.blend is not None:
@@ -52,7 +56,8 @@ class Painter:
             parts = [Stylizer(load_checkpoint(path, "--blend").network, compute=compute) for path in paths]
             self.stylizers = [("", Blend(parts, list(weights)))]
         else:
-            self.stylizers = [(Path(path).stem, Stylizer(path, compute=compute)) for path in config.model_path]
+            names = _names_apart([Path(path) for path in config.model_path])
+            self.stylizers = [(n, Stylizer(path, compute=compute)) for n, path in zip(names, config.model_path)]
 
     def __call__(self, photograph: Image.Image) -> Image.Image:
         """The result; ``photograph`` may be painted over."""
@@ -60,13 +65,14 @@ class Painter:
             image = self._reduced(photograph)
             self._tell_stroke_scale(image)
             return self._stylise(self.stylizers[0][1], image, in_place=True)
+        self._tell_stroke_scale(photograph)
         pictures = [("photograph", photograph)]
         for name, stylizer in self.stylizers:
             pictures.append((name, self._stylise(stylizer, photograph, in_place=False)))
         return contact_sheet(pictures, longest_side=min(self.max_size or LONGEST_SIDE, LONGEST_SIDE))
 
     def _stylise(self, stylizer: Stylizer, image: Image.Image, in_place: bool) -> Image.Image:
-        with progress_bar(0, "tile", disable=self._tell is None, delay=2) as bar:
+        with progress_bar(0, "tile", disable=self._several, delay=2) as bar:
             return stylizer.stylise(image, self.taste, in_place=in_place, bar=bar)
 
     def _reduced(self, image: Image.Image) -> Image.Image:
@@ -75,7 +81,10 @@ class Painter:
             return image
         scale = self.max_size / max(image.size)
         size = tuple(max(1, round(side * scale)) for side in image.size)
-        self._say(f"Reduced from {image.width} x {image.height} to {size[0]} x {size[1]}, by --max_size")
+        self._say(
+            f"Reduced from {image.width} x {image.height} to {size[0]} x {size[1]}, by --max_size",
+            f"Photographs with a longer side are reduced to {self.max_size} pixels, by --max_size",
+        )
         return image.resize(size, Image.Resampling.LANCZOS)
 
     def _tell_stroke_scale(self, image: Image.Image) -> None:
@@ -83,12 +92,23 @@ class Painter:
         if self.taste.stroke_scale is None and (width, height) != image.size:
             self._say(
                 f"Strokes as on {width} x {height}, where --stroke_scale 1 would draw them {image.height / height:.3g} "
-                "times as fine"
+                "times as fine",
+                f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels where photographs have more: "
+                "--stroke_scale 1 draws finer ones",
             )
 
-    def _say(self, text: str) -> None:
-        if self._tell is not None:
-            self._tell(text)
+    def _say(self, of_one: str, of_all: str) -> None:
+        if not self._several:
+            self._tell(of_one)
+        elif of_all not in self._told:
+            self._told.add(of_all)
+            self._tell(of_all)
+
+
+def _names_apart(paths: list[Path]) -> list[str]:
+    """The names of models; with their folder's, where several have one name."""
+    times = collections.Counter(path.stem for path in paths)
+    return [path.stem if times[path.stem] == 1 else f"{path.absolute().parent.name}/{path.stem}" for path in paths]
 
 
 def _read_mask(path: str, max_pixels: int) -> Image.Image:

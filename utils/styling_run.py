@@ -22,7 +22,7 @@ from config import InferenceConfig
 from data.colour import to_srgb
 from data.errors import ImageError, OutputError, UserError
 from data.images import largest_file, picture_size, read_image
-from data.saving import check_format, result_ending, save_picture
+from data.saving import check_format, check_quality, result_ending, save_picture
 from utils.device import Compute, default_num_workers
 from utils.files import atomic_write, remove_unfinished
 from utils.inputs import PIPE, Job, Photograph, names_several, plan_jobs
@@ -76,10 +76,13 @@ class StylingRun:
         else:
             ending = functools.partial(result_ending, config.format)
             self.jobs = plan_jobs(config.content_image, config.output_dir, style, ending, self._left_out)
+        check_quality(config.quality, {job.ending for job in self.jobs})
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
             self._refuse_to_replace()
+        if self._outputs != self._existing and not self.piped:
+            _check_writable(Path(config.output_dir))
         self.interrupts = Interrupts("The pictures under way are finished; once more ends at once")
         self._encoding: collections.deque[_Waiting] = collections.deque()
         self._announced = False
@@ -219,6 +222,13 @@ class StylingRun:
         if self.interrupts.received:
             return self.interrupts.exit_status
         return 1 if self.report.counts["failed"] else 0
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse an output folder before the work rather than after it, where that can be told."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
+        raise UserError(f"--output_dir {folder} cannot be made or written to ({there}): give another folder")
 
 
 def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:

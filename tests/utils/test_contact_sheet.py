@@ -20,8 +20,10 @@ def test_pictures_and_captions():
 def test_large_pictures_are_reduced_and_the_sheet_is_bounded():
     pictures = [(str(i), Image.new("RGB", (1280, 960), "red")) for i in range(3)]
     assert contact_sheet(pictures).size == (3 * 648 - 8, 480 + 24)
-    assert max(contact_sheet(pictures, longest_side=500).size) == 500
-    assert max(contact_sheet(pictures * 20).size) == 4096
+    small = contact_sheet(pictures, longest_side=500)
+    assert small.size == (3 * 168 - 8, 120 + 24)  # pictures are smaller, and letters are not
+    assert max(contact_sheet(pictures, longest_side=300).size) == 300
+    assert 3800 < max(contact_sheet(pictures * 20).size) <= 4096
     assert contact_sheet(pictures, columns=2, width=100).size[0] == 2 * 168 - 8
 
 
@@ -31,3 +33,11 @@ def test_small_pictures_and_long_names_and_transparency():
     array = np.asarray(sheet)
     assert (array[:5, :5] == 255).all()  # nothing is white
     assert (array[:, 160:168] == 255).all()  # the name ends before the next one
+
+
+def test_names_in_other_letters():
+    def drawn(name):
+        return np.asarray(contact_sheet([(name, Image.new("RGB", (200, 20)))]))
+
+    assert np.array_equal(drawn("Über Café"), drawn("Uber Cafe"))
+    assert np.array_equal(drawn("神奈川"), drawn("???"))
