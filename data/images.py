@@ -19,6 +19,8 @@ from config import MAX_PIXELS
 from data.colour import through_own_profile
 from data.errors import ImageError
 
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")  # ISO/IEC 23008-12
+
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
 """Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
 wrapping of any other format."""
@@ -63,8 +65,7 @@ def read_image(path: str | Path, draft_size: int | None = None, max_pixels: int 
             f"{path} has {number} pixels, more than --max_pixels {max_pixels}: reduce it, or give a larger --max_pixels"
         ) from None
     except Image.UnidentifiedImageError:
-        reason = "it is empty" if os.path.getsize(path) == 0 else "no format that this Pillow decodes"
-        raise ImageError(f"{path} cannot be read as a picture ({reason}): give another file") from None
+        raise ImageError(f"{path} cannot be read as a picture ({_why_unknown(path)}): give another file") from None
     except MemoryError:
         raise ImageError(f"{path} needs more memory than there is to be read: reduce it first") from None
     # Decoders meet hostile and damaged files with nearly every built-in exception, from struct.error to RecursionError.
@@ -99,6 +100,16 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
             if image.format in NOT_DECODED:
                 raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
             yield image
+
+
+def _why_unknown(path: Path) -> str:
+    """What is the matter with a file in which Pillow sees no format."""
+    head = b""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
+        return "HEIC, which Pillow does not decode; export it as JPEG"
+    return "no format that this Pillow decodes" if head else "it is empty"
 
 
 def largest_file(max_pixels: int) -> int:

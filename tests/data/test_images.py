@@ -245,6 +245,7 @@ def test_files_that_are_no_pictures_are_refused_by_name(tmp_path, broken_files):
 
 
 def test_the_reason_is_told(tmp_path, broken_files):
+    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
     for name, reason in {
         "missing.jpg": "does not exist",
         "folder.jpg": "is a folder",
@@ -252,6 +253,7 @@ def test_the_reason_is_told(tmp_path, broken_files):
         "huge_header.png": "10000000000 pixels, more than --max_pixels",
         "text.png": "no format that this Pillow decodes",
         "truncated.jpg": "truncated",
+        "phone.jpg": "HEIC, which Pillow does not decode; export it as JPEG",
     }.items():
         with pytest.raises(ImageError, match=reason):
             read_image(tmp_path / name)
