@@ -221,6 +221,8 @@ def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "resumed after step 10" in result.stdout
     assert_same_training(tmp_path, straight)
+    settings = load_checkpoint(tmp_path / "stripes.pth").provenance["settings"]
+    assert settings["checkpoint_path"] == "step_000010.pth"  # and no folder
     assert (
         tmp_path / "stripes_training" / "monitor_000020.png"
     ).exists()  # the monitor photograph is restored

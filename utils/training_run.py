@@ -50,7 +50,9 @@ SMALLEST_PAINTING = 16
 _FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "seed")
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
-_PATHS = ("style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "vgg_weights")
+_PATHS = (
+    "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
+)  # fmt: skip
 
 
 def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:
