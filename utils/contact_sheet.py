@@ -54,8 +54,8 @@ def _fit(picture: Image.Image, width: int | None, most: int) -> Image.Image:
 
 
 def _ascii(name: str) -> str:
-    """A name without accents, and with question marks for letters of other scripts."""
-    letters = (c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    """A name on one line, without accents, and with question marks for letters of other scripts."""
+    letters = (c for c in unicodedata.normalize("NFKD", " ".join(name.split())) if not unicodedata.combining(c))
     return "".join(letters).encode("ascii", "replace").decode()
 
 

@@ -41,3 +41,4 @@ def test_names_in_other_letters():
 
     assert np.array_equal(drawn("Über Café"), drawn("Uber Cafe"))
     assert np.array_equal(drawn("神奈川"), drawn("???"))
+    assert np.array_equal(drawn("two\nlines"), drawn("two lines"))
