@@ -25,10 +25,15 @@ def new_parser(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_timing_flags(parser: argparse.ArgumentParser, rounds: int) -> None:
-    """Add the flags of what is timed on any device, with a default number of rounds."""
+def add_compute_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where to compute, and in which arithmetic."""
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+
+
+def add_timing_flags(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """Add the flags of what is timed on any device, with a default number of rounds."""
+    add_compute_flags(parser)
     parser.add_argument("--rounds", type=int, default=rounds)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.common import new_parser, new_result, write_result
+from benchmarks.common import add_compute_flags, new_parser, new_result, write_result
 from benchmarks.report import large_picture_table
 from utils.device import resolve_compute
 
@@ -52,8 +52,7 @@ def stylise(photograph: Path, side: int, *flags: object) -> dict:
 
 def main() -> int:
     parser = new_parser(__doc__)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
+    add_compute_flags(parser)
     parser.add_argument("--side", type=int, default=20_000, help="of the picture, pixels")
     args = parser.parse_args()
     compute = resolve_compute(args.device, args.precision)

@@ -107,10 +107,14 @@ def grade(display, saturation=1.0, contrast=0.0, grain=0.0, rng=None):
     return np.clip(display, 0.0, 1.0)
 
 
+def to_image(display):
+    """Display values in [0, 1], height x width x 3, which are clipped, as an RGB picture."""
+    return Image.fromarray((np.clip(display, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
 def save(display, path, size):
     """Downsample display values to `size` and write a JPEG of bounded weight."""
-    image = Image.fromarray((np.clip(display, 0, 1) * 255 + 0.5).astype(np.uint8))
-    image = image.resize(size, Image.Resampling.LANCZOS)
+    image = to_image(display).resize(size, Image.Resampling.LANCZOS)
     for quality in range(91, 60, -2):
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")

@@ -24,7 +24,7 @@ _LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65536}
 _MOST_EXIF = 65533  # bytes, in a JPEG
 
 
-def check_format(format: str, quality: int | None) -> None:
+def check_format(format: str) -> None:
     """Refuse what cannot be written here.
 
     Raises:
@@ -35,19 +35,21 @@ def check_format(format: str, quality: int | None) -> None:
     Image.init()
     if Image.registered_extensions().get(_ENDINGS[format]) not in Image.SAVE:
         raise UserError(f"--format {format}: the Pillow installed here cannot write it; give another format")
-    if quality is not None and "quality" not in _OPTIONS[_ENDINGS[format]]:
-        raise UserError(f"--quality {quality} means nothing to --format {format}, which is lossless: leave it out")
 
 
-def check_quality(quality: int | None, endings: set[str]) -> None:
-    """Refuse a quality where results have only such endings as are of lossless formats.
+def check_quality(quality: int | None, format: str, endings: set[str]) -> None:
+    """Refuse a quality where all results are lossless.
+
+    Args:
+        quality, format: as the flags.
+        endings: of the results, as :func:`result_ending` has them.
 
     Raises:
-        UserError: naming the flag.
+        UserError: naming the flags.
     """
     if quality is not None and not any("quality" in _OPTIONS[ending] for ending in endings):
         raise UserError(
-            f"--quality {quality} means nothing to {', '.join(sorted(endings))}, which --format auto takes here: "
+            f"--quality {quality} means nothing to {', '.join(sorted(endings))}, which --format {format} takes here: "
             "leave it out, or give another --format"
         )
 

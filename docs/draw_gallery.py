@@ -2,7 +2,7 @@
 
     python -m docs.draw_gallery
 
-The two of trainings, five_paintings.jpg and levelling.jpg, have commands of their own beside them in the README.
+The README says how the two of trainings, five_paintings.jpg and levelling.jpg, came about.
 """
 
 import subprocess
@@ -29,7 +29,7 @@ def stylise(output_dir: Path, *flags: object) -> None:
 def draw_taste(scratch: Path) -> Image.Image:
     """The sample photograph with each flag of "To taste"."""
     photograph = ROOT / "content" / "mountains.jpg"
-    sky = Image.new("L", Image.open(photograph).size)
+    sky = Image.new("L", read_image(photograph).size)
     sky.paste(255, (0, 0, sky.width, int(0.48 * sky.height)))
     sky.save(scratch / "sky.png")
     blend = "checkpoints/starry_night.pth:0.6,checkpoints/wave.pth:0.4"
@@ -47,10 +47,10 @@ def draw_taste(scratch: Path) -> Image.Image:
 
 def draw_stroke_scale(scratch: Path) -> Image.Image:
     """A photograph of 24 megapixels at three stroke sizes, whole and pixel by pixel."""
-    # The sample scene as it is rendered, 1920 x 1280, enlarged.
-    rendered = (draw.draw_mountains(np.random.default_rng(11)).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    render, _, _, seed = draw.PICTURES["mountains"]
+    scene = draw.to_image(render(np.random.default_rng(seed)))  # 1920 x 1280, twice the sample photograph's size
     large = scratch / "large.png"
-    Image.fromarray(rendered).resize((6000, 4000), Image.Resampling.LANCZOS).save(large)
+    scene.resize((6000, 4000), Image.Resampling.LANCZOS).save(large)
     pictures = [("photograph, 6000 x 4000", read_image(large))]
     for flags in ((), ("--stroke_scale", 1), ("--stroke_scale", 10)):
         stylise(scratch / "large", "--content_image", large, *flags)

@@ -236,7 +236,7 @@ def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
 def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs, tmp_path):
     """SIGKILL at whatever it is doing then; what it left half written is not taken for a checkpoint."""
     folder = tmp_path / "stripes_training"
-    cadences = ["--log_every_steps", 1, "--monitor_every_steps", 0, "--checkpoint_every_steps", 2]
+    cadences = ["--log_every_steps", 1, "--monitor_every_steps", 0, "--checkpoint_every_steps", 1]
     process = start_cli(
         "begin_training.py", *inputs, *PLAN, *cadences, "--precision", "float32", "--output_dir", tmp_path
     )
@@ -246,7 +246,7 @@ def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs
     assert process.returncode == -signal.SIGKILL
     assert not (folder / f"step_{STEPS:06d}.pth").exists() and not (tmp_path / "stripes.pth").exists()
 
-    for checkpoint in sorted(folder.glob("step_*.pth"))[2:]:
+    for checkpoint in sorted(folder.glob("step_*.pth"))[4:]:
         checkpoint.unlink()  # as if there had been more steps since the last checkpoint
     (folder / ".step_000007.pth.killed.unfinished").write_bytes(b"half a checkpoint")
     with open(folder / "metrics.jsonl", "a") as file:
@@ -270,7 +270,7 @@ def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs
 def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, straight, inputs, tmp_path):
     """Sent to the process group, as a terminal does: the reading processes get it as well."""
     process = start_cli(
-        "begin_training.py", *inputs, *PLAN, "--checkpoint_every_steps", 3, "--monitor_every_steps", 20,
+        "begin_training.py", *inputs, *PLAN, "--checkpoint_every_steps", 1, "--monitor_every_steps", 20,
         "--num_workers", 2, "--precision", "float32", "--output_dir", tmp_path,
     )  # fmt: skip
     wait_for(tmp_path / "stripes_training" / "step_000003.pth", process)

@@ -411,11 +411,6 @@ def test_a_pipe_is_no_terminal(pipe, make_picture):
     assert status == 2 and output == b"" and "--content_image - needs files" in error
 
 
-def test_a_pipe_of_more_bytes_than_pixels_can_have(pipe):
-    status, output, error = pipe(bytes(2**20 + 16 * 9 + 1), "--max_pixels", "9")
-    assert status == 2 and output == b"" and "standard input has more bytes" in error
-
-
 @pytest.mark.parametrize("data", [b"", b"no picture"])
 def test_a_pipe_with_no_picture(pipe, data):
     status, output, error = pipe(data)

@@ -45,19 +45,20 @@ def names_several(values: Sequence[str]) -> bool:
     return len(values) > 1 or os.path.isdir(values[0]) or _is_pattern(values[0])
 
 
-def find_photographs(values: Sequence[str], output_dir: str | Path, others: set[str]) -> list[Photograph]:
+def find_photographs(values: Sequence[str], output_dir: str | Path) -> tuple[list[Photograph], set[str]]:
     """What the values of ``--content_image`` name: in their order, folders sorted, every file once.
 
     One folder is mirrored below the output folder, each of several values under its own name; so is what a pattern
     matches, from its first wildcard on. The output folder is left out of the folder that it lies in.
 
-    Args:
-        others: receives the real paths of the files in folders that are no pictures by their ending.
+    Returns:
+        The photographs, and the real paths of the files in folders that are no pictures by their endings.
 
     Raises:
         UserError: if a folder holds no picture, or a pattern matches nothing.
     """
     found: list[Photograph] = []
+    others: set[str] = set()
     for value in values:
         if os.path.isdir(value):
             inside = _walk(Path(value), Path(Path(value).resolve().name if len(values) > 1 else ""), output_dir, others)
@@ -71,7 +72,7 @@ def find_photographs(values: Sequence[str], output_dir: str | Path, others: set[
     once: dict[str, Photograph] = {}
     for photograph in found:
         once.setdefault(os.path.realpath(photograph.path), photograph)
-    return list(once.values())
+    return list(once.values()), others
 
 
 def _is_pattern(value: str) -> bool:
@@ -95,7 +96,7 @@ def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Pho
 
 
 def _walk(root: Path, relative: Path, output_dir: str | Path, others: set[str]) -> list[Photograph]:
-    """Every picture file below a folder, by its ending, sorted; not what is hidden.
+    """Every picture file below a folder, by its ending, sorted; not what is hidden. ``others`` receives all else.
 
     Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
     and a picture is found where it really lies.
@@ -131,8 +132,8 @@ def _walk(root: Path, relative: Path, output_dir: str | Path, others: set[str]) 
 
 
 def plan_jobs(
-    values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str], others: set[str]
-) -> list[Job]:
+    values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str]
+) -> tuple[list[Job], set[str]]:
     """The photographs that ``--content_image`` names, each with its own output ``<photograph>_<style><ending>``.
 
     Photographs that would share a name, such as ``view.png`` and ``view.webp``, keep their ending in it:
@@ -140,13 +141,15 @@ def plan_jobs(
 
     Args:
         ending: of the result, such as ``".png"``, by the photograph's path.
-        others: see :func:`find_photographs`.
+
+    Returns:
+        The jobs, and the files that are left out, see :func:`find_photographs`.
 
     Raises:
         UserError: if a result would take the place of another or of a photograph, or would lie among photographs
             that the next command would find it with.
     """
-    photographs = find_photographs(values, output_dir, others)
+    photographs, left_out = find_photographs(values, output_dir)
 
     def job(photograph: Photograph, stem: str) -> Job:
         end = ending(photograph.path)
@@ -158,7 +161,7 @@ def plan_jobs(
     _refuse_to_leave(jobs, output_dir)
     _refuse_collisions(jobs)
     _refuse_results_among_photographs(jobs, [value for value in values if os.path.isdir(value)], output_dir)
-    return jobs
+    return jobs, left_out
 
 
 def _refuse_to_leave(jobs: list[Job], output_dir: str | Path) -> None:

@@ -118,7 +118,7 @@ def _read_mask(path: str, max_pixels: int) -> Image.Image:
         raise UserError(f"--mask: {error}") from None
     if mask.mode == "RGBA":  # what is transparent is as black
         mask = Image.alpha_composite(Image.new("RGBA", mask.size, "black"), mask)
-    return mask.convert("L")
+    return mask
 
 
 def _parse_blend(text: str) -> list[tuple[str, float]]:

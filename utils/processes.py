@@ -89,7 +89,8 @@ class Processes:
     def average_gradients(self, network: nn.Module) -> None:
         """Replace the gradients by their means over the processes. Every process calls it after its backward pass.
 
-        torch's DistributedDataParallel sends them while the backward pass still runs; for 7 MB that gains nothing.
+        One sum of 7 MB: torch's DistributedDataParallel, which sends parts of it while the backward pass still runs, is
+        for networks that take longer to send.
         """
         if self.count == 1:
             return

@@ -66,17 +66,16 @@ class StylingRun:
     def __init__(self, config: InferenceConfig, given: frozenset[str], style: str):
         if config.overwrite and config.skip_existing:
             raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
-        check_format(config.format, config.quality)
+        check_format(config.format)
         self.config = config
         self.piped = PIPE in config.content_image
         self.several = not self.piped and names_several(config.content_image)
-        self._left_out: set[str] = set()  # files in folders, by their names
         if self.piped:
-            self.jobs = [_piped_job(config, given)]
+            self.jobs, self._left_out = [_piped_job(config, given)], set()
         else:
             ending = functools.partial(result_ending, config.format)
-            self.jobs = plan_jobs(config.content_image, config.output_dir, style, ending, self._left_out)
-        check_quality(config.quality, {job.ending for job in self.jobs})
+            self.jobs, self._left_out = plan_jobs(config.content_image, config.output_dir, style, ending)
+        check_quality(config.quality, config.format, {job.ending for job in self.jobs})
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
