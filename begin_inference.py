@@ -9,7 +9,7 @@ from config import InferenceConfig
 from utils.settings import parse_settings, run_command
 
 
-def stylise(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int:
+def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int:
     """Stylise what ``config.content_image`` names; results are ``<output_dir>/<photograph>_<model>.png``, or ``.jpg``.
 
     Args:
@@ -23,21 +23,21 @@ def stylise(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
         UserError: naming the flag, or the file if it was the only one. Nothing has been written then.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
+    from inference.batch import StylingRun
+    from inference.painter import Painter, style_name
     from utils.device import resolve_compute
-    from utils.painter import Painter, style_name
-    from utils.styling_run import StylingRun
 
     run = StylingRun(config, given, style=style_name(config, given))
     compute = resolve_compute(config.device, config.precision)
     painter = Painter(config, compute, tell=lambda text: run.report.say(text), several=run.several)
     with run:
-        for job, photograph in run.photographs(compute):  # decoded ahead by threads
-            run.stylise(job, photograph, painter)  # encoded behind by threads
+        for job, content_image in run.content_images(compute):  # decoded ahead by threads
+            run.stylize(job, content_image, painter)  # encoded behind by threads
     return run.exit_status()
 
 
 def main() -> int:
-    return stylise(*parse_settings(InferenceConfig, __doc__))
+    return stylize(*parse_settings(InferenceConfig, __doc__))
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
+    from training.run import TrainingRun
     from utils.interrupts import Interrupts
-    from utils.training_run import TrainingRun
 
     run = TrainingRun(config, given)  # network, loss, optimiser, photographs; restored when resuming
     config = run.config
@@ -50,8 +50,8 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
 def training_step(run, photographs):
     """One step of Adam on a batch; returns its ``Losses``."""
     with run.compute.autocast():
-        stylised = run.forward(photographs)
-    losses = run.criterion(stylised, photographs)
+        stylized = run.forward(photographs)
+    losses = run.criterion(stylized, photographs)
     run.optimizer.zero_grad()
     run.scaler.scale(losses.total).backward()  # scales for float16 alone
     run.processes.average_gradients(run.network)

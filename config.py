@@ -21,7 +21,7 @@ PRECISION_HELP = (
     "float32 elsewhere; losses and optimiser are float32 always"
 )
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-MAX_PIXELS = 200_000_000  # for data.prepare as well
+MAX_PIXELS = 200_000_000
 MAX_PIXELS_HELP = (
     "refuse pictures of more pixels than this before they are decoded: a small file may hold more than fits into memory"
 )
@@ -36,7 +36,7 @@ class TrainingConfig:
     # What to learn from
     style_image: str = setting("styles/swirls.jpg", "the painting whose style is learnt")
     dataset_dir: str = setting(
-        "photos", "folder of photographs to train on, read with its subfolders, or what data.prepare made of one"
+        "photos", "folder of photographs to train on, read with its subfolders"
     )
     training_monitor_content_image: str = setting(
         "content/mountains.jpg", "photograph that is stylised every so often, to watch the training"

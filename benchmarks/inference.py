@@ -23,9 +23,9 @@ from benchmarks.common import (
     write_result,
 )
 from benchmarks.plain import PlainNetwork
+from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
-from utils.stylizer import Stylizer
 
 
 def onnx_session(network: torch.nn.Module, image: torch.Tensor):
@@ -64,7 +64,7 @@ def main() -> int:
     rows = []
     for size in sorted({*args.sizes, *args.own_sizes}):
         image = torch.rand(1, 3, size, size, device=device) * 255
-        calls = {"ours": lambda image=image: stylizer.stylise_tensor(image)}
+        calls = {"ours": lambda image=image: stylizer.stylize_tensor(image)}
         if size in args.sizes:
             calls["plain"] = torch.inference_mode()(lambda image=image: plain(image))
             session = onnx_session(plain, image) if device.type == "cpu" else None

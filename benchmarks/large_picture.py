@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.common import add_compute_flags, new_parser, new_result, write_result
-from benchmarks.report import large_picture_table
+from benchmarks.tables import large_picture_table
 from utils.device import resolve_compute
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ def draw(path: Path, side: int) -> None:
         photograph.resize((side, side), Image.Resampling.BICUBIC).save(path, quality=90)
 
 
-def stylise(photograph: Path, side: int, *flags: object) -> dict:
+def stylize(photograph: Path, side: int, *flags: object) -> dict:
     """What begin_inference.py takes for a picture: seconds, and bytes."""
     results = photograph.parent / "results"
     command = [
@@ -63,7 +63,7 @@ def main() -> int:
         # The peak of a process counts what its parent had held when it started it: the picture once, and no more.
         draw(photograph, args.side)
         for name, flags in (("--stroke_scale 1", ["--stroke_scale", 1]), ("default", [])):
-            result["runs"][name] = stylise(photograph, args.side, *flags, *where)
+            result["runs"][name] = stylize(photograph, args.side, *flags, *where)
     print(compute.describe())
     print(large_picture_table([result]))
     print(f"Wrote {write_result(result, args.json)}")

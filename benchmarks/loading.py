@@ -1,4 +1,4 @@
-"""Time how fast photographs reach the training step, from a folder and from a prepared data set.
+"""Time how fast photographs reach the training step from a folder.
 
     python -m benchmarks.loading --dataset_dir photos
 
@@ -6,22 +6,19 @@ Prints a table and writes JSON. Training consumes --batch_size photographs a ste
 """
 
 import sys
-import tempfile
 import time
-from pathlib import Path
 from statistics import median
 
 from benchmarks.common import new_parser, new_result, write_result
-from benchmarks.report import loading_table
+from benchmarks.tables import loading_table
+from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
-from data.photographs import PhotographDataset, open_photographs
-from data.prepare import main as prepare
 from utils.device import resolve_compute
 
 
 def photographs_a_second(folder: str, image_size: int, workers: int, batches: int, rounds: int) -> float:
     """Median over ``rounds`` streams, each after a first batch, which starts the workers."""
-    paths, _ = open_photographs(folder, image_size)
+    paths = list_photographs(folder)
     rates = []
     for seed in range(rounds):
         stream = PhotographStream(PhotographDataset(paths, image_size, seed), 4, num_workers=workers)
@@ -42,17 +39,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
 
-    rates: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        prepared = str(Path(scratch, "prepared"))
-        status = prepare([args.dataset_dir, prepared])
-        if status:
-            return status
-        for name, folder in (("folder", args.dataset_dir), ("prepared", prepared)):
-            rates[name] = {
-                str(workers): photographs_a_second(folder, args.image_size, workers, args.batches, args.rounds)
-                for workers in (0, 1, 2)
-            }
+    rates = {
+        str(workers): photographs_a_second(args.dataset_dir, args.image_size, workers, args.batches, args.rounds)
+        for workers in (0, 1, 2)
+    }
     result = {
         **new_result("loading", resolve_compute("cpu", "auto")),
         "image_size": args.image_size,

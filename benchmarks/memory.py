@@ -20,14 +20,14 @@ from PIL import Image
 
 from begin_training import train
 from benchmarks.common import new_parser, new_result, resident_memory, write_result
-from benchmarks.report import memory_table
+from benchmarks.tables import memory_table
 from config import TrainingConfig
-from data.images import read_image
+from imaging.reading import read_image
+from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
+from training.run import TrainingRun
 from utils.device import keep_freed_memory, resolve_compute
-from utils.stylizer import Stylizer
-from utils.training_run import TrainingRun
 
 
 def draw(folder: Path, pictures: int, size: int) -> list[Path]:
@@ -77,7 +77,7 @@ def watch_inference(folder: Path, pictures: int, size: int, note: Callable[[int]
     paths = draw(folder, 50, size)
     stylizer = Stylizer(TransformerNet().eval(), device="cpu")
     for number in range(1, pictures + 1):
-        stylizer.stylise(read_image(paths[number % len(paths)])).save(folder / "result.jpg")
+        stylizer.stylize(read_image(paths[number % len(paths)])).save(folder / "result.jpg")
         note(number)
 
 

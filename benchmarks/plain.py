@@ -117,15 +117,15 @@ class PlainTraining:
     def step(self, photographs: torch.Tensor) -> float:
         """One step on N x 3 x H x W photographs, RGB in [0, 255]; the loss is fetched, as a progress bar would."""
         self.optimizer.zero_grad()
-        stylised = self.network(photographs)
+        stylized = self.network(photographs)
         target = self.vgg(photographs)[CONTENT_LAYER].detach()
-        features = self.vgg(stylised)
+        features = self.vgg(stylized)
         loss = nn.functional.mse_loss(features[CONTENT_LAYER], target)
         for name, goal in zip(STYLE_LAYERS, self.targets, strict=True):
-            loss = loss + nn.functional.mse_loss(gram(features[name]), goal.expand(len(stylised), -1, -1))
+            loss = loss + nn.functional.mse_loss(gram(features[name]), goal.expand(len(stylized), -1, -1))
         loss = loss + 1e-6 * (
-            (stylised[..., 1:, :] - stylised[..., :-1, :]).square().sum()
-            + (stylised[..., :, 1:] - stylised[..., :, :-1]).square().sum()
+            (stylized[..., 1:, :] - stylized[..., :-1, :]).square().sum()
+            + (stylized[..., :, 1:] - stylized[..., :, :-1]).square().sum()
         )
         loss.backward()
         self.optimizer.step()

@@ -17,12 +17,13 @@ import torch
 
 from begin_training import train
 from benchmarks.common import new_parser, new_result, write_result
-from benchmarks.report import precision_tables
+from benchmarks.tables import precision_tables
 from config import TrainingConfig
-from data.images import picture_batch, read_image
-from data.photographs import list_photographs
+from data.dataset import list_photographs
+from imaging.reading import read_image
+from imaging.tensors import picture_batch
+from inference.stylizer import Stylizer
 from utils.device import resolve_compute
-from utils.stylizer import Stylizer
 
 WINDOWS = 6
 
@@ -75,7 +76,7 @@ def main() -> int:
     for model in args.models:
         full, half = (Stylizer(model, args.device, precision) for precision in ("float32", reduced))
         images = (picture_batch(read_image(path)) for path in paths)
-        values = [psnr(full.stylise_tensor(image), half.stylise_tensor(image)) for image in images]
+        values = [psnr(full.stylize_tensor(image), half.stylize_tensor(image)) for image in images]
         decibels[Path(model).stem] = {"lowest": min(values), "mean": sum(values) / len(values)}
     result = {
         **new_result("precision", compute),

@@ -25,17 +25,18 @@ from benchmarks.common import (
 )
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainTraining
-from losses.perceptual import ContentCeiling, LossScales, PerceptualLoss, style_grams
+from losses.content_ceiling import ContentCeiling
+from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
-from utils.compilation import NotCompiled, compile_step
+from training.compilation import NotCompiled, compile_step
 from utils.device import keep_freed_memory, resolve_compute
-from utils.loss_network import load_vgg19
 from utils.processes import Processes
 
 
 def build_run(vgg_state: dict, style: torch.Tensor, compute, image_size: int) -> SimpleNamespace:
-    """What ``training_step`` needs, as ``utils.training_run`` builds it."""
+    """What ``training_step`` needs, as ``training.run`` builds it."""
     device = compute.device
     vgg = VGG19()
     vgg.load_state_dict(vgg_state)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import torch
 
-from data.errors import UserError
-from data.photographs import STALLED, PhotographDataset
+from data.dataset import STALLED, PhotographDataset
+from utils.errors import UserError
 
 LARGEST_UNREADABLE_SHARE = 0.1
 
@@ -43,27 +43,13 @@ class _Chunks(torch.utils.data.Sampler):
             epoch, rank = epoch + 1, 0
 
 
-def init_worker(worker_id: int) -> None:
+def _init_worker(worker_id: int) -> None:
     """Set up a process that decodes photographs for another one."""
     # Ctrl-C reaches the whole process group, and "timeout" and batch systems send SIGTERM to it; the training process
     # finishes its step and shuts the workers down itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
-
-
-def refuse_if_many_unreadable(bad: int, n: int, folder: object, last: object) -> None:
-    """Raise a :class:`UserError` if more than a tenth of n photographs, or all, are unreadable.
-
-    Args:
-        bad: the number of unreadable ones.
-        folder, last: what to call their folder, and the last of them.
-    """
-    if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
-        raise UserError(
-            f"{bad} of the {n} photographs in {folder} cannot be read, more than a tenth; the last was {last}: remove "
-            "the broken files or give another folder"
-        )
 
 
 class PhotographStream:
@@ -116,8 +102,8 @@ class PhotographStream:
             sampler=chunks,
             num_workers=self.num_workers,
             prefetch_factor=4 if self.num_workers else None,
-            worker_init_fn=init_worker if self.num_workers else None,
-            collate_fn=unchanged,
+            worker_init_fn=_init_worker if self.num_workers else None,
+            collate_fn=_unchanged,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
         others = set(multiprocessing.active_children())
@@ -197,7 +183,12 @@ class PhotographStream:
         self._stalled += STALLED in reason
         if self._stalled > MOST_STALLED:
             raise UserError(f"--dataset_dir is out of reach ({reason}, as {MOST_STALLED} others before it): see to it")
-        refuse_if_many_unreadable(len(self.unreadable), len(self.dataset), "--dataset_dir", self.dataset.paths[index])
+        bad, n = len(self.unreadable), len(self.dataset)
+        if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
+            raise UserError(
+                f"{bad} of the {n} photographs in --dataset_dir cannot be read, more than a tenth; the last was "
+                f"{self.dataset.paths[index]}: remove the broken files or give another folder"
+            )
 
     def close(self) -> None:
         """Stop the workers, and wait for their end. The stream is of no use afterwards."""
@@ -208,6 +199,6 @@ class PhotographStream:
         self._workers, self._crops = [], None  # these lie in memory shared with them, an open file
 
 
-def unchanged(item):
+def _unchanged(item):
     """What the data set gives, as it is: in place of the loader's own collation."""
     return item

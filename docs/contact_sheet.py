@@ -6,8 +6,8 @@
 import argparse
 from pathlib import Path
 
-from data.images import read_image
-from utils.contact_sheet import contact_sheet
+from imaging.reading import read_image
+from imaging.sheets import contact_sheet
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -2,7 +2,7 @@
 
     python -m docs.draw_gallery
 
-The README says how the two of trainings, five_paintings.jpg and levelling.jpg, came about.
+The README says how the two of trainings, five_paintings.jpg and content_ceiling.jpg, came about.
 """
 
 import subprocess
@@ -10,18 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from content import draw
-from data.images import read_image
-from utils.contact_sheet import contact_sheet
+from imaging.reading import read_image
+from imaging.sheets import contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
 
 
-def stylise(output_dir: Path, *flags: object) -> None:
+def stylize(output_dir: Path, *flags: object) -> None:
     command = [sys.executable, "begin_inference.py", "--output_dir", output_dir, "--overwrite", *flags]
     subprocess.run([*map(str, command)], cwd=ROOT, check=True)
 
@@ -40,20 +38,19 @@ def draw_taste(scratch: Path) -> Image.Image:
     ]  # fmt: skip
     pictures = [("photograph", read_image(photograph))]
     for number, (name, *values) in enumerate(flags):
-        stylise(scratch / str(number), *values)
+        stylize(scratch / str(number), *values)
         pictures.append((name, read_image(next((scratch / str(number)).iterdir()))))
     return contact_sheet(pictures, columns=3, width=428)
 
 
 def draw_stroke_scale(scratch: Path) -> Image.Image:
     """A photograph of 24 megapixels at three stroke sizes, whole and pixel by pixel."""
-    render, _, _, seed = draw.PICTURES["mountains"]
-    scene = draw.to_image(render(np.random.default_rng(seed)))  # 1920 x 1280, twice the sample photograph's size
     large = scratch / "large.png"
+    scene = read_image(ROOT / "content" / "mountains.jpg")
     scene.resize((6000, 4000), Image.Resampling.LANCZOS).save(large)
     pictures = [("photograph, 6000 x 4000", read_image(large))]
     for flags in ((), ("--stroke_scale", 1), ("--stroke_scale", 10)):
-        stylise(scratch / "large", "--content_image", large, *flags)
+        stylize(scratch / "large", "--content_image", large, *flags)
         name = " ".join(map(str, flags)) or "default"
         pictures.append((name, read_image(scratch / "large" / "large_starry_night.png")))
     cabin = (4440, 2420, 4810, 2667)
@@ -64,10 +61,10 @@ def draw_stroke_scale(scratch: Path) -> Image.Image:
 def main() -> None:
     models = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checkpoints").glob("*.pth"))
     for model in models:
-        stylise(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
+        stylize(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        stylise(scratch, "--model_path", *models, "--content_image", "content/harbour.jpg")
+        stylize(scratch, "--model_path", *models, "--content_image", "content/harbour.jpg")
         sheet = read_image(scratch / "harbour_contact_sheet.jpg")
         sheet.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
         sheet.save(GALLERY / "harbour_contact_sheet.jpg", quality=85)

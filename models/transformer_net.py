@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.convolutions import DoublingConvTranspose, FewOutputsConv, autocast_inputs
+from models.cpu_kernels import DoublingConvTranspose, FewOutputsConv, autocast_inputs
 
 NORMS = ("batch", "instance")
 UPSAMPLES = ("transposed", "resize")
 
-# Output channels up to which a convolution has gradients of its own on a CPU; see models.convolutions.
+# Output channels up to which a convolution has gradients of its own on a CPU; see models.cpu_kernels.
 _FEW = 4
 
 # Two stride-2 convolutions divide the picture by four, and reflection padding needs a side of at least two there.

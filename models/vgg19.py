@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from models.convolutions import FrozenConvReLU, onednn_computes
+from models.cpu_kernels import FrozenConvReLU, onednn_computes
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,7 +37,7 @@ class VGG19(nn.Module):
     """VGG-19 features by name, for RGB images in [0, 255].
 
     The layers carry torchvision's own numbering, so that ``load_state_dict`` takes its keys ``features.N.weight``.
-    Weights are random until loaded; see :func:`utils.loss_network.load_vgg19`.
+    Weights are random until loaded; see :func:`models.pretrained.load_vgg19`.
 
     Attributes:
         fingerprint: 16 hexadecimal digits of the weights that were loaded; ``None`` for random ones.

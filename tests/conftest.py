@@ -39,11 +39,13 @@ VGG_CONVOLUTIONS = {
 }  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
 def pytest_collection_modifyitems(items):
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+    for item in items:
+        if "robustness" in item.path.relative_to(ROOT).parts:
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
 
 
 @dataclass
@@ -132,10 +134,11 @@ class ForkedTraining:
 @pytest.fixture(scope="session")
 def fork_training(tmp_path_factory):
     """``fork_training(*args, **faults)`` starts a training as a process of its own, without the seconds that
-    importing torch takes; see tests/forking.py for the faults."""
+    importing torch takes; see tests/robustness/forking.py for the faults."""
     server = subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "forking.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, ROOT / "tests" / "robustness" / "forking.py"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     folder = tmp_path_factory.mktemp("forked")
     numbers = itertools.count()
 
@@ -176,7 +179,7 @@ def vgg_file(vgg_state, tmp_path_factory):
 @pytest.fixture(scope="session")
 def vgg(vgg_file):
     """The loss network with random weights, float32, on the CPU."""
-    from utils.loss_network import load_vgg19
+    from models.pretrained import load_vgg19
 
     return load_vgg19(str(vgg_file), torch.device("cpu"), torch.float32)
 
@@ -260,9 +263,9 @@ def style_image(tmp_path_factory):
 @pytest.fixture(scope="session")
 def style_model(tmp_path_factory):
     """The file ``stripes.pth`` of an untrained network that changes a picture visibly."""
+    from models.checkpoints import Checkpoint, save_checkpoint
     from models.transformer_net import TransformerNet
-    from utils.batch_norm import estimate_statistics
-    from utils.checkpoints import Checkpoint, save_checkpoint
+    from training.batch_norm import estimate_statistics
 
     with torch.random.fork_rng():
         torch.manual_seed(3)

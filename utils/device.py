@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from data.errors import UserError
+from utils.errors import UserError
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

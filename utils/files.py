@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from data.errors import UserError
+from utils.errors import UserError
 
 try:
     import fcntl

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from data.errors import UserError
+from utils.errors import UserError
 
 
 @dataclass(frozen=True)

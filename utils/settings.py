@@ -10,7 +10,7 @@ import types
 import typing
 import warnings
 
-from data.errors import UserError, writing_output
+from utils.errors import UserError, writing_output
 
 
 def _value_type(hint) -> type:

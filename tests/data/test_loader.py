@@ -13,10 +13,10 @@ import warnings
 import pytest
 import torch
 
-import data.photographs
-from data.errors import ImageError, UserError
+import data.dataset
+from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
-from data.photographs import PhotographDataset, list_photographs
+from utils.errors import ImageError, UserError
 
 SIZE = 32
 
@@ -140,13 +140,13 @@ def test_nothing_readable_stops(tmp_path, num_workers):
 
 def test_no_file_is_decoded_twice_in_a_pass_nor_an_unreadable_one_ever_again(broken_at, monkeypatch):
     reads = collections.Counter()
-    read_image = data.photographs.read_image
+    read_image = data.dataset.read_image
 
     def count(path, *args, **kwargs):
         reads[path] += 1
         return read_image(path, *args, **kwargs)
 
-    monkeypatch.setattr(data.photographs, "read_image", count)
+    monkeypatch.setattr(data.dataset, "read_image", count)
     dataset = broken_at(7)
     with pytest.warns(UserWarning, match="skipped"):
         take(11 * 3, dataset, 1)  # three passes over the eleven readable ones
@@ -177,7 +177,7 @@ def test_workers_end_with_the_stream(dataset):
 
 def test_workers_that_hang_end_with_the_stream(dataset, monkeypatch):
     begun = multiprocessing.Event()
-    monkeypatch.setattr(data.photographs, "read_image", lambda *args, **kwargs: begun.set() or time.sleep(600))
+    monkeypatch.setattr(data.dataset, "read_image", lambda *args, **kwargs: begun.set() or time.sleep(600))
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)  # seconds that torch waits for them
     stream = PhotographStream(dataset, 4, num_workers=1)
     (worker,) = stream._workers
@@ -253,15 +253,15 @@ def hanging(monkeypatch):
     end = threading.Event()
 
     def arrange(*paths):
-        read_image = data.photographs.read_image
-        monkeypatch.setattr(data.photographs, "READING_SECONDS", 0.3)
+        read_image = data.dataset.read_image
+        monkeypatch.setattr(data.dataset, "READING_SECONDS", 0.3)
 
         def read(path, *args, **kwargs):
             if path in paths:
                 end.wait()
             return read_image(path, *args, **kwargs)
 
-        monkeypatch.setattr(data.photographs, "read_image", read)
+        monkeypatch.setattr(data.dataset, "read_image", read)
 
     yield arrange
     end.set()
@@ -290,7 +290,7 @@ def test_what_reading_raises_arrives(dataset, monkeypatch):
     def fail(*args, **kwargs):
         raise ImageError("no picture at all")
 
-    monkeypatch.setattr(data.photographs, "read_image", fail)
+    monkeypatch.setattr(data.dataset, "read_image", fail)
     positions, crops, failures = dataset[[(0, 7)]]
     assert (positions, len(crops), failures) == ([], 0, {7: "no picture at all"})
 

@@ -5,17 +5,9 @@ import math
 import pytest
 import torch
 
+from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
-from losses.perceptual import (
-    CONTENT_LAYER,
-    STYLE_LAYERS,
-    TERMS,
-    ContentCeiling,
-    LossScales,
-    PerceptualLoss,
-    content_ceiling,
-    style_grams,
-)
+from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, LossScales, PerceptualLoss, style_grams
 
 SIZE = 32
 WEIGHTS = (1.0, 60.0, 0.05)

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torchvision
 
+from models.pretrained import load_vgg19
 from models.vgg19 import IMAGENET_MEAN, IMAGENET_STD, LAYERS, VGG19, check_layers
-from utils.loss_network import load_vgg19
 
 NAMES = [
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4",

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from data.errors import UserError
 from utils.device import Compute, default_num_workers, resolve_compute
+from utils.errors import UserError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from data.errors import UserError
+from utils.errors import UserError
 from utils.files import atomic_write, remove_unfinished
 
 

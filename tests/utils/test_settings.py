@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config import InferenceConfig, TrainingConfig, setting
-from data.errors import UserError
+from utils.errors import UserError
 from utils.settings import build_parser, parse_settings, run_command, validate
 
 CONFIGS = {"begin_training.py": TrainingConfig, "begin_inference.py": InferenceConfig}

@@ -1,0 +1,149 @@
+"""Photographs as a data set of random crops that any position of the training can be reproduced from."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+
+from config import MAX_PIXELS
+from imaging.reading import picture_endings, read_image
+from imaging.tensors import image_to_tensor
+from utils.errors import ImageError, UserError
+
+READING_SECONDS = 60
+"""Seconds after which a photograph that is still being read, from a network folder that hangs say, is given up."""
+
+STALLED = "did not finish reading within"
+"""In the reason of a photograph that was given up."""
+
+
+def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
+    """Every picture file below a folder, by its extension, in sorted order. Opens none of them.
+
+    Args:
+        flag: the flag that named the folder, for errors.
+
+    Raises:
+        UserError: if the folder is missing or holds no picture.
+    """
+    folder = Path(folder)
+    if not os.path.isdir(folder):
+        raise UserError(
+            f"{flag} {folder} is not a folder: give a folder of photographs, your own or COCO 2017 "
+            "(the archive train2017.zip, 118,287 pictures, 18 GB, from cocodataset.org, unzipped)"
+        )
+    endings = picture_endings()
+    # Plain strings: a Path for each of COCO's 118,287 files would take longer than reading the folder.
+    found = [
+        os.path.join(directory, name)
+        for directory, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(endings) and not name.startswith(".")  # "._name" are macOS's shadow files
+    ]
+    if not found:
+        raise UserError(f"{flag} {folder} holds no picture that Pillow reads: give a folder of photographs")
+    return [Path(path) for path in sorted(found)]
+
+
+def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
+    """A photograph, its short side resized to ``size`` pixels, cropped to a square and flipped at random.
+
+    Args:
+        path: a picture file.
+        size: side of the crop, pixels.
+        rng: of place and flip.
+        max_pixels: a picture file of more is refused, see :func:`imaging.reading.read_image`.
+
+    Returns:
+        3 x size x size, uint8, RGB.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    # Twice the size keeps the reduced decoding invisible after resampling.
+    image = read_image(path, draft_size=2 * size, max_pixels=max_pixels)
+    # Only the crop is resampled: its square in the photograph has the short side for a side.
+    width, height = image.size
+    side = min(width, height)
+    left, top = rng.random() * (width - side), rng.random() * (height - side)
+    crop = image.convert("RGB").resize(
+        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0
+    )
+    return image_to_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)
+
+
+def _given_up_after(seconds: float, call: Callable, *args):
+    """What a call returns or raises; it runs in a thread of its own, which nobody waits for any more after ``seconds``.
+
+    Raises:
+        TimeoutError: after that.
+    """
+    future = Future()
+
+    def run():
+        try:
+            future.set_result(call(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()  # a daemon: the end of the program does not wait for it either
+    # In slices, of which a process that is stopped for an hour, or a machine that sleeps, loses one.
+    for _ in range(60):
+        if wait([future], seconds / 60).done:
+            return future.result()
+    raise TimeoutError
+
+
+class PhotographDataset(torch.utils.data.Dataset):
+    """Random crops of photographs, addressed by position in an endless shuffled stream.
+
+    Position p is photograph ``order(p // n)[p % n]`` of n. Crop and flip depend on seed and position alone, so a
+    stream can be taken up anywhere, by any number of workers, and yields the same tensors.
+
+    Args:
+        paths: the photographs, picture files.
+        image_size: side of the crops, pixels.
+        seed: of order, crops and flips.
+        max_pixels: picture files of more count as unreadable.
+    """
+
+    def __init__(self, paths: Sequence[Path], image_size: int, seed: int, max_pixels: int = MAX_PIXELS):
+        self.paths, self.image_size, self.seed, self.max_pixels = paths, image_size, seed, max_pixels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def order(self, epoch: int) -> list[int]:
+        """The shuffled order of one pass, as indices into ``paths``."""
+        order = list(range(len(self.paths)))
+        random.Random(f"order {self.seed} {epoch}").shuffle(order)
+        return order
+
+    def __getitem__(self, chunk: list[tuple[int, int]]) -> tuple[list[int], torch.Tensor, dict[int, str]]:
+        """Decode a chunk of (position, index of the photograph) pairs.
+
+        Returns:
+            ``(positions, crops, failures)``: positions of the K readable ones, in order; their crops, K x 3 x size x
+            size, uint8; and index -> reason for the others.
+        """
+        positions, crops, failures = [], [], {}
+        for position, index in chunk:
+            try:
+                rng = random.Random(f"crop {self.seed} {position}")
+                crop = _given_up_after(
+                    READING_SECONDS, random_crop, self.paths[index], self.image_size, rng, self.max_pixels
+                )
+                crops.append(crop)
+            except ImageError as error:
+                failures[index] = str(error)
+            except TimeoutError:
+                failures[index] = f"{self.paths[index]} {STALLED} {READING_SECONDS:g} seconds"
+            else:
+                positions.append(position)
+        size = self.image_size
+        return positions, torch.stack(crops) if crops else torch.empty(0, 3, size, size, dtype=torch.uint8), failures

@@ -1,0 +1,85 @@
+"""Several pictures on one: in a grid, each with its name below, or in a row."""
+
+import math
+import unicodedata
+
+from PIL import Image, ImageDraw, ImageFont
+
+_GAP = 8
+_CAPTION = 24
+_SMALLEST_CELL, _LARGEST_CELL = 160, 640  # in smaller ones captions would not fit
+LONGEST_SIDE = 4096
+
+
+def contact_sheet(
+    pictures: list[tuple[str, Image.Image]],
+    columns: int | None = None,
+    width: int | None = None,
+    longest_side: int = LONGEST_SIDE,
+) -> Image.Image:
+    """A white sheet with pictures in rows and their names in Pillow's built-in font, which has ASCII letters alone.
+
+    Args:
+        pictures: (name, picture) of any sizes.
+        columns: left out, about as many as rows.
+        width: of every picture; left out, at most 640, never more than a picture has, and as the sheet allows.
+        longest_side: of the sheet, which is reduced if need be, with its captions.
+    """
+    columns = columns or (len(pictures) if len(pictures) <= 3 else math.ceil(math.sqrt(len(pictures))))
+    most = longest_side // max(columns, math.ceil(len(pictures) / columns)) - _CAPTION - _GAP
+    most = min(max(most, _SMALLEST_CELL), _LARGEST_CELL)
+    cells = [(_ascii(name), _fit(picture, width, most)) for name, picture in pictures]
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    step = max(_SMALLEST_CELL, *(cell.width for _, cell in cells)) + _GAP
+    heights = [max(cell.height for _, cell in row) + _CAPTION + _GAP for row in rows]
+    sheet = Image.new("RGB", (min(columns, len(cells)) * step - _GAP, sum(heights) - _GAP), "white")
+    draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(size=15), 0
+    for row, height in zip(rows, heights):
+        for column, (name, cell) in enumerate(row):
+            sheet.paste(cell, (column * step, top))
+            caption = _shortened(name, lambda text: font.getlength(text) <= step - _GAP - 4)
+            draw.text((column * step + 4, top + cell.height + 2), caption, "black", font)
+        top += height
+    sheet.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    return sheet
+
+
+def side_by_side(images: list[Image.Image], height: int = 360, gap: int = 6) -> Image.Image:
+    """Pictures in a row, scaled to the same height in pixels."""
+    images = [image.resize((max(1, round(image.width * height / image.height)), height)) for image in images]
+    row = Image.new("RGB", (sum(image.width for image in images) + gap * (len(images) - 1), height), "white")
+    left = 0
+    for image in images:
+        row.paste(image.convert("RGB"), (left, 0))
+        left += image.width + gap
+    return row
+
+
+def filmstrip(results: list[Image.Image], height: int = 200, most: int = 8) -> Image.Image:
+    """Results in the order of their steps, ``most`` of them evenly chosen, the first and last among them."""
+    if len(results) > most:
+        results = [results[round(i * (len(results) - 1) / (most - 1))] for i in range(most)]
+    return side_by_side(results, height)
+
+
+def _fit(picture: Image.Image, width: int | None, most: int) -> Image.Image:
+    scale = width / picture.width if width else min(1.0, most / max(picture.size))
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    picture = picture.resize(size, Image.Resampling.LANCZOS)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", size, "white"), picture)
+    return picture.convert("RGB")
+
+
+def _ascii(name: str) -> str:
+    """A name on one line, without accents, and with question marks for letters of other scripts."""
+    letters = (c for c in unicodedata.normalize("NFKD", " ".join(name.split())) if not unicodedata.combining(c))
+    return "".join(letters).encode("ascii", "replace").decode()
+
+
+def _shortened(text: str, fits) -> str:
+    if fits(text):
+        return text
+    while text and not fits(text + "..."):
+        text = text[:-1]
+    return text + "..."

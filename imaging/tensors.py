@@ -1,0 +1,28 @@
+"""Pictures to tensors and back: RGB, in [0, 255]."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+
+def image_to_tensor(image: Image.Image) -> torch.Tensor:
+    """An ``RGB`` picture as a uint8 tensor, 3 x H x W (transparency, if any, is left out)."""
+    array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return torch.from_numpy(array).permute(2, 0, 1)
+
+
+def tensor_to_image(tensor: torch.Tensor) -> Image.Image:
+    """3 x H x W, RGB in [0, 255], any type, as an ``RGB`` picture: rounded and clamped."""
+    if tensor.is_floating_point():
+        tensor = tensor.round().clamp(0, 255).to(torch.uint8)
+    return Image.fromarray(tensor.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def picture_batch(image: Image.Image, short_side: int | None = None) -> torch.Tensor:
+    """A picture as 1 x 3 x H x W float32, RGB in [0, 255], its short side resized to ``short_side`` pixels if given."""
+    image = image.convert("RGB")
+    if short_side is not None:
+        scale = short_side / min(image.size)
+        size = tuple(max(1, round(side * scale)) for side in image.size)
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return image_to_tensor(image).unsqueeze(0).float()

@@ -1,0 +1,103 @@
+"""Pictures to files of several formats, with what they keep of the photograph."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from imaging.exif import carried_exif
+from imaging.icc import from_srgb
+from utils.errors import UserError
+from utils.files import atomic_write
+
+_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+
+# Of each --format: the ending of the files, and what Pillow's save is told.
+_ENDINGS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
+_OPTIONS = {
+    ".jpg": {"quality": 95, "subsampling": 0},  # brush strokes have sharp edges of colour
+    ".png": {},
+    ".webp": {"quality": 90},
+    ".avif": {"quality": 80, "subsampling": "4:4:4"},
+    ".tif": {},  # not compressed: Pillow's writer of compressed ones fails at EXIF
+}
+_LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65536}
+_MOST_EXIF = 65533  # bytes, in a JPEG
+
+
+def check_format(format: str) -> None:
+    """Refuse what cannot be written here.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    if format == "auto":
+        return
+    Image.init()
+    if Image.registered_extensions().get(_ENDINGS[format]) not in Image.SAVE:
+        raise UserError(f"--format {format}: the Pillow installed here cannot write it; give another format")
+
+
+def check_quality(quality: int | None, format: str, endings: set[str]) -> None:
+    """Refuse a quality where all results are lossless.
+
+    Args:
+        quality, format: as the flags.
+        endings: of the results, as :func:`result_ending` has them.
+
+    Raises:
+        UserError: naming the flags.
+    """
+    if quality is not None and not any("quality" in _OPTIONS[ending] for ending in endings):
+        raise UserError(
+            f"--quality {quality} means nothing to {', '.join(sorted(endings))}, which --format {format} takes here: "
+            "leave it out, or give another --format"
+        )
+
+
+def result_ending(format: str, content_image: str | Path) -> str:
+    """The ending of a result; with ``auto``, ``.jpg`` for what is named as a JPEG and ``.png`` for all else."""
+    if format != "auto":
+        return _ENDINGS[format]
+    return ".jpg" if Path(content_image).suffix.lower() in _JPEG_ENDINGS else ".png"
+
+
+def save_picture(
+    image: Image.Image,
+    file: BinaryIO,
+    ending: str,
+    quality: int | None = None,
+    exif: bytes | None = None,
+    profile: bytes | None = None,
+) -> None:
+    """Encode a picture.
+
+    Args:
+        image: ``RGB`` or ``RGBA``, sRGB; transparency becomes white in a JPEG.
+        ending: as :func:`result_ending` has it.
+        quality: 1 to 100; left out, a good one. Nothing to a lossless format.
+        exif, profile: of the photograph; the colours are brought back into the profile.
+
+    Raises:
+        ValueError: if the format does not hold so large a picture.
+    """
+    most = _LONGEST_SIDE.get(ending)
+    if most and max(image.size) > most:
+        raise ValueError(f"the format holds at most {most} pixels a side, not {max(image.size)}")
+    options = dict(_OPTIONS[ending])
+    if quality is not None and "quality" in options:
+        options["quality"] = quality
+    if ending == ".jpg" and image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    exif = carried_exif(exif, image.size)
+    if exif and not (ending == ".jpg" and len(exif) > _MOST_EXIF):
+        options["exif"] = exif
+    if profile:
+        image, options["icc_profile"] = from_srgb(image, profile), profile
+    image.save(file, Image.registered_extensions()[ending], **options)
+
+
+def save_png(image: Image.Image, path: Path) -> None:
+    """Write a picture as PNG, whole or not at all."""
+    with atomic_write(path) as file:
+        image.save(file, "PNG")

@@ -1,0 +1,291 @@
+"""Many photographs through one network: decoded ahead and encoded behind by threads, in bounded memory."""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import io
+import os
+import struct
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from config import InferenceConfig
+from imaging.icc import to_srgb
+from imaging.reading import largest_file, picture_size, read_image
+from imaging.writing import check_format, check_quality, result_ending, save_picture
+from inference.inputs import PIPE, ContentImage, Job, names_several, plan_jobs
+from inference.report import StylingReport
+from utils.device import Compute, default_num_workers
+from utils.errors import ImageError, OutputError, UserError
+from utils.files import atomic_write, remove_unfinished
+from utils.interrupts import Interrupts
+
+MOST_PIXELS = 2**26
+"""Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
+
+_IF_IT_EXISTS = "add --overwrite to replace, --skip_existing to leave what is there, or give another --output_dir"
+
+
+@dataclass
+class _Waiting:
+    job: Job
+    pixels: int
+    future: Future
+    seconds: float = 0.0
+
+
+class StylingRun:
+    """The photographs of a command on their way from file to file.
+
+    >>> with StylingRun(config, given, "starry_night") as run:
+    ...     for job, image in run.content_images(compute):
+    ...         run.stylize(job, image, stylizer.stylize)
+
+    Threads decode and encode, and nothing else: all else happens in the caller's thread, results are reported in the
+    order of the photographs, and a fault at any stage at once, with the photograph that it belongs to. Leaving the
+    block early, as after a ``break``, finishes what was stylised and drops what was only decoded.
+
+    Args:
+        config: the settings of the command.
+        given: names of those that were given explicitly.
+        style: names the results.
+
+    Raises:
+        UserError: if the settings cannot be made sense of together; nothing has been written then.
+    """
+
+    def __init__(self, config: InferenceConfig, given: frozenset[str], style: str):
+        if config.overwrite and config.skip_existing:
+            raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
+        check_format(config.format)
+        self.config = config
+        self.piped = PIPE in config.content_image
+        self.several = not self.piped and names_several(config.content_image)
+        if self.piped:
+            self.jobs, self._left_out = [_piped_job(config, given)], set()
+        else:
+            ending = functools.partial(result_ending, config.format)
+            self.jobs, self._left_out = plan_jobs(config.content_image, config.output_dir, style, ending)
+        check_quality(config.quality, config.format, {job.ending for job in self.jobs})
+        self._outputs = {job.output for job in self.jobs}
+        self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
+        if self._existing and not (config.overwrite or config.skip_existing):
+            self._refuse_to_replace()
+        if self._outputs != self._existing and not self.piped:
+            _check_writable(Path(config.output_dir))
+        self.interrupts = Interrupts("The pictures under way are finished; once more ends at once")
+        self._encoding: collections.deque[_Waiting] = collections.deque()
+        self._announced = False
+
+    def _refuse_to_replace(self) -> None:
+        first = next(job.output for job in self.jobs if job.output in self._existing)
+        what = f"{first} exists already"
+        if self.several:
+            what = f"{len(self._existing)} of {len(self.jobs)} results exist already, such as {first}"
+        raise UserError(f"{what}: {_IF_IT_EXISTS}")
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        if not self.piped:
+            for folder in {output.parent for output in self._outputs}:
+                remove_unfinished(folder)
+        # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
+        self._stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        to_stderr = self.config.json or self.piped
+        self.report = StylingReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
+        self._stack.callback(self.report.close)
+        self.report.left_out(self._left_out)
+        self._stack.enter_context(self.interrupts)
+        return self
+
+    def __exit__(self, kind, *exception):
+        with self._stack:
+            if kind is None:
+                self._report_written(all_of_them=True)
+
+    def content_images(self, compute: Compute) -> Iterator[tuple[Job, Image.Image]]:
+        """The photographs that can be read, in order, until all are handed out or the run is interrupted.
+
+        Yields:
+            The job, and the picture: ``RGB`` or ``RGBA``, upright, sRGB.
+        """
+        workers = default_num_workers(compute.device) or 1
+        self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
+        self._readers = self._stack.enter_context(_pool(workers))
+        self._writers = self._stack.enter_context(_pool(workers))
+        waiting: collections.deque[_Waiting] = collections.deque()
+        for job in self.jobs:
+            if job.output in self._existing and self.config.skip_existing:
+                self.report.skipped(job)
+                continue
+            width, height = picture_size(job.content_image.path, self.config.max_pixels)
+            while waiting and not _fits(waiting, width * height, self._most):
+                yield from self._decoded(waiting.popleft(), compute)
+            if self.interrupts.received:
+                return
+            waiting.append(_Waiting(job, width * height, self._readers.submit(_read, job, self.config.max_pixels)))
+        while waiting and not self.interrupts.received:
+            yield from self._decoded(waiting.popleft(), compute)
+
+    def _decoded(self, waiting: _Waiting, compute: Compute) -> Iterator[tuple[Job, Image.Image]]:
+        job = waiting.job
+        with self._faults_of(job):
+            image = waiting.future.result()
+            if image.mode == "RGBA" and job.ending == ".jpg" and self.config.format == "auto":
+                job = self._as_png(job)  # named as a JPEG, and none by its content
+            if job is None:
+                return
+            if not self._announced:
+                self.report.say(f"Stylising on {compute.describe()}")
+                self._announced = True
+            yield job, image
+
+    def _as_png(self, job: Job) -> Job | None:
+        job = dataclasses.replace(
+            job, ending=".png", output=job.output if self.piped else job.output.with_suffix(".png")
+        )
+        if self.piped or not (os.path.lexists(job.output) or job.output in self._outputs):
+            return job
+        if self.config.skip_existing:
+            self.report.skipped(job)
+            return None
+        if job.output in self._outputs or not self.config.overwrite:
+            raise UserError(
+                f"{job.content_image.path} is not the JPEG it is named as, and {job.output} exists: {_IF_IT_EXISTS}"
+            )
+        return job
+
+    def stylize(self, job: Job, image: Image.Image, stylize: Callable[[Image.Image], Image.Image]) -> None:
+        """Stylise a photograph and have the result written."""
+        since = time.perf_counter()
+        with self._faults_of(job, image.size):
+            try:
+                result = stylize(image)
+            except UserError as error:  # which knows nothing of files
+                raise UserError(f"{job.content_image.path}: {error}") from None
+            seconds = time.perf_counter() - since
+            future = self._writers.submit(self._write, job, result, image.info)
+            self._encoding.append(_Waiting(job, image.width * image.height, future, seconds))
+        self._report_written()
+
+    def _report_written(self, all_of_them: bool = False) -> None:
+        """Report the results that are written; wait for the earliest while too many, or too large ones, are not."""
+        waiting = self._encoding
+        while waiting and (all_of_them or waiting[0].future.done() or not _fits(waiting, 0, self._most)):
+            first = waiting.popleft()
+            with self._faults_of(first.job):
+                self.report.done(first.job, first.future.result(), first.seconds)
+
+    def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
+        if not (self.piped or self.config.overwrite) and os.path.lexists(job.output):  # since the command began
+            raise UserError(f"{job.output} exists now: {_IF_IT_EXISTS}")
+        try:
+            with _standard_output() if self.piped else atomic_write(job.output) as file:
+                save_picture(image, file, job.ending, self.config.quality, info.get("exif"), info.get("icc_profile"))
+        except (ValueError, struct.error) as error:  # Pillow's, of what a format does not hold
+            raise UserError(f"{job.output} cannot be written ({error}): give another --format") from None
+        return image.size
+
+    @contextlib.contextmanager
+    def _faults_of(self, job: Job, size: tuple[int, int] | None = None) -> Iterator[None]:
+        """Reports what a photograph is to blame for, and raises it if it is the only one."""
+        try:
+            yield
+            return
+        except OutputError:
+            raise
+        except UserError as error:
+            fault = error
+        except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+            what = f" at {size[0]} x {size[1]} pixels" if size else ""
+            fault = UserError(f"{job.content_image.path} needs more memory than there is{what}: reduce it first")
+        self.report.failed(job, str(fault))
+        if not self.several:
+            raise fault
+
+    def exit_status(self) -> int:
+        """Tell the summary; 0 if all went well, 1 if a photograph failed, 130 or 143 after a signal."""
+        self.report.summary()
+        if self.interrupts.received:
+            return self.interrupts.exit_status
+        return 1 if self.report.counts["failed"] else 0
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse an output folder before the work rather than after it, where that can be told."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
+        raise UserError(f"--output_dir {folder} cannot be made or written to ({there}): give another folder")
+
+
+def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:
+    return len(waiting) < most and sum(one.pixels for one in waiting) + pixels <= MOST_PIXELS
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(job: Job, max_pixels: int) -> Image.Image:
+    content_image = job.content_image
+    if content_image.error:
+        raise ImageError(content_image.error)
+    if content_image.data is None:
+        return to_srgb(read_image(content_image.path, max_pixels=max_pixels))
+    with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
+        path = Path(folder, "photograph")
+        path.write_bytes(content_image.data)
+        try:
+            return to_srgb(read_image(path, max_pixels=max_pixels))
+        except ImageError as error:
+            raise ImageError(str(error).replace(str(path), str(content_image.path))) from None
+
+
+def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
+    """From standard input to standard output."""
+    others = [f"--{name}" for name in ("output_dir", "overwrite", "skip_existing", "json") if name in given]
+    if len(config.content_image) > 1:
+        others.insert(0, "other photographs")
+    if others:
+        raise UserError(f"--content_image {PIPE} does not go with {others[0]}, for the result goes to standard output")
+    if sys.stdin.isatty() or sys.stdout.isatty():
+        raise UserError(f"--content_image {PIPE} needs files: ... --content_image - < photo.jpg > result.jpg")
+    limit = largest_file(config.max_pixels)
+    data = sys.stdin.buffer.read(limit + 1)
+    if len(data) > limit:
+        raise UserError(
+            f"standard input has more bytes than a picture of --max_pixels {config.max_pixels} needs: give a smaller "
+            "picture or a larger --max_pixels"
+        )
+    ending = result_ending(config.format, "photo.jpg" if data.startswith(b"\xff\xd8\xff") else "photo")
+    content_image = ContentImage(Path("standard input"), Path(PIPE), data=data)
+    return Job(content_image, Path("standard output"), ending)
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[io.BytesIO]:
+    """A file whose content goes to standard output at the end of the block, if that is reached."""
+    file = io.BytesIO()
+    yield file
+    try:
+        sys.stdout.buffer.write(file.getbuffer())
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise UserError(f"standard output cannot be written ({error.strerror}): give a file with room") from None

@@ -1,0 +1,222 @@
+"""Which photographs ``--content_image`` names, and where the result of each goes."""
+
+import collections
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.reading import picture_endings
+from utils.errors import UserError
+
+PIPE = "-"
+"""The value of ``--content_image`` that stands for standard input and output."""
+
+
+@dataclass(frozen=True)
+class ContentImage:
+    """A photograph that was named, on its own or as part of a folder or pattern.
+
+    Attributes:
+        path: the file.
+        relative: its place below the output folder, with its own name.
+        error: why it cannot be read, where that is known already.
+        data: the file's content, where it is not in a file.
+    """
+
+    path: Path
+    relative: Path
+    error: str | None = None
+    data: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photograph, the file that receives its result, and the ending that tells the format."""
+
+    content_image: ContentImage
+    output: Path
+    ending: str
+
+
+def names_several(values: Sequence[str]) -> bool:
+    """Whether ``--content_image`` asks for a collection, however small, rather than for one file."""
+    return len(values) > 1 or os.path.isdir(values[0]) or _is_pattern(values[0])
+
+
+def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
+    """What the values of ``--content_image`` name: in their order, folders sorted, every file once.
+
+    One folder is mirrored below the output folder, each of several values under its own name; so is what a pattern
+    matches, from its first wildcard on. The output folder is left out of the folder that it lies in.
+
+    Returns:
+        The photographs, and the real paths of the files in folders that are no pictures by their endings.
+
+    Raises:
+        UserError: if a folder holds no picture, or a pattern matches nothing.
+    """
+    found: list[ContentImage] = []
+    others: set[str] = set()
+    for value in values:
+        if os.path.isdir(value):
+            inside = _walk(Path(value), Path(Path(value).resolve().name if len(values) > 1 else ""), output_dir, others)
+            if not inside:
+                raise UserError(f"--content_image {value} holds no picture that Pillow reads: give another folder")
+            found += inside
+        elif _is_pattern(value):
+            found += _matches(value, output_dir, others)
+        else:  # a missing file is reported when its turn comes, like one that is damaged
+            found.append(ContentImage(Path(value), Path(Path(value).name)))
+    once: dict[str, ContentImage] = {}
+    for content_image in found:
+        once.setdefault(os.path.realpath(content_image.path), content_image)
+    return list(once.values()), others
+
+
+def _is_pattern(value: str) -> bool:
+    return any(c in value for c in "*?[") and not os.path.lexists(value)
+
+
+def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
+    fixed = Path(pattern).parent
+    while _is_pattern(str(fixed)):
+        fixed = fixed.parent
+    found: list[ContentImage] = []
+    for name in sorted(glob.glob(pattern, recursive=True)):
+        relative = Path(os.path.relpath(name, fixed))
+        if not os.path.isdir(name):
+            found.append(ContentImage(Path(name), relative))
+        elif not _same(name, output_dir):
+            found += _walk(Path(name), relative, output_dir, others)
+    if not found:
+        raise UserError(f"--content_image {pattern} matches no file: give another pattern")
+    return found
+
+
+def _walk(root: Path, relative: Path, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
+    """Every picture file below a folder, by its ending, sorted; not what is hidden. ``others`` receives all else.
+
+    Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
+    and a picture is found where it really lies.
+    """
+    endings = picture_endings()
+    top = os.path.realpath(root)
+    entered = set() if _same(root, output_dir) else {os.path.realpath(output_dir)}
+    found, waiting, links = [], [(root, relative)], []
+    while waiting or links:
+        folder, relative = waiting.pop() if waiting else links.pop()
+        real = os.path.realpath(folder)
+        if real in entered or (real != top and _lies_in(top, real)):
+            continue
+        entered.add(real)
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            reason = f"{folder} cannot be listed ({error.strerror}): its pictures are left out"
+            found.append(ContentImage(folder, relative, reason))
+            continue
+        for entry in entries:
+            path, place = folder / entry.name, relative / entry.name
+            if entry.name.startswith("."):  # "._name" are macOS's shadow files
+                continue
+            if os.path.isdir(path):
+                (links if entry.is_symlink() else waiting).append((path, place))
+            # Neither pipes nor devices, which would be waited for; a dangling link is a picture that is missing.
+            elif entry.name.lower().endswith(endings) and (os.path.isfile(path) or entry.is_symlink()):
+                found.append(ContentImage(path, place))
+            elif os.path.isfile(path):
+                others.add(os.path.realpath(path))
+    return sorted(found, key=lambda content_image: content_image.relative)
+
+
+def plan_jobs(
+    values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str]
+) -> tuple[list[Job], set[str]]:
+    """The photographs that ``--content_image`` names, each with its own output ``<photograph>_<style><ending>``.
+
+    Photographs that would share a name, such as ``view.png`` and ``view.webp``, keep their ending in it:
+    ``view.png_<style>.png``.
+
+    Args:
+        ending: of the result, such as ``".png"``, by the photograph's path.
+
+    Returns:
+        The jobs, and the files that are left out, see :func:`find_content_images`.
+
+    Raises:
+        UserError: if a result would take the place of another or of a photograph, or would lie among photographs
+            that the next command would find it with.
+    """
+    content_images, left_out = find_content_images(values, output_dir)
+
+    def job(content_image: ContentImage, stem: str) -> Job:
+        end = ending(content_image.path)
+        return Job(content_image, Path(output_dir, content_image.relative.parent, f"{stem}_{style}{end}"), end)
+
+    jobs = [job(content_image, content_image.path.stem) for content_image in content_images]
+    times = collections.Counter(job.output for job in jobs)
+    jobs = [job(each.content_image, each.content_image.path.name) if times[each.output] > 1 else each for each in jobs]
+    _refuse_to_leave(jobs, output_dir)
+    _refuse_collisions(jobs)
+    _refuse_results_among_content_images(jobs, [value for value in values if os.path.isdir(value)], output_dir)
+    return jobs, left_out
+
+
+def _refuse_to_leave(jobs: list[Job], output_dir: str | Path) -> None:
+    """Refuse results outside the output folder, where a pattern with ``..`` or a link inside it would put them."""
+    top = os.path.realpath(output_dir)
+    inside: dict[Path, bool] = {}  # resolved once: there may be 100,000 files
+    for job in jobs:
+        folder = job.output.parent
+        if folder not in inside:
+            inside[folder] = _lies_in(os.path.realpath(folder), top)
+        if not inside[folder]:
+            raise UserError(
+                f"{job.output}, the result of {job.content_image.path}, would lie outside --output_dir {output_dir}: "
+                "remove the link in it, or name the photographs without '..'"
+            )
+
+
+def _refuse_collisions(jobs: list[Job]) -> None:
+    first: dict[str, Job] = {}
+    sources = {os.path.realpath(job.content_image.path): job for job in jobs}
+    folders: dict[Path, str] = {}  # resolved once: there may be 100,000 files
+    for job in jobs:
+        folder = job.output.parent
+        real = os.path.join(folders.setdefault(folder, os.path.realpath(folder)), job.output.name)
+        other = first.setdefault(real, job)
+        if other is not job:
+            raise UserError(
+                f"{other.content_image.path} and {job.content_image.path} would both become {job.output}: "
+                "give the folder that holds both, or two commands with an --output_dir each"
+            )
+        if real in sources:
+            raise UserError(
+                f"{job.output} is one of the photographs and would be the result of {job.content_image.path}: "
+                "give another --output_dir, or leave it out"
+            )
+
+
+def _refuse_results_among_content_images(jobs: list[Job], folders: list[str], output_dir: str | Path) -> None:
+    places = {os.path.realpath(job.output.parent): job for job in jobs}
+    for folder in folders:
+        top = os.path.realpath(folder)
+        if _lies_in(os.path.realpath(output_dir), top) and not _same(output_dir, top):
+            continue  # an output folder of its own inside the photographs' is left out of them
+        for place, job in places.items():
+            if _lies_in(place, top):
+                raise UserError(
+                    f"{job.output} would lie among the photographs of {folder} and be taken for one next time: "
+                    f"give another --output_dir, such as {os.path.join(folder, 'stylised')}"
+                )
+
+
+def _same(one: str | Path, other: str | Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    """Whether a real path is a real folder or lies below it."""
+    return path == folder or path.startswith(os.path.join(folder, ""))

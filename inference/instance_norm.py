@@ -1,0 +1,143 @@
+"""Instance normalisation of a picture that is too large for one pass.
+
+With the statistics of the whole picture held fixed, instance norm is batch norm in eval mode (Ulyanov et al., 2016),
+and the network a function of bounded neighbourhoods, which tiles compute exactly. The statistics of a layer depend on
+those of the layers before it, so they are taken layer by layer, each over all tiles.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from inference.tiling import halo, tiles
+from models.transformer_net import ReflectionConvTranspose2d, ResidualBlock, TransformerNet
+from utils.device import Compute
+
+
+def without_instance_norm(network: nn.Module) -> nn.Module:
+    """A copy in eval mode with a batch norm, its statistics still to be set, for each instance norm."""
+    network = copy.deepcopy(network).eval()
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.InstanceNorm2d):
+                norm = nn.BatchNorm2d(child.num_features, child.eps).eval()
+                norm.weight, norm.bias = child.weight, child.bias
+                setattr(module, name, norm)
+    return network.requires_grad_(False)
+
+
+@torch.no_grad()
+def fix_statistics(
+    network: TransformerNet,
+    height: int,
+    width: int,
+    read: Callable[[tuple[slice, slice]], torch.Tensor],
+    tile_size: int,
+    compute: Compute,
+    bar: tqdm | None = None,
+    cache_bytes: int = 2**30,
+) -> TransformerNet:
+    """The network with the instance norm's statistics of one picture: exact to rounding, by tiles with the full halo.
+
+    A tile's features wait in memory for the next layer, up to ``cache_bytes`` in all; those that do not fit are
+    computed again for each layer. By their multiplications, that is one pass more if all fit, and seven if none does:
+    it is quadratic in the layers.
+
+    Args:
+        network: with instance norm, float32; it is not changed.
+        height, width: of the picture.
+        read: from (rows, columns) to 1 x 3 x H x W of the picture, RGB in [0, 255].
+        tile_size: see :func:`inference.tiling.tiles`.
+        compute: where, and in which type; sums are float64.
+        bar: a progress bar, whose total grows by one step a tile and layer.
+
+    Returns:
+        A copy on the CPU, float32, with batch norms.
+    """
+    result = without_instance_norm(network)
+    working = copy.deepcopy(result).to(compute.device, compute.dtype, memory_format=torch.channels_last)
+    places = list(tiles(height, width, tile_size, halo(working)))
+    steps = _steps(working)
+    stride = max(_scale_at(steps, stop) for stop in range(len(steps)))
+    norms = [(index, step) for index, step in enumerate(steps) if isinstance(step, nn.BatchNorm2d)]
+    waiting: dict[int, tuple[int, torch.Tensor, torch.Tensor | None]] = {}  # tile: (next step, features, shortcut)
+    used = 0
+    if bar is not None:
+        bar.total = (bar.total or 0) + len(norms) * len(places)
+    for norm, (stop, working_norm) in zip(_norms(result), norms):
+        scale, count = _scale_at(steps, stop), 0
+        total = torch.zeros(2, norm.num_features, dtype=torch.float64, device=compute.device)
+        for number, tile in enumerate(places):
+            start, x, shortcut = waiting.pop(number, (0, None, None))
+            if x is None:
+                x = working.prepare(read(tile.source).to(compute.device).float()).contiguous(
+                    memory_format=torch.channels_last
+                )
+            else:
+                used -= _bytes(x, shortcut)
+            x, shortcut = _run(steps[start:stop], x, shortcut)
+            # Each feature counts in the one tile whose inside it lies in; so does the padding at the end.
+            rows, columns = (slice(s.start // scale, math.ceil(s.stop / stride) * stride // scale) for s in tile.inside)
+            inside = x[0, :, rows, columns].flatten(1).double()
+            total += torch.stack([inside.sum(1), inside.square().sum(1)])
+            count += inside.shape[1]
+            if used + _bytes(x, shortcut) <= cache_bytes:
+                waiting[number] = stop, x, shortcut
+                used += _bytes(x, shortcut)
+            if bar is not None:
+                bar.update()
+        mean, square = (total / count).cpu()
+        for module in (norm, working_norm):
+            module.running_mean.copy_(mean)
+            module.running_var.copy_((square - mean * mean).clamp(min=0))
+    return result
+
+
+def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+_BRANCH, _JOIN = "branch", "join"  # of a residual block
+
+
+def _steps(network: TransformerNet) -> list:
+    """The network's layers one after the other, with marks where residual blocks begin and end."""
+    steps = []
+    for layer in network.layers:
+        if isinstance(layer, ResidualBlock):
+            steps += [_BRANCH, *(step for part in layer.residual for step in part), _JOIN]
+        else:
+            steps += list(layer)
+    return steps
+
+
+def _run(steps: list, x: torch.Tensor, shortcut: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    for step in steps:
+        if step is _BRANCH:
+            shortcut = x
+        elif step is _JOIN:
+            x, shortcut = shortcut + x, None
+        else:
+            x = step(x)
+    return x, shortcut
+
+
+def _scale_at(steps: list, stop: int) -> int:
+    """Pixels of the picture to one pixel after so many steps."""
+    scale = 1
+    for step in steps[:stop]:
+        if isinstance(step, nn.Conv2d):
+            scale *= step.stride[0]
+        elif isinstance(step, ReflectionConvTranspose2d):
+            scale //= step.stride[0]
+        elif isinstance(step, nn.Upsample):
+            scale //= int(step.scale_factor)
+    return scale
+
+
+def _bytes(*tensors: torch.Tensor | None) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor is not None)

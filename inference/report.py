@@ -1,0 +1,101 @@
+"""What a run of ``begin_inference.py`` says: a bar, failures, lines of JSON, a summary, and the exit status."""
+
+import collections
+import json
+import os
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from inference.inputs import Job
+from utils.errors import one_line, writing_output
+from utils.progress import progress_bar
+
+
+class StylingReport:
+    """Takes note of what became of each photograph and tells people, or programs where ``as_json``.
+
+    Args:
+        total: photographs in all.
+        output_dir: for the summary.
+        several: whether a collection was asked for. A single photograph has neither bar nor summary.
+        as_json: standard output holds one JSON object a photograph.
+        to_stderr: what is meant for people goes to standard error.
+
+    Attributes:
+        counts: photographs by status: done, skipped, failed.
+    """
+
+    def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool):
+        self.total, self.output_dir, self.several, self.as_json = total, output_dir, several, as_json
+        self._people = sys.stderr if to_stderr else sys.stdout
+        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self._since = time.perf_counter()
+        self._bar = progress_bar(total, unit="picture", disable=not several)
+
+    def say(self, text: str) -> None:
+        """A line for people."""
+        with writing_output():
+            self._bar.write(one_line(text), file=self._people)
+
+    def left_out(self, paths: Collection[str]) -> None:
+        """Files in folders that are no pictures by their endings."""
+        if paths:
+            endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
+            most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))
+            more = ", ..." if len(endings) > 5 else ""
+            self.say(f"Left out, no pictures by their names: {most}{more}")
+
+    def done(self, job: Job, size: tuple[int, int], seconds: float) -> None:
+        """A result was written; ``seconds`` is what the network took."""
+        width, height = size
+        if not self.several:
+            self.say(f"Wrote {job.output}, {width} x {height}")
+        self._note(job, "done", width=width, height=height, seconds=round(seconds, 4))
+
+    def skipped(self, job: Job) -> None:
+        """The result is there already."""
+        if not self.several:
+            self.say(f"{job.output} is there already")
+        self._note(job, "skipped")
+
+    def failed(self, job: Job, reason: str) -> None:
+        """There is no result, for a reason that is a sentence."""
+        if self.several:
+            self._bar.write(f"failed: {one_line(reason)}", file=sys.stderr)
+        self._note(job, "failed", error=reason)
+
+    def _note(self, job: Job, status: str, width=None, height=None, seconds=None, error=None) -> None:
+        self.counts[status] += 1
+        self._bar.update(1)
+        if self.as_json:
+            facts = {
+                "input": str(job.content_image.path),
+                "output": str(job.output),
+                "status": status,
+                "width": width,
+                "height": height,
+                "seconds": seconds,
+                "error": error,
+            }
+            write = self._bar.write if sys.stderr.isatty() else print  # a log need not have the bar at each line
+            with writing_output():
+                write(json.dumps(facts), file=sys.stdout)
+                sys.stdout.flush()
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def summary(self) -> None:
+        """How many were done, skipped and failed; nothing for a single photograph."""
+        if not self.several:
+            return
+        done, skipped, failed = self.counts.values()
+        seconds = time.perf_counter() - self._since
+        left = self.total - done - skipped - failed
+        text = f"Stylised {done} of {self.total} photographs into {Path(self.output_dir)} in {seconds:.1f} s"
+        text += f"; {skipped} skipped, their results were there" if skipped else ""
+        text += f"; {failed} failed" if failed else ""
+        text += f"; {left} not reached" if left else ""
+        self.say(text)

@@ -1,0 +1,230 @@
+"""Checkpoints: one format for the files that a training resumes from and for the style models that it leaves.
+
+A file is a dict of plain values and tensors. It is inspected, then read with ``weights_only=True``, which runs no code:
+
+    format, version   what this is
+    model             {"norm", "upsample", "state_dict"} of a TransformerNet, ready for inference
+    provenance        what made it: settings, step, loss network, data, library versions
+    training          what resuming needs beyond that; None in a final style model
+    checksum          SHA-256 of all that; from version 2 on
+
+A style model may also be a ``.safetensors`` file, where that package is installed: the tensors of ``state_dict``, and
+all else in the header, as text.
+"""
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.transformer_net import NORMS, UPSAMPLES, TransformerNet
+from models.untrusted import Refused, load_untrusted
+from utils.errors import UserError
+from utils.files import atomic_write
+
+FORMAT = "fast-neural-style-transfer"
+VERSION = 2
+_READ_VERSIONS = (1, 2)
+
+_LARGEST_BYTES = 100_000_000
+"""Of a file; the largest, to resume from, have 21 MB."""
+
+
+@dataclass
+class Checkpoint:
+    """The contents of a checkpoint file."""
+
+    network: TransformerNet
+    provenance: dict
+    training: dict | None = None
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; the file appears whole or not at all.
+
+    A final model, one without ``training``, has its convolution kernels in float16: half the size, no visible change.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    network = checkpoint.network
+    state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+    if checkpoint.training is None:
+        # Vectors (normalisation, biases) stay float32: they are few, and a variance could overflow float16.
+        state = {key: _halved(value) if value.dim() == 4 else value for key, value in state.items()}
+    contents = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": {"norm": network.norm, "upsample": network.upsample, "state_dict": state},
+        "provenance": checkpoint.provenance,
+        "training": checkpoint.training,
+    }
+    # Through memory: torch.save turns a full disk into exceptions that do not name it.
+    if Path(path).suffix == ".safetensors":
+        data = _to_safetensors(contents, path)
+    else:
+        buffer = io.BytesIO()
+        torch.save({**contents, "checksum": _checksum(contents)}, buffer)
+        data = buffer.getbuffer()
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
+    """Read a checkpoint and check it: format, version, checksum, architecture, shapes, finite weights.
+
+    Runs no code in it, and takes no more memory than a sound one would.
+
+    Returns:
+        The checkpoint, with its network on the CPU, float32, in eval mode.
+
+    Raises:
+        UserError: naming the file, what was wrong with it, and ``flag``.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):
+        raise UserError(f"{flag} {path} is not a file: give a style model (.pth) that begin_training.py wrote")
+    try:
+        if path.suffix == ".safetensors":
+            contents = _from_safetensors(path)
+        else:
+            contents = load_untrusted(path, _LARGEST_BYTES)
+        checksum = contents.pop("checksum", None) if isinstance(contents, dict) else None
+        expected = _checksum(contents)
+    except Refused as error:
+        raise UserError(f"{flag} {path} is refused, nothing in it was run: {error}; give another file") from None
+
+    if not isinstance(contents, dict) or contents.get("format") != FORMAT:
+        raise UserError(f"{flag} {path} is not a checkpoint of this project: give a file that begin_training.py wrote")
+    version = contents.get("version")
+    if type(version) is not int or version not in _READ_VERSIONS:
+        shown = version if type(version) is int else "of an unknown kind"
+        raise UserError(
+            f"{flag} {path} has checkpoint version {shown}, this program reads {VERSION}: use the version of the "
+            "program that wrote it"
+        )
+    if version > 1 and not (isinstance(checksum, str) and checksum == expected):
+        raise UserError(f"{flag} {path} is damaged (its contents do not have its checksum): give another copy of it")
+    network = _build_network(contents.get("model"), f"{flag} {path}")
+    provenance, training = contents.get("provenance"), contents.get("training")
+    if not isinstance(provenance, dict) or not isinstance(training, dict | None):
+        raise UserError(f"{flag} {path} is damaged (no provenance): give another file")
+    return Checkpoint(network, provenance, training)
+
+
+def _halved(kernel: torch.Tensor) -> torch.Tensor:
+    half = kernel.half()
+    return half if half.isfinite().all() else kernel
+
+
+def _checksum(contents) -> str:
+    """SHA-256 of a nest of dicts, lists, plain values and tensors: names, types, shapes and numbers.
+
+    Raises:
+        Refused: where it holds anything else, or is nested so deeply or so often that it cannot be one of ours.
+    """
+    digest, left = hashlib.sha256(), 1_000_000  # a list that holds another twice, and so on, has 2^depth entries
+
+    def add(value, depth):
+        nonlocal left
+        left -= 1
+        if depth > 20 or left < 0:
+            raise Refused("it is nested too deeply to be a checkpoint")
+        if isinstance(value, torch.Tensor):
+            digest.update(f"tensor {value.dtype} {tuple(value.shape)}\n".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        elif isinstance(value, dict):
+            digest.update(f"dict {len(value)}\n".encode())
+            if not all(isinstance(key, str | int) for key in value):
+                raise Refused("it holds names that no checkpoint has")
+            for key in sorted(value, key=lambda key: (type(key).__name__, key)):
+                add(key, depth + 1)
+                add(value[key], depth + 1)
+        elif isinstance(value, list | tuple):
+            digest.update(f"list {len(value)}\n".encode())
+            for entry in value:
+                add(entry, depth + 1)
+        elif isinstance(value, str | int | float | None):
+            try:
+                digest.update(f"{type(value).__name__} {value!r}\n".encode())
+            except ValueError:  # a number of thousands of digits
+                raise Refused("it holds a number that no checkpoint has") from None
+        else:
+            raise Refused(f"it holds a {type(value).__name__}, which no checkpoint does")
+
+    add(contents, 0)
+    return digest.hexdigest()
+
+
+def _safetensors():
+    try:
+        import safetensors.torch
+    except ImportError:
+        raise UserError(
+            ".safetensors files need the package safetensors: pip install safetensors, or use a .pth file"
+        ) from None
+    return safetensors
+
+
+def _to_safetensors(contents: dict, path: str | Path) -> bytes:
+    if contents["training"] is not None:
+        raise UserError(f"{path} cannot hold a training to resume, only a style model: name it .pth")
+    contents = {**contents, "provenance": json.loads(json.dumps(contents["provenance"]))}  # as it will be read
+    state = {key: value.contiguous() for key, value in contents["model"]["state_dict"].items()}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "norm": contents["model"]["norm"],
+        "upsample": contents["model"]["upsample"],
+        "provenance": json.dumps(contents["provenance"]),
+        "checksum": _checksum(contents),
+    }
+    return _safetensors().torch.save(state, metadata)
+
+
+def _from_safetensors(path: Path) -> dict:
+    """The contents that a ``.pth`` file would have. The format itself declares no more than the file holds."""
+    safetensors = _safetensors()
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise Refused(f"it has {path.stat().st_size} bytes, and such files have {_LARGEST_BYTES} at most")
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no dict
+        if metadata.get("format") != FORMAT:
+            return {}
+        return {
+            "format": FORMAT,
+            "version": int(metadata["version"]),
+            "model": {"norm": metadata["norm"], "upsample": metadata["upsample"], "state_dict": state},
+            "provenance": json.loads(metadata["provenance"]),
+            "training": None,
+            "checksum": metadata["checksum"],
+        }
+    except (OSError, ValueError, KeyError, RuntimeError, RecursionError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise Refused(f"it cannot be read ({reason})") from None
+
+
+def _build_network(model, source: str) -> TransformerNet:
+    if not isinstance(model, dict) or model.get("norm") not in NORMS or model.get("upsample") not in UPSAMPLES:
+        raise UserError(f"{source} is damaged (unknown architecture): give another file")
+    network = TransformerNet(model["norm"], model["upsample"])
+    state, expected = model.get("state_dict"), network.state_dict()
+    if not isinstance(state, dict) or state.keys() != expected.keys():
+        raise UserError(f"{source} is damaged (its weights are not those of a TransformerNet): give another file")
+    for key, value in state.items():
+        if not isinstance(value, torch.Tensor) or value.shape != expected[key].shape:
+            raise UserError(f"{source} is damaged (wrong shape of {key}): give another file")
+        if value.is_floating_point() != expected[key].is_floating_point() or value.is_complex():
+            raise UserError(f"{source} is damaged (wrong type of {key}): give another file")
+        if not value.to(expected[key].dtype).isfinite().all():
+            raise UserError(f"{source} holds weights that are not finite ({key}): take an earlier checkpoint")
+        if key.endswith("running_var") and (value < 0).any():
+            raise UserError(f"{source} is damaged (a variance below zero, {key}): give another file")
+    network.load_state_dict(state)  # copies float16 kernels into the float32 ones
+    return network.eval()

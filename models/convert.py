@@ -1,0 +1,53 @@
+"""A style model in another file format: ``.pth``, or ``.safetensors`` where that package is installed.
+
+    python -m models.convert checkpoints/wave.pth wave.safetensors
+    python begin_inference.py --model_path wave.safetensors
+
+A checkpoint to resume from becomes a style model too, without what resuming needs.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.settings import run_command
+
+_ENDINGS = (".pth", ".safetensors")
+
+
+def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> None:
+    """Write the style model of ``source`` to ``target``, in the format of that name's ending.
+
+    Raises:
+        UserError: if ``source`` is no checkpoint, or ``target`` exists or cannot be written.
+    """
+    # Imported here, so that --help and a mistyped name answer without waiting for torch.
+    from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+
+    if Path(target).suffix not in _ENDINGS:
+        raise UserError(f"{target} has an unknown ending: give a name that ends in {' or '.join(_ENDINGS)}")
+    if os.path.lexists(target) and not overwrite:
+        raise UserError(f"{target} exists already: give another name, or add --overwrite to replace it")
+    checkpoint = load_checkpoint(source, flag="the model")
+    save_checkpoint(target, Checkpoint(checkpoint.network, checkpoint.provenance))
+    print(f"Wrote {target}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m models.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("source", metavar="MODEL", help="trained style, .pth or .safetensors")
+    parser.add_argument("target", metavar="FILE", help="receives it, in the format of its ending")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
+    args = parser.parse_args()
+    convert(args.source, args.target, args.overwrite)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,112 @@
+"""VGG-19's pretrained weights: torchvision's own, or a file."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from models.untrusted import Refused, load_untrusted
+from models.vgg19 import VGG19
+from utils.errors import UserError
+
+_HOW_TO = (
+    "download vgg19-dcbb9e9d.pth (torchvision's VGG19_Weights.IMAGENET1K_V1) on a machine that can, copy it here, and "
+    "give it with --vgg_weights FILE"
+)
+
+
+_LARGEST_BYTES = 2**31
+"""Of a file with the weights; torchvision's has 575 MB."""
+
+
+def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtype) -> VGG19:
+    """The frozen loss network with ImageNet weights.
+
+    Args:
+        weights_file: a torchvision ``vgg19`` state dict, float16 or float32, whole or cut after ``features.28``;
+            ``None`` for torchvision's own download, kept in torch's cache.
+        device, dtype: where and in which type the convolutions run. Stored in that type, not converted each step.
+
+    Returns:
+        The network; its ``fingerprint`` tells one set of weights from another, whatever file and type they came in.
+
+    Raises:
+        UserError: if the download fails, or the file is not such a state dict.
+    """
+    state = _downloaded() if weights_file is None else _from_file(Path(weights_file))
+    vgg = VGG19()
+    expected = vgg.state_dict()
+    source = "torchvision's download" if weights_file is None else f"--vgg_weights {weights_file}"
+    for key, value in expected.items():
+        found = state.get(key)
+        if not isinstance(found, torch.Tensor) or found.shape != value.shape:
+            has = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else "no such tensor"
+            raise UserError(
+                f"{source} is not a torchvision vgg19 state dict: expected {key} of shape {tuple(value.shape)}, found "
+                f"{has}; the file needs features.0.weight to features.28.bias"
+            )
+        if not found.is_floating_point() or not found.isfinite().all():
+            raise UserError(f"{source} is damaged: {key} must hold finite floating-point numbers")
+    weights = {key: state[key].detach().float() for key in expected}  # old files hold parameters
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise UserError(f"{source} is damaged: it holds numbers too large for float32")
+    vgg.load_state_dict(weights)
+    vgg.fingerprint = _fingerprint(vgg)  # before the conversion, which must not change it
+    vgg.features.to(dtype)
+    return vgg.to(device, memory_format=torch.channels_last)
+
+
+def _fingerprint(vgg: VGG19) -> str:
+    digest = hashlib.sha256()
+    for value in vgg.state_dict().values():
+        digest.update(value.to("cpu", torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _downloaded() -> dict:
+    """The state dict of torchvision's file in torch's cache, fetched into it once. Nothing else here uses a network."""
+    # Imported here: torchvision takes a second, and a --vgg_weights file does without.
+    from torchvision.models import VGG19_Weights
+
+    url = VGG19_Weights.IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    digits = path.stem.rpartition("-")[2]  # torchvision names files by the first digits of their SHA-256
+    if not path.is_file():
+        print(f"Downloading {url} to {path}, 548 MB, once; --vgg_weights FILE does without", file=sys.stderr)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Under another name until it is complete and has that hash.
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=digits)
+        # torch.hub lets through URLError, OSError and, on a bad hash, RuntimeError.
+        except (OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"the VGG-19 weights could not be downloaded ({reason}): {_HOW_TO}") from None
+    if not _sha256(path).startswith(digits):
+        raise UserError(f"{path} is not torchvision's file, by its hash: remove it, to have it downloaded again")
+    return _state_dict(path, str(path))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _from_file(path: Path) -> dict:
+    if not os.path.isfile(path):
+        raise UserError(f"--vgg_weights {path} is not a file: {_HOW_TO}")
+    return _state_dict(path, f"--vgg_weights {path}")
+
+
+def _state_dict(path: Path, source: str) -> dict:
+    try:
+        state = load_untrusted(path, _LARGEST_BYTES, legacy=True)
+    except Refused as error:
+        raise UserError(f"{source} cannot be read as a PyTorch state dict: {error}; {_HOW_TO}") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{source} holds no state dict but a {type(state).__name__}: {_HOW_TO}")
+    return state

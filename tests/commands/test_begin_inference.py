@@ -1,0 +1,299 @@
+"""Stylising through the command line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference.stylizer import Stylizer
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.transformer_net import TransformerNet
+from training.batch_norm import estimate_statistics
+from utils.device import Compute
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def network():
+    """An untrained network that changes a picture visibly, with sound statistics."""
+    torch.manual_seed(3)
+    net = TransformerNet()
+    torch.nn.init.uniform_(net.layers[-1][0].weight, -0.5, 0.5)
+    estimate_statistics(net, [torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255])
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def model(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "stripes.pth"
+    save_checkpoint(path, Checkpoint(network, {"style": "stripes.png"}))
+    return path
+
+
+@pytest.fixture
+def stylize(call_cli, model, tmp_path):
+    """``stylise(photograph, *flags)`` runs the command in float32, into ``tmp_path/results``."""
+
+    def call(photograph, *flags):
+        return call_cli(
+            "begin_inference.py", "--model_path", model, "--content_image", photograph,
+            "--output_dir", tmp_path / "results", "--device", "cpu", "--precision", "float32", *flags,
+        )  # fmt: skip
+
+    return call
+
+
+@torch.no_grad()
+def expected_result(model, array):
+    """The network applied to the pixels, and nothing else."""
+    images = torch.from_numpy(array.copy()).permute(2, 0, 1)[None].float()
+    return load_checkpoint(model).network(images)[0].permute(1, 2, 0).numpy()
+
+
+# -- sizes, names, values --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(131, 97), (64, 64), (1, 1), (3, 200), (33, 2)])
+def test_result_has_the_photographs_size_and_is_what_the_network_says(
+    stylize, model, tmp_path, make_picture, size
+):
+    picture = make_picture(*size, seed=1)
+    picture.save(tmp_path / "photo.png")
+    result = stylize(tmp_path / "photo.png")
+    assert result.returncode == 0, result.stderr
+    assert [p.name for p in (tmp_path / "results").iterdir()] == ["photo_stripes.png"]
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        assert image.size == size and image.mode == "RGB"
+        difference = np.abs(np.asarray(image, float) - expected_result(model, np.asarray(picture)))
+    assert difference.max() <= 0.6  # rounding to whole grey levels, and float32
+
+
+def test_the_picture_is_changed(stylize, tmp_path, make_picture):
+    picture = make_picture(64, 48, seed=1)
+    picture.save(tmp_path / "photo.png")
+    stylize(tmp_path / "photo.png")
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        array = np.asarray(image, float)
+    assert array.std() > 2 and np.abs(array - np.asarray(picture, float)).mean() > 5
+
+
+@pytest.mark.parametrize(
+    "name, expected, kind",
+    [
+        ("a view.jpg", "a view_stripes.jpg", "JPEG"),
+        ("VIEW.JPG", "VIEW_stripes.jpg", "JPEG"),
+        ("view.jpe", "view_stripes.jpg", "JPEG"),
+        ("view.v2.jpeg", "view.v2_stripes.jpg", "JPEG"),
+        ("view.png", "view_stripes.png", "PNG"),
+        ("view.webp", "view_stripes.png", "PNG"),
+        ("view.bmp", "view_stripes.png", "PNG"),
+    ],
+)
+def test_result_is_named_after_photograph_and_model(stylize, tmp_path, make_picture, name, expected, kind):
+    make_picture(21, 18, seed=1).save(tmp_path / name)
+    result = stylize(tmp_path / name)
+    assert result.returncode == 0 and f"Wrote {tmp_path / 'results' / expected}, 21 x 18" in result.stdout
+    with Image.open(tmp_path / "results" / expected) as image:
+        assert image.format == kind and image.size == (21, 18)
+
+
+def test_on_the_real_command_line(run_cli, model, tmp_path, make_picture):
+    """Relative paths are those of the folder that the command runs in; device and precision are printed."""
+    make_picture(45, 31, seed=1).save(tmp_path / "photo.jpg")
+    arguments = ["--model_path", model, "--content_image", tmp_path / "photo.jpg", "--output_dir", tmp_path]
+    result = run_cli("begin_inference.py", *arguments, "--device", "cpu", "--precision", "bfloat16")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == "" and "Stylising on CPU" in result.stdout and "bfloat16" in result.stdout
+    with Image.open(tmp_path / "photo_stripes.jpg") as image:
+        assert image.size == (45, 31)
+
+
+def test_bfloat16_looks_the_same(stylize, tmp_path, make_picture):
+    make_picture(64, 48, seed=1).save(tmp_path / "photo.png")
+    results = []
+    for precision in ("float32", "bfloat16"):
+        stylize(tmp_path / "photo.png", "--precision", precision, "--overwrite")
+        with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+            results.append(np.asarray(image, float))
+    assert np.abs(results[0] - results[1]).mean() < 3
+
+
+# -- every kind of photograph ----------------------------------------------------------------------
+
+
+def test_alpha_is_kept(stylize, tmp_path, make_picture):
+    photo = make_picture(37, 29, seed=1)
+    alpha = Image.fromarray(np.random.default_rng(0).integers(0, 256, (29, 37), np.uint8))
+    photo.putalpha(alpha)
+    photo.save(tmp_path / "photo.png")
+    assert stylize(tmp_path / "photo.png").returncode == 0
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        assert image.mode == "RGBA" and image.size == (37, 29)
+        np.testing.assert_array_equal(np.asarray(image.getchannel("A")), np.asarray(alpha))
+
+
+def test_exif_orientation_is_honoured_once(stylize, model, tmp_path, make_picture):
+    """The result is upright and says nothing of a turn, or a viewer would turn it again."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = make_picture(40, 24, seed=1)
+    picture.save(tmp_path / "photo.png", exif=exif)
+    assert stylize(tmp_path / "photo.png").returncode == 0
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        assert image.size == (24, 40)
+        assert image.getexif().get(0x0112, 1) == 1
+        expected = expected_result(model, np.rot90(np.asarray(picture), -1))
+        assert np.abs(np.asarray(image, float) - expected).max() <= 0.6
+
+
+PICTURES = {
+    "grey.png": lambda p: p.convert("L"),
+    "grey_alpha.png": lambda p: p.convert("LA"),
+    "palette.png": lambda p: p.convert("P"),
+    "one_bit.png": lambda p: p.convert("1"),
+    "palette.gif": lambda p: p.convert("P"),
+    "inks.jpg": lambda p: p.convert("CMYK"),
+    "grey.jpg": lambda p: p.convert("L"),
+    "deep.png": lambda p: Image.fromarray(np.asarray(p.convert("L"), np.uint16) * 257),
+    "float.tif": lambda p: p.convert("F"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_mode_is_stylized_as_a_viewer_would_show_it(stylize, tmp_path, make_picture, name):
+    PICTURES[name](make_picture(31, 22, seed=1)).save(tmp_path / name)
+    result = stylize(tmp_path / name)
+    assert result.returncode == 0, result.stderr
+    (path,) = (tmp_path / "results").iterdir()
+    with Image.open(path) as image:
+        assert image.size == (31, 22) and image.mode == ("RGBA" if "alpha" in name else "RGB")
+
+
+# -- nothing is replaced unasked, nothing is written on a fault ------------------------------------
+
+
+def test_an_existing_result_is_replaced_only_when_asked_for(stylize, tmp_path, make_picture):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    output = tmp_path / "results" / "photo_stripes.png"
+    output.parent.mkdir()
+    output.write_bytes(b"something of the user's")
+    result = stylize(tmp_path / "photo.png")
+    assert str(output) in result.error and "--overwrite" in result.error and "--output_dir" in result.error
+    assert output.read_bytes() == b"something of the user's"
+    assert stylize(tmp_path / "photo.png", "--overwrite").returncode == 0
+    with Image.open(output) as image:
+        assert image.size == (21, 18)
+    assert len(list(output.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no picture", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n", "huge"]
+)
+def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(
+    stylize, tmp_path, png_without_pixels, content
+):
+    path = tmp_path / "photo.jpg"
+    if content is not None:
+        path.write_bytes(png_without_pixels(100_000, 100_000) if content == "huge" else content)
+    assert str(path) in stylize(path).error
+    assert not (tmp_path / "results").exists()
+
+
+def test_max_pixels(stylize, tmp_path, make_picture):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    error = stylize(tmp_path / "photo.png", "--max_pixels", "377").error
+    assert "photo.png has 378 pixels" in error and "--max_pixels" in error
+    assert stylize(tmp_path / "photo.png", "--max_pixels", "378").returncode == 0
+
+
+def test_a_broken_picture_on_the_real_command_line(run_cli, model, tmp_path, make_picture):
+    path = tmp_path / "photo.png"
+    make_picture(64, 64, seed=1).save(path)
+    path.write_bytes(path.read_bytes()[:500])
+    result = run_cli(
+        "begin_inference.py",
+        "--model_path",
+        model,
+        "--content_image",
+        path,
+        "--output_dir",
+        tmp_path / "results",
+    )
+    assert str(path) in result.error and result.stderr.count("\n") == 1
+    assert result.stdout == "" and not (tmp_path / "results").exists()
+
+
+def test_an_output_folder_that_cannot_be_made(stylize, tmp_path, make_picture, monkeypatch):
+    """Before the work, where that can be told."""
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    monkeypatch.setattr(Stylizer, "stylize", lambda *args, **kwargs: pytest.fail("it began"))
+    error = stylize(tmp_path / "photo.png", "--output_dir", tmp_path / "photo.png" / "results").error
+    folder = tmp_path / "photo.png" / "results"
+    assert f"--output_dir {folder} cannot be made or written to ({tmp_path / 'photo.png'})" in error
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    error = stylize(tmp_path / "photo.png", "--output_dir", tmp_path / "results").error
+    assert f"--output_dir {tmp_path / 'results'} cannot be made or written to ({tmp_path})" in error
+
+
+# -- the engine behind it --------------------------------------------------------------------------
+
+
+def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(network):
+    """The training draws its monitor pictures with the network that it trains."""
+    network.train()
+    try:
+        before = {key: value.clone() for key, value in network.state_dict().items()}
+        stylizer = Stylizer(network, compute=Compute(torch.device("cpu"), torch.bfloat16))
+        output = stylizer.stylize_tensor(torch.zeros(1, 3, 20, 17, dtype=torch.uint8))
+        assert output.shape == (1, 3, 20, 17) and output.dtype == torch.float32
+        assert network.training and all(
+            p.requires_grad and p.dtype == torch.float32 for p in network.parameters()
+        )
+        assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    finally:
+        network.eval()
+
+
+def test_pictures_of_a_batch_are_stylized_apart(network, make_picture):
+    stylizer = Stylizer(network, device="cpu", precision="float32")
+    images = torch.rand(3, 3, 20, 24, generator=torch.Generator().manual_seed(1)) * 255
+    alone = torch.cat([stylizer.stylize_tensor(image[None]) for image in images])
+    torch.testing.assert_close(stylizer.stylize_tensor(images), alone, rtol=0, atol=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_gpu_agrees_with_cpu(network, precision):
+    images = torch.rand(1, 3, 41, 50, generator=torch.Generator().manual_seed(1)) * 255
+    on_cpu = Stylizer(network, device="cpu", precision="float32").stylize_tensor(images)
+    on_gpu = Stylizer(network, device="cuda", precision=precision).stylize_tensor(images).cpu()
+    assert (on_gpu - on_cpu).abs().mean() < 3
+
+
+# -- what ships ------------------------------------------------------------------------------------
+
+
+def test_with_no_flags_the_shipped_sample_is_stylized_with_a_shipped_model(run_cli, tmp_path):
+    """All but the folder for the result, which would otherwise lie in the repository."""
+    result = run_cli("begin_inference.py", "--output_dir", tmp_path)
+    assert result.returncode == 0, result.stderr
+    with (
+        Image.open(ROOT / "content" / "mountains.jpg") as sample,
+        Image.open(tmp_path / "mountains_starry_night.jpg") as image,
+    ):
+        assert image.size == sample.size
+        assert np.abs(np.asarray(image, float) - np.asarray(sample, float)).mean() > 10
+
+
+def test_shipped_models_are_small_and_say_what_made_them():
+    models = sorted((ROOT / "checkpoints").glob("*.pth"))
+    assert len(models) >= 2
+    for path in models:
+        assert path.stat().st_size < 4e6
+        provenance = load_checkpoint(path).provenance
+        assert provenance["step"] == provenance["total_steps"] > 0
+        assert Path(provenance["style"]).stem == path.stem
+        assert provenance["photographs"] > 0 and provenance["loss_network"] and provenance["settings"]

@@ -1,0 +1,659 @@
+"""Training through the command line, with random loss-network weights and tiny pictures."""
+
+import json
+import math
+import os
+import re
+import resource
+import shlex
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from config import TrainingConfig
+from models.checkpoints import load_checkpoint
+from training.folder import newest_checkpoint
+from training.run import planned_steps
+
+STEPS = 20
+PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", STEPS, "--device", "cpu"]
+CADENCES = ["--log_every_steps", 5, "--monitor_every_steps", 10, "--checkpoint_every_steps", 10]
+
+
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory, make_picture):
+    """The photograph to watch the training by."""
+    path = tmp_path_factory.mktemp("monitor") / "view.png"
+    make_picture(57, 40, seed=42).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def inputs(style_image, photos, vgg_file, monitor):
+    """The flags that name what is trained on."""
+    return [
+        "--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file,
+        "--training_monitor_content_image", monitor,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def straight(run_cli, inputs, tmp_path_factory):
+    """The output folder of a training of twenty steps that was never stopped, with what it printed."""
+    output = tmp_path_factory.mktemp("straight")
+    result = run_cli(
+        "begin_training.py", *inputs, *PLAN, *CADENCES, "--precision", "float32", "--output_dir", output
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    (output / "printed.txt").write_text(result.stdout)
+    return output
+
+
+@pytest.fixture
+def copied(straight, tmp_path):
+    """A copy of that folder, to go on from or to damage."""
+    shutil.copytree(straight, tmp_path / "copied")
+    return tmp_path / "copied"
+
+
+def same(one, other):
+    """Whether two nests of dicts, lists, tensors and plain values agree bit for bit."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def assert_same_training(output, expected):
+    """Final model and last checkpoint, with optimiser, schedule and random state, bit for bit."""
+    model, step = "stripes.pth", f"stripes_training/step_{STEPS:06d}.pth"
+    ours, theirs = load_checkpoint(output / model), load_checkpoint(expected / model)
+    assert same(ours.network.state_dict(), theirs.network.state_dict())
+    ours, theirs = load_checkpoint(output / step), load_checkpoint(expected / step)
+    assert same(ours.network.state_dict(), theirs.network.state_dict())
+    assert ours.training.keys() == theirs.training.keys()
+    for key in theirs.training:
+        assert same(ours.training[key], theirs.training[key]), key
+
+
+def metrics(output):
+    lines = (output / "stripes_training" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def wait_for(path, process):
+    """Until a file of a running training appears."""
+    deadline = time.monotonic() + 600
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{path} never appeared"
+        time.sleep(0.005)
+
+
+# -- what a training leaves ------------------------------------------------------------------------
+
+
+def test_it_leaves_what_it_promises_and_nothing_else(straight):
+    assert sorted(p.name for p in straight.iterdir()) == ["printed.txt", "stripes.pth", "stripes_training"]
+    expected = ["filmstrip.png", "metrics.jsonl", "monitor_000010.png", "monitor_000020.png"]
+    expected += ["step_000010.pth", "step_000020.pth"]
+    found = sorted(p.name for p in (straight / "stripes_training").iterdir())
+    assert [name for name in found if name != "losses.png"] == expected
+    pytest.importorskip("matplotlib")
+    with Image.open(straight / "stripes_training" / "losses.png") as plot:
+        assert np.asarray(plot.convert("L")).std() > 5
+
+
+def test_it_says_what_it_will_do_and_what_it_did(straight, photos):
+    printed = (straight / "printed.txt").read_text()
+    assert (
+        "20 steps: the smaller of --total_steps 20 and --num_epochs 10 x 12 photographs / --batch_size 2 = 60"
+        in printed
+    )
+    number = r"[\d.e+-]+"
+    assert re.search(
+        rf"Divisors: content {number}. style ({number}, ){{4}}{number}. total variation {number}", printed
+    )
+    assert f"python begin_inference.py --model_path {straight / 'stripes.pth'}" in printed
+
+
+def test_the_network_was_trained_and_is_finite(straight):
+    first, last = (load_checkpoint(straight / "stripes_training" / f"step_0000{n}.pth") for n in (10, 20))
+    parameters = [(a, b) for a, b in zip(first.network.parameters(), last.network.parameters(), strict=True)]
+    assert all(b.isfinite().all() and not torch.equal(a, b) for a, b in parameters)
+    assert first.training["step"] == 10 and last.training["step"] == 20
+
+
+def test_the_final_model_is_the_last_checkpoint_in_half_precision(straight):
+    final = load_checkpoint(straight / "stripes.pth")
+    last = load_checkpoint(straight / "stripes_training" / "step_000020.pth").network.state_dict()
+    for key, value in final.network.state_dict().items():
+        assert torch.equal(value, last[key].half().float() if value.dim() == 4 else last[key])
+    assert final.training is None
+    assert (straight / "stripes.pth").stat().st_size < 4e6
+
+
+def test_the_final_model_says_what_made_it_and_no_folder(straight, inputs):
+    provenance = load_checkpoint(straight / "stripes.pth").provenance
+    assert provenance["style"] == "stripes.png" and provenance["step"] == provenance["total_steps"] == 20
+    assert provenance["photographs"] == 12 and "VGG-19" in provenance["loss_network"]
+    assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
+    settings = provenance["settings"]
+    assert set(settings) == set(TrainingConfig.__dataclass_fields__)
+    assert settings["style_weight"] == 60.0 and settings["image_size"] == 32
+    assert not any(isinstance(value, str) and os.sep in value for value in settings.values())
+
+
+def test_metrics(straight):
+    lines = metrics(straight)
+    assert [line["step"] for line in lines] == [5, 10, 15, 20]
+    scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
+    for line in lines:
+        raw, weighted = line["raw"], line["weighted"]
+        assert set(raw) == set(weighted) == {"content", "style", "total_variation"}
+        assert line["total"] == pytest.approx(sum(weighted.values()), rel=1e-6)
+        assert weighted["content"] == pytest.approx(1.0 * raw["content"] / scales["content"], rel=1e-4)
+        variation = 0.05 * raw["total_variation"] / scales["total_variation"]
+        assert weighted["total_variation"] == pytest.approx(variation, rel=1e-4)
+        assert line["lr"] == pytest.approx(
+            1e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12
+        )
+        assert line["seconds_per_step"] > 0 and line["photographs_per_second"] > 0
+
+
+def test_scales_are_found_on_painting_and_photographs(straight, vgg, style_image):
+    """Style by the painting resized to --image_size; the other two belong to the photographs."""
+    from imaging.reading import read_image
+    from imaging.tensors import picture_batch
+    from losses.perceptual import style_grams
+
+    scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
+    grams = style_grams(vgg, picture_batch(read_image(style_image), 32))
+    expected = [5 * gram.square().sum().item() for gram in grams]
+    assert list(scales["style"]) == pytest.approx(expected, rel=1e-3)
+    assert scales["content"] > 0 and scales["total_variation"] > 0
+
+
+def test_monitor_pictures_show_photograph_painting_and_result(straight, monitor):
+    with Image.open(monitor) as photograph:
+        width = round(photograph.width * 360 / photograph.height)
+        expected = np.asarray(photograph.resize((width, 360)), float)
+    pictures = []
+    for step in (10, 20):
+        with Image.open(straight / "stripes_training" / f"monitor_{step:06d}.png") as image:
+            pictures.append(np.asarray(image, float))
+        assert pictures[-1].shape[0] == 360
+        assert np.abs(pictures[-1][:, :width] - expected).mean() < 1  # the photograph stands on the left
+        assert np.abs(pictures[-1][:, -width:] - expected).mean() > 5  # and its stylisation on the right
+    assert np.abs(pictures[0][:, -width:] - pictures[1][:, -width:]).mean() > 0.5
+    with Image.open(straight / "stripes_training" / "filmstrip.png") as strip:
+        assert strip.height == 200 and strip.width >= 2 * round(width * 200 / 360)
+
+
+# -- determinism and resuming, bit for bit ---------------------------------------------------------
+
+
+def test_the_same_command_gives_the_same_weights(run_cli, straight, inputs, tmp_path):
+    """With other cadences and reading processes: neither watching nor reading ahead may change a weight."""
+    result = run_cli(
+        "begin_training.py", *inputs, *PLAN, "--precision", "float32", "--output_dir", tmp_path,
+        "--log_every_steps", 7, "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--num_workers", 2,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert_same_training(tmp_path, straight)
+    assert not list(tmp_path.glob("stripes_training/monitor_*.png"))
+
+
+def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
+    """Every setting but the output folder comes from the checkpoint."""
+    checkpoint = straight / "stripes_training" / "step_000010.pth"
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path, "--num_workers", 0
+    )
+    assert result.returncode == 0, result.stderr
+    assert "resumed after step 10" in result.stdout
+    assert_same_training(tmp_path, straight)
+    settings = load_checkpoint(tmp_path / "stripes.pth").provenance["settings"]
+    assert settings["checkpoint_path"] == "step_000010.pth"  # and no folder
+    assert (
+        tmp_path / "stripes_training" / "monitor_000020.png"
+    ).exists()  # the monitor photograph is restored
+    ours, theirs = metrics(tmp_path), metrics(straight)[2:]
+    for timing in ("seconds_per_step", "photographs_per_second"):
+        for line in ours + theirs:
+            del line[timing]
+    assert ours == theirs
+
+
+def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs, tmp_path):
+    """SIGKILL at whatever it is doing then; what it left half written is not taken for a checkpoint."""
+    folder = tmp_path / "stripes_training"
+    cadences = ["--log_every_steps", 1, "--monitor_every_steps", 0, "--checkpoint_every_steps", 1]
+    process = start_cli(
+        "begin_training.py", *inputs, *PLAN, *cadences, "--precision", "float32", "--output_dir", tmp_path
+    )
+    wait_for(folder / "step_000006.pth", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / f"step_{STEPS:06d}.pth").exists() and not (tmp_path / "stripes.pth").exists()
+
+    for checkpoint in sorted(folder.glob("step_*.pth"))[4:]:
+        checkpoint.unlink()  # as if there had been more steps since the last checkpoint
+    (folder / ".step_000007.pth.killed.unfinished").write_bytes(b"half a checkpoint")
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": 8, "raw": {"con')
+    result = run_cli("begin_training.py", "--checkpoint_path", folder)
+    assert result.returncode == 0, result.stderr
+    assert "resumed after step 4" in result.stdout
+    assert_same_training(tmp_path, straight)
+    assert not list(folder.glob(".*"))
+
+    lines = metrics(tmp_path)
+    assert [line["step"] for line in lines] == list(range(1, STEPS + 1))  # none lost, none twice
+    for line in metrics(straight):
+        means = [
+            sum(x["weighted"][term] for x in lines[line["step"] - 5 : line["step"]]) / 5
+            for term in line["weighted"]
+        ]
+        assert means == pytest.approx(list(line["weighted"].values()), rel=1e-6)
+
+
+def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, straight, inputs, tmp_path):
+    """Sent to the process group, as a terminal does: the reading processes get it as well."""
+    process = start_cli(
+        "begin_training.py", *inputs, *PLAN, "--checkpoint_every_steps", 1, "--monitor_every_steps", 20,
+        "--num_workers", 2, "--precision", "float32", "--output_dir", tmp_path,
+    )  # fmt: skip
+    wait_for(tmp_path / "stripes_training" / "step_000003.pth", process)
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=600)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "stripes.pth").exists()
+    step, command = re.search(r"Stopped by SIGINT after step (\d+); to resume: python (.+)", stdout).groups()
+    assert (tmp_path / "stripes_training" / f"step_{int(step):06d}.pth").exists()
+    script, *arguments = shlex.split(command)
+    result = call_cli(script, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert f"resumed after step {step}" in result.stdout
+    assert_same_training(tmp_path, straight)
+
+
+def test_sigterm_saves_and_exits_with_143(start_cli, inputs, tmp_path):
+    process = start_cli(
+        "begin_training.py", *inputs, *PLAN, "--num_epochs", 10**6, "--total_steps", 10**6,
+        "--output_dir", tmp_path, "--monitor_every_steps", 0, "--checkpoint_every_steps", 0,
+        "--log_every_steps", 1,
+    )  # fmt: skip
+    log = tmp_path / "stripes_training" / "metrics.jsonl"
+    wait_for(log, process)
+    while not log.read_bytes():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    stdout, stderr = process.communicate(timeout=600)
+    assert process.returncode == 143, stderr
+    assert "Traceback" not in stderr
+    assert "Stopped by SIGTERM after step" in stdout and "--checkpoint_path" in stdout
+    (checkpoint,) = (tmp_path / "stripes_training").glob("step_*.pth")
+    assert load_checkpoint(checkpoint).training["step"] == int(checkpoint.stem.removeprefix("step_"))
+
+
+def test_another_seed_gives_other_weights(call_cli, straight, inputs, tmp_path):
+    result = call_cli(
+        "begin_training.py", *inputs, *PLAN, "--total_steps", 2, "--seed", 1, "--output_dir", tmp_path,
+        "--monitor_every_steps", 0,
+    )  # fmt: skip
+    assert result.returncode == 0
+    ours, theirs = (load_checkpoint(p / "stripes.pth").network.state_dict() for p in (tmp_path, straight))
+    assert not torch.equal(ours["layers.0.0.weight"], theirs["layers.0.0.weight"])
+
+
+# -- resuming: what cannot be ----------------------------------------------------------------------
+
+
+def snapshot(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+
+
+def test_a_final_model_cannot_be_resumed(call_cli, copied):
+    before = snapshot(copied)
+    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes.pth")
+    assert "is a final model" in result.error and "step_NNNNNN.pth" in result.error
+    assert snapshot(copied) == before
+
+
+@pytest.mark.parametrize(
+    "flag, value",
+    [("loss_scale", "paper"), ("norm", "instance"), ("upsample", "resize"), ("image_size", 64),
+     ("style_size", 48), ("batch_size", 3), ("seed", 1)],
+)  # fmt: skip
+def test_what_a_training_is_made_of_cannot_change_on_the_way(call_cli, copied, flag, value):
+    before = snapshot(copied)
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", copied / "stripes_training", f"--{flag}", value
+    )
+    assert f"--{flag} {value}" in result.error and "leave it out" in result.error
+    assert snapshot(copied) == before
+
+
+def test_another_painting_cannot_be_slipped_in(call_cli, copied, tmp_path, make_picture):
+    make_picture(64, 48, seed=5).save(tmp_path / "stripes.png")
+    checkpoint = copied / "stripes_training" / "step_000010.pth"
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", checkpoint, "--style_image", tmp_path / "stripes.png",
+        "--output_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert "--style_image" in result.error and not (tmp_path / "out").exists()
+
+
+def test_another_loss_network_cannot_be_slipped_in(call_cli, copied, tmp_path, vgg_state):
+    torch.save({**vgg_state, "features.0.bias": vgg_state["features.0.bias"] + 1}, tmp_path / "other.pth")
+    checkpoint = copied / "stripes_training" / "step_000010.pth"
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", checkpoint, "--vgg_weights", tmp_path / "other.pth",
+        "--output_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert "--vgg_weights" in result.error and not (tmp_path / "out").exists()
+
+
+def test_a_changed_folder_of_photographs_is_noticed(call_cli, straight, inputs, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    arguments = [tmp_path / "photos" if value == photos else value for value in inputs]
+    plan = [*PLAN, "--total_steps", 6, "--checkpoint_every_steps", 2, "--monitor_every_steps", 0]
+    output = ["--output_dir", tmp_path / "out"]
+    assert call_cli("begin_training.py", *arguments, *plan, *output).returncode == 0
+    (tmp_path / "photos" / "photo_00.jpg").unlink()
+    checkpoint = tmp_path / "out" / "stripes_training" / "step_000002.pth"
+    for later in (4, 6):
+        (checkpoint.parent / f"step_{later:06d}.pth").unlink()
+    before = snapshot(tmp_path / "out")
+    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint)
+    assert "--dataset_dir" in result.error and "12 photographs then, 11 now" in result.error
+    assert snapshot(tmp_path / "out") == before
+    with pytest.warns(UserWarning, match="12 photographs then, 11 now"):
+        result = call_cli(
+            "begin_training.py", "--checkpoint_path", checkpoint, "--dataset_dir", tmp_path / "photos"
+        )
+    assert result.returncode == 0 and "resumed after step 2" in result.stdout
+
+
+def test_a_folder_without_checkpoints(call_cli, tmp_path):
+    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path)
+    assert f"--checkpoint_path {tmp_path} holds no step_NNNNNN.pth" in result.error
+
+
+def test_a_finished_training_has_nothing_to_resume(call_cli, copied):
+    before = snapshot(copied)
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied
+    )
+    assert "has finished its 20 steps" in result.error and "--total_steps" in result.error
+    assert snapshot(copied) == before
+
+
+def test_a_training_killed_before_it_wrote_its_results_still_writes_them(call_cli, straight, copied):
+    expected = load_checkpoint(straight / "stripes.pth")
+    for name in ("stripes.pth", "stripes_training/filmstrip.png"):
+        (copied / name).unlink()
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied
+    )
+    assert result.returncode == 0
+    assert same(load_checkpoint(copied / "stripes.pth").network.state_dict(), expected.network.state_dict())
+    assert (copied / "stripes_training" / "filmstrip.png").exists()
+
+
+def test_a_finished_training_can_be_trained_on(call_cli, copied):
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied,
+        "--total_steps", 25,
+    )  # fmt: skip
+    assert result.returncode == 0 and "resumed after step 20" in result.stdout
+    assert [line["step"] for line in metrics(copied)] == [5, 10, 15, 20, 25]
+    # Along the new cosine: at its end, the learning rate is zero again.
+    assert metrics(copied)[-1]["lr"] == pytest.approx(0, abs=1e-12)
+    assert load_checkpoint(copied / "stripes.pth").provenance["step"] == 25
+
+
+def test_a_new_learning_rate_is_taken_up(call_cli, copied):
+    checkpoint = copied / "stripes_training" / "step_000010.pth"
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", copied, "--lr", 2e-4,
+        "--overwrite", "--total_steps", 15,
+    )  # fmt: skip
+    assert result.returncode == 0
+    last = load_checkpoint(copied / "stripes_training" / "step_000015.pth")
+    assert last.training["scheduler"]["base_lrs"] == [2e-4] and last.provenance["settings"]["lr"] == 2e-4
+
+
+def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path):
+    for step in (999, 50_000, 999_999, 1_000_000):
+        (tmp_path / f"step_{step:06d}.pth").write_bytes(b"")
+    (tmp_path / ".step_1000001.pth.x.unfinished").write_bytes(b"")
+    assert newest_checkpoint(tmp_path).name == "step_1000000.pth"
+    assert newest_checkpoint(tmp_path / "step_000999.pth") == tmp_path / "step_000999.pth"
+
+
+# -- nothing is replaced unasked -------------------------------------------------------------------
+
+
+def test_an_earlier_training_is_not_replaced_unasked(call_cli, copied, inputs):
+    before = snapshot(copied)
+    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", copied)
+    assert "holds an earlier training" in result.error and "--overwrite" in result.error
+    shutil.rmtree(copied / "stripes_training")
+    before = snapshot(copied)
+    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", copied)
+    assert f"{copied / 'stripes.pth'} exists already" in result.error and "--overwrite" in result.error
+    assert snapshot(copied) == before
+
+
+def test_overwrite_starts_again_with_an_empty_folder(call_cli, copied, inputs):
+    (copied / "stripes_training" / "notes.txt").write_text("not the program's")
+    result = call_cli(
+        "begin_training.py", *inputs, *PLAN, "--total_steps", 2, "--log_every_steps", 1,
+        "--monitor_every_steps", 0, "--output_dir", copied, "--overwrite",
+    )  # fmt: skip
+    assert result.returncode == 0
+    assert [line["step"] for line in metrics(copied)] == [1, 2]
+    found = {path.name for path in (copied / "stripes_training").iterdir()} - {"losses.png"}
+    assert found == {"metrics.jsonl", "step_000002.pth", "notes.txt"}
+    assert load_checkpoint(copied / "stripes.pth").provenance["step"] == 2
+
+
+# -- faults in what was given ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--style_image", "does not exist"),
+        ("--training_monitor_content_image", "does not exist"),
+        ("--dataset_dir", "--dataset_dir .* is not a folder: .*COCO"),
+        ("--vgg_weights", "--vgg_weights .* is not a file"),
+        ("--checkpoint_path", "--checkpoint_path .* is not a file"),
+    ],
+)
+def test_missing_inputs_are_named_and_nothing_is_written(call_cli, inputs, tmp_path, flag, words):
+    missing = tmp_path / "missing.jpg"
+    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path / "out", flag, missing)
+    assert str(missing) in result.error and re.search(words, result.error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_monitor_photograph_that_is_not_asked_for_is_not_read(call_cli, inputs, tmp_path):
+    result = call_cli(
+        "begin_training.py", *inputs, *PLAN, "--total_steps", 1, "--output_dir", tmp_path / "out",
+        "--monitor_every_steps", 0, "--training_monitor_content_image", tmp_path / "missing.jpg",
+    )  # fmt: skip
+    assert result.returncode == 0
+    assert (tmp_path / "out" / "stripes.pth").exists()
+    assert not (tmp_path / "out" / "stripes_training" / "filmstrip.png").exists()
+
+
+def test_a_sliver_of_a_painting_is_refused(call_cli, inputs, tmp_path):
+    Image.new("RGB", (2000, 8)).save(tmp_path / "sliver.png")
+    result = call_cli("begin_training.py", *inputs, *PLAN, "--style_image", tmp_path / "sliver.png",
+                      "--output_dir", tmp_path / "out")  # fmt: skip
+    assert "--style_image" in result.error and "narrow" in result.error
+
+
+def test_corrupt_photographs_are_skipped_named_and_counted(run_cli, inputs, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "photos")
+    content = (photos / "photo_00.jpg").read_bytes()
+    (tmp_path / "photos" / "broken.jpg").write_bytes(content[: len(content) // 3])
+    (tmp_path / "photos" / "notes.txt").write_text("no photograph")
+    arguments = [tmp_path / "photos" if value == photos else value for value in inputs]
+    result = run_cli(
+        "begin_training.py", *arguments, *PLAN, "--output_dir", tmp_path / "out", "--monitor_every_steps", 0,
+        "--num_workers", 1, "--total_steps", 8,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("skipped: ") == 1
+    assert f"warning: skipped: {tmp_path / 'photos' / 'broken.jpg'}" in result.stderr
+    assert ".py:" not in result.stderr  # where in the program it was found is of no interest
+    assert "1 of 13 photographs could not be read and were skipped" in result.stdout
+
+
+def test_too_many_corrupt_photographs_stop_the_training(call_cli, inputs, photos, tmp_path, recwarn):
+    shutil.copytree(photos, tmp_path / "photos")
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / "photos" / name).write_bytes(b"")
+    arguments = [tmp_path / "photos" if value == photos else value for value in inputs]
+    with pytest.warns(UserWarning, match="skipped"):
+        result = call_cli("begin_training.py", *arguments, *PLAN, "--output_dir", tmp_path / "out")
+    assert "2 of the 14 photographs in --dataset_dir cannot be read, more than a tenth" in result.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_loses_no_earlier_file(call_cli, copied):
+    """The system refuses files as large as a checkpoint: the training stops, and what was there is whole."""
+    folder = copied / "stripes_training"
+    (folder / "step_000020.pth").unlink()
+    expected = load_checkpoint(folder / "step_000010.pth").network.state_dict()
+    model = (copied / "stripes.pth").read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
+    try:
+        result = call_cli("begin_training.py", "--checkpoint_path", folder, "--output_dir", copied)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "step_000020.pth cannot be written" in result.error
+    assert same(load_checkpoint(folder / "step_000010.pth").network.state_dict(), expected)
+    assert (copied / "stripes.pth").read_bytes() == model
+    assert not list(folder.glob(".*"))
+
+
+# -- losses that are not finite --------------------------------------------------------------------
+
+
+def test_a_loss_that_overflows_stops_with_step_and_term(call_cli, inputs, tmp_path):
+    result = call_cli(
+        "begin_training.py", *inputs, *PLAN, "--loss_scale", "paper", "--tv_weight", 1e38,
+        "--output_dir", tmp_path,
+        "--checkpoint_every_steps", 1, "--monitor_every_steps", 0, "--precision", "float32",
+    )  # fmt: skip
+    assert "the total_variation loss is inf at step 1" in result.error
+    assert "there is no checkpoint yet" in result.error and "--lr" in result.error
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_a_training_that_diverges_names_the_last_good_checkpoint(call_cli, copied):
+    (copied / "stripes_training" / "step_000020.pth").unlink()
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", copied / "stripes_training" / "step_000010.pth",
+        "--output_dir", copied, "--lr", 1e38, "--checkpoint_every_steps", 0, "--monitor_every_steps", 0,
+    )  # fmt: skip
+    step = re.search(r"the (content|style|total_variation) loss is (nan|inf) at step (\d+)", result.error)[3]
+    assert 11 <= int(step) <= STEPS
+    assert f"resume from {copied / 'stripes_training' / 'step_000010.pth'}" in result.error
+    load_checkpoint(copied / "stripes_training" / "step_000010.pth")
+    assert all(line["step"] < int(step) or math.isfinite(line["total"]) for line in metrics(copied))
+
+
+# -- the plan --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "photographs, batch_size, num_epochs, total_steps, expected",
+    [
+        (118_287, 4, 2, 40_000, 40_000),  # COCO: --total_steps ends first
+        (1203, 4, 2, 40_000, 601),  # 2 x 1203 / 4 = 601.5: --num_epochs does
+        (10, 4, 2, 5, 5),
+        (3, 8, 1, 100, 1),  # less than one batch: one step still
+        (12, 2, 10, 60, 60),
+    ],
+)
+def test_planned_steps(photographs, batch_size, num_epochs, total_steps, expected):
+    config = TrainingConfig(batch_size=batch_size, num_epochs=num_epochs, total_steps=total_steps)
+    steps, why = planned_steps(config, photographs)
+    assert steps == expected
+    for number in (photographs, batch_size, num_epochs, total_steps, steps):
+        assert str(number) in why
+
+
+def test_the_defaults_name_files_that_ship():
+    root = Path(__file__).resolve().parents[2]
+    assert (root / TrainingConfig().style_image).is_file()
+    assert (root / TrainingConfig().training_monitor_content_image).is_file()
+
+
+# -- the other variants, and an accelerator --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--norm", "instance", "--upsample", "resize", "--precision", "bfloat16"],
+        ["--loss_scale", "paper", "--style_weight", 1e4, "--style_size", 48, "--tv_weight", 0],
+        ["--batch_size", 5, "--content_weight", 0],
+    ],
+    ids=lambda flags: flags[0].removeprefix("--"),
+)
+def test_variants_train_resume_and_are_read_back(call_cli, inputs, tmp_path, flags):
+    plan = [*PLAN, "--total_steps", 4, "--checkpoint_every_steps", 2, "--monitor_every_steps", 4, *flags]
+    result = call_cli("begin_training.py", *inputs, *plan, "--output_dir", tmp_path / "a")
+    assert result.returncode == 0, result.stderr
+    checkpoint = tmp_path / "a" / "stripes_training" / "step_000002.pth"
+    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path / "b")
+    assert result.returncode == 0, result.stderr
+    models = [load_checkpoint(tmp_path / folder / "stripes.pth") for folder in ("a", "b")]
+    assert same(models[0].network.state_dict(), models[1].network.state_dict())
+    for flag, value in zip(flags[::2], flags[1::2], strict=True):
+        assert models[1].provenance["settings"][flag.removeprefix("--")] == value
+    result = call_cli(
+        "begin_inference.py", "--model_path", tmp_path / "a" / "stripes.pth", "--output_dir",
+        tmp_path / "results", "--content_image", inputs[-1],
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_training_on_a_gpu(call_cli, inputs, tmp_path, precision):
+    result = call_cli(
+        "begin_training.py", *inputs, *PLAN, *CADENCES, "--device", "cuda", "--precision", precision,
+        "--output_dir", tmp_path,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert [line["step"] for line in metrics(tmp_path)] == [5, 10, 15, 20]
+    checkpoint = tmp_path / "stripes_training" / "step_000010.pth"
+    result = call_cli(
+        "begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path / "resumed"
+    )
+    assert result.returncode == 0, result.stderr
+    assert all(
+        p.isfinite().all() for p in load_checkpoint(tmp_path / "resumed" / "stripes.pth").network.parameters()
+    )

@@ -1,0 +1,442 @@
+"""Many photographs through the command line: which are found, what each result is called, what is said of them."""
+
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import batch
+from inference.stylizer import Stylizer
+
+
+@pytest.fixture
+def stylize(call_cli, style_model, tmp_path):
+    """``stylise(*photographs, *flags)`` runs the command into ``tmp_path/results``."""
+
+    def call(*arguments):
+        return call_cli(
+            "begin_inference.py", "--model_path", style_model, "--output_dir", tmp_path / "results", "--device", "cpu",
+            "--precision", "float32", "--content_image", *arguments,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path, make_picture):
+    """``folder(*names)`` fills ``tmp_path/photos`` with small pictures of different sizes and returns it."""
+
+    def fill(*names, under="photos"):
+        for i, name in enumerate(names):
+            path = tmp_path / under / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kind = None if path.suffix else "PNG"
+            make_picture(20 + i, 16, seed=i).save(path, kind)
+        return tmp_path / under
+
+    return fill
+
+
+def results(tmp_path):
+    """The files written, with their folders, in the order of their names."""
+    top = tmp_path / "results"
+    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir())
+
+
+# -- which photographs -----------------------------------------------------------------------------
+
+
+def test_a_folder_is_mirrored(stylize, tmp_path, folder):
+    photos = folder("b.jpg", "a.png", "sub/c.jpg", "sub/deep er/d.webp", "sub/e.mpo", ".hidden/f.png", "._a.png")
+    for name in ("notes.txt", "sub/1.HEIC", "sub/2.heic", "README", ".hidden.txt"):
+        (photos / name).write_text("no picture by its name")
+    (photos / "d.jpg").mkdir()
+    result = stylize(photos)
+    assert result.returncode == 0, result.stderr
+    expected = ["a_stripes.png", "b_stripes.jpg", "sub/c_stripes.jpg", "sub/deep er/d_stripes.png"]
+    expected.append("sub/e_stripes.jpg")
+    assert results(tmp_path) == expected
+    for name, width in zip(expected, (21, 20, 22, 23, 24)):
+        with Image.open(tmp_path / "results" / name) as image:
+            assert image.size == (width, 16)
+    assert "Stylised 5 of 5 photographs" in result.stdout
+    (left_out,) = (line for line in result.stdout.splitlines() if line.startswith("Left out"))
+    assert left_out.split(": ")[1].startswith(".heic (2), ")
+    assert sorted(left_out.split(": ")[1].split(", ")) == [".heic (2)", ".txt (1)", "no ending (1)"]
+
+
+def test_files_folders_and_patterns_in_any_mixture(stylize, tmp_path, folder):
+    one, two = folder("a.png", "sub/b.png"), folder("a.png", under="more")
+    three = folder("x1.png", "x2.png", "sub/x3.png", "y.png", "[x].png", under="last")
+    result = stylize(one, two, three / "**" / "x*.png", three / "[x].png", two / "a.png", one)
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path) == [
+        "[x]_stripes.png", "more/a_stripes.png", "photos/a_stripes.png", "photos/sub/b_stripes.png",
+        "sub/x3_stripes.png", "x1_stripes.png", "x2_stripes.png",
+    ]  # fmt: skip
+    assert "Stylised 7 of 7" in result.stdout
+
+
+def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(stylize, folder):
+    photos = folder("c.png", "a.png", "b/x.png", "b.png")
+    os.symlink("a.png", photos / "z.png")
+    result = stylize(photos / "c.png", photos, photos / ".." / "photos" / "b.png", "--json")
+    inputs = [json.loads(line)["input"] for line in result.stdout.splitlines()]
+    assert inputs == [str(photos / name) for name in ("c.png", "a.png", "b/x.png", "b.png")]
+    assert "0/4" in result.stderr and "3/4" not in result.stderr  # no bar at each line in a log
+
+
+def test_links_in_circles_end(stylize, tmp_path, folder):
+    photos = folder("sub/a.png")
+    folder("b.png", under="elsewhere")
+    folder("not below the photographs.png", under="")
+    os.symlink(photos, photos / "sub" / "again")
+    os.symlink(tmp_path, photos / "all")  # above the photographs
+    os.symlink("self.png", photos / "self.png")
+    os.symlink(tmp_path / "elsewhere", photos / "a_link")
+    result = stylize(photos)
+    assert result.returncode == 1 and results(tmp_path) == ["a_link/b_stripes.png", "sub/a_stripes.png"]
+    assert str(photos / "self.png") in result.stderr and "2 of 3" in result.stdout and "1 failed" in result.stdout
+
+
+def test_a_folder_that_cannot_be_listed_is_named(stylize, tmp_path, folder, monkeypatch):
+    photos, scandir = folder("a.png", "closed/b.png"), os.scandir
+
+    def refuse(path):
+        if str(path) == str(photos / "closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = stylize(photos)
+    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png"]
+    assert f"{photos / 'closed'} cannot be listed (Permission denied)" in result.stderr
+
+
+ODD_NAMES = [
+    "with space.png", "quo'te\".png", "new\nline.png", "Ünïcödé 写真 👩\u200d👧.png", "写" * 75 + ".png", "-dash.png",
+    "tab\tand\x1b[31mred.png", os.fsdecode(b"latin-\xe9.png"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_work_and_are_one_line(stylize, tmp_path, folder, name):
+    photo = folder(name) / name
+    expected = os.path.splitext(name)[0] + "_stripes.png"
+    result = stylize(photo)
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path) == [expected] and len(result.stdout.splitlines()) == 2
+    photo.write_bytes(b"damaged")
+    result = stylize(photo, "--overwrite")
+    assert len(result.error.splitlines()) == 1 and len(result.stderr.splitlines()) == 1
+    assert "\x1b" not in result.stderr
+    result = stylize(photo.parent, "--overwrite", "--json")
+    (line,) = map(json.loads, result.stdout.splitlines())
+    assert line["input"] == str(photo) and line["status"] == "failed"
+
+
+@pytest.mark.parametrize("what", ["empty folder", "pattern"])
+def test_what_names_no_picture_is_refused(stylize, tmp_path, what):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("hello")
+    value = tmp_path / ("photos" if what == "empty folder" else "photos/*.jpg")
+    assert str(value) in stylize(value).error
+    assert not (tmp_path / "results").exists()
+
+
+# -- what each result is called --------------------------------------------------------------------
+
+
+def test_photographs_that_differ_in_their_ending_alone_keep_it(stylize, tmp_path, folder):
+    result = stylize(folder("a.png", "a.webp", "a.jpg", "b.png"))
+    assert result.returncode == 0, result.stderr
+    assert results(tmp_path) == ["a.png_stripes.png", "a.webp_stripes.png", "a_stripes.jpg", "b_stripes.png"]
+
+
+def test_two_photographs_with_one_name_are_refused(stylize, tmp_path, folder):
+    one, two = folder("a.png") / "a.png", folder("a.png", under="more") / "a.png"
+    result = stylize(one, two)
+    assert str(one) in result.error and str(two) in result.error and "--output_dir" in result.error
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_output_folder_inside_the_photographs_is_left_out(stylize, tmp_path, folder):
+    photos = folder("a.png", "sub/b.png")
+    for flags in ([], ["--overwrite"]):
+        result = stylize(photos, "--output_dir", photos / "sub" / "done", *flags)
+        assert result.returncode == 0 and "Stylised 2 of 2" in result.stdout, result.stderr
+    names = sorted(path.name for path in photos.rglob("*.png"))
+    assert names == ["a.png", "a_stripes.png", "b.png", "b_stripes.png"]
+
+
+@pytest.mark.parametrize("place", ["photos", "", "photos/../photos/"])
+def test_results_among_the_photographs_are_refused(stylize, tmp_path, folder, place):
+    photos = folder("photos/a.png", "a.png") if not place else folder("a.png")
+    result = stylize(photos, "--output_dir", f"{tmp_path}/{place}")
+    assert str(photos) in result.error and "--output_dir" in result.error
+    assert not list(tmp_path.rglob("*_stripes.png"))
+
+
+def test_a_result_that_would_replace_a_photograph_is_refused(stylize, tmp_path, folder):
+    photos = folder("a.png", "a_stripes.png")
+    before = (photos / "a_stripes.png").read_bytes()
+    result = stylize(photos / "a.png", photos / "a_stripes.png", "--output_dir", photos, "--overwrite")
+    assert str(photos / "a_stripes.png") in result.error
+    assert (photos / "a_stripes.png").read_bytes() == before
+
+
+# -- some fail -------------------------------------------------------------------------------------
+
+
+def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder):
+    photos = folder("a.png", "b.png", "c.png", "d.png")
+    (photos / "b.png").write_bytes(b"")
+    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:200])
+    result = stylize(photos, photos / "missing.png")
+    assert result.returncode == 1
+    assert results(tmp_path) == ["photos/a_stripes.png", "photos/d_stripes.png"]
+    failures = [line for line in result.stderr.splitlines() if "failed: " in line]
+    assert [name for name in "abcd" if any(f"{name}.png" in line for line in failures)] == ["b", "c"]
+    assert len(failures) == 3 and "missing.png does not exist" in failures[2]
+    assert "Stylised 2 of 5" in result.stdout and "3 failed" in result.stdout
+
+
+def test_a_result_that_cannot_be_written_is_named_and_the_rest_is_done(stylize, tmp_path, folder):
+    photos = folder("a.png", "sub/b.png")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "sub").write_text("in the way")
+    result = stylize(photos)
+    assert result.returncode == 1 and "failed: " in result.stderr
+    assert str(tmp_path / "results" / "sub" / "b_stripes.png") in result.stderr
+    assert results(tmp_path) == ["a_stripes.png", "sub"]
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--skip_existing", "--json"])
+def test_a_name_too_long_for_the_style_is_a_failure_of_that_file_alone(stylize, tmp_path, folder, flag):
+    photos = folder("a.png", "x" * 250 + ".png")
+    result = stylize(photos, flag)
+    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png"]
+    assert "xxx_stripes.png cannot be written (File name too long)" in result.stderr
+
+
+# -- results that exist ----------------------------------------------------------------------------
+
+
+def test_existing_results_are_refused_replaced_or_skipped(stylize, tmp_path, folder):
+    photos = folder("a.png", "b.png", "c.png")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "b_stripes.png").write_bytes(b"mine")
+    error = stylize(photos).error
+    assert "1 of 3" in error and "--overwrite" in error and "--skip_existing" in error
+    assert results(tmp_path) == ["b_stripes.png"]
+    result = stylize(photos, "--skip_existing")
+    assert result.returncode == 0 and "Stylised 2 of 3" in result.stdout and "1 skipped" in result.stdout
+    assert (tmp_path / "results" / "b_stripes.png").read_bytes() == b"mine"
+    assert stylize(photos, "--overwrite").returncode == 0
+    with Image.open(tmp_path / "results" / "b_stripes.png") as image:
+        assert image.size == (21, 16)
+    assert "--overwrite" in stylize(photos, "--overwrite", "--skip_existing").error
+
+
+def test_a_file_that_came_to_exist_meanwhile_is_not_replaced(stylize, tmp_path, folder, stages):
+    _, hooks = stages
+    theirs = tmp_path / "results" / "b_stripes.png"
+
+    def write(width):
+        theirs.parent.mkdir(exist_ok=True)
+        theirs.write_bytes(b"mine")
+
+    hooks["stylize"] = write
+    result = stylize(folder("a.png", "b.png"))
+    assert result.returncode == 1 and f"{theirs} exists now" in result.stderr
+    assert theirs.read_bytes() == b"mine" and len(results(tmp_path)) == 2
+
+
+def test_skipping_a_single_photograph(stylize, tmp_path, folder):
+    photo = folder("a.png") / "a.png"
+    assert stylize(photo).returncode == 0
+    result = stylize(photo, "--skip_existing")
+    assert result.returncode == 0 and "is there already" in result.stdout and "Wrote" not in result.stdout
+
+
+# -- facts for programs ----------------------------------------------------------------------------
+
+
+def test_json_is_a_line_a_photograph_and_nothing_else_on_standard_output(stylize, tmp_path, folder):
+    photos = folder("a.png", "b.png", "c.jpg")
+    (photos / "b.png").write_bytes(b"")
+    stylize(photos / "c.jpg")
+    result = stylize(photos, "--json", "--skip_existing")
+    assert result.returncode == 1 and "Stylised 1 of 3" in result.stderr
+    lines = {os.path.basename(line["input"]): line for line in map(json.loads, result.stdout.splitlines())}
+    assert lines["a.png"].pop("seconds") > 0
+    assert lines["a.png"] == {
+        "input": str(photos / "a.png"), "output": str(tmp_path / "results" / "a_stripes.png"), "status": "done",
+        "width": 20, "height": 16, "error": None,
+    }  # fmt: skip
+    assert lines["b.png"]["status"] == "failed" and str(photos / "b.png") in lines["b.png"]["error"]
+    assert lines["b.png"]["width"] is None and lines["b.png"]["seconds"] is None
+    assert lines["c.jpg"]["status"] == "skipped" and len(lines) == 3
+
+
+def test_json_of_a_single_photograph_that_fails(stylize, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    result = stylize(tmp_path / "a.png", "--json")
+    assert str(tmp_path / "a.png") in result.error
+    assert json.loads(result.stdout)["status"] == "failed"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_standard_output_without_room_is_no_fault_of_a_photograph(stylize, folder, monkeypatch, flags):
+    photos = folder("a.png", "b.png")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        result = stylize(photos, *flags)
+    assert "standard output cannot be written" in result.error and "failed: " not in result.stderr
+
+
+def test_results_are_those_of_each_photograph_alone(stylize, tmp_path, folder):
+    photos = folder(*(f"{i}.png" for i in range(7)))
+    assert stylize(photos).returncode == 0
+    for i in range(7):
+        result = stylize(photos / f"{i}.png", "--output_dir", tmp_path / "alone")
+        assert result.returncode == 0, result.stderr
+        with (
+            Image.open(tmp_path / "results" / f"{i}_stripes.png") as together,
+            Image.open(tmp_path / "alone" / f"{i}_stripes.png") as alone,
+        ):
+            np.testing.assert_array_equal(np.asarray(together), np.asarray(alone))
+
+
+# -- stages that overlap ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stages(monkeypatch):
+    """Notes ``("read", width)``, ``("stylise", width)`` and ``("written", width)``, and calls what a test hooks in."""
+    events, hooks = [], {}
+
+    def note(stage, width):
+        events.append((stage, width))
+        hooks.get(stage, lambda width: None)(width)
+
+    read, save, stylize = batch.read_image, batch.save_picture, Stylizer.stylize
+
+    def noting_read(path, *args, **kwargs):
+        image = read(path, *args, **kwargs)
+        note("read", image.width)
+        return image
+
+    def noting_stylize(self, image, *args, **kwargs):
+        note("stylize", image.width)
+        return stylize(self, image, *args, **kwargs)
+
+    def noting_save(image, *args):
+        save(image, *args)
+        note("written", image.width)
+
+    monkeypatch.setattr(batch, "read_image", noting_read)
+    monkeypatch.setattr(batch, "save_picture", noting_save)
+    monkeypatch.setattr(Stylizer, "stylize", noting_stylize)
+    return events, hooks
+
+
+def test_reading_and_writing_go_on_while_the_network_computes(stylize, tmp_path, folder, stages):
+    """The network waits, in its second picture, for the third to be read and the first to be written."""
+    _, hooks = stages
+    done = {("read", 22): threading.Event(), ("written", 20): threading.Event()}
+    hooks["read"] = lambda width: done.get(("read", width), threading.Event()).set()
+    hooks["written"] = lambda width: done.get(("written", width), threading.Event()).set()
+    hooks["stylize"] = lambda width: width == 21 and waited.extend(event.wait(60) for event in done.values())
+    waited = []
+    assert stylize(folder(*(f"{i}.png" for i in range(4)))).returncode == 0
+    assert waited == [True, True]
+
+
+@pytest.mark.parametrize("pixels, most", [(2**26, 2), (21 * 16 + 1, 1)])
+def test_only_so_much_is_read_ahead(stylize, tmp_path, folder, stages, monkeypatch, pixels, most):
+    """In pictures and in pixels: there are never more decoded pictures than that, and the one in the network."""
+    monkeypatch.setattr(batch, "MOST_PIXELS", pixels)
+    monkeypatch.setattr(batch, "default_num_workers", lambda device: 1)
+    events, _ = stages
+    assert stylize(folder(*(f"{i}.png" for i in range(9)))).returncode == 0
+    ahead = [
+        sum(1 if stage == "read" else -(stage == "stylize") for stage, _ in events[: i + 1]) for i in range(len(events))
+    ]
+    assert max(ahead) <= most and ahead[-1] == 0
+    if most == 1:
+        unwritten = [
+            sum((stage == "stylize") - (stage == "written") for stage, _ in events[: i + 1]) for i in range(len(events))
+        ]
+        assert max(unwritten) <= 2
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_picture_that_does_not_fit_into_memory_is_named_and_the_rest_is_done(
+    stylize, tmp_path, folder, stages, error
+):
+    _, hooks = stages
+
+    def fail(width):
+        if width == 21:
+            raise error
+
+    hooks["stylize"] = fail
+    photos = folder("a.png", "b.png", "c.png")
+    result = stylize(photos)
+    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png", "c_stripes.png"]
+    assert f"{photos / 'b.png'} needs more memory" in result.stderr and "21 x 16" in result.stderr
+    assert str(photos / "b.png") in stylize(photos / "b.png").error
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_after_the_picture(stylize, tmp_path, folder, stages, ctrl_c, number, status):
+    events, hooks = stages
+    hooks["stylize"] = lambda width: width == 21 and signal.raise_signal(number)
+    result = stylize(folder(*(f"{i}.png" for i in range(6))))
+    assert result.returncode == status and "2 of 6" in result.stdout and "4 not reached" in result.stdout
+    assert results(tmp_path) == ["0_stripes.png", "1_stripes.png"]
+    for name in results(tmp_path):
+        with Image.open(tmp_path / "results" / name) as image:
+            image.load()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylize, tmp_path, folder, stages, ctrl_c):
+    _, hooks = stages
+
+    def twice(width):
+        if width == 21:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    hooks["stylize"] = twice
+    result = stylize(folder(*(f"{i}.png" for i in range(6))))
+    assert result.returncode == 130 and "Traceback" not in result.stderr
+    assert results(tmp_path) == ["0_stripes.png"]
+
+
+def test_who_reads_the_facts_may_leave(start_cli, style_model, folder, tmp_path):
+    """As ``| head -1`` does."""
+    photos = folder(*(f"{i}.png" for i in range(3)))
+    arguments = ["--model_path", style_model, "--output_dir", tmp_path / "results", "--content_image", photos, "--json"]
+    with start_cli("begin_inference.py", *arguments, "--device", "cpu") as process:
+        process.stdout.close()
+        error = process.stderr.read()
+    assert process.returncode == 141 and "Traceback" not in error and "BrokenPipe" not in error

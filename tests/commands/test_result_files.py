@@ -1,0 +1,433 @@
+"""The files that results become: format, quality, EXIF, colours; and standard input and output."""
+
+import io
+import struct
+import sys
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
+
+import begin_inference
+from inference.stylizer import Stylizer
+from utils.settings import run_command
+
+FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
+
+
+@pytest.fixture(autouse=True)
+def skip_without_avif(request):
+    Image.init()
+    callspec = getattr(request.node, "callspec", None)
+    if callspec and "avif" in callspec.params.values() and "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow cannot write AVIF: 11.3 and later do")
+
+
+@pytest.fixture
+def flags(style_model):
+    return ["--model_path", style_model, "--device", "cpu", "--precision", "float32"]
+
+
+@pytest.fixture
+def stylize(call_cli, flags, tmp_path):
+    """``stylise(photograph, *flags)`` runs the command and returns the result, loaded."""
+
+    def call(photograph, *more):
+        arguments = ["--output_dir", tmp_path / "results", "--content_image", photograph]
+        result = call_cli("begin_inference.py", *flags, *arguments, *more)
+        assert result.returncode == 0, result.stderr
+        (path,) = (tmp_path / "results").iterdir()
+        with Image.open(path) as image:
+            image.load()
+            image.getexif()
+        path.unlink()
+        image.filename = path.name
+        return image
+
+    return call
+
+
+@pytest.fixture
+def refused(call_cli, flags, tmp_path):
+    def call(*arguments):
+        error = call_cli("begin_inference.py", *flags, *arguments).error
+        assert not (tmp_path / "results").exists()
+        return error
+
+    return call
+
+
+# -- format and quality ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_every_format_is_written(stylize, style_model, tmp_path, make_picture, name, mode):
+    picture = make_picture(40, 30, seed=1).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(tmp_path / "photo.png")
+    image = stylize(tmp_path / "photo.png", "--format", name)
+    assert image.format == name.upper() and image.filename == f"photo_stripes{FORMATS[name]}"
+    expected = Stylizer(style_model, "cpu", "float32").stylize(picture)
+    if mode == "RGBA" and name == "jpeg":  # which has no transparency: white shows through
+        expected = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), expected).convert("RGB")
+    assert image.mode == expected.mode
+    difference = np.abs(np.asarray(image, float) - np.asarray(expected, float)).mean()
+    assert difference == 0 if name in ("png", "tiff") else difference < 4
+
+
+@pytest.mark.parametrize("name", ["auto", "jpeg", "webp", "avif"])
+def test_quality_makes_larger_files(call_cli, flags, tmp_path, make_picture, name):
+    make_picture(64, 48, seed=1).save(tmp_path / "photo.jpg")
+    sizes = []
+    for quality in (5, 60, 100):
+        output = tmp_path / f"at {quality}"
+        arguments = ["--content_image", tmp_path / "photo.jpg", "--output_dir", output, "--format", name]
+        call_cli("begin_inference.py", *flags, *arguments, "--quality", quality)
+        (path,) = output.iterdir()
+        sizes.append(path.stat().st_size)
+        with Image.open(path) as image:
+            assert image.format != "JPEG" or JpegImagePlugin.get_sampling(image) == 0  # colours at full resolution
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize("name", ["png", "tiff"])
+def test_a_quality_that_has_no_effect_is_refused(refused, name):
+    error = refused("--format", name, "--quality", "90")
+    assert "--quality 90" in error and f"--format {name}" in error
+
+
+def test_a_quality_of_lossless_results_is_refused(refused, call_cli, flags, tmp_path, make_picture):
+    (tmp_path / "photos").mkdir()
+    make_picture(20, 16, seed=1).save(tmp_path / "photos" / "one.png")
+    for photographs in (tmp_path / "photos", tmp_path / "photos" / "one.png"):
+        error = refused("--content_image", photographs, "--output_dir", tmp_path / "results", "--quality", "90")
+        assert "--quality 90 means nothing to .png" in error and "--format" in error
+    make_picture(20, 16, seed=1).save(tmp_path / "photos" / "two.jpg")  # to which it means something
+    arguments = ["--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results", "--quality", "90"]
+    assert call_cli("begin_inference.py", *flags, *arguments).returncode == 0
+
+
+def test_a_format_that_this_pillow_cannot_write_is_refused(refused, monkeypatch):
+    Image.init()
+    monkeypatch.delitem(Image.SAVE, "AVIF", raising=False)
+    assert "--format avif" in refused("--format", "avif")
+
+
+@pytest.mark.parametrize("name, most", [("webp", 16383), ("jpeg", 65500), ("avif", 65536)])
+def test_a_picture_too_large_for_the_format_is_refused(call_cli, flags, tmp_path, monkeypatch, name, most):
+    monkeypatch.setattr(Stylizer, "stylize", lambda self, image, *args, **kwargs: image)
+    Image.new("RGB", (most + 1, 1)).save(tmp_path / "photo.png")
+    arguments = ["--content_image", tmp_path / "photo.png", "--output_dir", tmp_path / "results", "--format", name]
+    error = call_cli("begin_inference.py", *flags, *arguments).error
+    assert f"photo_stripes{FORMATS[name]}" in error and f"at most {most} pixels a side" in error
+    assert "--format" in error and not list((tmp_path / "results").iterdir())
+    Image.new("RGB", (most, 1)).save(tmp_path / "photo.png")
+    assert call_cli("begin_inference.py", *flags, *arguments).returncode == 0
+
+
+def test_what_is_named_as_a_jpeg_and_transparent_becomes_a_png(stylize, call_cli, flags, tmp_path, make_picture):
+    picture = make_picture(20, 16, seed=1)
+    picture.putalpha(100)
+    picture.save(tmp_path / "photo.jpg", "PNG")
+    image = stylize(tmp_path / "photo.jpg")
+    assert image.format == "PNG" and image.mode == "RGBA" and image.filename == "photo_stripes.png"
+    (tmp_path / "results" / "photo_stripes.png").write_bytes(b"mine")
+    arguments = ["--content_image", tmp_path / "photo.jpg", "--output_dir", tmp_path / "results"]
+    assert "photo_stripes.png" in call_cli("begin_inference.py", *flags, *arguments).error
+    assert call_cli("begin_inference.py", *flags, *arguments, "--skip_existing").returncode == 0
+    assert (tmp_path / "results" / "photo_stripes.png").read_bytes() == b"mine"
+    assert call_cli("begin_inference.py", *flags, *arguments, "--overwrite").returncode == 0
+    assert (tmp_path / "results" / "photo_stripes.png").read_bytes() != b"mine"
+
+
+def test_a_picture_that_is_not_what_it_is_named_as_leaves_the_results_of_others(
+    call_cli, flags, tmp_path, make_picture
+):
+    (tmp_path / "photos").mkdir()
+    make_picture(20, 16, seed=1).convert("RGBA").save(tmp_path / "photos" / "photo.jpg", "PNG")
+    make_picture(30, 16, seed=1).save(tmp_path / "photos" / "photo.png")
+    arguments = ["--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results"]
+    result = call_cli("begin_inference.py", *flags, *arguments, "--overwrite")
+    assert result.returncode == 1 and "photo.jpg is not the JPEG it is named as" in result.stderr
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        assert image.size == (30, 16)
+
+
+# -- EXIF ------------------------------------------------------------------------------------------
+
+
+def exif_of_a_camera(orientation=6):
+    """EXIF with a camera, a place, maker notes and a thumbnail, as bytes."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "Leica", orientation
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.DateTimeOriginal: "2024:05:06 07:08:09", ExifTags.Base.ExposureTime: 0.01,
+        ExifTags.Base.ExifImageWidth: 4000, ExifTags.Base.ExifImageHeight: 3000,
+        ExifTags.Base.MakerNote: b"a preview of the old picture",
+    }  # fmt: skip
+    exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: (52.0, 31.0, 12.5)}
+    data = exif.tobytes()
+    thumbnail = b"\xff\xd8 thumbnail \xff\xd9"
+    directory = struct.pack(">H", 2)
+    for tag, value in ((513, len(data) - 6 + 30), (514, len(thumbnail))):  # JPEGInterchangeFormat and its length
+        directory += struct.pack(">HHII", tag, 4, 1, value)
+    data += directory + struct.pack(">I", 0) + thumbnail
+    first = 6 + 8 + 2 + 12 * struct.unpack_from(">H", data, 14)[0]  # behind the first directory: where the next lies
+    return data[:first] + struct.pack(">I", len(data) - 6 - 30 - len(thumbnail)) + data[first + 4 :]
+
+
+def test_the_camera_of_these_tests_has_a_thumbnail():
+    exif = Image.Exif()
+    exif.load(exif_of_a_camera())
+    assert exif.get_ifd(ExifTags.IFD.IFD1)[514] == 15 and b"thumbnail" in exif_of_a_camera()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("source", ["jpg", "png", "webp", "tif", "avif"])
+def test_exif_is_kept_and_the_orientation_reset(stylize, tmp_path, make_picture, name, source):
+    make_picture(40, 24, seed=1).save(tmp_path / f"photo.{source}", exif=exif_of_a_camera())
+    with Image.open(tmp_path / f"photo.{source}") as image:  # AVIF turns it itself
+        assert image.getexif()[ExifTags.Base.Make] == "Leica"
+    image = stylize(tmp_path / f"photo.{source}", "--format", name)
+    exif = image.getexif()
+    assert image.size == (24, 40) and exif.get(ExifTags.Base.Orientation, 1) == 1  # Pillow leaves it out of AVIF
+    assert exif[ExifTags.Base.Make] == "Leica"
+    camera = exif.get_ifd(ExifTags.IFD.Exif)
+    assert camera[ExifTags.Base.DateTimeOriginal] == "2024:05:06 07:08:09"
+    assert camera[ExifTags.Base.ExposureTime] == pytest.approx(0.01)
+    assert (camera[ExifTags.Base.ExifImageWidth], camera[ExifTags.Base.ExifImageHeight]) == (24, 40)
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] == (52.0, 31.0, 12.5)
+    assert ExifTags.Base.MakerNote not in camera and not exif.get_ifd(ExifTags.IFD.IFD1)
+    # Of a TIFF, the tags of the old file's pixels are not those of the new one's.
+    assert ExifTags.Base.StripOffsets not in exif or name == "tiff"
+
+
+def test_exif_of_the_other_byte_order_and_of_an_impossible_turn(stylize, tmp_path, make_picture):
+    """Text in UserComment is in the byte order of its EXIF, which nothing else tells."""
+    exif = Image.Exif()
+    exif.endian = "<"
+    exif[ExifTags.Base.Orientation] = 9
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: b"UNICODE\0" + "grün".encode("utf-16-le")}
+    make_picture(40, 24, seed=1).save(tmp_path / "photo.jpg", exif=exif)
+    image = stylize(tmp_path / "photo.jpg")
+    assert image.info["exif"].startswith(b"Exif\0\0II") and image.size == (40, 24)
+    assert image.getexif()[ExifTags.Base.Orientation] == 1
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "I;16", "P", "RGBA"])
+def test_exif_survives_a_change_of_mode(stylize, tmp_path, make_picture, mode):
+    picture = make_picture(40, 24, seed=1)
+    deep = Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 257)
+    picture = deep if mode == "I;16" else picture.convert(mode)
+    path = tmp_path / ("photo.jpg" if mode == "CMYK" else "photo.png")
+    picture.save(path, exif=exif_of_a_camera())
+    image = stylize(path)
+    assert image.getexif()[ExifTags.Base.Make] == "Leica" and image.size == (24, 40)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "wrong type", "too long"])
+def test_broken_exif_never_stops_a_picture(stylize, tmp_path, make_picture, damage):
+    exif = exif_of_a_camera()
+    if damage == "garbage":
+        exif = b"Exif\0\0" + bytes(range(256))
+    elif damage == "cut":
+        exif = exif[:60]
+    elif damage == "wrong type":
+        sound, broken = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0), struct.pack(">HHII", 0x0112, 9, 1, 2**32 - 1)
+        assert sound in exif
+        exif = exif.replace(sound, broken)
+    else:  # than a JPEG holds
+        tags = Image.Exif()
+        tags[ExifTags.Base.ImageDescription], tags[ExifTags.Base.Orientation] = "x" * 70_000, 6
+        exif = tags.tobytes()
+    path = tmp_path / ("photo.png" if damage == "too long" else "photo.jpg")
+    make_picture(40, 24, seed=1).save(path, exif=exif)
+    image = stylize(path, "--format", "jpeg")
+    assert image.size == ((24, 40) if damage == "too long" else (40, 24))
+
+
+# -- colours ---------------------------------------------------------------------------------------
+
+
+def profile_of(primaries, gamma):
+    """An ICC profile of version 2 from the XYZ values (D50) of red, green and blue."""
+    curve = b"curv" + bytes(4) + struct.pack(">IHH", 1, round(gamma * 256), 0)
+
+    def xyz(values):
+        return b"XYZ " + bytes(4) + struct.pack(">iii", *(round(value * 65536) for value in values))
+
+    tags = {b"wtpt": xyz((0.9642, 1.0, 0.8249))}
+    tags |= {name: xyz(value) for name, value in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries)}
+    tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
+    return packed_profile(tags, b"mntrRGB XYZ ")
+
+
+def packed_profile(tags, kind):
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(12 + 67)
+    tags = {b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0"} | tags
+    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        value += bytes(-len(value) % 4)
+        table += name + struct.pack(">II", start + len(body), len(value))
+        body += value
+    head = struct.pack(">I4sI", start + len(body), b"none", 0x02100000) + kind
+    head += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    head += struct.pack(">iii", 63190, 65536, 54061) + bytes(48)
+    return head + table + body
+
+
+WIDE = profile_of([(0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)], 2.2)  # Adobe RGB
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("profile", [WIDE, SRGB], ids=["wide", "sRGB"])
+def test_the_profile_is_kept(stylize, tmp_path, make_picture, name, profile):
+    make_picture(40, 24, seed=1).save(tmp_path / "photo.jpg", icc_profile=profile)
+    assert stylize(tmp_path / "photo.jpg", "--format", name).info["icc_profile"] == profile
+
+
+def test_the_network_sees_and_gives_srgb(stylize, tmp_path, make_picture, monkeypatch):
+    """A picture in a wide gamut is shown, by a viewer that knows profiles, as its sRGB twin is stylised."""
+    wide = Image.blend(make_picture(40, 24, seed=1), Image.new("RGB", (40, 24), "grey"), 0.4)
+    wide.save(tmp_path / "photo.png", icc_profile=WIDE)
+    own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(WIDE)), ImageCms.createProfile("sRGB")
+    twin = ImageCms.profileToProfile(wide, own, srgb, renderingIntent=1)
+    seen = []
+
+    def paint(image):
+        return Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (200, 120, 60)), 0.5)
+
+    monkeypatch.setattr(Stylizer, "stylize", lambda self, image, *args, **kwargs: seen.append(image) or paint(image))
+    result = stylize(tmp_path / "photo.png")
+    shown = ImageCms.profileToProfile(result, own, srgb, renderingIntent=1)
+    far = np.abs(np.asarray(twin, float) - np.asarray(wide, float)).max()
+    assert far > 15  # else this test says nothing
+    assert np.abs(np.asarray(seen[0], float) - np.asarray(twin, float)).max() <= 1
+    assert np.abs(np.asarray(shown, float) - np.asarray(paint(twin), float)).max() <= 3
+
+
+def test_srgb_pixels_are_not_converted_for_nothing(stylize, style_model, tmp_path, make_picture):
+    """Makers of profiles agree on sRGB to a level or two; a conversion would only add its rounding."""
+    picture = make_picture(40, 24, seed=1)
+    red = struct.unpack_from(">I", SRGB, SRGB.index(b"rXYZ") + 4)[0] + 8
+    (x,) = struct.unpack_from(">i", SRGB, red)
+    nearly = SRGB[:red] + struct.pack(">i", x + 120) + SRGB[red + 4 :]
+    picture.save(tmp_path / "photo.png", icc_profile=nearly)
+    expected = Stylizer(style_model, "cpu", "float32").stylize(picture)
+    np.testing.assert_array_equal(np.asarray(stylize(tmp_path / "photo.png")), np.asarray(expected))
+
+
+def test_transparency_is_no_colour(stylize, tmp_path, make_picture):
+    picture = make_picture(40, 24, seed=1)
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(tmp_path / "photo.png", icc_profile=WIDE)
+    image = stylize(tmp_path / "photo.png")
+    np.testing.assert_array_equal(np.asarray(image.getchannel("A")), np.asarray(picture.getchannel("A")))
+
+
+@pytest.mark.parametrize("kind", ["broken", "grey", "inks"])
+def test_a_profile_that_is_not_the_results_is_left_out(stylize, tmp_path, make_picture, kind):
+    picture = make_picture(40, 24, seed=1)
+    if kind == "grey":
+        picture, profile = picture.convert("L"), WIDE.replace(b"RGB ", b"GRAY").replace(b"rTRC", b"kTRC")
+    elif kind == "inks":
+        picture, profile = picture.convert("CMYK"), WIDE.replace(b"RGB ", b"CMYK")
+    else:
+        profile = WIDE[:200]
+    picture.save(tmp_path / "photo.jpg", icc_profile=profile)
+    assert "icc_profile" not in stylize(tmp_path / "photo.jpg").info
+
+
+def test_inks_are_seen_through_their_profile(stylize, tmp_path, make_picture):
+    """One of which says that every mixture of inks is the same grey."""
+    identity = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table += 4 * identity + 16 * bytes((128, 128, 128)) + 3 * identity
+    profile = packed_profile({b"A2B0": table}, b"prtrCMYKLab ")
+    make_picture(40, 24, seed=1).convert("CMYK").save(tmp_path / "photo.jpg", icc_profile=profile)
+    image = stylize(tmp_path / "photo.jpg", "--format", "png", "--strength", "0")
+    assert "icc_profile" not in image.info
+    assert np.ptp(np.asarray(image)) == 0
+
+
+# -- standard input and output ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def pipe(flags, monkeypatch, capsys):
+    """``pipe(data, *flags)`` gives the command ``data`` on standard input: status, standard output, error."""
+
+    def call(data, *more, file=io.BytesIO):
+        arguments = [*flags, "--content_image", "-", *more]
+        monkeypatch.setattr(sys, "argv", ["begin_inference.py", *map(str, arguments)])
+        output = io.TextIOWrapper(io.BytesIO())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data)))
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as exit_:
+            run_command(begin_inference.main)
+        output.flush()
+        return exit_.value.code, output.buffer.getvalue(), capsys.readouterr().err
+
+    return call
+
+
+def encoded(picture, kind, **options):
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind, more, expected", [("JPEG", [], "JPEG"), ("PNG", [], "PNG"), ("JPEG", ["--format", "webp"], "WEBP")]
+)
+def test_a_pipe(pipe, style_model, make_picture, kind, more, expected):
+    picture = make_picture(40, 24, seed=1)
+    status, output, error = pipe(encoded(picture, kind), *more)
+    assert status == 0 and "Stylising on" in error and "Wrote standard output, 40 x 24" in error
+    with Image.open(io.BytesIO(output)) as image:
+        assert image.format == expected and image.size == (40, 24)
+
+
+def test_a_pipe_on_the_real_command_line(flags, run_cli, start_cli, tmp_path, make_picture):
+    import subprocess
+
+    data = encoded(make_picture(40, 24, seed=1), "PNG")
+    command = [sys.executable, begin_inference.__file__, *map(str, flags), "--content_image", "-"]
+    result = subprocess.run(command, input=data, capture_output=True, cwd=tmp_path, check=True)
+    with Image.open(io.BytesIO(result.stdout)) as image:
+        assert image.size == (40, 24) and image.format == "PNG"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_is_no_terminal(pipe, make_picture):
+    class Terminal(io.BytesIO):
+        def isatty(self):
+            return True
+
+    status, output, error = pipe(encoded(make_picture(8, 8, seed=1), "PNG"), file=Terminal)
+    assert status == 2 and output == b"" and "--content_image - needs files" in error
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_a_pipe_with_no_picture(pipe, data):
+    status, output, error = pipe(data)
+    assert status == 2 and output == b"" and error.startswith("error: standard input ") and error.count("\n") == 1
+
+
+def test_a_pipe_with_more_than_a_picture_needs(pipe, make_picture):
+    picture = encoded(make_picture(8, 8, seed=1), "PNG")
+    status, output, error = pipe(picture + bytes(2**20 + 16 * 64), "--max_pixels", 64)
+    assert status == 2 and output == b"" and "error: standard input has more bytes than a picture of" in error
+
+
+@pytest.mark.parametrize(
+    "more, named",
+    [(["photo.jpg"], "other photographs"), (["--output_dir", "x"], "--output_dir"), (["--overwrite"], "--overwrite"),
+     (["--skip_existing"], "--skip_existing"), (["--json"], "--json")],
+)  # fmt: skip
+def test_what_makes_no_sense_with_a_pipe_is_refused(pipe, make_picture, more, named):
+    status, output, error = pipe(encoded(make_picture(8, 8, seed=1), "PNG"), *more)
+    assert status == 2 and output == b"" and f"does not go with {named}" in error

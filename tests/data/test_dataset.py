@@ -1,0 +1,136 @@
+"""The folder of photographs and its random crops."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data.dataset import PhotographDataset, list_photographs, random_crop
+from utils.errors import ImageError, UserError
+
+
+def test_pictures_are_found_recursively_by_extension(tmp_path):
+    wanted = ["a.jpg", "b.JPEG", "c.PNG", "deep/er/d.webp", "deep/e.Tif", "f.bmp", "name.with.dots.jpg"]
+    unwanted = [
+        "notes.txt",
+        "._a.jpg",
+        ".hidden.png",
+        "jpg",
+        "page.pdf",
+        "drawing.eps",
+        "deep/annotations.json",
+        "a.jpg.part",
+    ]
+    for name in wanted + unwanted:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")  # never opened
+    assert list_photographs(tmp_path) == sorted(tmp_path / name for name in wanted)
+
+
+def test_missing_folder_says_how_to_get_coco(tmp_path):
+    for path in (tmp_path / "missing", tmp_path / "file.jpg"):
+        if path.suffix:
+            path.write_bytes(b"")
+        with pytest.raises(UserError, match="--dataset_dir.*COCO 2017.*cocodataset.org") as error:
+            list_photographs(path)
+        assert str(path) in str(error.value)
+
+
+def test_folder_without_pictures(tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(UserError, match="--dataset_dir .* holds no picture"):
+        list_photographs(tmp_path)
+
+
+def expected_crop(path, size, rng):
+    """The square of the photograph, sampled eight times too finely and averaged: no resize, no draft."""
+    with Image.open(path) as image:
+        side = min(image.size)
+        left, top = rng.random() * (image.width - side), rng.random() * (image.height - side)
+        extent = (left, top, left + side, top + side)
+        fine = image.convert("RGB").transform(
+            (8 * size, 8 * size), Image.Transform.EXTENT, extent, Image.Resampling.BILINEAR
+        )
+    array = np.asarray(fine, float).reshape(size, 8, size, 8, 3).mean(axis=(1, 3))
+    return array[:, ::-1] if rng.random() < 0.5 else array
+
+
+@pytest.mark.parametrize("width, height", [(300, 200), (160, 410), (64, 64), (20, 31), (1000, 640)])
+@pytest.mark.parametrize("extension", ["png", "jpg"])
+def test_crop_is_a_resized_square_of_the_photograph(tmp_path, make_picture, width, height, extension):
+    """For photographs larger and smaller than the crop, also where a JPEG is decoded at a reduced scale."""
+    path = tmp_path / f"photo.{extension}"
+    make_picture(width, height, seed=width).save(path, **({"quality": 95} if extension == "jpg" else {}))
+    for seed in range(4):
+        crop = random_crop(path, 64, random.Random(seed))
+        assert crop.shape == (3, 64, 64) and crop.dtype == torch.uint8
+        expected = expected_crop(path, 64, random.Random(seed)).transpose(2, 0, 1)
+        difference = np.abs(crop.numpy().astype(float) - expected)
+        assert difference.mean() < 2.0, (seed, difference.mean())
+
+
+def test_crops_reach_the_whole_photograph_and_both_hands(tmp_path):
+    """A ramp from left to right tells where a crop was taken and whether it was flipped."""
+    ramp = np.broadcast_to(np.linspace(0, 255, 400).astype(np.uint8)[None, :, None], (100, 400, 3))
+    Image.fromarray(np.ascontiguousarray(ramp)).save(tmp_path / "ramp.png")
+    crops = [random_crop(tmp_path / "ramp.png", 32, random.Random(seed)).float() for seed in range(60)]
+    lefts = [min(crop[..., 0].mean(), crop[..., -1].mean()).item() for crop in crops]
+    assert min(lefts) < 20 and max(lefts) > 170  # of 0 and 191
+    flipped = sum((crop[..., 0].mean() > crop[..., -1].mean()).item() for crop in crops)
+    assert 15 < flipped < 45
+
+
+def test_transparent_and_grey_photographs(tmp_path):
+    Image.new("LA", (40, 50), (200, 10)).save(tmp_path / "a.png")
+    Image.new("L", (40, 50), 17).save(tmp_path / "b.png")
+    assert random_crop(tmp_path / "a.png", 16, random.Random(0)).unique().tolist() == [200]
+    assert random_crop(tmp_path / "b.png", 16, random.Random(0)).unique().tolist() == [17]
+
+
+def test_a_single_pixel_fills_the_crop(tmp_path):
+    Image.new("RGB", (1, 1), (9, 8, 7)).save(tmp_path / "p.png")
+    crop = random_crop(tmp_path / "p.png", 32, random.Random(0))
+    assert crop.flatten(1).unique(dim=1).flatten().tolist() == [9, 8, 7]
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # what is stored on the left is seen at the top
+    stored = np.zeros((64, 64, 3), np.uint8)
+    stored[:, :32] = 255
+    Image.fromarray(stored).save(tmp_path / "p.jpg", exif=exif)
+    crop = random_crop(tmp_path / "p.jpg", 64, random.Random(0)).float()
+    assert crop[:, :24].mean() > 250 and crop[:, 40:].mean() < 5
+
+
+def test_order_is_a_permutation_that_differs_from_epoch_to_epoch(tmp_path):
+    dataset = PhotographDataset([tmp_path / str(i) for i in range(50)], 32, seed=4)
+    orders = [dataset.order(epoch) for epoch in range(4)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    assert orders == [PhotographDataset(dataset.paths, 32, seed=4).order(epoch) for epoch in range(4)]
+    assert orders[0] != PhotographDataset(dataset.paths, 32, seed=5).order(0)
+
+
+def test_a_chunk_follows_from_seed_and_position_alone(photos):
+    paths = list_photographs(photos)
+    dataset = PhotographDataset(paths, 32, seed=4)
+    positions, crops, failures = dataset[[(7, 2), (8, 0), (31, 2)]]
+    assert positions == [7, 8, 31] and crops.shape == (3, 3, 32, 32) and not failures
+    assert torch.equal(dataset[[(31, 2)]][1][0], crops[2])
+    assert not torch.equal(crops[0], crops[2])  # the same photograph elsewhere in the stream is cropped anew
+    assert not torch.equal(PhotographDataset(paths, 32, seed=5)[[(7, 2)]][1][0], crops[0])
+
+
+def test_unreadable_photographs_are_reported_with_their_names(photos, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    dataset = PhotographDataset([*list_photographs(photos), tmp_path / "broken.jpg"], 32, seed=0)
+    positions, crops, failures = dataset[[(0, 12), (1, 3)]]
+    assert positions == [1] and len(crops) == 1
+    assert list(failures) == [12] and str(tmp_path / "broken.jpg") in failures[12]
+    positions, crops, failures = dataset[[(0, 12)]]
+    assert positions == [] and crops.shape == (0, 3, 32, 32)
+    with pytest.raises(ImageError):
+        random_crop(tmp_path / "broken.jpg", 32, random.Random(0))

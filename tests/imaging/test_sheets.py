@@ -1,0 +1,68 @@
+"""Contact sheets: every picture, its name, a bounded size. Rows of pictures."""
+
+import numpy as np
+from PIL import Image
+
+from imaging.sheets import contact_sheet, filmstrip, side_by_side
+
+
+def test_pictures_and_captions():
+    colours = ["red", "green", "blue", "yellow", "black"]
+    sheet = contact_sheet([(colour, Image.new("RGB", (300, 200), colour)) for colour in colours])
+    assert sheet.size == (3 * 308 - 8, 2 * (200 + 24 + 8) - 8)  # five in rows of three
+    array = np.asarray(sheet)
+    for i, colour in enumerate(colours):
+        left, top = i % 3 * 308, i // 3 * 232
+        assert (array[top : top + 200, left : left + 300] == np.asarray(Image.new("RGB", (1, 1), colour))).all()
+        assert (array[top + 200 : top + 224, left : left + 300] < 128).any()  # dark letters on white
+
+
+def test_large_pictures_are_reduced_and_the_sheet_is_bounded():
+    pictures = [(str(i), Image.new("RGB", (1280, 960), "red")) for i in range(3)]
+    assert contact_sheet(pictures).size == (3 * 648 - 8, 480 + 24)
+    small = contact_sheet(pictures, longest_side=500)
+    assert small.size == (3 * 168 - 8, 120 + 24)  # pictures are smaller, and letters are not
+    assert max(contact_sheet(pictures, longest_side=300).size) == 300
+    assert contact_sheet(pictures * 20).size == (8 * 488 - 8, 8 * (360 + 32) - 8)
+    assert contact_sheet(pictures, columns=2, width=100).size[0] == 2 * 168 - 8
+
+
+def test_small_pictures_and_long_names_and_transparency():
+    sheet = contact_sheet([("a name that is far too long for so small a picture", Image.new("RGBA", (5, 5)))] * 2)
+    assert sheet.mode == "RGB" and sheet.size[0] == 2 * 168 - 8
+    array = np.asarray(sheet)
+    assert (array[:5, :5] == 255).all()  # nothing is white
+    assert (array[:, 160:168] == 255).all()  # the name ends before the next one
+
+
+def test_names_in_other_letters():
+    def drawn(name):
+        return np.asarray(contact_sheet([(name, Image.new("RGB", (200, 20)))]))
+
+    assert np.array_equal(drawn("Über Café"), drawn("Uber Cafe"))
+    assert np.array_equal(drawn("神奈川"), drawn("???"))
+    assert np.array_equal(drawn("two\nlines"), drawn("two lines"))
+
+
+def test_pictures_side_by_side():
+    colours = [
+        Image.new("RGBA", (20, 10), (255, 0, 0, 9)),
+        Image.new("RGB", (10, 20), (0, 255, 0)),
+        Image.new("RGB", (20, 10), (0, 0, 255)),
+    ]
+    row = np.asarray(side_by_side(colours, height=40))
+    assert row.shape[0] == 40 and row.shape[1] >= 80 + 20 + 80
+    assert row[20, 5].tolist() == [255, 0, 0] and row[20, -5].tolist() == [0, 0, 255]
+    assert (row == (0, 255, 0)).all(axis=-1).any()
+
+
+def test_filmstrip_chooses_evenly_with_the_first_and_the_last():
+    frames = [Image.new("RGB", (10, 10), (i, i, i)) for i in range(30)]
+    strip = np.asarray(filmstrip(frames, height=10, most=4))
+    shown = [value for value in np.unique(strip[5, :, 0]) if value < 30]
+    assert shown == [0, 10, 19, 29]
+    assert [v for v in np.unique(np.asarray(filmstrip(frames[:3], height=10))[5, :, 0]) if v < 30] == [
+        0,
+        1,
+        2,
+    ]

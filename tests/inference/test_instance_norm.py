@@ -1,0 +1,65 @@
+"""Instance norm in tiles: the statistics are those of the whole picture, so the pixels are those of one pass."""
+
+import pytest
+import torch
+
+from inference.instance_norm import fix_statistics, without_instance_norm
+from inference.stylizer import Stylizer
+from utils.device import Compute
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+
+
+def uneven_picture(height, width):
+    """Dark on the right: tiles that took their own statistics would show."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (1, 3, height, width), generator=generator).to(torch.uint8)
+    images[..., width // 2 :] //= 4
+    return images
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("height, width", [(101, 150), (66, 203)])  # sides that the strides do not divide
+def test_tiles_equal_one_pass(trained_like, upsample, height, width):
+    network = trained_like("instance", upsample)
+    images = uneven_picture(height, width)
+    one_pass = Stylizer(network, compute=CPU).stylize_tensor(images)
+    tiled = Stylizer(network, compute=CPU, tile_size=64).stylize_tensor(images)
+    torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)  # of 255: rounding
+    # Seen to matter: the left half alone, with its own statistics, is another picture.
+    half = Stylizer(network, compute=CPU).stylize_tensor(images[..., : width // 2])
+    assert (half - one_pass[..., : width // 2])[..., :10].abs().max() > 5
+
+
+def test_pictures_of_a_batch_have_their_own_statistics(trained_like):
+    network = trained_like("instance")
+    images = torch.cat([uneven_picture(60, 130), uneven_picture(60, 130) // 2])
+    one_pass = Stylizer(network, compute=CPU).stylize_tensor(images)
+    tiled = Stylizer(network, compute=CPU, tile_size=64).stylize_tensor(images)
+    torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)
+
+
+def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
+    network, images, runs = trained_like("instance"), uneven_picture(40, 150), []
+
+    def read(place):
+        runs[-1] += 1
+        return images[(..., *place)]
+
+    fixed = []
+    for cache_bytes in (2**30, 600_000, 0):
+        runs.append(0)
+        fixed.append(fix_statistics(network, 40, 150, read, 76, CPU, cache_bytes=cache_bytes))
+    assert runs[0] == 2 < runs[1] < runs[2] == 2 * 15  # 2 tiles, 15 layers
+    for other in fixed[1:]:
+        for one, same in zip(fixed[0].state_dict().values(), other.state_dict().values()):
+            torch.testing.assert_close(one, same)
+
+
+def test_the_network_itself_is_left_as_it_is(trained_like):
+    network = trained_like("instance")
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    other = without_instance_norm(network)
+    Stylizer(network, compute=CPU, tile_size=64).stylize_tensor(uneven_picture(101, 150))
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert not any(isinstance(module, torch.nn.InstanceNorm2d) for module in other.modules())

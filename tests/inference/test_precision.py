@@ -1,0 +1,53 @@
+"""Reduced precision does not show: not in pictures, not in the course of a training."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from imaging.reading import read_image
+from imaging.tensors import picture_batch
+from inference.stylizer import Stylizer
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = sorted((ROOT / "checkpoints").glob("*.pth"))
+
+
+def psnr(one, other):
+    return 10 * math.log10(255**2 / (one - other).square().mean().item())
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
+def test_shipped_styles_look_the_same_in_bfloat16(model):
+    photograph = picture_batch(read_image(ROOT / "content" / "mountains.jpg"), 192)
+    full, half = (Stylizer(model, "cpu", precision).stylize_tensor(photograph) for precision in ("float32", "bfloat16"))
+    assert not torch.equal(full, half)
+    assert psnr(full, half) > 40
+
+
+def test_real_photographs_look_the_same_in_bfloat16(real_photos):
+    paths = sorted(path for path in real_photos.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:4]
+    full, half = (Stylizer(MODELS[0], "cpu", precision) for precision in ("float32", "bfloat16"))
+    for path in paths:
+        photograph = picture_batch(read_image(path))
+        assert psnr(full.stylize_tensor(photograph), half.stylize_tensor(photograph)) > 40, path
+
+
+def test_losses_of_a_training_in_bfloat16_are_those_of_float32(
+    call_cli, real_weights, real_photos, real_styles, tmp_path
+):
+    painting = min(path for path in real_styles.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    totals = []
+    for precision in ("float32", "bfloat16"):
+        result = call_cli(
+            "begin_training.py", "--style_image", painting, "--dataset_dir", real_photos, "--vgg_weights", real_weights,
+            "--output_dir", tmp_path / precision, "--image_size", 64, "--total_steps", 24, "--log_every_steps", 8,
+            "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--device", "cpu", "--precision", precision,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        metrics = tmp_path / precision / f"{painting.stem}_training" / "metrics.jsonl"
+        totals.append([json.loads(line)["total"] for line in metrics.read_text().splitlines()])
+    assert totals[0] != totals[1] and len(totals[0]) == 3
+    assert totals[1] == pytest.approx(totals[0], rel=0.02)

@@ -1,0 +1,207 @@
+"""The engine: pictures in place and by tiles, short memory, stroke size, blends."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from imaging.oklab import oklab_to_rgb, rgb_to_oklab
+from inference.options import WORKING_SHORT_SIDE, StyleOptions
+from inference.stylizer import Blend, Stylizer
+
+
+@pytest.fixture(scope="module")
+def network(trained_like):
+    return trained_like()
+
+
+@pytest.fixture(scope="module")
+def stylizer(network):
+    return Stylizer(network, "cpu", "float32")
+
+
+def noise(width, height, mode="RGB", seed=0):
+    array = np.random.default_rng(seed).integers(0, 256, (height, width, 4), np.uint8)
+    return Image.fromarray(array).convert(mode) if mode != "RGBA" else Image.fromarray(array)
+
+
+def assert_same(image, expected, levels=1):
+    """Equal but for values that lie on the edge between two grey levels."""
+    assert image.size == expected.size and image.mode == expected.mode
+    difference = np.abs(np.asarray(image, int) - np.asarray(expected, int))
+    assert difference.max() <= levels and (difference > 0).mean() < 0.01
+
+
+# -- tiles, in place -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_painting_over_the_picture_by_tiles_equals_one_pass(network, stylizer, mode):
+    """Tiles look at rows and columns of the photograph that were painted over already."""
+    photograph = noise(203, 150, mode)
+    one_pass = stylizer.stylize(photograph)
+    before = np.asarray(photograph).copy()
+    tiled = Stylizer(network, "cpu", "float32", tile_size=64)
+    assert_same(tiled.stylize(photograph), one_pass)
+    assert np.array_equal(np.asarray(photograph), before)
+    result = tiled.stylize(photograph, in_place=True)
+    assert result is photograph
+    assert_same(result, one_pass)
+    if mode == "RGBA":
+        assert np.array_equal(np.asarray(result)[..., 3], before[..., 3])
+
+
+def test_pictures_and_tensors_agree(stylizer):
+    photograph = noise(50, 41)
+    tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
+    expected = stylizer.stylize_tensor(tensor)[0].permute(1, 2, 0).round().numpy()
+    np.testing.assert_array_equal(np.asarray(stylizer.stylize(photograph)), expected)
+
+
+@pytest.mark.parametrize(
+    "norm, options",
+    [("batch", StyleOptions()), ("instance", StyleOptions()), ("batch", StyleOptions(stroke_scale=1.5))],
+)
+def test_the_bar_ends_full(trained_like, norm, options):
+    with tqdm(total=0, file=io.StringIO()) as bar:
+        Stylizer(trained_like(norm), "cpu", "float32", tile_size=64).stylize(noise(150, 101), options, bar=bar)
+        assert bar.n == bar.total >= 4
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
+def test_pictures_of_other_modes_are_refused(stylizer, mode):
+    with pytest.raises(ValueError, match=f'mode {mode} .*convert."RGB"'):
+        stylizer.stylize(Image.new(mode, (8, 8)))
+
+
+# -- short memory ----------------------------------------------------------------------------------
+
+
+class ShortOfMemory(Stylizer):
+    """Fails as PyTorch does wherever a pass has more than ``most`` pixels."""
+
+    most = 28_500  # tiles of 100 with their margin fit
+
+    def _pass(self, images):
+        if images.shape[-1] * images.shape[-2] > self.most:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate ...")
+        return super()._pass(images)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_where_memory_is_short_tiles_become_smaller(trained_like, norm):
+    network, photograph = trained_like(norm), noise(203, 150)
+    short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
+    assert_same(short.stylize(photograph), Stylizer(network, "cpu", "float32").stylize(photograph))
+    assert 64 <= short.tile_size < 204
+    tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
+    short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
+    expected = Stylizer(network, "cpu", "float32").stylize_tensor(tensor)
+    torch.testing.assert_close(short.stylize_tensor(tensor), expected, rtol=0, atol=0.02)
+
+
+def test_where_not_even_a_small_tile_fits_that_is_said(network):
+    short = ShortOfMemory(network, "cpu", "float32")
+    short.most = 100
+    with pytest.raises(MemoryError, match="64 x 64"):
+        short.stylize(noise(100, 90))
+
+
+def test_other_errors_are_not_taken_for_short_memory(network):
+    class Broken(Stylizer):
+        def _pass(self, images):
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="mat1"):
+        Broken(network, "cpu", "float32").stylize(noise(100, 90))
+
+
+@pytest.mark.parametrize("free, expected", [(2**40, 1024), (2**28, 340), (2**20, 64), (None, 1024)])
+def test_tiles_fit_into_the_memory_that_is_free(network, monkeypatch, free, expected):
+    """Of 256 MiB half holds 461 x 461 pixels of 630 bytes; 60 on either side are the margin."""
+    monkeypatch.setattr("inference.stylizer.available_memory", lambda device: free)
+    assert Stylizer(network, "cpu", "float32", tile_size=1024).tile_size == expected
+
+
+def test_tiles_of_large_pictures_are_of_bounded_memory(stylizer):
+    assert stylizer._tile_size_for(1024, 1024) == stylizer.tile_size  # one pass
+    for width in (6000, 20_000, 100_000):
+        side = stylizer._tile_size_for(width, 20_000) + 2 * stylizer._halo
+        assert 0.98 < (630 * side**2 + 3 * width * side) / (384 * 2**20) <= 1
+
+
+# -- stroke size -----------------------------------------------------------------------------------
+
+
+def test_working_size():
+    assert StyleOptions().working_size(1280, 720) == (1280, 720)  # as it is
+    assert StyleOptions().working_size(6000, 4000) == (1080, WORKING_SHORT_SIDE)
+    assert StyleOptions().working_size(4000, 6000) == (WORKING_SHORT_SIDE, 1080)
+    assert StyleOptions(stroke_scale=2).working_size(300, 201) == (150, 100)
+    assert StyleOptions(stroke_scale=0.5).working_size(300, 201) == (600, 402)
+    assert StyleOptions(stroke_scale=1).working_size(6000, 4000) == (6000, 4000)
+    assert StyleOptions(stroke_scale=64).working_size(40, 30) == (1, 1)
+
+
+class Negative(Stylizer):
+    """Stands in for a style: the negative, in which every detail can be told."""
+
+    def _pass(self, images):
+        return 255 - images.float()
+
+
+def test_larger_strokes_have_the_photographs_detail(network, make_picture):
+    """The result is the style of the reduced photograph, with the lightness that reduction took away."""
+    coarse = np.asarray(make_picture(240, 160, seed=1), float)
+    fine = np.where(np.indices((160, 240)).sum(0) % 2, 12.0, -12.0)[..., None]  # of single pixels, and grey
+    photograph = Image.fromarray((coarse.clip(20, 235) + fine).round().astype(np.uint8))
+    plain = np.asarray(photograph, float) - fine
+    result = Negative(network, "cpu", "float32").stylize(photograph, StyleOptions(stroke_scale=4))
+    difference = np.asarray(result, float) - (255 - plain + fine)  # detail as in the photograph, not as in the negative
+    assert np.abs(difference).mean() < 3
+    assert np.abs(np.asarray(result, float) - (255 - plain - fine)).mean() > 15
+
+
+@pytest.mark.parametrize("scale", [3.0, 0.5])
+def test_scaled_parts_join(network, scale):
+    photograph = noise(101, 75)
+    whole = Stylizer(network, "cpu", "float32").stylize(photograph, StyleOptions(stroke_scale=scale))
+    stylizer = Stylizer(network, "cpu", "float32", tile_size=64)
+    assert_same(stylizer.stylize(photograph, StyleOptions(stroke_scale=scale)), whole)
+
+
+def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make_picture, monkeypatch):
+    """With a stand-in for the 720 pixels from which on photographs are large."""
+    monkeypatch.setattr("inference.options.WORKING_SHORT_SIDE", 108)
+
+    class Noting(Negative):
+        sizes = []
+
+        def _pass(self, images):
+            self.sizes.append(tuple(images.shape[-2:]))
+            return super()._pass(images)
+
+    stylizer = Noting(network, "cpu", "float32", tile_size=4096)
+    assert stylizer.stylize(make_picture(260, 216, seed=1)).size == (260, 216)
+    stylizer.stylize(make_picture(130, 108, seed=1))
+    assert stylizer.sizes == [(108, 130), (108, 130)]
+
+
+# -- blends ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norms", [("batch", "batch"), ("instance", "batch")])
+def test_a_blend_is_the_mixture_in_oklab_also_in_tiles(trained_like, norms):
+    photograph = noise(150, 90)
+    tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
+    networks = [trained_like(norm, seed=seed) for seed, norm in enumerate(norms)]
+    parts = [Stylizer(network, "cpu", "float32") for network in networks]
+    one, other = (rgb_to_oklab(part.stylize_tensor(tensor)) for part in parts)
+    expected = oklab_to_rgb(0.75 * one + 0.25 * other)
+    torch.testing.assert_close(Blend(parts, [3, 1]).stylize_tensor(tensor), expected, rtol=0, atol=0.02)
+    small = Blend([Stylizer(network, "cpu", "float32", tile_size=64) for network in networks], [3, 1])
+    torch.testing.assert_close(small.stylize_tensor(tensor), expected, rtol=0, atol=0.05)
+    assert_same(small.stylize(photograph), Blend(parts, [3, 1]).stylize(photograph))

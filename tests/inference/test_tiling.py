@@ -1,0 +1,77 @@
+"""Tiles give the pixels of one pass, and the margin between them is the network's own reach."""
+
+import pytest
+import torch
+
+from inference.stylizer import Stylizer
+from inference.tiling import halo, tiles
+from models.transformer_net import TransformerNet
+
+
+def reach(network):
+    """The farthest input pixel, in rows or columns, with a gradient from any of the 4 phases of an output pixel."""
+    size, centre = 160, 80
+    network = network.double()
+    farthest = 0
+    for phase in range(4):
+        images = (torch.rand(1, 3, size, size, dtype=torch.float64) * 255).requires_grad_()
+        pixel = centre + phase
+        network(images)[0, :, pixel, pixel].sum().backward()
+        touched = images.grad[0].abs().sum(0).nonzero()
+        farthest = max(farthest, (touched - pixel).abs().max().item())
+    return farthest
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_halo_is_the_reach_of_the_network(trained_like, upsample):
+    network = trained_like(upsample=upsample)
+    # Rounded up to the stride, and not beyond: a larger margin would be a guess.
+    assert reach(network) <= halo(network) < reach(network) + 8
+
+
+def test_instance_norm_has_no_halo():
+    assert halo(TransformerNet(norm="instance")) is None
+
+
+@pytest.mark.parametrize("length, size, margin", [(100, 32, 8), (33, 32, 60), (1000, 256, 60), (5, 4, 4)])
+def test_tiles_cover_every_pixel_once(length, size, margin):
+    covered = torch.zeros(length, length, dtype=torch.int)
+    for tile in tiles(length, length, size, margin):
+        covered[tile.target] += 1
+        for source, inside, target in zip(tile.source, tile.inside, tile.target):
+            assert source.start % 4 == 0  # where the strides of one pass would be
+            assert source.start + inside.start == target.start and source.start + inside.stop == target.stop
+            assert target.stop - target.start <= size
+            assert source.start == 0 or target.start - source.start == margin
+            assert source.stop == length or source.stop - target.stop == margin
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("height, width", [(150, 203), (64, 400)])
+def test_tiles_equal_one_pass(trained_like, upsample, height, width):
+    network = trained_like(upsample=upsample)
+    images = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
+    one_pass = Stylizer(network, "cpu", "float32").stylize_tensor(images)
+    tiled = Stylizer(network, "cpu", "float32", tile_size=64).stylize_tensor(images)
+    torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)  # of 255: rounding
+
+
+def test_a_margin_too_small_shows(trained_like):
+    """The comparison above would notice: with less margin the pixels differ."""
+    network = trained_like()
+    images = torch.randint(0, 256, (1, 3, 150, 203), dtype=torch.uint8)
+    one_pass = Stylizer(network, "cpu", "float32").stylize_tensor(images)
+    stylizer = Stylizer(network, "cpu", "float32", tile_size=64)
+    stylizer._halo = 16
+    assert (stylizer.stylize_tensor(images) - one_pass).abs().max() > 0.2
+
+
+def test_uint8_output_is_rounded(trained_like):
+    network = trained_like()
+    images = torch.randint(0, 256, (1, 3, 90, 130), dtype=torch.uint8)
+    for tile_size in (64, 1024):
+        stylizer = Stylizer(network, "cpu", "float32", tile_size=tile_size)
+        output = torch.zeros_like(images)
+        stylizer.stylize_tensor(images, output=output)
+        assert (output - stylizer.stylize_tensor(images)).abs().max() <= 0.501

@@ -1,0 +1,122 @@
+"""Gradients that are written out for a CPU, against autograd through torch's own convolutions."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from models.cpu_kernels import DoublingConvTranspose, FewOutputsConv, FrozenConvReLU, onednn_computes
+from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, TransformerNet
+
+EXACT = dict(rtol=0, atol=1e-11)  # float64
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def gradients(function, inputs):
+    inputs = [tensor.detach().requires_grad_() for tensor in inputs]
+    result = function(*inputs)
+    return result.detach(), torch.autograd.grad(result, inputs, random(*result.shape, seed=9, dtype=result.dtype))
+
+
+CASES = {
+    "doubling": (
+        DoublingConvTranspose.apply,
+        lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=3),
+        [(2, 5, 6, 9), (5, 3, 4, 4)],
+    ),
+    "few outputs": (FewOutputsConv.apply, F.conv2d, [(2, 5, 16, 13), (3, 5, 9, 9)]),
+}
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_gradients_are_those_of_torch(case, layout):
+    own, torchs, shapes = CASES[case]
+    inputs = [random(*shape, seed=seed).contiguous(memory_format=layout) for seed, shape in enumerate(shapes)]
+    for ours, theirs in zip(gradients(own, inputs), gradients(torchs, inputs), strict=True):
+        torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_gradients_are_as_near_to_float64_as_torchs(case):
+    own, torchs, shapes = CASES[case]
+    inputs = [random(*shape, seed=seed, dtype=torch.bfloat16) for seed, shape in enumerate(shapes)]
+    _, exact = gradients(torchs, [tensor.double() for tensor in inputs])
+    for ours, theirs, reference in zip(gradients(own, inputs)[1], gradients(torchs, inputs)[1], exact, strict=True):
+        assert ours.dtype == torch.bfloat16
+        error, usual = ((value.double() - reference).norm() for value in (ours, theirs))
+        assert error < max(1.5 * usual, 4e-3 * reference.norm())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_gradient_that_nobody_wants_is_not_computed(case, monkeypatch):
+    own, _, shapes = CASES[case]
+    x, weight = (random(*shape, seed=seed) for seed, shape in enumerate(shapes))
+    calls = []
+    backward = torch.ops.aten.convolution_backward
+    monkeypatch.setattr(torch.ops.aten, "convolution_backward", lambda *args: calls.append(args) or backward(*args))
+    x.requires_grad_()
+    own(x, weight).sum().backward()
+    assert not calls and x.grad is not None
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_frozen_convolution_with_relu(dtype, tolerance):
+    x, weight, bias = random(2, 5, 9, 12, dtype=dtype), random(8, 5, 3, 3, seed=1, dtype=dtype), random(8, dtype=dtype)
+    assert onednn_computes(x)
+    value, (gradient,) = gradients(lambda x: FrozenConvReLU.apply(x, weight, bias), [x])
+    reference, (expected,) = gradients(
+        lambda x: F.relu(F.conv2d(x, weight.double(), bias.double(), padding=1)), [x.double()]
+    )
+    assert value.dtype == gradient.dtype == dtype and (value == 0).any()
+    assert (value.double() - reference).norm() < tolerance * reference.norm()
+    # Where rounding carries a value over zero the ReLU lets one gradient through and not the other: rare, and counted.
+    same = (value > 0) == (reference > 0)
+    assert same.float().mean() > 0.995
+    assert (gradient.double() - expected).norm() < (
+        5 * tolerance if dtype == torch.bfloat16 else tolerance
+    ) * expected.norm()
+
+
+def test_fused_convolutions_are_not_for_other_types():
+    assert not onednn_computes(torch.zeros(1, dtype=torch.float64))
+    assert not onednn_computes(torch.zeros(1, device="meta"))
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+def test_the_network_uses_them_and_its_gradients_are_those_of_plain_layers(upsample, monkeypatch):
+    torch.manual_seed(0)
+    network = TransformerNet(upsample=upsample).double()
+    for block in network.layers[3:8]:
+        torch.nn.init.normal_(block.residual[1][1].weight)  # zero at the start, which would hide mistakes
+    pictures = random(2, 3, 20, 24).abs() * 50
+
+    def run():
+        network.zero_grad()
+        network(pictures).square().mean().backward()
+        return [parameter.grad.clone() for parameter in network.parameters()]
+
+    used = []
+    for function in (DoublingConvTranspose, FewOutputsConv):
+        apply = function.apply
+        monkeypatch.setattr(function, "apply", lambda *a, f=function, apply=apply: used.append(f.__name__) or apply(*a))
+    ours = run()
+    assert used == ["DoublingConvTranspose"] * (2 if upsample == "transposed" else 0) + ["FewOutputsConv"]
+    monkeypatch.setattr("models.transformer_net._use_own_gradients", lambda x: False)
+    for mine, plain in zip(ours, run(), strict=True):
+        torch.testing.assert_close(mine, plain, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layer", [ReflectionConv2d(4, 6, 3), ReflectionConvTranspose2d(4, 6, bias=False)])
+def test_padding_under_autocast_keeps_the_type(layer):
+    """torch.autocast would have it done in float32 on a CPU: two conversions of every feature for nothing."""
+    seen = []
+    x = random(1, 4, 8, 8, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16), torch.profiler.profile() as profile:
+        assert layer(x).dtype == torch.bfloat16
+    for event in profile.events():
+        if event.name == "aten::reflection_pad2d":
+            seen += [child.name for child in event.cpu_children]
+    assert "aten::to" not in seen and "aten::_to_copy" not in seen

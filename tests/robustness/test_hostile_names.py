@@ -1,0 +1,321 @@
+"""Nothing is written outside ``--output_dir``, whatever names and links say; and nothing is fetched from a network."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.transformer_net import TransformerNet
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAN = ["--image_size", 32, "--batch_size", 2, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "stripes.pth"
+    save_checkpoint(path, Checkpoint(TransformerNet(), {"style": "stripes.png"}))
+    return path
+
+
+@pytest.fixture
+def stylize(call_cli, model, tmp_path):
+    def call(photograph, *flags, output=tmp_path / "results"):
+        return call_cli(
+            "begin_inference.py", "--model_path", model, "--content_image", photograph, "--output_dir", output, *flags
+        )
+
+    return call
+
+
+@pytest.fixture
+def train(call_cli, photos, vgg_file, tmp_path):
+    def call(style_image, *flags):
+        return call_cli(
+            "begin_training.py", "--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file,
+            *PLAN, "--monitor_every_steps", 0, "--output_dir", tmp_path / "out", *flags,
+        )  # fmt: skip
+
+    return call
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_a_style_of_any_name_stays_in_the_output_folder(train, style_image, tmp_path):
+    """The name goes into those of the results: line breaks and all, but no line that is printed is broken by it."""
+    name = "-o\n..\\..\nerror: x\x1b[2J$(touch ran)"
+    (tmp_path / f"{name}.png").write_bytes(style_image.read_bytes())
+    result = train(tmp_path / f"{name}.png")
+    assert result.returncode == 0, result.stderr
+    assert "\x1b" not in result.stdout and not any(line.startswith("error") for line in result.stdout.splitlines())
+    found = {path.removeprefix("out/") for path in files(tmp_path) if path.startswith("out/")}
+    assert found - {f"{name}_training/losses.png"} == {
+        f"{name}.pth", f"{name}_training/metrics.jsonl", f"{name}_training/step_000001.pth"
+    }  # fmt: skip
+    assert len(files(tmp_path)) == len(found) + 1  # the painting
+
+
+@pytest.mark.parametrize("name", ["..", ".", "/"])
+def test_a_style_that_is_a_way_out_is_refused(train, tmp_path, name):
+    assert f"{name} is a folder" in train(name).error
+    assert not files(tmp_path)
+
+
+def test_photographs_with_hostile_names_stay_in_the_output_folder(stylize, tmp_path, make_picture):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("..png", "...jpg", "-rf.png", "a\nb.png", "c\\..\\d.png", "$(touch ran).png", "e" * 245 + ".png"):
+        make_picture(9, 8, seed=1).save(folder / name, "PNG")
+    result = stylize(folder)
+    assert result.returncode == 1 and "1 failed" in result.stdout  # whose result's name is too long
+    assert "File name too long" in result.stderr and "Traceback" not in result.stderr
+    assert len(files(tmp_path / "results")) == 4  # two of them are hidden files
+    assert set(os.listdir(tmp_path)) == {"photos", "results"}
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n/" * 3000], ids=["name", "path"])
+def test_names_that_are_too_long_for_the_system(call_cli, train, style_image, tmp_path, name):
+    for flag in ("--model_path", "--content_image"):
+        assert name[:-1] in call_cli("begin_inference.py", flag, name, "--output_dir", tmp_path / "results").error
+    for flag in ("--style_image", "--dataset_dir", "--vgg_weights", "--checkpoint_path"):
+        assert name[:-1] in train(style_image, flag, name).error
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["photos/*/../../outside.png", "photos/../[o]utside.png"])
+def test_a_pattern_does_not_lead_out(stylize, tmp_path, make_picture, pattern):
+    (tmp_path / "photos" / "more").mkdir(parents=True)
+    make_picture(9, 8, seed=1).save(tmp_path / "outside.png")
+    result = stylize(tmp_path / pattern, output=tmp_path / "deep" / "results")
+    if result.returncode:
+        assert "would lie outside --output_dir" in result.error
+    assert all(path.startswith("deep/results/") for path in files(tmp_path) if path != "outside.png")
+
+
+# -- links -----------------------------------------------------------------------------------------
+
+
+def test_a_link_in_the_place_of_a_result_is_never_followed(stylize, tmp_path, make_picture):
+    make_picture(9, 8, seed=1).save(tmp_path / "photo.png")
+    (tmp_path / "results").mkdir()
+    link, victim = tmp_path / "results" / "photo_stripes.png", tmp_path / "victim"
+    link.symlink_to(victim)
+    assert "exists already" in stylize(tmp_path / "photo.png").error  # though it leads nowhere
+    assert not victim.exists() and link.is_symlink()
+    victim.write_text("precious")
+    assert "exists already" in stylize(tmp_path / "photo.png").error
+    assert stylize(tmp_path / "photo.png", "--overwrite").returncode == 0
+    assert victim.read_text() == "precious" and not link.is_symlink() and Image.open(link).size == (9, 8)
+
+
+def test_a_folder_of_results_that_is_a_link_is_refused(stylize, tmp_path, make_picture):
+    for folder in ("photos/trip", "results", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    make_picture(9, 8, seed=1).save(tmp_path / "photos" / "trip" / "photo.png")
+    (tmp_path / "results" / "trip").symlink_to(tmp_path / "elsewhere")
+    result = stylize(tmp_path / "photos")
+    assert "trip/photo_stripes.png" in result.error and "would lie outside --output_dir" in result.error
+    assert not files(tmp_path / "elsewhere")
+    # The output folder itself is the user's to choose.
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert stylize(tmp_path / "photos", output=tmp_path / "link").returncode == 0
+    assert files(tmp_path / "elsewhere") == ["trip/photo_stripes.png"]
+
+
+def test_a_training_folder_that_is_a_link_is_refused(train, style_image, tmp_path):
+    for folder in ("out", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "out" / "stripes_training").symlink_to(tmp_path / "elsewhere")
+    error = train(style_image, "--overwrite").error
+    assert "stripes_training is a link to" in error and "outside --output_dir" in error
+    assert not files(tmp_path / "elsewhere")
+
+
+def test_a_link_in_the_place_of_a_model_counts_as_one(train, style_image, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "stripes.pth").symlink_to(tmp_path / "victim")
+    assert "stripes.pth exists already" in train(style_image).error
+    assert not (tmp_path / "victim").exists()
+
+
+def test_leftovers_of_a_killed_command_are_removed(stylize, tmp_path, make_picture):
+    make_picture(9, 8, seed=1).save(tmp_path / "photo.png")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / ".photo_stripes.png.01234567.unfinished").write_bytes(b"half")
+    assert stylize(tmp_path / "photo.png").returncode == 0
+    assert os.listdir(tmp_path / "results") == ["photo_stripes.png"]
+
+
+# -- a checkpoint's word is not taken for everything -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, style_image, photos, vgg_file):
+    """The last checkpoint of a training of one step."""
+    output = tmp_path_factory.mktemp("trained")
+    arguments = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file]
+    arguments += [*PLAN, "--monitor_every_steps", 0, "--output_dir", output]
+    subprocess.run(
+        [sys.executable, "begin_training.py", *map(str, arguments)], cwd=ROOT, check=True, capture_output=True
+    )
+    return output / "stripes_training" / "step_000001.pth"
+
+
+def test_a_checkpoint_does_not_choose_where_its_training_writes(call_cli, trained, tmp_path):
+    """What it says is taken where it lies there itself; else the user has to say, and the file's word is not used."""
+    checkpoint = load_checkpoint(trained)
+    checkpoint.provenance["settings"]["output_dir"] = str(tmp_path / "home")
+    path = tmp_path / "mail" / "step_000001.pth"
+    save_checkpoint(path, checkpoint)
+    result = call_cli("begin_training.py", "--checkpoint_path", path, "--total_steps", 2)
+    assert f"{path} does not lie in {tmp_path / 'home' / 'stripes_training'}" in result.error
+    assert "--output_dir" in result.error and not (tmp_path / "home").exists()
+
+
+def _without(name):
+    return lambda training: training.pop(name)
+
+
+def _with(value, *names):
+    def change(training):
+        for name in names[:-1]:
+            training = training[name]
+        training[names[-1]] = value
+
+    return change
+
+
+EDITS = {
+    **{f"no {name}": _without(name) for name in ("identity", "step", "position", "unreadable", "optimizer", "scheduler",
+                                                 "scaler", "loss_scales", "log_level", "random_state")},
+    "step of text": _with("one", "step"),
+    "step below zero": _with(-1, "step"),
+    "position is true": _with(True, "position"),
+    "no style": lambda training: training["identity"].pop("style"),
+    "photographs": _with("many", "identity", "photographs"),
+    "unreadable": _with({"a": 1}, "unreadable"),
+    "scales of text": _with("1", "loss_scales", "content"),
+    "scale of zero": _with(0.0, "loss_scales", "content"),
+    "scale not finite": _with(float("nan"), "loss_scales", "total_variation"),
+    "two scales": _with((1.0, 1.0), "loss_scales", "style"),
+    "another scale": _with(1.0, "loss_scales", "other"),
+    "level": _with(float("nan"), "log_level"),
+    "no moments": _with({}, "optimizer", "state"),
+    "moments of another shape": _with(torch.zeros(3), "optimizer", "state", 0, "exp_avg"),
+    "moments not finite": lambda training: training["optimizer"]["state"][0]["exp_avg"].fill_(float("inf")),
+    "moments of whole numbers": lambda t: _with(t["optimizer"]["state"][0]["exp_avg"].long(), "exp_avg")(
+        t["optimizer"]["state"][0]
+    ),
+    "no groups": _with([], "optimizer", "param_groups"),
+    "no lr": lambda training: training["optimizer"]["param_groups"][0].pop("lr"),
+    "other parameters": _with([0, 1], "optimizer", "param_groups", 0, "params"),
+    "schedule of text": _with("long", "scheduler", "T_max"),
+    "rates of text": _with(["fast"], "scheduler", "base_lrs"),
+    "random state": _with(torch.zeros(3), "random_state"),
+    "scaler": _with({"scale": "large"}, "scaler"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(trained):
+    return load_checkpoint(trained)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
+    from training.resume import check_training
+    from utils.errors import UserError
+
+    check_training(whole, "--checkpoint_path step.pth")
+    edited = copy.deepcopy(whole)
+    EDITS[edit](edited.training)
+    with pytest.raises(UserError, match=r"^--checkpoint_path step.pth cannot be resumed, its training part is damaged"):
+        check_training(edited, "--checkpoint_path step.pth")
+
+
+def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
+    edited = copy.deepcopy(whole)
+    del edited.training["optimizer"]["state"][3]["exp_avg"]
+    save_checkpoint(tmp_path / "step_000001.pth", edited)
+    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", "--output_dir", tmp_path)
+    assert "its training part is damaged (exp_avg is missing)" in result.error
+    edited = copy.deepcopy(whole)
+    edited.provenance["settings"]["lr"] = [1, 2]
+    save_checkpoint(tmp_path / "step_000001.pth", edited)
+    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", "--output_dir", tmp_path)
+    assert "is damaged (no settings)" in result.error
+    edited.provenance["settings"] |= {"lr": 0.1, "output_dir": "a\0b"}
+    save_checkpoint(tmp_path / "step_000001.pth", edited)
+    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth")
+    assert "--output_dir must not hold a null character" in result.error
+
+
+def test_what_a_schedule_does_not_have_is_not_taken_over(call_cli, whole, tmp_path):
+    edited = copy.deepcopy(whole)
+    edited.training["scheduler"]["step"] = "in place of the schedule's method"
+    save_checkpoint(tmp_path / "step_000001.pth", edited)
+    more = ["--output_dir", tmp_path, "--total_steps", 2]
+    assert call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", *more).returncode == 0
+
+
+# -- network ---------------------------------------------------------------------------------------
+
+WITHOUT_NETWORK = """
+import runpy, socket, sys
+
+def forbid(event, arguments):
+    internet = event == "socket.__new__" and arguments[1] in (socket.AF_INET, socket.AF_INET6)
+    if internet or event in ("socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"):
+        print(f"FORBIDDEN {event}", file=sys.stderr, flush=True)
+        raise OSError(f"there is no network ({event})")
+
+sys.addaudithook(forbid)
+name, sys.argv = sys.argv[1], sys.argv[1:]
+runpy.run_module(name, run_name="__main__", alter_sys=True)
+"""
+
+
+def without_network(module, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_NETWORK, module, *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_no_command_asks_for_a_network(model, style_image, photos, vgg_file, tmp_path, make_picture):
+    """Where the weights of the loss network are given or lie in the cache; reading processes included."""
+    make_picture(9, 8, seed=1).save(tmp_path / "photo.png")
+    training = ["--style_image", style_image, *PLAN, "--num_workers", 1, "--output_dir", tmp_path / "out"]
+    monitor = ["--training_monitor_content_image", tmp_path / "photo.png", "--monitor_every_steps", 1]
+    for command in (
+        ["begin_inference", "--model_path", model, "--content_image", tmp_path / "photo.png", "--output_dir", tmp_path],
+        ["begin_training", *training, *monitor, "--dataset_dir", photos, "--vgg_weights", vgg_file],
+    ):
+        result = without_network(*command)
+        assert result.returncode == 0 and "FORBIDDEN" not in result.stderr, result.stderr
+    assert (tmp_path / "out" / "stripes.pth").exists() and (tmp_path / "photo_stripes.png").exists()
+
+
+def test_the_one_download_is_told_and_its_failure_is_one_sentence(style_image, photos, tmp_path):
+    """The same watch sees it, so that the test above could fail."""
+    result = without_network(
+        "begin_training", "--style_image", style_image, "--dataset_dir", photos, *PLAN, "--output_dir",
+        tmp_path / "out", TORCH_HOME=str(tmp_path / "cache"),
+    )  # fmt: skip
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    told, forbidden, error = result.stderr.splitlines()
+    assert told.startswith("Downloading https://") and "--vgg_weights" in told
+    assert forbidden.startswith("FORBIDDEN")
+    assert error.startswith("error: the VGG-19 weights could not be downloaded") and "--vgg_weights FILE" in error
+    assert not (tmp_path / "out").exists() and not files(tmp_path / "cache")

@@ -1,0 +1,535 @@
+"""Whatever file is given, it is a picture or one sentence that names it: thousands of damaged files, and bombs.
+
+``STYLE_TRANSFER_FUZZ=100000 python -m pytest tests/data/test_hostile_pictures.py -k mutations`` tries more of them.
+"""
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import PIL
+import pytest
+from PIL import Image, ImageCms
+
+from data.dataset import PhotographDataset
+from imaging.icc import to_srgb
+from imaging.reading import read_image
+from imaging.writing import save_picture
+from utils.errors import ImageError
+
+MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 3000))
+LIMIT = 1_000_000  # pixels
+ROOT = Path(__file__).resolve().parents[2]
+
+# Formats that Pillow writes and that are no picture files to this project, each with the reason.
+NOT_FUZZED = {
+    "PALM": "Pillow does not read it",
+    "PDF": "Pillow does not read it",
+    **dict.fromkeys(("BUFR", "GRIB", "HDF5", "WMF"), "Pillow needs a handler of the user's for it"),
+}
+
+# Samples that Pillow reads from these versions on alone.
+READ_FROM = {"DCX": (11, 3), "TIFF YCbCr": (13, 0)}
+
+
+class TooLong(BaseException):
+    """Not an ``Exception``: the reader must not take it for a decoder's."""
+
+
+@contextlib.contextmanager
+def processor_time(seconds):
+    """Raises :class:`TooLong` in a block that computes for longer; waiting does not count."""
+
+    def stop(*_):
+        raise TooLong
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+# -- samples of every format -----------------------------------------------------------------------
+
+
+def _saved(image, form, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def _only_read() -> dict[str, bytes]:
+    """24 x 20 pixels in the formats that Pillow reads and does not write, by their descriptions."""
+    pixels, grey = bytes(range(240)) * 6, bytes(range(240)) * 2
+    card = "{:<80}".format
+    cards = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 24", "NAXIS2  = 20", "END"]
+    xpm_rows = "".join(f'"{"ab" * 12}",\n' for _ in range(20))
+    bmp = _saved(Image.new("RGB", (24, 40), "red"), "BMP")[14:]  # of twice the height, the lower half a mask
+    pcx = _saved(Image.new("L", (24, 20), 90), "PCX")
+    frame = struct.pack("<IHH", 32, 0xF1FA, 1) + bytes(8) + struct.pack("<IH", 6, 13) + bytes(10)
+    area = [0, 4, *[0] * 6, 20, 24, 1, 0, 0, 1, *[0] * 19, 256, *[0] * 30]
+    return {
+        "FITS": "".join(map(card, cards)).ljust(2880).encode() + grey.ljust(2880, b"\0"),
+        "XPM": b'/* XPM */\nstatic char *x[] = {\n"24 20 2 1",\n"a c #ff0000",\n"b c #00ff00",\n'
+        + xpm_rows.encode()
+        + b"};\n",
+        "SUN": struct.pack(">8I", 0x59A66A95, 24, 20, 24, 1440, 1, 0, 0) + pixels,
+        "PSD": b"8BPS" + struct.pack(">H6xHIIHHIIIH", 1, 3, 20, 24, 8, 3, 0, 0, 0, 0) + pixels,
+        "CUR": struct.pack("<HHHBBBBHHII", 0, 2, 1, 24, 20, 0, 0, 0, 0, len(bmp), 22) + bmp,
+        "DCX": struct.pack("<III", 0x3ADE68B1, 12, 0) + pcx,
+        "GBR": struct.pack(">7I", 30, 2, 24, 20, 1, 0x47494D50, 10) + b"x\0" + grey,
+        "XVTHUMB": b"P7 332\n#IMGINFO:24x20\n#END_OF_COMMENTS\n24 20 255\n" + grey,
+        "PIXAR": b"\x80\xe8\0\0" + bytes(412) + struct.pack("<HH4xHH", 20, 24, 14, 2) + bytes(596) + pixels,
+        "FLI": struct.pack("<IHHHHHH", 150, 0xAF11, 1, 24, 20, 8, 3) + bytes(112) + frame,
+        "IMT": b"width 24\nheight 20\npixel n8\n\x0c" + grey,
+        "MCIDAS": struct.pack("!64i", *area) + grey,
+        "FTEX": b"FTEX" + struct.pack("<8i", 0, 24, 20, 1, 1, 1, 32, 1440) + pixels,
+    }
+
+
+@pytest.fixture(scope="module")
+def samples(make_picture):
+    """Name -> bytes of a small picture, in every mode of every format that Pillow writes here, and in its variants."""
+    Image.init()
+    picture = make_picture(24, 20, seed=0)
+    grey = picture.convert("L")
+    modes = {mode: picture.convert(mode) for mode in ("RGB", "RGBA", "P", "1", "CMYK", "YCbCr", "F")}
+    modes |= {"L": grey, "LA": grey.convert("LA"), "I;16": Image.fromarray(np.asarray(grey, np.uint16) * 257)}
+    found = {}
+    for form in sorted(Image.SAVE.keys() - NOT_FUZZED.keys()):
+        for mode, image in modes.items():
+            if form == "ICNS":  # which enlarges to a megapixel
+                image = image.resize((1, 1))
+            with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):  # not in this mode
+                found[f"{form} {mode}"] = _saved(image, form)
+    exif, other = Image.Exif(), make_picture(24, 20, seed=1)
+    exif[0x0112], exif[0x010F] = 6, "camera"
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        found[f"TIFF {compression}"] = _saved(picture, "TIFF", compression=compression, exif=exif)
+    found["TIFF group4"] = _saved(modes["1"], "TIFF", compression="group4")
+    lab_picture = Image.frombytes("LAB", picture.size, picture.tobytes())
+    found["TIFF lab"] = _saved(lab_picture, "TIFF", icc_profile=lab)
+    found["TIFF float"] = _saved(Image.fromarray(np.array([[np.nan, 1e38], [-np.inf, 0.5]], np.float32)), "TIFF")
+    found["JPEG progressive"] = _saved(picture, "JPEG", progressive=True, exif=exif, icc_profile=srgb)
+    found["MPO"] = _saved(picture, "MPO", save_all=True, append_images=[other])
+    found["PNG exif"] = _saved(picture, "PNG", exif=exif, icc_profile=srgb)
+    found["DDS DXT5"] = _saved(modes["RGBA"], "DDS", pixel_format="DXT5")
+    found["BLP1"] = _saved(modes["P"], "BLP", blp_version="BLP1")
+    for form in ("GIF", "WEBP", "PNG", "AVIF"):
+        if form in Image.SAVE:
+            found[f"{form} animated"] = _saved(picture, form, save_all=True, append_images=[other])
+    return found | _only_read()
+
+
+def test_every_format_that_pillow_writes_is_fuzzed(samples, tmp_path):
+    """Or stands in a list with the reason; and each sample is sound, or what is done to it would say nothing."""
+    assert {name.split()[0] for name in samples} | {"PALM", "PDF"} >= Image.SAVE.keys() - NOT_FUZZED.keys()
+    assert len(samples) > 90
+    version = tuple(map(int, PIL.__version__.split(".")[:2]))
+    for name, content in samples.items():
+        (tmp_path / "sample").write_bytes(content)
+        if version < READ_FROM.get(name, version):
+            continue
+        if name.startswith("EPS"):
+            with pytest.raises(ImageError, match="is EPS, which is not read here"):
+                read_image(tmp_path / "sample")
+        else:
+            assert min(read_image(tmp_path / "sample", max_pixels=2**21).size) >= 1, name
+
+
+# -- mutations -------------------------------------------------------------------------------------
+
+_ODD = (0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+def _with_right_checksums(png: bytes) -> bytes:
+    """A PNG whose chunks are believed again after they were changed."""
+    out, at = [png[:8]], 8
+    while at + 12 <= len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        body = png[at + 4 : at + 8 + length]
+        out += [png[at : at + 4], body, struct.pack(">I", zlib.crc32(body))]
+        at += 12 + length
+    return b"".join(out)
+
+
+def mutated(content: bytes, other: bytes, rng: random.Random) -> bytes:
+    """One to three kinds of damage. ``other``: a file to splice with."""
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        n = len(data)
+        if n < 8:
+            break
+        at, kind = rng.randrange(n), rng.randrange(8)
+        # Headers are where the decisions are made.
+        near = rng.randrange(min(n, rng.choice((16, 64, 256, n))))
+        if kind == 0:  # truncated
+            del data[at:]
+        elif kind == 1:  # bits flipped
+            for _ in range(rng.choice((1, 2, 8, 64))):
+                data[rng.randrange(n)] ^= 1 << rng.randrange(8)
+        elif kind == 2:  # spliced with another file
+            start = rng.randrange(len(other))
+            data[at : at + rng.randrange(64)] = other[start : start + rng.randrange(256)]
+        elif kind == 3:  # a byte of the header
+            data[near] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
+        elif kind in (4, 5):  # a length or size, of two or four bytes, in either order
+            width, order = rng.choice((2, 4)), rng.choice(("big", "little"))
+            data[near : near + width] = (rng.choice(_ODD) % 256**width).to_bytes(width, order)
+        elif kind == 6:  # a part twice, or left out
+            end = min(n, at + rng.randrange(1, 64))
+            data[at:end] = bytes(data[at:end]) * rng.choice((0, 2, 50))
+        else:  # a part blanked
+            data[at : at + 32] = bytes([rng.choice((0, 255))]) * len(data[at : at + 32])
+    return bytes(data)
+
+
+def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capsys, monkeypatch):
+    """For both readers; no warning, no other exception, no picture beyond the limit, and nothing is printed.
+
+    (libtiff itself remarks on damaged files, past Python, which ``capsys`` does not see.)
+    """
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, without which Python prints what is logged
+    path = tmp_path / "photo.jpg"
+    names, refused, read = sorted(samples), 0, 0
+    dataset = PhotographDataset([path], 16, seed=0, max_pixels=LIMIT)
+    for number in range(MUTATIONS):
+        name = names[number % len(names)]
+        rng = random.Random(f"mutation {number}")
+        content = mutated(samples[name], samples[rng.choice(names)], rng)
+        if name.startswith("PNG") and rng.random() < 0.7:
+            content = _with_right_checksums(content)
+        path.write_bytes(content)
+        try:
+            with warnings.catch_warnings(record=True) as warned, processor_time(20):
+                warnings.simplefilter("always")
+                try:
+                    image = read_image(path, max_pixels=LIMIT)
+                except ImageError as error:
+                    refused += 1
+                    assert str(path) in str(error) and str(error).isprintable(), error
+                else:
+                    read += 1
+                    assert image.mode in ("RGB", "RGBA") and 0 < image.width * image.height <= LIMIT
+                    if image.width * image.height < 10_000:  # what follows takes time by the pixel
+                        warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command does around all this
+                        image = to_srgb(image)
+                        carried = image.info.get("exif"), image.info.get("icc_profile")
+                        with contextlib.suppress(ValueError, struct.error):  # which the command reports
+                            save_picture(image, io.BytesIO(), rng.choice((".jpg", ".png", ".webp")), None, *carried)
+                warnings.simplefilter("always")
+                positions, crops, failures = dataset[[(number, 0)]]
+                assert len(crops) == len(positions) == 1 - len(failures)
+                assert all(str(path) in reason for reason in failures.values())
+            assert not warned, [str(warning.message) for warning in warned]
+        except BaseException as error:
+            (tmp_path / "culprit").write_bytes(content)
+            error.add_note(f"mutation {number} of {name}, in {tmp_path / 'culprit'}")
+            raise
+    assert capsys.readouterr() == ("", "")
+    print(f"{MUTATIONS} mutations: {refused} refused, {read} read")
+    assert refused > MUTATIONS / 4 and read > MUTATIONS / 10  # both answers were tried
+
+
+# -- bombs: small files that promise much ----------------------------------------------------------
+
+
+def _png(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"".join(struct.pack(">I", len(data)) + kind + data + bytes(4) for kind, data in chunks)
+    return _with_right_checksums(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def _tiff(*tags: tuple[int, int, int, int]) -> bytes:
+    """(tag, type, count, value) each, and a strip of no pixels."""
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags) + bytes(8)
+
+
+def bombs() -> dict[str, bytes]:
+    """Name -> a small file that promises more than 200 megapixels, or unpacks to hundreds of megabytes."""
+    many, zeros = 1_000_000, zlib.compress(bytes(400_000_000))
+    ihdr = (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+    end = (b"IDAT", zlib.compress(bytes(200))), (b"IEND", b"")
+    huge_png = _png((b"IHDR", struct.pack(">IIBBBBB", many, many, 8, 2, 0, 0, 0)), *end)
+    jpeg = _saved(Image.new("L", (16, 16)), "JPEG")
+    at = jpeg.index(b"\xff\xc0") + 5
+    scans = _saved(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
+    last = scans[scans.rindex(b"\xff\xda") : -2]
+    strip = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 64)]
+    size = (256, 4, 1, many), (257, 4, 1, many)
+    cards = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", f"NAXIS1  = {many}", f"NAXIS2  = {many}", "END"]
+    webp = b"WEBPVP8X" + struct.pack("<IB3x", 10, 0) + b"\xff\x3f\0" * 2
+    icns = b"ic10" + struct.pack(">I", 8 + len(huge_png)) + huge_png
+    return {
+        "png size": huge_png,
+        "png one row": _png((b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 1, 1, 0, 0, 0, 0)), *end),
+        "png zTXt": _png(ihdr, (b"zTXt", b"Comment\0\0" + zeros), *end),
+        "png iTXt": _png(ihdr, (b"iTXt", b"Comment\0\1\0\0\0" + zeros), *end),
+        "png iCCP": _png(ihdr, (b"iCCP", b"profile\0\0" + zeros), *end),
+        "png many texts": _png(
+            ihdr, *[(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)], *end
+        ),
+        "png IDAT": _png(ihdr, (b"IDAT", zeros), (b"IEND", b"")),
+        "png chunk length": huge_png[:8] + b"\xff\xff\xff\xff" + huge_png[12:],
+        "gif screen": b"GIF89a"
+        + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0)
+        + bytes(6)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, 1, 1, 0)
+        + b"\x02\x02\x4c\x01\0;",
+        "gif frame": b"GIF89a"
+        + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0)
+        + bytes(6)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
+        + b"\x02\x02\x4c\x01\0;",
+        "bmp": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
+        "bmp rle": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 8, 1, 0, 0, 0, 0, 0),
+        "dib": struct.pack("<IiiHHIIIIII", 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
+        "tiff size": _tiff(*size, *strip[2:]),
+        "tiff tag counts": _tiff(*strip, *[(n, 2, 2**32 - 1, 8) for n in (270, 271, 305, 700, 34675)]),
+        "tiff bits": _tiff(*strip[:2], (258, 3, 2**32 - 1, 8), *strip[3:], (277, 3, 1, 65535)),
+        "tiff offsets": _tiff(*strip[:4], (273, 4, 2**30, 8), (279, 4, 2**30, 8)),
+        "tiff tile": _tiff(
+            *strip[:3],
+            (259, 3, 1, 8),
+            strip[3],
+            (322, 4, 1, 2**20),
+            (323, 4, 1, 2**20),
+            (324, 4, 1, 8),
+            (325, 4, 1, 64),
+        ),
+        "webp": b"RIFF" + struct.pack("<I", len(webp) + 4) + webp,
+        "jpeg": jpeg[:at] + struct.pack(">HH", 65500, 65500) + jpeg[at + 4 :],
+        "jpeg scans": scans[:-2] + last * 2000 + b"\xff\xd9",
+        "ppm": b"P6 1000000 1000000 255\n",
+        "ppm plain": b"P3 1000000 1000000 255\n",
+        "pfm": b"Pf\n1000000 1000000\n-1.0\n",
+        "tga": struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 65535, 65535, 24, 0),
+        "tga rle": struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, 65535, 65535, 24, 0),
+        "ico": struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(huge_png), 22) + huge_png,
+        "icns": b"icns" + struct.pack(">I", 8 + len(icns)) + icns,
+        "qoi": b"qoif" + struct.pack(">IIBB", many, many, 3, 0) + b"\xfd" * 1000,
+        "sgi": struct.pack(">hBBHHHH", 474, 1, 1, 3, 65535, 65535, 3).ljust(512, b"\0"),
+        "sun": struct.pack(">8I", 0x59A66A95, many, many, 24, 0, 1, 0, 0),
+        "psd": b"8BPS" + struct.pack(">H6xHIIHHIIIH", 1, 3, 300_000, 300_000, 8, 3, 0, 0, 0, 0),
+        "dds": b"DDS "
+        + struct.pack("<IIII", 124, 0x1007, many, many).ljust(72, b"\0")
+        + struct.pack("<IIIIIIII", 32, 0x40, 0, 24, 255, 65280, 255 << 16, 0).ljust(52, b"\0"),
+        "pcx": struct.pack("<BBBBHHHHHH49xBH", 10, 5, 1, 8, 0, 0, 65534, 65534, 0, 0, 1, 65535).ljust(1024, b"\0"),
+        "fits": "".join(map("{:<80}".format, cards)).ljust(5760).encode(),
+        "xpm": b'/* XPM */\n"1000000 1000000 1 1",\n"a c #ff0000",\n',
+        "xpm colours": b'/* XPM */\n"8 8 4000000000 1",\n"a c #ff0000",\n',
+        "xbm": b"#define x_width 1000000\n#define x_height 1000000\nstatic char x_bits[] = {\n",
+        "im": b"Image type: RGB image\r\nImage size (x*y): 1000000*1000000\r\n".ljust(511, b"\0") + b"\x1a",
+        "jpeg 2000": b"\xff\x4f\xff\x51"
+        + struct.pack(">HHIIIIIIIIH", 47, 0, many, many, 0, 0, many, many, 0, 0, 3)
+        + b"\7\1\1" * 3,
+        "gbr": struct.pack(">7I", 2**32 - 1, 2, 8, 8, 1, 0x47494D50, 10),
+        "gbr size": struct.pack(">7I", 30, 2, many, many, 4, 0x47494D50, 10) + b"x\0",
+        "fli": struct.pack("<IHHHHHH", 150, 0xAF11, 1, 65535, 65535, 8, 3)
+        + bytes(112)
+        + struct.pack("<IH", 2**32 - 1, 0xF1FA).ljust(64, b"\0"),
+        "ftex": b"FTEX" + struct.pack("<8i", 0, 8, 8, 1, 1, 1, 32, 2**31 - 1),
+        "xvthumb": b"P7 332\n#END_OF_COMMENTS\n1000000 1000000 255\n",
+        "imt": b"width 1000000\nheight 1000000\npixel n8\n\x0c",
+        "pixar": b"\x80\xe8\0\0" + bytes(412) + struct.pack("<HH4xHH", 65535, 65535, 14, 2) + bytes(596),
+        "mcidas": struct.pack("!64i", 0, 4, *[0] * 6, many, many, 1, *[0] * 53),
+    }
+
+
+READER = """
+import resource, sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from utils.errors import ImageError
+from imaging.reading import read_image
+
+warnings.simplefilter("error")
+address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (address_space + 600_000_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        answer = f"read {read_image(path).size}"
+    except ImageError as error:
+        answer = f"refused {error}"
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(path.name, grown // 1024, answer, sep="\\t", flush=True)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_bombs_take_neither_memory_nor_time(tmp_path):
+    """In a process that may not allocate more than 600 MB: each is answered with a sentence, and takes less than half.
+
+    (The pixels of one picture of the largest size allowed, 200 megapixels, would take 800 MB.)
+    """
+    for name, content in bombs().items():
+        (tmp_path / name).write_bytes(content)
+    with open(tmp_path / "webp of a terabyte", "wb") as file:  # with no bytes on the disk
+        file.write(b"RIFF\xff\xff\xff\xffWEBPVP8 ")
+        file.truncate(2**40)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    process = subprocess.run([sys.executable, "-c", READER, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr + process.stdout
+    answers = [line.split("\t") for line in process.stdout.splitlines()]
+    assert len(answers) == len(bombs()) + 3
+    for name, megabytes, answer in answers:
+        assert int(megabytes) < 300, (name, megabytes, answer)
+        if answer.startswith("refused"):
+            assert str(tmp_path / name) in answer
+            assert "terabyte" not in name or "has 1099511627776 bytes, more than a picture of" in answer
+        else:  # what is read is small and was never a threat
+            assert answer == "read (8, 8)" and name in ("png IDAT", "png iCCP", "tiff tag counts"), (name, answer)
+
+
+# -- the limit, and what is no file ----------------------------------------------------------------
+
+
+def test_the_limit_is_exact_and_can_be_lifted(tmp_path, png_without_pixels):
+    Image.new("RGB", (50, 40)).save(tmp_path / "photo.png")
+    assert read_image(tmp_path / "photo.png", max_pixels=2000).size == (50, 40)
+    with pytest.raises(ImageError, match=r"photo.png has 2000 pixels, more than --max_pixels 1999: .*larger"):
+        read_image(tmp_path / "photo.png", max_pixels=1999)
+    # 20,000 x 20,000 is more than Pillow itself would open; the pixels that are missing here come after its size.
+    (tmp_path / "large.png").write_bytes(png_without_pixels(20_000, 20_000))
+    with pytest.raises(ImageError, match="400000000 pixels, more than --max_pixels 200000000"):
+        read_image(tmp_path / "large.png")
+    with pytest.raises(ImageError, match="large.png (cannot be read as a picture .*truncated|needs more memory)"):
+        read_image(tmp_path / "large.png", max_pixels=400_000_000)
+
+
+def test_every_command_keeps_to_the_flag(call_cli, style_model, style_image, photos, vgg_file, tmp_path):
+    """For the painting and the monitor picture of a training, its photographs, and those of inference."""
+    Image.new("RGB", (64, 49)).save(tmp_path / "view.png")  # 64 pixels more than the painting
+    flags = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--total_steps", 1]
+    flags += ["--training_monitor_content_image", tmp_path / "view.png", "--output_dir", tmp_path / "out"]
+    told = {
+        3071: f"error: {style_image} has 3072 pixels, more than --max_pixels 3071",
+        3072: f"error: {tmp_path / 'view.png'} has 3136 pixels, more than --max_pixels 3072",
+        3136: "photographs in --dataset_dir cannot be read",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the photographs that are skipped
+        for limit, words in told.items():
+            assert words in call_cli("begin_training.py", *flags, "--max_pixels", limit).error
+    flags = ["--model_path", style_model, "--content_image", style_image, "--output_dir", tmp_path / "out"]
+    error = call_cli("begin_inference.py", *flags, "--max_pixels", 3071).error
+    assert f"{style_image} has 3072 pixels, more than --max_pixels 3071" in error and not (tmp_path / "out").exists()
+
+
+def test_a_picture_larger_than_pillow_would_open_is_read(tmp_path):
+    """One bit a pixel, that it stays small: 180 megapixels, above Pillow's own limit and below ours."""
+    Image.new("1", (18_000, 10_000)).save(tmp_path / "large.png")
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(tmp_path / "large.png")
+    with pytest.raises(ImageError):
+        read_image(tmp_path / "large.png", max_pixels=179_000_000)
+    assert read_image(tmp_path / "large.png").size == (18_000, 10_000)
+
+
+def test_defaults_agree():
+    from config import InferenceConfig, TrainingConfig
+    from imaging.reading import MAX_PIXELS
+
+    assert InferenceConfig().max_pixels == TrainingConfig().max_pixels == MAX_PIXELS
+
+
+@pytest.mark.parametrize("max_pixels", [10, 10**9])
+def test_pillows_own_settings_come_back(tmp_path, max_pixels):
+    """Also when several threads read at once, and with a limit that a caller has set."""
+    Image.new("RGB", (50, 40)).save(tmp_path / "photo.png")
+    before, filters = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+
+    def read(_):
+        with contextlib.suppress(ImageError):
+            return read_image(tmp_path / "photo.png", max_pixels=max_pixels)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(read, range(200)))
+    assert [result is None for result in results] == [max_pixels == 10] * 200
+    assert before == Image.MAX_IMAGE_PIXELS and filters == warnings.filters
+
+
+def test_a_pipe_a_device_and_a_folder_are_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for name, words in {
+        "pipe": "a pipe or",
+        "device": "or a device",
+        "folder": "is a folder",
+        "loop": "symbolic",
+    }.items():
+        with pytest.raises(ImageError, match=f"{name}.jpg .*{words}"):
+            read_image(tmp_path / f"{name}.jpg")
+    with pytest.raises(ImageError, match="File name too long"):
+        read_image(tmp_path / ("n" * 300 + ".jpg"))
+
+
+def test_formats_that_other_programs_would_draw_are_refused(tmp_path, monkeypatch):
+    """EPS is a program; Pillow would have Ghostscript run it. IPTC wraps a picture of any format, EPS for one."""
+    path = tmp_path / "drawing.jpg"
+    started = []
+    monkeypatch.setattr(subprocess, "check_call", lambda *args, **kwargs: started.append(args))
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: started.append(args))
+    eps = _saved(Image.new("RGB", (4, 4)), "EPS")
+    path.write_bytes(eps)
+    with pytest.raises(ImageError, match="drawing.jpg is EPS, which is not read here"):
+        read_image(path)
+
+    def field(record, number, data):
+        return struct.pack(">BBBH", 28, record, number, len(data)) + data
+
+    head = field(3, 20, b"\0\4") + field(3, 30, b"\0\4") + field(3, 60, b"\1\0") + field(3, 120, b"\5")
+    path.write_bytes(head + field(8, 10, eps))
+    with Image.open(path) as image:
+        assert image.format == "IPTC"
+    with pytest.raises(ImageError, match="drawing.jpg is IPTC, which is not read here"):
+        read_image(path)
+    assert not started
+
+
+def test_a_decoder_that_is_missing_is_one_sentence(tmp_path, samples, monkeypatch):
+    path = tmp_path / "photo.img"
+    for form, decoder in {"JPEG": "jpeg", "PNG": "zip", "TIFF tiff_lzw": "libtiff", "JPEG2000": "jpeg2k"}.items():
+        with monkeypatch.context() as patch:
+            patch.delattr(Image.core, f"{decoder}_decoder")
+            path.write_bytes(samples.get(form) or samples[f"{form} RGB"])
+            with pytest.raises(ImageError, match=f"photo.img .*decoder {decoder} not available"):
+                read_image(path)
+    for plugin in ("WebPImagePlugin", "AvifImagePlugin"):
+        if f"{plugin[:4].upper()} RGB" in samples:
+            path.write_bytes(samples[f"{plugin[:4].upper()} RGB"])
+            monkeypatch.setattr(importlib.import_module(f"PIL.{plugin}"), "SUPPORTED", False)
+            with pytest.raises(ImageError, match="photo.img cannot be read as a picture"):
+                read_image(path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30_000), (30_000, 1)])
+def test_pictures_of_extreme_shapes(tmp_path, size):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", size, "red").save(path)
+    assert read_image(path).size == size
+    positions, crops, _ = PhotographDataset([path], 32, seed=0)[[(0, 0)]]
+    assert positions == [0] and crops[0, 0].unique().tolist() == [255]

@@ -1,0 +1,148 @@
+"""What a training and an engine take from the system they give back, and do not take more of with every step.
+
+Counted are objects, open files, threads and child processes: neither seconds nor bytes.
+"""
+
+import collections
+import gc
+import multiprocessing
+import os
+import pickle
+import threading
+
+import pytest
+import torch
+
+from begin_training import train
+from config import TrainingConfig
+from inference.stylizer import Stylizer
+from models.transformer_net import TransformerNet
+from training import run as training_run
+from training.run import TrainingRun
+from utils.errors import UserError
+
+
+def held():
+    """Open files, children and threads of this process."""
+    gc.collect()
+    files = sorted(_target(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+    return [
+        [name for name in files if name],
+        [child.pid for child in multiprocessing.active_children()],
+        [thread.name for thread in threading.enumerate()],
+    ]
+
+
+def _target(link):
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # that of the listing itself
+        return ""
+
+
+def objects():
+    """How many objects of each type there are."""
+    torch.multiprocessing.reductions.shared_cache.free_dead_references()  # which torch does at every 128th batch
+    gc.collect()
+    return collections.Counter(f"{type(item).__module__}.{type(item).__qualname__}" for item in gc.get_objects())
+
+
+@pytest.fixture
+def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
+    """``config(**settings)`` of a small training in a folder of its own."""
+    monkeypatch.setattr(training_run, "load_vgg19", lambda *args: vgg)
+    monkeypatch.setattr(training_run, "CALIBRATION_PHOTOGRAPHS", 4)
+    monkeypatch.setattr(training_run, "plot_losses", lambda *paths: True)
+    common = {
+        "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
+        "batch_size": 1, "total_steps": 2, "num_epochs": 1000, "device": "cpu", "precision": "float32",
+        "num_workers": 2, "log_every_steps": 5, "monitor_every_steps": 5, "checkpoint_every_steps": 5,
+        "keep_checkpoints": 1, "training_monitor_content_image": str(style_image),
+    }  # fmt: skip
+    numbers = iter(range(100))
+    return lambda **more: TrainingConfig(**{**common, "output_dir": str(tmp_path / f"out{next(numbers)}"), **more})
+
+
+def test_a_training_returns_all_it_took(config):
+    """The first one may leave what is made once in a process, such as torch's own threads."""
+    train(config())
+    before = held()
+    train(config())
+    assert held() == before
+
+
+@pytest.mark.parametrize(
+    "where, what",
+    [
+        ("finish_step", KeyboardInterrupt()),
+        ("_check_weights", ValueError("a bug")),
+        ("save_results", UserError("a fault")),
+    ],
+    ids=["Ctrl-C", "exception", "refusal"],
+)
+def test_a_training_that_is_cut_short_returns_all_it_took(config, monkeypatch, where, what):
+    train(config())
+    before = held()
+
+    def fail(run, *args):
+        assert len(multiprocessing.active_children()) == 2
+        raise what
+
+    monkeypatch.setattr(TrainingRun, where, fail)
+    with pytest.raises(type(what)) as caught:
+        train(config())
+    assert held() == before  # while the exception, with all that it refers to, is still there
+    assert caught.value is what
+
+
+def test_a_training_that_is_refused_late_returns_all_it_took(config, monkeypatch):
+    """At its first file, when the reading processes are there already."""
+    train(config())
+    before = held()
+
+    def fail(*args):
+        assert len(multiprocessing.active_children()) == 2
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(training_run, "TrainingLog", fail)
+    with pytest.raises(UserError, match="the disk is full"):
+        train(config())
+    assert held() == before
+
+
+def test_steps_leave_no_objects_behind(config, monkeypatch):
+    """Nor do lines of metrics, monitor pictures and checkpoints: as many objects after thirty steps as after ten."""
+    counts = {}
+    finish_step = TrainingRun.finish_step
+
+    def finish(run, step, losses):
+        finish_step(run, step, losses)
+        if step in (11, 31):  # at the same place between two lines of the log
+            del losses
+            counts[step] = pickle.dumps((objects(), held()))  # which are no objects that would be counted
+
+    train(config(total_steps=6))  # the first of all fills caches,
+    objects()  # and so does the first count
+    monkeypatch.setattr(TrainingRun, "finish_step", finish)
+    train(config(total_steps=32))
+    (before, held_before), (after, held_after) = pickle.loads(counts[11]), pickle.loads(counts[31])
+    # Twenty steps, or four of all else, that kept a single object each would be found.
+    assert {name: after[name] - before[name] for name in after if after[name] - before[name] >= 4} == {}
+    for held_then in (held_before, held_after):  # batches that lie ready are more or fewer
+        held_then[0] = [name for name in held_then[0] if "/dev/shm/" not in name]
+    assert held_after == held_before
+
+
+def test_pictures_leave_no_objects_behind(make_picture):
+    torch.manual_seed(0)
+    stylizer = Stylizer(TransformerNet().eval(), device="cpu", precision="float32", tile_size=32)
+    pictures = [make_picture(40 + n, 50, seed=n) for n in range(3)]
+    counts = []
+    for _ in range(3):
+        for _ in range(4):
+            for picture in pictures:
+                stylizer.stylize(picture)
+        counts.append((objects(), held()))
+    (before, held_before), (after, held_after) = counts[1:]
+    assert {name: after[name] - before[name] for name in after if after[name] - before[name] >= 10} == {}
+    assert held_after == held_before

@@ -1,0 +1,441 @@
+"""What happens around a training while it runs: disks, folders, photographs, other trainings, the clock."""
+
+import contextlib
+import errno
+import itertools
+import os
+import platform
+import re
+import shutil
+import signal
+import time
+
+import pytest
+import torch
+
+import begin_training
+import utils.files
+from config import TrainingConfig
+from data.loader import PhotographStream
+from losses.content_ceiling import ContentCeiling
+from models.checkpoints import load_checkpoint, save_checkpoint
+from training import metrics
+from training import run as training_run
+from training.run import TrainingRun
+from utils.errors import UserError
+
+PLAN = [
+    "--image_size", 32, "--batch_size", 2, "--num_epochs", 100, "--device", "cpu", "--precision", "float32",
+    "--num_workers", 0, "--log_every_steps", 1, "--monitor_every_steps", 0,
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def soon_begun(monkeypatch, vgg):
+    monkeypatch.setattr(training_run, "load_vgg19", lambda *args: vgg)
+    monkeypatch.setattr(training_run, "CALIBRATION_PHOTOGRAPHS", 4)
+    monkeypatch.setattr(training_run, "plot_losses", lambda *paths: True)
+
+
+@pytest.fixture
+def inputs(style_image, photos, vgg_file):
+    return ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, *PLAN]
+
+
+@pytest.fixture
+def train(call_cli, inputs, tmp_path):
+    """``train(steps, *more flags)`` in the folder ``out``."""
+
+    def run(steps, *more):
+        return call_cli("begin_training.py", *inputs, "--total_steps", steps, "--output_dir", tmp_path / "out", *more)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where that training keeps its files."""
+    return tmp_path / "out" / "stripes_training"
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """``at_step(step, call)`` has something happen in the middle of a training."""
+
+    def arrange(step, call):
+        finish_step = TrainingRun.finish_step
+
+        def finish(run, here, losses):
+            finish_step(run, here, losses)
+            if here == step:
+                call()
+
+        monkeypatch.setattr(TrainingRun, "finish_step", finish)
+
+    return arrange
+
+
+def checkpoints(folder):
+    return sorted(path.name for path in folder.glob("step_*.pth"))
+
+
+def weights(path):
+    return load_checkpoint(path).network.state_dict()
+
+
+def assert_same_weights(one, other):
+    one, other = weights(one), weights(other)
+    assert all(torch.equal(one[key], other[key]) for key in other)
+
+
+# -- one command ----------------------------------------------------------------------------------------------------
+
+
+def test_resume_begins_goes_on_and_ends(train, folder, tmp_path):
+    result = train(2, "--resume", "--checkpoint_every_steps", 1)
+    assert result.returncode == 0 and "resumed" not in result.stdout
+    (folder / "step_000002.pth").unlink()
+    (tmp_path / "out" / "stripes.pth").unlink()
+    result = train(2, "--resume", "--checkpoint_every_steps", 1)
+    assert result.returncode == 0 and "resumed after step 1" in result.stdout
+    (tmp_path / "out" / "stripes.pth").unlink()
+    result = train(2, "--resume", "--checkpoint_every_steps", 1)  # only the results were missing
+    assert result.returncode == 0 and "resumed after step 2" in result.stdout
+    assert (tmp_path / "out" / "stripes.pth").exists()
+    assert train(2, "--resume", "--checkpoint_every_steps", 1).returncode == 0  # nothing was: a loop may end here
+    result = train(3, "--resume")
+    assert result.returncode == 0 and "resumed after step 2" in result.stdout
+
+
+def test_resume_takes_up_the_level_of_the_style(train, folder, monkeypatch):
+    monkeypatch.setattr(ContentCeiling, "RATE", 0.0)  # it stays as it is
+    assert train(1).returncode == 0
+    checkpoint = load_checkpoint(folder / "step_000001.pth")
+    checkpoint.training["log_level"] = -3.0
+    save_checkpoint(folder / "step_000001.pth", checkpoint)
+    assert train(2, "--resume").returncode == 0
+    assert load_checkpoint(folder / "step_000002.pth").training["log_level"] == -3.0
+
+
+@pytest.mark.parametrize("other", [["--overwrite"], ["--checkpoint_path", "x.pth"]])
+def test_resume_does_not_go_with_what_contradicts_it(train, folder, other):
+    assert f"--resume does not go together with {other[0]}" in train(2, "--resume", *other).error
+    assert not folder.exists()
+
+
+def test_resume_goes_on_in_the_folder_where_it_found_the_checkpoint(train, folder, tmp_path):
+    """Not in the one that the checkpoint tells of, where it had been before somebody moved it."""
+    assert train(2, "--checkpoint_every_steps", 1).returncode == 0
+    settings = load_checkpoint(folder / "step_000002.pth").provenance["settings"]
+    (tmp_path / "out").rename(tmp_path / "moved")
+    settings |= {"output_dir": str(tmp_path / "moved"), "total_steps": 3, "resume": True}
+    given = frozenset({"resume", "total_steps"})  # the folder is config.py's
+    assert begin_training.train(TrainingConfig(**settings), given) == 0
+    assert checkpoints(tmp_path / "moved" / folder.name)[-1] == "step_000003.pth"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_model_comes_last_of_the_results(train, tmp_path, monkeypatch):
+    """It says that the training is finished: what is missing beside it would never be written."""
+
+    def fail(run):
+        raise UserError("no room")
+
+    monkeypatch.setattr(TrainingRun, "_write_pictures", fail)
+    assert "no room" in train(1).error
+    assert not (tmp_path / "out" / "stripes.pth").exists()
+
+
+def test_an_overwritten_training_killed_before_its_results_still_writes_them(train, folder, tmp_path):
+    """The model that lies there then is the one that was to be replaced."""
+    model = tmp_path / "out" / "stripes.pth"
+    assert train(2).returncode == 0
+    before = model.read_bytes()
+    assert train(2, "--overwrite", "--seed", 1).returncode == 0
+    model.write_bytes(before)
+    result = train(2, "--checkpoint_path", folder, "--seed", 1)
+    assert result.returncode == 0, result.stderr
+    assert model.read_bytes() != before
+    assert "has finished its 2 steps" in train(2, "--checkpoint_path", folder, "--seed", 1).error
+
+
+# -- two trainings --------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def running(fork_training, inputs, folder, *more):
+    """A training that goes on for ever, from its first checkpoint on; killed at the end."""
+    training = fork_training(
+        *inputs, "--total_steps", 10**6, "--num_epochs", 10**6, "--checkpoint_every_steps", 1, "--keep_checkpoints", 2,
+        "--output_dir", folder.parent, *more,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 600
+        while not checkpoints(folder):
+            assert time.monotonic() < deadline, training.output
+            time.sleep(0.02)
+        yield training
+    finally:
+        training.kill()
+        assert training.wait() == -signal.SIGKILL
+
+
+def test_a_second_training_in_the_same_folder_is_refused_and_names_the_first(train, fork_training, inputs, folder):
+    with running(fork_training, inputs, folder, "--num_workers", 2) as first:
+        holder = rf"process {first.pid} on {re.escape(platform.node())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d"
+        for flags in ([], ["--resume"], ["--overwrite"], ["--checkpoint_path", folder]):
+            error = train(2, *flags).error
+            assert re.search(rf"{folder} is being written to by another training \({holder}\)", error), error
+    # A killed one is in nobody's way, though the processes that read its photographs may live on for seconds.
+    assert (folder / ".running").exists()
+    last = int(checkpoints(folder)[-1][5:11])
+    result = train(last + 1, "--resume")
+    assert result.returncode == 0 and f"resumed after step {last}" in result.stdout
+    assert not (folder / ".running").exists()
+
+
+def test_the_folder_is_held_from_the_first_step_on(train, folder, at_step):
+    """Before there is anything to be written."""
+    held = []
+    at_step(1, lambda: held.append((folder / ".running").read_text()))
+    assert train(2, "--log_every_steps", 100).returncode == 0
+    assert held[0].startswith(f"process {os.getpid()} on")
+
+
+def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(train, monkeypatch, folder):
+    """Between a training's first look at the folder and its first file."""
+    nested = []
+
+    def calibration(run):
+        if not nested:
+            nested.append(None)
+            nested[0] = train(1)
+        return original(run)
+
+    original = TrainingRun._read_calibration_photographs
+    monkeypatch.setattr(TrainingRun, "_read_calibration_photographs", calibration)
+    assert "holds an earlier training" in train(2).error
+    assert nested[0].returncode == 0 and checkpoints(folder) == ["step_000001.pth"]
+
+
+def test_the_lock_does_not_follow_a_link(train, folder, tmp_path):
+    folder.mkdir(parents=True)
+    (tmp_path / "letter.txt").write_text("dear")
+    (folder / ".running").symlink_to(tmp_path / "letter.txt")
+    assert "cannot be written to" in train(1).error
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_later_checkpoints_are_not_replaced_unasked(train, folder):
+    assert train(3, "--checkpoint_every_steps", 1).returncode == 0
+    first = folder / "step_000001.pth"
+    error = train(3, "--checkpoint_path", first, "--lr", 1e-4).error
+    assert f"{folder} goes on to step_000003.pth" in error and "--overwrite" in error
+    assert len(checkpoints(folder)) == 3
+    assert train(2, "--checkpoint_path", first, "--lr", 1e-4, "--overwrite").returncode == 0
+    assert checkpoints(folder) == ["step_000001.pth", "step_000002.pth"]
+
+
+def test_resuming_into_the_folder_of_another_training_is_refused(train, call_cli, folder, tmp_path):
+    assert train(2).returncode == 0
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
+    error = train(3, "--checkpoint_path", tmp_path / "other" / "stripes_training").error
+    assert f"{folder} holds an earlier training" in error
+    assert checkpoints(folder) == ["step_000002.pth"]
+
+
+# -- the disk -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep, expected", [(0, [1, 2, 3, 4, 5]), (1, [5]), (2, [4, 5])], ids=["all", "one", "two"])
+def test_keep_checkpoints(train, folder, keep, expected):
+    folder.mkdir(parents=True)
+    (folder / "step_000001_best.pth").write_bytes(b"somebody's copy")
+    assert train(5, "--checkpoint_every_steps", 1, "--keep_checkpoints", keep).returncode == 0
+    assert checkpoints(folder) == sorted([f"step_{step:06d}.pth" for step in expected] + ["step_000001_best.pth"])
+
+
+def test_no_checkpoint_is_removed_before_a_newer_one_is_safe(train, folder, monkeypatch):
+    """Also the one that is resumed from. Between the newer one's last byte and its name, the older is still there."""
+    flags = ["--checkpoint_every_steps", 1, "--keep_checkpoints", 1]
+    assert train(1, *flags).returncode == 0
+    seen = []
+    replace = os.replace
+
+    def observe(source, target):
+        seen.extend([checkpoints(folder)] if "step_" in str(target) else [])
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", observe)
+    assert train(3, *flags, "--resume").returncode == 0
+    assert seen == [["step_000001.pth"], ["step_000002.pth"]]
+    assert checkpoints(folder) == ["step_000003.pth"]
+
+
+@pytest.mark.parametrize("what", ["step_000002.pth", "metrics.jsonl", "stripes.pth"])
+def test_a_full_disk_stops_with_one_sentence_and_the_same_command_goes_on(train, folder, monkeypatch, tmp_path, what):
+    """Whatever is being written; all that was whole stays whole."""
+    flags = ["--checkpoint_every_steps", 1, "--resume"]
+    assert train(1, *flags).returncode == 0
+    kept = (folder / "step_000001.pth").read_bytes()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def open_(path, mode, **kwargs):
+        if mode == "a":  # a line of metrics, half of which fits
+            path.write_bytes(path.read_bytes() + b'{"step": 2, "ra')
+            raise full
+        if what in str(path):
+            raise full
+        return open(path, mode, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics if what == "metrics.jsonl" else utils.files, "open", open_, raising=False)
+        error = train(2, *flags).error
+    last = "step_000002.pth" if what == "stripes.pth" else "step_000001.pth"
+    assert what in error and "No space left on device" in error and f"resume from {folder / last}" in error
+    assert (folder / "step_000001.pth").read_bytes() == kept
+    assert not list(folder.glob(".*")) and not list(folder.parent.glob(".*"))
+    assert train(2, *flags).returncode == 0
+    assert (folder / "metrics.jsonl").read_text().count('"step"') == 2
+
+
+def test_a_disk_that_is_really_full(train, folder, tmp_path):
+    """A file system of 30 MB, of which a checkpoint takes 20."""
+    (tmp_path / "out").mkdir()
+    if os.geteuid() or os.system(f"mount -t tmpfs -o size=30m tmpfs {tmp_path / 'out'} 2>/dev/null"):
+        pytest.skip("may not mount")
+    try:
+        error = train(3, "--checkpoint_every_steps", 1).error
+        assert "step_000002.pth cannot be written (No space left on device)" in error
+        assert f"resume from {folder / 'step_000001.pth'}" in error
+        assert checkpoints(folder) == ["step_000001.pth"]
+        load_checkpoint(folder / "step_000001.pth")
+    finally:
+        os.system(f"umount {tmp_path / 'out'}")
+
+
+def test_an_output_folder_that_cannot_be_written_is_named_before_the_training(train, tmp_path, monkeypatch):
+    (tmp_path / "out").write_bytes(b"a file")
+    assert f"{tmp_path / 'out' / 'stripes_training'} cannot be written to" in train(2).error
+    assert (tmp_path / "out").read_bytes() == b"a file"
+
+
+def test_an_output_folder_that_is_read_only_from_some_step_on(train, folder, at_step, monkeypatch):
+    def refuse(path, mode):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    at_step(2, lambda: monkeypatch.setattr(utils.files, "open", refuse, raising=False))
+    error = train(2, "--checkpoint_every_steps", 1).error
+    assert "step_000002.pth cannot be written (Read-only file system)" in error
+    assert f"resume from {folder / 'step_000001.pth'}" in error
+    load_checkpoint(folder / "step_000001.pth")
+
+
+def test_an_output_folder_that_is_removed_is_made_again(train, folder, at_step, tmp_path):
+    """Hours of training are worth more than an explanation."""
+    at_step(2, lambda: shutil.rmtree(tmp_path / "out"))
+    with pytest.warns(UserWarning, match="was removed while the training ran"):
+        result = train(3, "--checkpoint_every_steps", 1)
+    assert result.returncode == 0, result.stderr
+    assert checkpoints(folder) == ["step_000002.pth", "step_000003.pth"]
+    load_checkpoint(tmp_path / "out" / "stripes.pth")
+    assert not list(folder.glob(".*"))
+
+
+def test_an_output_folder_that_is_removed_after_the_last_checkpoint(train, folder, monkeypatch, tmp_path):
+    save_results = TrainingRun.save_results
+    monkeypatch.setattr(TrainingRun, "save_results", lambda run: (shutil.rmtree(tmp_path / "out"), save_results(run)))
+    with pytest.warns(UserWarning, match="was removed while the training ran"):
+        assert train(1, "--checkpoint_every_steps", 1).returncode == 0
+    assert checkpoints(folder) == ["step_000001.pth"] and (tmp_path / "out" / "stripes.pth").exists()
+
+
+def test_an_output_folder_that_is_removed_and_taken_by_another_training(
+    train, fork_training, inputs, folder, at_step, tmp_path
+):
+    with contextlib.ExitStack() as stack:
+
+        def take():
+            shutil.rmtree(tmp_path / "out")
+            stack.enter_context(running(fork_training, inputs, folder))
+
+        at_step(2, take)
+        assert "is being written to by another training" in train(3).error
+
+
+# -- the photographs ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_photos(photos, tmp_path):
+    """Forty photographs that may be damaged."""
+    for number, path in zip(range(40), itertools.cycle(sorted(photos.glob("*.*")))):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "photos" / f"{number:02d}{path.suffix}")
+    return tmp_path / "photos"
+
+
+def test_photographs_that_vanish_break_and_come_while_it_runs(train, own_photos, at_step, folder):
+    """Three of forty: skipped and named. New ones are not looked at."""
+
+    def change():
+        victims = sorted(own_photos.iterdir())[:3]
+        victims[0].unlink()
+        victims[1].write_bytes(b"broken")
+        victims[2].unlink()
+        os.mkfifo(victims[2])
+        shutil.copy(sorted(own_photos.iterdir())[-1], own_photos / "new.png")
+
+    at_step(1, change)
+    with pytest.warns(UserWarning, match="skipped: ") as caught:
+        result = train(20, "--dataset_dir", own_photos)
+    assert result.returncode == 0, result.stderr
+    assert "of 40 photographs could not be read and were skipped" in result.stdout
+    names = {re.search(r"skipped: \S*/photos/(\d\d)\.", str(warning.message))[1] for warning in caught}
+    assert names and names <= {"00", "01", "02"}
+    assert len(names) == len(caught)
+
+
+def test_photographs_that_are_all_gone_cost_no_step_and_come_back(train, own_photos, at_step, folder, tmp_path):
+    """As by a network folder that is lost: what was trained is saved, and goes on as if nothing had been."""
+    flags = ["--dataset_dir", own_photos, "--checkpoint_every_steps", 0]
+    assert train(9, *flags).returncode == 0
+    shutil.move(tmp_path / "out", tmp_path / "straight")
+    at_step(4, lambda: own_photos.rename(tmp_path / "away"))
+    with pytest.warns(UserWarning, match="skipped: "):
+        error = train(9, *flags, "--resume").error
+    assert "of the 40 photographs in --dataset_dir cannot be read" in error
+    assert f"resume from {folder / 'step_000004.pth'}" in error
+    (tmp_path / "away").rename(own_photos)
+    assert load_checkpoint(folder / "step_000004.pth").training["unreadable"] == {}
+    result = train(9, *flags, "--resume")
+    assert result.returncode == 0 and "resumed after step 4" in result.stdout
+    assert_same_weights(tmp_path / "out" / "stripes.pth", tmp_path / "straight" / "stripes.pth")
+
+
+def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train, own_photos, folder):
+    """It is known by number, and the numbers are other ones then."""
+    names = sorted(own_photos.iterdir())
+    names[0].write_bytes(b"broken")
+    with pytest.warns(UserWarning, match="skipped: "):
+        assert train(20, "--dataset_dir", own_photos).returncode == 0
+    before = load_checkpoint(folder / "step_000020.pth").training
+    assert list(before["unreadable"]) == [0]
+    names[0].unlink()
+    with pytest.warns(UserWarning, match="40 photographs then, 39 now"):
+        assert train(21, "--dataset_dir", own_photos, "--resume").returncode == 0
+    after = load_checkpoint(folder / "step_000021.pth").training
+    assert after["unreadable"] == {} and after["loss_scales"] == before["loss_scales"]  # not measured on others
+
+
+def test_a_reading_process_that_is_killed_is_replaced_and_changes_nothing(train, at_step, monkeypatch, tmp_path):
+    assert train(6).returncode == 0
+    shutil.move(tmp_path / "out", tmp_path / "straight")
+    streams = []
+    opened = PhotographStream._open
+    monkeypatch.setattr(PhotographStream, "_open", lambda stream: (opened(stream), streams.append(stream)))
+    at_step(3, lambda: os.kill(streams[-1]._workers[0].pid, signal.SIGKILL))
+    with pytest.warns(UserWarning, match=r"process \d+, which read photographs, was lost \(SIGKILL\) and is replaced"):
+        result = train(6, "--num_workers", 2)
+    assert result.returncode == 0, result.stderr
+    assert_same_weights(tmp_path / "out" / "stripes.pth", tmp_path / "straight" / "stripes.pth")

@@ -1,0 +1,404 @@
+"""Checkpoints from strangers: what they would allocate or run, and thousands of damaged ones.
+
+``STYLE_TRANSFER_FUZZ=100000 python -m pytest tests/utils/test_untrusted.py -k mutations`` tries more of them.
+"""
+
+import collections
+import io
+import os
+import pickle
+import random
+import resource
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import models.checkpoints
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.untrusted import Refused, load_untrusted
+from utils.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 2000))
+LARGEST = 10**8
+
+
+def refusal(path, legacy=False) -> str:
+    with pytest.raises(Refused) as error:
+        load_untrusted(path, LARGEST, legacy)
+    assert str(error.value).isprintable()
+    return str(error.value)
+
+
+# -- archives made by hand -------------------------------------------------------------------------
+
+
+class Pickle:
+    """The operations of a pickle, by hand: what no program would write."""
+
+    def __init__(self):
+        self.data = b"\x80\x02"
+
+    def text(self, value):
+        self.data += b"X" + struct.pack("<I", len(value)) + value.encode()
+        return self
+
+    def number(self, value):
+        self.data += b"\x8a\x08" + struct.pack("<q", value)
+        return self
+
+    def name(self, module, name):
+        self.data += f"c{module}\n{name}\n".encode()
+        return self
+
+    def raw(self, data):
+        self.data += data
+        return self
+
+    def storage(self, key, length, kind="FloatStorage"):
+        """Its persistent id, in place of which the reader puts the storage."""
+        self.raw(b"(").text("storage").name("torch", kind).text(key).text("cpu").number(length)
+        return self.raw(b"tQ")
+
+    def tensor(self, key, length, size, stride, offset=0):
+        self.name("torch._utils", "_rebuild_tensor_v2").raw(b"(").storage(key, length).number(offset)
+        for numbers in (size, stride):
+            self.raw(b"(")
+            for value in numbers:
+                self.number(value)
+            self.raw(b"t")
+        return self.raw(b"\x89").name("collections", "OrderedDict").raw(b")RtR")
+
+
+def archive(path, data, storages=None, compression=zipfile.ZIP_STORED, **more):
+    """A file as ``torch.save`` lays it out."""
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("archive/data.pkl", data)
+        file.writestr("archive/byteorder", "little")
+        for key, content in (storages or {"0": bytes(40)}).items():
+            file.writestr(f"archive/data/{key}", content)
+        for name, content in more.items():
+            file.writestr(f"archive/{name}", content)
+        file.writestr("archive/version", "3\n")
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "stranger.pth"
+
+
+def test_the_archives_made_by_hand_are_read(path):
+    """Else what is refused below would say nothing."""
+    archive(path, Pickle().tensor("0", 10, (2, 5), (5, 1)).raw(b".").data)
+    assert load_untrusted(path, LARGEST).shape == (2, 5)
+
+
+def declares_a_terabyte(path):
+    archive(path, Pickle().tensor("0", 2**38, (2**38,), (1,)).raw(b".").data)
+    return "declares 1099511627776 bytes of numbers where it holds 40"
+
+
+def declares_a_storage_that_is_not_there(path):
+    archive(path, Pickle().tensor("9", 2**38, (2**38,), (1,)).raw(b".").data)
+    return "declares 1099511627776 bytes of numbers where it holds 0"
+
+
+def is_stretched(path):
+    """A terabyte of the same number: stride 0 takes no memory, until somebody copies it."""
+    archive(path, Pickle().tensor("0", 10, (2**38,), (0,)).raw(b".").data)
+    return "declares a tensor of 274877906944 numbers where it holds 10"
+
+
+def has_absurd_strides(path):
+    archive(path, Pickle().tensor("0", 10, (2, 2), (2**60, 1)).raw(b".").data)
+    return "declares a tensor of 4 numbers where it holds 10"
+
+
+def begins_beyond_its_end(path):
+    archive(path, Pickle().tensor("0", 10, (2,), (1,), offset=9).raw(b".").data)
+    return "declares a tensor of 2 numbers where it holds 10"
+
+
+def has_a_negative_size(path):
+    archive(path, Pickle().tensor("0", 10, (-2, -5), (5, 1)).raw(b".").data)
+    return "damaged, or holds more than weights"
+
+
+def shares_numbers_a_thousand_times(path):
+    """A thousand tensors of the same 40 kB: 40 MB, when a training or a checksum copies them."""
+    data = Pickle().raw(b"(")
+    for _ in range(1000):
+        data.tensor("0", 10_000, (10_000,), (1,))
+    archive(path, data.raw(b"l.").data.replace(b"l.", b"t."), {"0": bytes(40_000)})
+    return "tensors are larger than itself"
+
+
+def is_a_zip_bomb(path):
+    archive(
+        path, Pickle().tensor("0", 10**8, (10**8,), (1,)).raw(b".").data, {"0": bytes(4 * 10**8)}, zipfile.ZIP_DEFLATED
+    )
+    assert path.stat().st_size < 500_000
+    return "parts are compressed"
+
+
+def has_overlapping_parts(path):
+    """Many names for the same megabyte of the file: the index says so, and each part looks sound."""
+    archive(path, Pickle().tensor("0", 250_000, (250_000,), (1,)).raw(b".").data, {"0": bytes(10**6)})
+    with zipfile.ZipFile(path, "a") as file:
+        part = file.getinfo("archive/data/0")
+        for number in range(1, 500):
+            file.filelist.append(same := zipfile.ZipInfo(f"archive/data/{number}"))
+            for name in ("header_offset", "file_size", "compress_size", "CRC"):
+                setattr(same, name, getattr(part, name))
+        file._didModify = True
+    return "parts overlap"
+
+
+def has_a_part_twice(path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        archive(path, Pickle().tensor("0", 10, (10,), (1,)).raw(b".").data, **{"data/0": bytes(40)})
+    return "parts overlap"
+
+
+def has_a_pickle_of_megabytes(path):
+    archive(path, b"\x80\x02" + b"]" * 5_000_000 + b".")
+    return "no archive of weights and settings"
+
+
+def is_nested_deeply(path):
+    archive(path, b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".")
+    return "nested too deeply"
+
+
+def laughs_a_billion_times(path):
+    """A list of a list eight times, and so on, fifteen times: 2^45 entries for whoever walks through them."""
+    archive(path, b"\x80\x02]q\0" + b"".join(b"](" + b"h%c" % n * 8 + b"eq%c" % (n + 1) for n in range(15)) + b".")
+    return "nested too deeply"
+
+
+def has_names_that_take_for_ever_to_hash(path):
+    """The same with tuples, as the name of an entry."""
+    nest = b"\x80\x02)q\0" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(39))
+    archive(path, nest + b"}h\x27Ns.")
+    return "damaged, or holds more than weights"
+
+
+def remembers_at_an_absurd_place(path):
+    """Python's unpickler in C would make room for four billion objects."""
+    archive(path, b"\x80\x02]r\xf0\xff\xff\xff.")
+    return "is not a checkpoint of this project"
+
+
+def asks_for_a_terabyte_by_an_operation_that_nobody_writes(path):
+    """BYTEARRAY8, for which Python makes room before it reads."""
+    archive(path, b"\x80\x02\x96" + struct.pack("<q", 2**40) + b".")
+    return "it cannot be read (150)"
+
+
+def changes_a_tensor_afterwards(path):
+    data = Pickle().tensor("0", 10, (10,), (1,)).raw(b"(").storage("0", 10).number(0)
+    archive(path, data.raw(b"(").number(2**38).raw(b"t(").number(0).raw(b"ttb.").data)
+    return "damaged, or holds more than weights"
+
+
+def is_code(path):
+    archive(path, Pickle().name("os", "system").raw(b"(").text(f"touch {path}.was_run").raw(b"tR.").data)
+    return "damaged, or holds more than weights"
+
+
+def is_code_that_torch_would_run(path):
+    """Of the many names in torch itself that weights_only admits for kinds of tensors that no model here has."""
+    archive(path, Pickle().name("torch._utils", "_rebuild_sparse_tensor").raw(b")R.").data)
+    return "damaged, or holds more than weights"
+
+
+def is_both(path):
+    """An archive behind an old file: one reader would inspect the one, and torch read the other."""
+    archive(path, Pickle().tensor("0", 10, (10,), (1,)).raw(b".").data)
+    path.write_bytes(pickle.dumps(1) + path.read_bytes())
+    return "no file that PyTorch wrote"
+
+
+def is_too_large(path):
+    with open(path, "wb") as file:
+        file.truncate(LARGEST + 1)
+    return "such files have 100000000 at most"
+
+
+HOSTILE = [
+    declares_a_terabyte, declares_a_storage_that_is_not_there, is_stretched, has_absurd_strides, begins_beyond_its_end,
+    has_a_negative_size, shares_numbers_a_thousand_times, is_a_zip_bomb, has_overlapping_parts, has_a_part_twice,
+    has_a_pickle_of_megabytes, is_nested_deeply, laughs_a_billion_times, has_names_that_take_for_ever_to_hash,
+    remembers_at_an_absurd_place, asks_for_a_terabyte_by_an_operation_that_nobody_writes, changes_a_tensor_afterwards,
+    is_code, is_code_that_torch_would_run, is_both, is_too_large,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.__name__)
+def test_hostile_files_are_refused_before_anything_is_allocated(path, hostile):
+    """In an address space that grows by 500 MB at most; the largest file here has 1 MB, one of no bytes aside."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    words = hostile(path)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 500_000_000, before[1]))
+        with pytest.raises(UserError) as error:
+            load_checkpoint(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert words in str(error.value) and f"--model_path {path} is" in str(error.value)
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]  # nothing was run
+
+
+# -- the format before PyTorch 1.6, for the loss network alone -------------------------------------
+
+
+class OldParameter:
+    """As PyTorch 0.1 wrote parameters into the files that torchvision still publishes."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __reduce__(self):
+        return nn.Parameter, (self.data,), (True, False, collections.OrderedDict())
+
+
+def test_old_files_are_read_where_they_are_expected(path):
+    state = {"weight": OldParameter(torch.arange(6.0).reshape(2, 3)), "mean": torch.ones(3, dtype=torch.float16)}
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    loaded = load_untrusted(path, LARGEST, legacy=True)
+    assert loaded["weight"].tolist() == [[0, 1, 2], [3, 4, 5]] and loaded["mean"].tolist() == [1, 1, 1]
+    assert "no file that PyTorch wrote" in refusal(path)
+
+
+def test_old_files_that_declare_a_terabyte_have_views_or_run_code_are_refused(path):
+    head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
+    declares = head + Pickle().tensor("0", 2**38, (2**38,), (1,)).raw(b".").data + pickle.dumps(["0"], 2)
+    path.write_bytes(declares + bytes(100))
+    assert "declares 1099511627776 bytes of numbers where it holds" in refusal(path, legacy=True)
+    view = Pickle().raw(b"(").text("storage").name("torch", "FloatStorage").text("0").text("cpu").number(10)
+    view.raw(b"(").text("1").number(0).number(5).raw(b"ttQ.")  # of a storage: nothing here writes such, nor checks it
+    code = Pickle().name("os", "system").raw(b"(").text(f"touch {path}.was_run").raw(b"tR.")
+    for hostile in (view, code):
+        path.write_bytes(head + hostile.data + pickle.dumps(["0"], 2) + struct.pack("<q", 10) + bytes(40))
+        assert "holds more than weights" in refusal(path, legacy=True)
+    assert not Path(f"{path}.was_run").exists()
+
+
+# -- mutations -------------------------------------------------------------------------------------
+
+
+class TinyNet(nn.Module):
+    """In place of the network, for speed: a file of 3 kB, which damage meets everywhere."""
+
+    def __init__(self, norm="batch", upsample="transposed"):
+        super().__init__()
+        self.norm, self.upsample = norm, upsample
+        self.layers = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+
+
+def _same(one, other) -> bool:
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return one == other
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(models.checkpoints, "TransformerNet", TinyNet)
+    torch.manual_seed(0)
+    return Checkpoint(TinyNet(), {"style": "stripes.png", "settings": {"lr": 0.001}}, {"step": 7, "m": torch.rand(5)})
+
+
+def _mutated(content: bytes, rng: random.Random) -> bytes:
+    data = bytearray(content)
+    at, kind = rng.randrange(len(data)), rng.randrange(6)
+    if kind == 0:
+        del data[at:]
+    elif kind == 1:
+        del data[at : at + rng.randrange(1, 40)]
+    elif kind == 2:
+        data[at : at + 4] = rng.choice((0, 1, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)).to_bytes(4, "little")
+    else:
+        for _ in range(rng.choice((1, 1, 1, 2, 16))):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(data)
+
+
+def _rewritten(content: bytes, rng: random.Random) -> bytes:
+    """A file whose archive is sound, and one of its parts damaged: the checksums of the archive say nothing of it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w") as new:
+        parts = [part for part in old.infolist() if part.file_size]
+        damaged = rng.choice([part for part in parts if "/data" in part.filename])
+        for part in parts:
+            data = old.read(part)
+            new.writestr(part, _mutated(data, rng) if part is damaged else data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, ending):
+    """Harmless: the same weights, settings and state of the training. (A flipped bit can hit what nobody reads.)"""
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+        tiny.training = None
+    path, refused = tmp_path / f"model.{ending}", 0
+    save_checkpoint(path, tiny)
+    content, whole = path.read_bytes(), load_checkpoint(path)
+    mutations = MUTATIONS if ending == "pth" else MUTATIONS // 2
+    for number in range(mutations):
+        rng = random.Random(f"checkpoint {number}")
+        damage = _rewritten if ending == "pth" and number % 3 == 0 else _mutated
+        path.write_bytes(damage(content, rng))
+        try:
+            loaded = load_checkpoint(path)
+        except UserError as error:
+            refused += 1
+            assert str(path) in str(error) and str(error).isprintable(), (number, error)
+        else:
+            assert _same(loaded.network.state_dict(), whole.network.state_dict()), number
+            assert _same(loaded.provenance, whole.provenance) and _same(loaded.training, whole.training), number
+    print(f"{mutations} mutations of a .{ending} file: {refused} refused")
+    assert refused > 0.8 * mutations
+
+
+def test_old_files_mutated_are_refused_or_read(path):
+    """They have no checksum, so that a flipped bit may change a weight; the loss network's tests are by shape."""
+    torch.save(
+        {"features.0.weight": torch.rand(4, 3), "bias": torch.rand(4)}, path, _use_new_zipfile_serialization=False
+    )
+    content, refused = path.read_bytes(), 0
+    for number in range(MUTATIONS // 3):
+        path.write_bytes(_mutated(content, random.Random(f"old {number}")))
+        try:
+            load_untrusted(path, LARGEST, legacy=True)
+        except Refused as error:
+            refused += 1
+            assert str(error).isprintable()
+    assert refused > MUTATIONS / 10
+
+
+def test_a_hostile_file_as_a_whole_command(run_cli, path):
+    is_code(path)
+    for script, flag in (("begin_inference.py", "--model_path"), ("begin_training.py", "--checkpoint_path")):
+        result = run_cli(script, flag, path, "--output_dir", path.parent / "out")
+        assert f"{flag} {path} is refused, nothing in it was run" in result.error
+    result = run_cli(
+        "begin_training.py",
+        "--vgg_weights",
+        path,
+        "--dataset_dir",
+        ROOT / "content",
+        "--output_dir",
+        path.parent / "out",
+    )
+    assert f"--vgg_weights {path} cannot be read as a PyTorch state dict" in result.error
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]

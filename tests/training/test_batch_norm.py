@@ -1,0 +1,104 @@
+"""Population statistics of batch norm, and their folding into convolutions."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from models.fusion import fuse_batch_norm
+from models.transformer_net import TransformerNet
+from training.batch_norm import estimate_statistics
+
+
+def pictures(n, side, seed):
+    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+def network(norm="batch", upsample="transposed", stale=True):
+    """A network with random scales, and running statistics that are far off."""
+    torch.manual_seed(0)
+    net = TransformerNet(norm, upsample)
+    for key, value in net.state_dict().items():
+        if value.dim() == 1 and key.endswith("weight"):
+            value.uniform_(0.5, 1.5)
+        elif stale and key.endswith("running_mean"):
+            value.fill_(30.0)
+    return net
+
+
+def test_statistics_are_the_means_over_the_batches():
+    """Against mean and unbiased variance of what enters each layer, taken by a hook."""
+    net, batches = network(), [pictures(3, 24, seed) for seed in range(4)]
+    seen = {}
+    probe = copy.deepcopy(net).train()
+    for name, layer in probe.named_modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            seen[name] = []
+            layer.register_forward_hook(
+                lambda m, args, out, name=name: seen[name].append(args[0].detach().double())
+            )
+    for batch in batches:
+        probe(batch)
+    estimate_statistics(net, batches)
+    assert len(seen) == 15
+    for name, inputs in seen.items():
+        layer = net.get_submodule(name)
+        mean = torch.stack([x.mean(dim=(0, 2, 3)) for x in inputs]).mean(dim=0)
+        variance = torch.stack([x.var(dim=(0, 2, 3), unbiased=True) for x in inputs]).mean(dim=0)
+        torch.testing.assert_close(layer.running_mean.double(), mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(layer.running_var.double(), variance, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_nothing_else_changes(training):
+    net = network().train(training)
+    before = copy.deepcopy(net.state_dict())
+    momenta = [m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    random_state = torch.get_rng_state()
+    estimate_statistics(net, [pictures(2, 16, 1)])
+    assert net.training is training and all(m.training is training for m in net.modules())
+    assert [m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)] == momenta
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+    for key, value in net.state_dict().items():
+        if not key.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            assert torch.equal(value, before[key]), key
+
+
+def test_the_estimate_does_not_depend_on_what_stood_there_before():
+    batches = [pictures(2, 16, 1), pictures(2, 16, 2)]
+    one, other = network(), network(stale=False)
+    estimate_statistics(one, batches)
+    estimate_statistics(other, batches)
+    assert all(
+        torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def test_instance_norm_is_left_alone():
+    net = network("instance")
+    before = copy.deepcopy(net.state_dict())
+
+    def never():
+        pytest.fail("no photograph is needed")
+        yield
+
+    estimate_statistics(net, never())
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@torch.no_grad()
+def test_folding_keeps_the_function_and_the_original(norm, upsample):
+    net = network(norm, upsample)
+    estimate_statistics(net, [pictures(2, 24, 1)])
+    net.train().double()
+    before = copy.deepcopy(net.state_dict())
+    folded = fuse_batch_norm(net)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    images = pictures(2, 21, 3).double()
+    torch.testing.assert_close(folded(images), copy.deepcopy(net).eval()(images), rtol=0, atol=1e-9)
+    assert net.training and not folded.training
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())

@@ -1,0 +1,92 @@
+"""torch.compile: the same training, or a sentence that says why not."""
+
+import json
+
+import pytest
+import torch
+
+from models.checkpoints import load_checkpoint
+from training import compilation
+
+PLAN = [
+    "--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", 6, "--device", "cpu",
+    "--precision", "float32", "--monitor_every_steps", 0, "--checkpoint_every_steps", 3,
+    "--log_every_steps", 1,
+]  # fmt: skip
+
+
+@pytest.fixture
+def train(call_cli, style_image, photos, vgg_file, tmp_path):
+    def run(name, *arguments):
+        inputs = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file]
+        result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path / name, *arguments)
+        assert result.returncode == 0, result.stderr
+        return load_checkpoint(tmp_path / name / "stripes.pth").network.state_dict(), result.stdout + result.stderr
+
+    yield run
+    torch.compiler.reset()
+
+
+def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
+    """Through the tracing, the autograd and the functional form of torch.compile, without a compiler at the end."""
+    monkeypatch.setattr(compilation, "BACKEND", "aot_eager")
+    _, printed = train("plain", "--compile", "off")
+    assert "Compil" not in printed
+    _, printed = train("compiled", "--compile", "on")
+    assert "Compiled in" in printed and "does not work" not in printed
+    plain, compiled = (
+        [json.loads(line) for line in (tmp_path / name / "stripes_training/metrics.jsonl").read_text().splitlines()]
+        for name in ("plain", "compiled")
+    )
+    assert len(plain) == len(compiled) == 6
+    for ours, theirs in zip(compiled, plain):  # Adam's first steps make much of rounding: not bit for bit
+        assert ours["total"] == pytest.approx(theirs["total"], rel=1e-3)
+        assert ours["raw"] == pytest.approx(theirs["raw"], rel=1e-2)
+
+
+def test_a_compiler_that_fails_is_named_and_changes_nothing(train, monkeypatch):
+    monkeypatch.setattr(compilation, "BACKEND", "no_such_backend")
+    plain, _ = train("plain", "--compile", "off")
+    other, printed = train("other", "--compile", "on")
+    assert "torch.compile does not work here" in printed and "no_such_backend" in printed
+    assert all(torch.equal(other[name], tensor) for name, tensor in plain.items())
+
+
+def test_trying_out_leaves_no_trace(monkeypatch):
+    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.BatchNorm2d(3))
+
+    class Criterion(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, stylized, images):
+            self.seen.add_(1)
+            return Total((stylized - images).square().sum())
+
+    class Total:
+        def __init__(self, total):
+            self.total = total
+
+    criterion, before = Criterion(), {name: value.clone() for name, value in network.state_dict().items()}
+    compilation.compile_step(network, criterion, torch.rand(2, 3, 4, 4), torch.autocast("cpu", enabled=False))
+    assert criterion.seen == 0
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize(
+    "device, steps, processes, expected",
+    [("cuda", 40000, 1, True), ("cuda", 999, 1, False), ("cuda", 40000, 2, False), ("cpu", 40000, 1, False)],
+)
+def test_auto_compiles_where_it_pays(device, steps, processes, expected):
+    assert compilation.should_compile(torch.device(device), steps, processes) is expected
+
+
+def test_compiling_in_several_processes_is_refused(call_cli, style_image, photos, vgg_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    inputs = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file]
+    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path, "--compile", "on")
+    assert result.returncode == 2 and "--compile on does not work in several processes" in result.stderr

@@ -1,0 +1,122 @@
+"""What a training shows of itself."""
+
+import itertools
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from losses.perceptual import Losses
+from training.metrics import NonFiniteLoss, TrainingLog, plot_losses
+
+
+def losses(content, style, variation, weighted=None):
+    raw = torch.tensor([content, style, variation])
+    weighted = raw * torch.tensor([1.0, 2.0, 3.0]) if weighted is None else torch.tensor(weighted)
+    return Losses(weighted.sum(), raw, weighted, torch.tensor(0.5))
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = TrainingLog(tmp_path / "metrics.jsonl", 0, 10, batch_size=2)
+    yield log
+    log.close()
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_line_holds_the_means_since_the_last(log):
+    for step, content in enumerate([1.0, 3.0, 8.0], start=1):
+        log.add(step, losses(content, 10.0, 0.5))
+        if step >= 2:
+            log.write_line(step, lr=0.1, style_level=0.7)
+    first, second = read(log.path)
+    assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5}
+    assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5}
+    assert (
+        first["total"] == 23.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
+    )
+    assert second["raw"]["content"] == 8.0 and second["step"] == 3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("index, term", [(0, "content"), (1, "style"), (2, "total_variation")])
+def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, index, term):
+    for step in (1, 2, 3):
+        values = [1.0, 1.0, 1.0]
+        if step >= 2:
+            values[index] = value
+        log.add(step, losses(*values))
+    with pytest.raises(NonFiniteLoss, match=f"the {term} loss is {value} at step 2") as error:
+        log.flush()
+    assert (error.value.step, error.value.term) == (2, term)
+
+
+def test_a_weighted_loss_that_overflows_is_found_as_well(log):
+    log.add(1, losses(1.0, 1.0, 1.0, weighted=[1.0, float("inf"), 1.0]))
+    with pytest.raises(NonFiniteLoss, match="the style loss is inf at step 1"):
+        log.write_line(1, 0.1, 1.0)
+    assert read(log.path) == []
+
+
+def test_resuming_drops_later_and_broken_lines(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for cut in ('{"step": 7', '{"step": 7}'):  # the latter has lost its line break alone: the next would join it
+        path.write_text('{"step": 5}\n{"step": 10}\nnonsense\n[1]\n{"step": 15}\n' + cut)
+        TrainingLog(path, 10, 20, batch_size=2).close()
+        assert path.read_text() == '{"step": 5}\n{"step": 10}\n'
+
+
+def test_a_new_training_starts_an_empty_log(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 0}\n')
+    TrainingLog(path, 0, 20, batch_size=2).close()
+    assert path.read_text() == ""
+
+
+def test_the_bar_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys):
+    log = TrainingLog(tmp_path / "metrics.jsonl", 3, 10, batch_size=2)
+    log.add(4, losses(1.0, 2.0, 3.0))
+    log.flush()
+    log.message("a line above the bar")
+    log.close()
+    output = capsys.readouterr()
+    assert "4/10" in output.err
+    assert "content=1" in output.err and "style=4" in output.err and "total_variation=9" in output.err
+    assert output.out == "a line above the bar\n"
+
+
+def test_plot(tmp_path):
+    pytest.importorskip("matplotlib")
+    lines = [
+        {"step": i, "weighted": {"content": 9.0 / i, "style": 1.0, "total_variation": 0.1}}
+        for i in range(1, 6)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
+    with Image.open(tmp_path / "losses.png") as image:
+        assert image.format == "PNG" and np.asarray(image.convert("L")).std() > 5
+
+
+def test_without_matplotlib_there_is_no_plot_and_no_error(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it fails
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    assert not plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
+    assert not (tmp_path / "losses.png").exists()
+
+
+def test_a_clock_that_is_set_back_upsets_no_time_in_the_metrics(tmp_path, monkeypatch):
+    clock = itertools.count(1e9, -3600)
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    log = TrainingLog(tmp_path / "metrics.jsonl", 0, 10, batch_size=2)
+    for step in (1, 2):
+        log.add(step, losses(1.0, 1.0, 1.0))
+        log.write_line(step, lr=0.1, style_level=0.7)
+    log.close()
+    assert all(0 <= line["seconds_per_step"] < 600 for line in read(log.path))

@@ -1,0 +1,63 @@
+"""torch.compile for the training step, tried out before it is relied on."""
+
+import contextlib
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+COMPILE_FROM_STEPS = 1000
+"""Steps still to run from which ``auto`` compiles on a GPU: compiling takes about a minute."""
+
+BACKEND = "inductor"
+"""What torch.compile generates code with; tests name a quicker one."""
+
+
+class NotCompiled(Exception):
+    """torch.compile did not work; the message says why."""
+
+
+def should_compile(device: torch.device, steps: int, processes: int) -> bool:
+    """Whether ``--compile auto`` compiles.
+
+    Not on a CPU: its convolutions are oneDNN's either way, what surrounds them is merged by hand (models.cpu_kernels),
+    and the compiled step was slower than that (benchmarks.training --compile).
+    """
+    return device.type == "cuda" and steps >= COMPILE_FROM_STEPS and processes == 1
+
+
+def compile_step(
+    network: nn.Module, criterion: nn.Module, images: torch.Tensor, autocast: contextlib.AbstractContextManager
+) -> tuple[Callable, Callable]:
+    """Compile a network and its objective, and run them forwards and backwards once to see that they work.
+
+    Args:
+        network: in the mode that it is trained in; its buffers and gradients are left as they were.
+        criterion: called with the stylised images and the photographs; gives an object with ``total``.
+        images: N x 3 x H x W, RGB in [0, 255], a batch such as the training's.
+        autocast: what the network is called under.
+
+    Returns:
+        What to call instead of network and criterion.
+
+    Raises:
+        NotCompiled: where torch.compile has no compiler, does not know this device, or fails.
+    """
+    buffers = [(buffer, buffer.clone()) for module in (network, criterion) for buffer in module.buffers()]
+    try:
+        compiled = tuple(torch.compile(module, backend=BACKEND, dynamic=False) for module in (network, criterion))
+        with autocast:
+            stylized = compiled[0](images)
+        compiled[1](stylized, images).total.backward()
+        if images.is_cuda:
+            torch.cuda.synchronize()  # a kernel that fails does so here
+    except Exception as error:  # whatever a compiler may raise
+        torch.compiler.reset()
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise NotCompiled(lines[0] if lines else type(error).__name__) from error
+    finally:
+        network.zero_grad()
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+    return compiled

@@ -1,0 +1,145 @@
+"""What a training tells of its losses: the progress bar, metrics.jsonl, and the plot of it."""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from losses.perceptual import TERMS, Losses
+from utils.errors import UserError, one_line
+from utils.files import atomic_write
+from utils.progress import progress_bar
+
+
+class NonFiniteLoss(Exception):
+    """A loss became infinite or not-a-number.
+
+    Attributes:
+        step, term, value: where, which, and what.
+    """
+
+    def __init__(self, step: int, term: str, value: float):
+        super().__init__(f"the {term} loss is {value} at step {step}")
+        self.step, self.term, self.value = step, term, value
+
+
+class TrainingLog:
+    """Progress bar and ``metrics.jsonl``.
+
+    Losses are kept on the device until :meth:`flush`: fetching them makes the host wait for the GPU, so it is done at
+    the cadence of the log alone.
+
+    Args:
+        path: of ``metrics.jsonl``; lines after ``start_step``, of a run that is being resumed, are dropped. ``None``
+            writes and shows nothing: for all but the first of several processes.
+        start_step, total_steps: where the training stands, and where it ends.
+        batch_size: for the speed in photographs a second.
+    """
+
+    def __init__(self, path: Path | None, start_step: int, total_steps: int, batch_size: int):
+        self.path, self.batch_size = path, batch_size
+        self._pending: list[tuple[int, torch.Tensor]] = []
+        self._window: list[list[float]] = []
+        self._since = time.perf_counter()
+        if path is not None:
+            kept = _lines_up_to(path, start_step)
+            with atomic_write(path) as file:
+                file.writelines(kept)
+        self._bar = progress_bar(total_steps, unit="step", initial=start_step, disable=path is None)
+
+    def add(self, step: int, losses: Losses) -> None:
+        """Take note of a step's losses, without waiting for them."""
+        values = torch.cat([losses.raw, losses.weighted, losses.content_to_grey.reshape(1)])
+        self._pending.append((step, values))
+        self._bar.update(1)
+
+    def flush(self) -> None:
+        """Fetch the losses noted so far, show the latest, and check them.
+
+        Raises:
+            NonFiniteLoss: for the first step with a loss that is not finite.
+        """
+        if not self._pending:
+            return
+        steps, values = zip(*self._pending)
+        self._pending = []
+        rows = torch.stack(values).tolist()  # the one synchronisation with the device
+        for step, row in zip(steps, rows):
+            for term, value in zip(TERMS + TERMS, row):  # as they are, and weighted
+                if not math.isfinite(value):
+                    raise NonFiniteLoss(step, term, value)
+        self._window += rows
+        weighted = rows[-1][len(TERMS) : 2 * len(TERMS)]
+        self._bar.set_postfix({term: f"{value:.3g}" for term, value in zip(TERMS, weighted)}, refresh=False)
+
+    def write_line(self, step: int, lr: float, style_level: float) -> None:
+        """Write the means since the last line to ``metrics.jsonl``."""
+        self.flush()
+        if self.path is None:
+            self._window = []
+            return
+        now, n = time.perf_counter(), len(self._window)
+        means = [sum(column) / n for column in zip(*self._window)]
+        seconds = (now - self._since) / n
+        line = {
+            "step": step,
+            "raw": dict(zip(TERMS, means)),
+            "weighted": dict(zip(TERMS, means[len(TERMS) :])),
+            "total": sum(means[len(TERMS) : 2 * len(TERMS)]),
+            "content_to_grey": means[-1],
+            "style_level": style_level,
+            "lr": lr,
+            "seconds_per_step": round(seconds, 5),
+            "photographs_per_second": round(self.batch_size / seconds, 2),
+        }
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}): free some space, then resume") from None
+        self._window, self._since = [], now
+
+    def message(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.path is not None:
+            self._bar.write(one_line(text), file=sys.stdout)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _lines_up_to(path: Path, step: float) -> list[bytes]:
+    """The whole lines of a metrics file that belong to steps up to ``step``."""
+    if step == 0 or not path.is_file():
+        return []
+    kept = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):  # cut short by a crash
+            continue
+    return kept
+
+
+def plot_losses(metrics: Path, path: Path) -> bool:
+    """Plot the weighted losses of a ``metrics.jsonl`` to a PNG; False where matplotlib is not installed."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    lines = [json.loads(line) for line in _lines_up_to(metrics, math.inf)]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    for term in TERMS:
+        axes.plot([line["step"] for line in lines], [line["weighted"][term] for line in lines], label=term)
+    axes.set(xlabel="step", ylabel="weighted loss", yscale="log")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    with atomic_write(path) as file:
+        canvas.print_png(file)
+    return True

@@ -1,0 +1,170 @@
+"""Taking a training up again: what its checkpoint must hold, for the file may come from anywhere, and what it fixes."""
+
+import dataclasses
+import math
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from config import TrainingConfig
+from losses.perceptual import STYLE_LAYERS
+from models.checkpoints import Checkpoint
+from training.folder import checkpoints, training_folder
+from utils.errors import UserError
+from utils.settings import validate
+
+# What a run is made of: a resumed run cannot have another.
+_FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "seed")
+# What says how to resume, rather than what to train.
+_NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
+
+_NUMBER = (int, float)
+
+# Name -> kind of what Adam and its schedule say of themselves; other names differ between versions of PyTorch.
+_GROUP = {"params": list, "lr": _NUMBER, "betas": (tuple, list), "eps": _NUMBER, "weight_decay": _NUMBER}
+_SCHEDULE = {"T_max": int, "eta_min": _NUMBER, "base_lrs": list, "last_epoch": int, "_last_lr": list}
+_SCALER = {"scale": _NUMBER, "growth_factor": _NUMBER, "backoff_factor": _NUMBER, "growth_interval": int}
+
+
+class _Unfit(Exception):
+    """What is missing or odd, in words."""
+
+
+def check_training(checkpoint: Checkpoint, called: str) -> None:
+    """Check the ``training`` part of a checkpoint against its network.
+
+    Args:
+        called: flag and file, for errors.
+
+    Raises:
+        UserError: where a training could not go on from it.
+    """
+    try:
+        _check(checkpoint)
+    except _Unfit as error:
+        raise UserError(
+            f"{called} cannot be resumed, its training part is damaged ({error}): take an earlier checkpoint"
+        ) from None
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    training = checkpoint.training
+    if _entry(training, "step", int) < 0 or _entry(training, "position", int) < 0:
+        raise _Unfit("a step or position below zero")
+    identity = _entry(training, "identity", dict)
+    for name in ("style", "loss_network", "photograph_names"):
+        _entry(identity, name, str)
+    _entry(identity, "photographs", int)
+    unreadable = _entry(training, "unreadable", dict)
+    if not all(type(index) is int and type(reason) is str for index, reason in unreadable.items()):
+        raise _Unfit("unreadable")
+
+    scales = _entry(training, "loss_scales", dict)
+    style = _entry(scales, "style", (tuple, list))
+    if scales.keys() != {"content", "style", "total_variation"} or len(style) != len(STYLE_LAYERS):
+        raise _Unfit("loss_scales")
+    for value in (scales["content"], *style, scales["total_variation"]):
+        if type(value) not in _NUMBER or not 0 < value < math.inf:
+            raise _Unfit("loss_scales")
+    level = _entry(training, "log_level", (float, type(None)))
+    if level is not None and not math.isfinite(level):
+        raise _Unfit("log_level")
+
+    for name, kind in _SCHEDULE.items():
+        _entry(_entry(training, "scheduler", dict), name, kind)
+    if not all(type(value) in _NUMBER for name in ("base_lrs", "_last_lr") for value in training["scheduler"][name]):
+        raise _Unfit("scheduler")
+    for name, kind in _SCALER.items() if _entry(training, "scaler", dict) else ():
+        _entry(training["scaler"], name, kind)
+    random_state = _entry(training, "random_state", torch.Tensor)
+    if random_state.dtype != torch.uint8 or random_state.shape != torch.get_rng_state().shape:
+        raise _Unfit("random_state")
+    _check_optimizer(_entry(training, "optimizer", dict), list(checkpoint.network.parameters()))
+
+
+def _check_optimizer(optimizer: dict, parameters: list[torch.nn.Parameter]) -> None:
+    groups, state = _entry(optimizer, "param_groups", list), _entry(optimizer, "state", dict)
+    if len(groups) != 1 or not isinstance(groups[0], dict):
+        raise _Unfit("param_groups")
+    for name, kind in _GROUP.items():
+        _entry(groups[0], name, kind)
+    if groups[0]["params"] != list(range(len(parameters))) or state.keys() != set(range(len(parameters))):
+        raise _Unfit("param_groups")
+    for index, parameter in enumerate(parameters):
+        moments = _entry(state, index, dict)
+        for name, shape in {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}.items():
+            value = _entry(moments, name, torch.Tensor)
+            if value.shape != shape or value.dtype != torch.float32 or not value.isfinite().all():
+                raise _Unfit(f"{name} of parameter {index}")
+
+
+def _entry(part: dict, name, kind):
+    value = part.get(name, _entry)  # which no entry is
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _Unfit(f"{name} is {'missing' if value is _entry else 'odd'}")
+    return value
+
+
+def as_resumed(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
+    """What ``--resume`` means: the newest checkpoint of the training's own folder, where there is one."""
+    for other in ("checkpoint_path", "overwrite"):
+        if getattr(config, other):
+            raise UserError(f"--resume does not go together with --{other}: leave one of them out")
+    if checkpoints(training_folder(config)):
+        config = dataclasses.replace(config, checkpoint_path=str(training_folder(config)))
+    return config, given | {"style_image", "output_dir"}  # they named the folder
+
+
+def restore_settings(
+    config: TrainingConfig, given: frozenset[str], checkpoint: Checkpoint, path: Path
+) -> TrainingConfig:
+    """The settings of a resumed run: those on the command line, then the checkpoint's."""
+    stored = checkpoint.provenance.get("settings")
+    if not isinstance(stored, dict) or not all(isinstance(v, str | int | float | None) for v in stored.values()):
+        raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
+    for name in _FIXED:
+        if name in given and name in stored and getattr(config, name) != stored[name]:
+            raise UserError(
+                f"--{name} {getattr(config, name)} differs from the {stored[name]} that {config.checkpoint_path} was "
+                "trained with, and cannot change on the way: leave it out, or start a new training"
+            )
+    known = {field.name for field in dataclasses.fields(config)}
+    taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
+    config = dataclasses.replace(config, **taken)
+    validate(config)
+    # Where a file wants its results is its maker's word: it is taken where that is the place of the file itself.
+    place = training_folder(config)
+    if "output_dir" not in given and os.path.realpath(place) != os.path.realpath(path.parent):
+        raise UserError(
+            f"--checkpoint_path {path} does not lie in {place}, where its training would go on: say with --output_dir "
+            "where it is to go on"
+        )
+    return config
+
+
+def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
+    """Refuse to resume with another painting, loss network or set of photographs under the old names."""
+    if before["style"] != now["style"]:
+        raise UserError("--style_image is not the picture that this training began with: give that one")
+    processes = before.get("processes", 1)  # checkpoints did not always say
+    if processes != now["processes"]:
+        raise UserError(
+            f"--checkpoint_path is of a training in {processes} processes, these are {now['processes']}: "
+            "start as many with torchrun"
+        )
+    if before["loss_network"] != now["loss_network"]:
+        raise UserError("--vgg_weights are not the weights that this training began with: give those")
+    if photographs_of(before) != photographs_of(now):
+        change = f"{before['photographs']} photographs then, {now['photographs']} now, or other names"
+        if "dataset_dir" not in given:
+            raise UserError(
+                f"--dataset_dir is not the set of photographs that this training began with ({change}): restore it, or "
+                "name the folder with --dataset_dir to go on with it as it is"
+            )
+        warnings.warn(f"the photographs are not those that this training began with ({change})", stacklevel=2)
+
+
+def photographs_of(identity: dict) -> tuple:
+    return identity["photographs"], identity["photograph_names"]
