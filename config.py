@@ -35,9 +35,7 @@ class TrainingConfig:
 
     # What to learn from
     style_image: str = setting("styles/swirls.jpg", "the painting whose style is learnt")
-    dataset_dir: str = setting(
-        "photos", "folder of photographs to train on, read with its subfolders"
-    )
+    dataset_dir: str = setting("photos", "folder of photographs to train on, read with its subfolders")
     training_monitor_content_image: str = setting(
         "content/mountains.jpg", "photograph that is stylised every so often, to watch the training"
     )

@@ -39,7 +39,7 @@ class Stylizer:
     """Repaints pictures in a trained style.
 
     >>> stylizer = Stylizer("checkpoints/starry_night.pth")
-    >>> stylizer.stylize(Image.open("photo.jpg").convert("RGB")).save("stylised.png")
+    >>> stylizer.stylize(Image.open("photo.jpg").convert("RGB")).save("stylized.png")
 
     Args:
         model: path of a checkpoint, or a network, which is copied.

@@ -78,7 +78,7 @@ def merge_pointwise(network: nn.Module) -> nn.Module:
     """Have oneDNN compute ReLUs and residual sums along with the convolutions, in place, where it computes those.
 
     Args:
-        network: a ``TransformerNet`` for inference, after :func:`fold_batch_norm`, in its final type and device.
+        network: a ``TransformerNet`` for inference, after :func:`fuse_batch_norm`, in its final type and device.
 
     Returns:
         The same network; unchanged on other devices and in other types.

@@ -35,7 +35,7 @@ def model(network, tmp_path_factory):
 
 @pytest.fixture
 def stylize(call_cli, model, tmp_path):
-    """``stylise(photograph, *flags)`` runs the command in float32, into ``tmp_path/results``."""
+    """``stylize(photograph, *flags)`` runs the command in float32, into ``tmp_path/results``."""
 
     def call(photograph, *flags):
         return call_cli(

@@ -15,7 +15,7 @@ from inference.stylizer import Stylizer
 
 @pytest.fixture
 def stylize(call_cli, style_model, tmp_path):
-    """``stylise(*photographs, *flags)`` runs the command into ``tmp_path/results``."""
+    """``stylize(*photographs, *flags)`` runs the command into ``tmp_path/results``."""
 
     def call(*arguments):
         return call_cli(
@@ -318,7 +318,7 @@ def test_results_are_those_of_each_photograph_alone(stylize, tmp_path, folder):
 
 @pytest.fixture
 def stages(monkeypatch):
-    """Notes ``("read", width)``, ``("stylise", width)`` and ``("written", width)``, and calls what a test hooks in."""
+    """Notes ``("read", width)``, ``("stylize", width)`` and ``("written", width)``, and calls what a test hooks in."""
     events, hooks = [], {}
 
     def note(stage, width):

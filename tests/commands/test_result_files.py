@@ -30,7 +30,7 @@ def flags(style_model):
 
 @pytest.fixture
 def stylize(call_cli, flags, tmp_path):
-    """``stylise(photograph, *flags)`` runs the command and returns the result, loaded."""
+    """``stylize(photograph, *flags)`` runs the command and returns the result, loaded."""
 
     def call(photograph, *more):
         arguments = ["--output_dir", tmp_path / "results", "--content_image", photograph]
