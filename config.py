@@ -53,8 +53,17 @@ class TrainingConfig:
 
     # The objective
     content_weight: float = setting(1.0, "weight of the content term (relu4_2)", minimum=0)
-    style_weight: float = setting(60.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
-    tv_weight: float = setting(0.05, "weight of total variation; 0.01 to 0.1 is useful, more is smoother", minimum=0)
+    style_weight: float = setting(15.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
+    style_layer_weights: tuple[float, ...] = setting(
+        (0.5, 1.0, 1.0, 1.0, 0.1),
+        "weights of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 in the style term; their ratios alone count. More of "
+        "the last two: larger forms of the painting, fewer of the photograph's; equal ones are the paper's",
+        minimum=0,
+    )
+    tv_weight: float = setting(0.15, "weight of total variation; 0.05 to 0.5 is useful, more is smoother", minimum=0)
+    checkerboard_weight: float = setting(
+        0.3, "weight of the term against the fine mesh that upsampling draws; 0, as in the paper, for none", minimum=0
+    )
     loss_scale: str = setting(
         "relative",
         "relative: weights mean the same for every painting, loss network and size; paper: the raw sums of the paper",
@@ -66,7 +75,11 @@ class TrainingConfig:
     )
 
     # The network
-    norm: str = setting("batch", "normalisation layers: batch is the paper's", choices=("batch", "instance"))
+    norm: str = setting(
+        "instance",
+        "normalisation layers: instance takes the contrast of each photograph by itself; batch is the paper's",
+        choices=("batch", "instance"),
+    )
     upsample: str = setting(
         "transposed",
         "upsampling layers: transposed convolution is the paper's, resize is nearest neighbour and convolution",
@@ -76,12 +89,23 @@ class TrainingConfig:
         None, "file with VGG-19 weights, a torchvision state dict; left out, torchvision downloads its own"
     )
 
+    start_from: str | None = setting(
+        None,
+        "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm and upsample "
+        "are its own; left out, random weights, as in the paper",
+    )
+
     # The optimisation
     num_epochs: int = setting(2, "passes over the photographs at most", minimum=1)
     total_steps: int = setting(40000, "steps at most; num_epochs or total_steps ends training, the earlier", minimum=1)
     batch_size: int = setting(4, "photographs a step", minimum=1)
-    lr: float = setting(1e-3, "learning rate of Adam at the start; it falls to zero along a cosine", above=0)
-    weight_decay: float = setting(1e-5, "weight decay of Adam", minimum=0)
+    optimizer: str = setting(
+        "soap",
+        "soap: Adam in a basis of each layer's own (Vyas et al., 2024), which learns faster; adam: the paper's",
+        choices=("soap", "adam"),
+    )
+    lr: float = setting(5e-3, "learning rate at the start; it falls to zero along a cosine; Adam's own is 0.001", above=0)
+    weight_decay: float = setting(0.0, "weight decay", minimum=0)
     seed: int = setting(0, "seed of every random choice", minimum=0, maximum=2**63 - 1)
 
     # The machine

@@ -18,6 +18,9 @@ from utils.errors import ImageError, UserError
 READING_SECONDS = 60
 """Seconds after which a photograph that is still being read, from a network folder that hangs say, is given up."""
 
+LARGEST_SCALE = 2.0
+"""Short side of a photograph, in sides of the crop, up to which it is resized at random."""
+
 STALLED = "did not finish reading within"
 """In the reason of a photograph that was given up."""
 
@@ -51,12 +54,15 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
 
 
 def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
-    """A photograph, its short side resized to ``size`` pixels, cropped to a square and flipped at random.
+    """A photograph at a random scale, cropped to a square and flipped at random.
+
+    Its short side is brought to between ``size`` and :data:`LARGEST_SCALE` times as many pixels, and not beyond its own,
+    so that the network sees things large and small, as it will in photographs of any size.
 
     Args:
         path: a picture file.
         size: side of the crop, pixels.
-        rng: of place and flip.
+        rng: of scale, place and flip.
         max_pixels: a picture file of more is refused, see :func:`imaging.reading.read_image`.
 
     Returns:
@@ -66,10 +72,11 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
         ImageError: if it cannot be read.
     """
     # Twice the size keeps the reduced decoding invisible after resampling.
-    image = read_image(path, draft_size=2 * size, max_pixels=max_pixels)
-    # Only the crop is resampled: its square in the photograph has the short side for a side.
+    image = read_image(path, draft_size=round(2 * LARGEST_SCALE * size), max_pixels=max_pixels)
+    # Only the crop is resampled: a square of the photograph, at a scale of 1 with the short side for a side.
     width, height = image.size
-    side = min(width, height)
+    short_side = min(width, height)
+    side = short_side / rng.uniform(1.0, max(1.0, min(LARGEST_SCALE, short_side / size)))
     left, top = rng.random() * (width - side), rng.random() * (height - side)
     crop = image.convert("RGB").resize(
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0

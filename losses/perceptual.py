@@ -7,13 +7,19 @@ import torch
 from torch import nn
 
 from losses.content_ceiling import ContentCeiling
-from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from losses.functional import (
+    checkerboard_loss,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_variation_loss,
+)
 from models.vgg19 import VGG19
 
 CONTENT_LAYER = "relu4_2"
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
-TERMS = ("content", "style", "total_variation")
+TERMS = ("content", "style", "total_variation", "checkerboard")
 """The terms of the objective, in the order in which they are reported."""
 
 
@@ -73,7 +79,7 @@ class Losses:
 
     Attributes:
         total: scalar with a gradient, what is minimised.
-        raw: the terms by their formulas, detached, 3 values in the order of :data:`TERMS`.
+        raw: the terms by their formulas, detached, 4 values in the order of :data:`TERMS`.
         weighted: the same as they stand in the sum: divided by their scale, times weight and level, detached.
         content_to_grey: content term relative to a uniform grey picture's, detached.
     """
@@ -85,13 +91,19 @@ class Losses:
 
 
 class PerceptualLoss(nn.Module):
-    """lambda_c content + lambda_s style + lambda_TV TV, equation 5 of the paper with total variation.
+    """lambda_c content + lambda_s style + lambda_TV TV, equation 5 of the paper with total variation; and a term of ours
+    against the mesh, see :func:`losses.functional.checkerboard_loss`.
+
+    A photograph of one colour says nothing, and in a normalisation layer its gradient grows beyond all bounds: it is
+    counted, and has no gradient.
 
     Args:
         vgg: the loss network.
         grams: of the painting, see :func:`style_grams`.
         image_size: height and width of the training crops.
-        content_weight, style_weight, tv_weight: the lambdas.
+        content_weight, style_weight, tv_weight, checkerboard_weight: the lambdas.
+        style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
+            mean of one, so that equal ones are the paper's plain sum.
         scales: divisors; ``LossScales()`` divides by nothing, as the paper.
         ceiling: eases the style term where the photograph would drown; ``None`` for the paper's plain sum.
         mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
@@ -108,14 +120,19 @@ class PerceptualLoss(nn.Module):
         scales: LossScales = LossScales(),
         ceiling: ContentCeiling | None = None,
         mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        checkerboard_weight: float = 0.0,
+        style_layer_weights: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS),
     ):
         super().__init__()
         self.vgg, self.grams, self.ceiling, self.scales = vgg, grams, ceiling, scales
         self._mean_over_processes = mean_over_processes or (lambda values: values)
         device = grams[0].device
         weights = [content_weight / scales.content, style_weight, tv_weight / scales.total_variation]
-        self.register_buffer("weights", torch.tensor(weights, device=device), persistent=False)
-        self.register_buffer("style_scales", torch.tensor(scales.style, device=device), persistent=False)
+        weights = torch.tensor([*weights, checkerboard_weight], device=device)
+        self.register_buffer("weights", weights, persistent=False)
+        mean_weight = sum(style_layer_weights) / len(style_layer_weights)
+        layer_weights = [weight / mean_weight / scale for weight, scale in zip(style_layer_weights, scales.style)]
+        self.register_buffer("layer_weights", torch.tensor(layer_weights, device=device), persistent=False)
         with torch.no_grad():
             grey = torch.full((1, 3, image_size, image_size), 127.5, device=device)
             self.grey = vgg(grey, (CONTENT_LAYER,))[CONTENT_LAYER]
@@ -128,11 +145,13 @@ class PerceptualLoss(nn.Module):
         """
         with torch.no_grad():
             target = self.vgg(photographs, (CONTENT_LAYER,))[CONTENT_LAYER]
+        flat = (photographs.amax((2, 3), keepdim=True) == photographs.amin((2, 3), keepdim=True)).all(1, keepdim=True)
+        stylised = torch.where(flat, stylised.detach(), stylised)
         features = self.vgg(stylised, (*STYLE_LAYERS, CONTENT_LAYER))
         content = content_loss(features[CONTENT_LAYER], target)
         layers = [style_loss(gram_matrix(features[name]), gram) for name, gram in zip(STYLE_LAYERS, self.grams)]
         layers = torch.stack(layers)
-        style = (layers / self.style_scales).sum()
+        style = (self.layer_weights * layers).sum()
 
         greys = content_loss(target, self.grey.expand_as(target))
         contents, greys = self._mean_over_processes(torch.stack([content.detach(), greys]))
@@ -142,6 +161,7 @@ class PerceptualLoss(nn.Module):
             self.ceiling.observe(content_to_grey)
 
         variation = total_variation_loss(stylised)
-        weighted = self.weights * torch.stack([content, style, variation])
-        raw = torch.stack([content.detach(), layers.detach().sum(), variation.detach()])
+        checkerboard = checkerboard_loss(stylised)
+        weighted = self.weights * torch.stack([content, style, variation, checkerboard])
+        raw = torch.stack([content.detach(), layers.detach().sum(), variation.detach(), checkerboard.detach()])
         return Losses(weighted.sum(), raw, weighted.detach(), content_to_grey)

@@ -11,12 +11,13 @@ import torch
 from config import TrainingConfig
 from losses.perceptual import STYLE_LAYERS
 from models.checkpoints import Checkpoint
+from training import soap
 from training.folder import checkpoints, training_folder
 from utils.errors import UserError
 from utils.settings import validate
 
 # What a run is made of: a resumed run cannot have another.
-_FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "seed")
+_FIXED = ("loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "optimizer", "seed")
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
 
@@ -81,23 +82,28 @@ def _check(checkpoint: Checkpoint) -> None:
     random_state = _entry(training, "random_state", torch.Tensor)
     if random_state.dtype != torch.uint8 or random_state.shape != torch.get_rng_state().shape:
         raise _Unfit("random_state")
-    _check_optimizer(_entry(training, "optimizer", dict), list(checkpoint.network.parameters()))
+    settings = checkpoint.provenance.get("settings")
+    optimizer = settings.get("optimizer", "adam") if isinstance(settings, dict) else "adam"
+    _check_optimizer(_entry(training, "optimizer", dict), list(checkpoint.network.parameters()), optimizer)
 
 
-def _check_optimizer(optimizer: dict, parameters: list[torch.nn.Parameter]) -> None:
+def _check_optimizer(optimizer: dict, parameters: list[torch.nn.Parameter], name: str) -> None:
     groups, state = _entry(optimizer, "param_groups", list), _entry(optimizer, "state", dict)
     if len(groups) != 1 or not isinstance(groups[0], dict):
         raise _Unfit("param_groups")
-    for name, kind in _GROUP.items():
-        _entry(groups[0], name, kind)
+    for key, kind in _GROUP.items():
+        _entry(groups[0], key, kind)
     if groups[0]["params"] != list(range(len(parameters))) or state.keys() != set(range(len(parameters))):
         raise _Unfit("param_groups")
     for index, parameter in enumerate(parameters):
         moments = _entry(state, index, dict)
-        for name, shape in {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}.items():
-            value = _entry(moments, name, torch.Tensor)
+        shapes = {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        if name == "soap":
+            shapes = soap.state_shapes(parameter)
+        for key, shape in shapes.items():
+            value = _entry(moments, key, torch.Tensor)
             if value.shape != shape or value.dtype != torch.float32 or not value.isfinite().all():
-                raise _Unfit(f"{name} of parameter {index}")
+                raise _Unfit(f"{key} of parameter {index}")
 
 
 def _entry(part: dict, name, kind):
@@ -122,7 +128,7 @@ def restore_settings(
 ) -> TrainingConfig:
     """The settings of a resumed run: those on the command line, then the checkpoint's."""
     stored = checkpoint.provenance.get("settings")
-    if not isinstance(stored, dict) or not all(isinstance(v, str | int | float | None) for v in stored.values()):
+    if not isinstance(stored, dict) or not all(isinstance(v, str | int | float | tuple | None) for v in stored.values()):
         raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
     for name in _FIXED:
         if name in given and name in stored and getattr(config, name) != stored[name]:

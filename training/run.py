@@ -44,6 +44,7 @@ from training.folder import (
 )
 from training.folder_lock import FolderLock
 from training.metrics import NonFiniteLoss, TrainingLog, plot_losses
+from training.soap import SOAP
 from training.resume import as_resumed, check_identity, check_training, photographs_of, restore_settings
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.errors import UserError
@@ -61,6 +62,7 @@ SMALLEST_STYLE_IMAGE = 16
 
 _PATHS = (
     "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
+    "start_from",
 )  # fmt: skip
 
 
@@ -123,6 +125,16 @@ class TrainingRun:
                 )
             check_training(checkpoint, f"--checkpoint_path {checkpoint_path}")
             config = restore_settings(config, given, checkpoint, checkpoint_path)
+        begun = None
+        if checkpoint is None and config.start_from is not None:
+            begun = load_checkpoint(config.start_from, "--start_from")
+            for name in ("norm", "upsample"):
+                if name in given and getattr(config, name) != getattr(begun.network, name):
+                    raise UserError(
+                        f"--{name} {getattr(config, name)} does not go together with --start_from {config.start_from}, "
+                        f"whose network has {getattr(begun.network, name)}: leave one of them out"
+                    )
+            config = dataclasses.replace(config, norm=begun.network.norm, upsample=begun.network.upsample)
         self.config = config
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         device = self.compute.device
@@ -188,22 +200,38 @@ class TrainingRun:
             ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), self.total_steps)
         weights = (config.content_weight, config.style_weight, config.tv_weight)
         self.criterion = PerceptualLoss(
-            vgg, grams, config.image_size, *weights, scales, ceiling, mean_over_processes=processes.mean
+            vgg,
+            grams,
+            config.image_size,
+            *weights,
+            scales,
+            ceiling,
+            mean_over_processes=processes.mean,
+            checkerboard_weight=config.checkerboard_weight,
+            style_layer_weights=config.style_layer_weights,
         ).to(device)
 
         torch.manual_seed(config.seed)
-        network = TransformerNet(config.norm, config.upsample) if checkpoint is None else checkpoint.network
+        if checkpoint is not None:
+            network = checkpoint.network
+        elif config.start_from is not None:
+            network = begun.network
+        else:
+            network = TransformerNet(config.norm, config.upsample)
         self.network = processes.prepare(network.to(device, memory_format=torch.channels_last)).train()
         self.forward = self.network  # what a step calls: torch.compile puts its own in this place
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), config.lr, weight_decay=config.weight_decay, fused=device.type in ("cpu", "cuda")
-        )
+        optimizer, options = torch.optim.Adam, {"fused": device.type in ("cpu", "cuda")}
+        if config.optimizer == "soap":
+            optimizer, options = SOAP, {}
+        self.optimizer = optimizer(self.network.parameters(), config.lr, weight_decay=config.weight_decay, **options)
         self.scheduler = CosineAnnealingLR(self.optimizer, self.total_steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.compute.dtype == torch.float16)
         self.step, position = 0, 0
         self._identity = identity
+        self._started_from = None if begun is None else _summary(begun)
         self._last_checkpoint: Path | None = None
         if checkpoint is not None:
+            self._started_from = checkpoint.provenance.get("started_from")
             self.step, position = self._restore(checkpoint.training), checkpoint.training["position"]
             self._last_checkpoint = checkpoint_path
         # A run that was killed between its last step and its results has only those left to write.
@@ -424,6 +452,7 @@ class TrainingRun:
         settings = dataclasses.asdict(self.config)
         return {
             "style": Path(self.config.style_image).name,
+            "started_from": self._started_from,
             "step": self.step,
             "total_steps": self.total_steps,
             "settings": settings,
@@ -500,6 +529,12 @@ class TrainingRun:
         if self._lock is not None:
             self._lock.release()
         self.processes.leave()
+
+
+def _summary(checkpoint: Checkpoint) -> dict:
+    """What a model says of itself to those that are begun from it."""
+    names = ("style", "step", "loss_network", "started_from")
+    return {name: checkpoint.provenance.get(name) for name in names}
 
 
 def _last_third(monitor: Image.Image, photograph: Image.Image) -> Image.Image:

@@ -1,0 +1,111 @@
+"""SOAP (Vyas et al., 2024, arXiv:2409.11321): Adam in the eigenbasis of Shampoo's preconditioner."""
+
+import torch
+
+
+def state_shapes(parameter: torch.Tensor) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what :class:`SOAP` keeps of a parameter, all float32."""
+    shape = _view(parameter).shape
+    shapes = {"step": (), "exp_avg": tuple(shape), "exp_avg_sq": tuple(shape)}
+    for mode, size in enumerate(shape if len(shape) > 1 else ()):
+        shapes[f"factor_{mode}"] = shapes[f"basis_{mode}"] = (size, size)
+    return shapes
+
+
+class SOAP(torch.optim.Optimizer):
+    """Adam whose moments are those of the gradient in a basis that follows the gradient's own correlations.
+
+    The style term is badly scaled: a few directions in the weights of a layer change the Gram matrices much, most
+    change them little. Shampoo's factors G G^T, one a mode of the kernel (output channels, input channels, taps), know
+    these directions; Adam, run in their eigenbasis, gives each its own step. Vectors (scales, shifts, biases) have
+    Adam's own steps. In the first step the factors are measured and nothing is moved.
+
+    Args:
+        parameters: of the network, float32.
+        lr: learning rate.
+        betas: decay of the two moments; the factors decay with the second.
+        eps: added to the root of the second moment.
+        weight_decay: added to the gradient, times the weight, as in Adam.
+        basis_every_steps: steps between two refinements of the bases, by one QR iteration each.
+    """
+
+    def __init__(self, parameters, lr, betas=(0.95, 0.95), eps=1e-8, weight_decay=0.0, basis_every_steps=10):
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(parameters, defaults | {"basis_every_steps": basis_every_steps})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Move the parameters along their gradients.
+
+        Args:
+            closure: re-evaluates the objective, as in every ``torch.optim.Optimizer``.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._move(parameter, group)
+        return loss
+
+    def _move(self, parameter: torch.Tensor, group: dict) -> None:
+        gradient = parameter.grad
+        if group["weight_decay"]:
+            gradient = gradient.add(parameter, alpha=group["weight_decay"])
+        gradient = _view(gradient)
+        beta1, beta2 = group["betas"]
+        modes = range(gradient.ndim if gradient.ndim > 1 else 0)
+        state = self.state[parameter]
+        begins = not state
+        if begins:
+            for name, shape in state_shapes(parameter).items():
+                # The count stays on the CPU, where it can be read without waiting for a GPU.
+                state[name] = torch.zeros(shape, device="cpu" if name == "step" else parameter.device)
+        for mode in modes:
+            unfolded = gradient.transpose(0, mode).flatten(1)
+            state[f"factor_{mode}"].lerp_(unfolded @ unfolded.T, 1 - beta2)
+        if begins and modes:
+            for mode in modes:
+                state[f"basis_{mode}"].copy_(_eigenvectors(state[f"factor_{mode}"]))
+            return
+        state["step"] += 1
+        step = state["step"].item()
+        bases = [state[f"basis_{mode}"] for mode in modes]
+        state["exp_avg"].lerp_(gradient, 1 - beta1)
+        state["exp_avg_sq"].lerp_(_rotate(gradient, bases).square(), 1 - beta2)
+        root = (state["exp_avg_sq"] / (1 - beta2**step)).sqrt_().add_(group["eps"])
+        move = (_rotate(state["exp_avg"], bases) / (1 - beta1**step)).div_(root)
+        move = _rotate(move, [basis.T for basis in bases])
+        parameter.add_(move.view_as(parameter), alpha=-group["lr"])
+        if modes and step % group["basis_every_steps"] == 0:
+            self._refine_bases(state, modes)
+
+    @staticmethod
+    def _refine_bases(state: dict, modes: range) -> None:
+        """One step of orthogonal iteration towards each factor's eigenvectors, the largest first."""
+        for mode in modes:
+            factor, basis = state[f"factor_{mode}"], state[f"basis_{mode}"]
+            order = (basis * (factor @ basis)).sum(0).argsort(descending=True)
+            state["exp_avg_sq"] = state["exp_avg_sq"].index_select(mode, order)
+            basis.copy_(torch.linalg.qr(factor @ basis[:, order]).Q)
+
+
+def _view(parameter: torch.Tensor) -> torch.Tensor:
+    """A kernel as output channels x input channels x taps, in memory's usual order; a vector as it is."""
+    return parameter.flatten(2).contiguous() if parameter.ndim == 4 else parameter
+
+
+def _eigenvectors(factor: torch.Tensor) -> torch.Tensor:
+    """Orthonormal eigenvectors of a symmetric matrix as columns, the largest eigenvalue's first."""
+    # A little of the identity: a gradient that is zero has no direction, and gets the usual ones.
+    ridge = factor.diagonal().mean().mul(1e-6).add(torch.finfo(factor.dtype).tiny)
+    return torch.linalg.eigh(factor + ridge * torch.eye(len(factor), device=factor.device)).eigenvectors.flip(1)
+
+
+def _rotate(x: torch.Tensor, bases: list[torch.Tensor]) -> torch.Tensor:
+    """``x`` with each mode's axis expressed in that mode's basis; the transposed bases lead back."""
+    for basis in bases:
+        x = torch.tensordot(x, basis, dims=([0], [0]))  # takes the first axis away, puts the new one last
+    return x
