@@ -48,6 +48,7 @@ def expected_crop(path, size, rng):
     """The square of the photograph, sampled eight times too finely and averaged: no resize, no draft."""
     with Image.open(path) as image:
         side = min(image.size)
+        side /= rng.uniform(1.0, max(1.0, min(2.0, side / size)))
         left, top = rng.random() * (image.width - side), rng.random() * (image.height - side)
         extent = (left, top, left + side, top + side)
         fine = image.convert("RGB").transform(

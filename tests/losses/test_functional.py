@@ -1,9 +1,12 @@
 """The formulas of the paper, against plain loops, hand-computed values and invariants."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
-from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -231,3 +234,37 @@ def test_gram_and_its_gradient_on_a_gpu(dtype, tolerance):
     gram.square().sum().backward()
     gram_by_autograd(reference).square().sum().backward()
     assert (features.grad.cpu().double() - reference.grad).norm() < tolerance * reference.grad.norm()
+
+
+# -- checkerboard ----------------------------------------------------------------------------------
+
+
+def power_at_the_grid(images, period):
+    """The same from numpy's Fourier transform: the power at the multiples of 1/period, without the mean."""
+    images = images.double().numpy()
+    n, c, height, width = images.shape
+    window = [2 * np.hanning(size + 1)[:-1] for size in (height, width)]
+    images = (images - images.mean((2, 3), keepdims=True)) * np.outer(*window)
+    power = np.abs(np.fft.fft2(images) / (height * width)) ** 2
+    grid = power[:, :, :: height // period, :: width // period]
+    return period**2 * (grid.sum() - grid[:, :, 0, 0].sum()) / (n * c)
+
+
+@pytest.mark.parametrize("height, width, period", [(32, 48, 4), (16, 16, 2), (24, 36, 6)])
+def test_checkerboard_is_the_power_at_the_grid(height, width, period):
+    images = random(2, 3, height, width, seed=4) * 255
+    assert checkerboard_loss(images, period).item() == pytest.approx(power_at_the_grid(images, period), rel=1e-6)
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_a_mesh_counts_far_more_than_anything_as_strong_beside_it(period):
+    rows = torch.arange(64, dtype=torch.float64)
+    mesh, beside = (8 * torch.cos(2 * math.pi * rows * f).expand(1, 1, 64, 64) for f in (1 / period, 1 / period - 5 / 64))
+    assert checkerboard_loss(100 + mesh) > 1000 * checkerboard_loss(100 + beside)
+    assert checkerboard_loss(torch.full((1, 3, 64, 64), 90.0)) == 0
+
+
+def test_checkerboard_leaves_out_what_is_no_whole_period_and_has_a_gradient():
+    images = random(1, 3, 19, 22, seed=5)
+    torch.testing.assert_close(checkerboard_loss(images), checkerboard_loss(images[..., :16, :20]))
+    assert torch.autograd.gradcheck(checkerboard_loss, random(1, 2, 8, 9, seed=6).requires_grad_())

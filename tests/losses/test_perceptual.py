@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from losses.content_ceiling import ContentCeiling, content_ceiling
-from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from losses.functional import (
+    checkerboard_loss,
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_variation_loss,
+)
 from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, LossScales, PerceptualLoss, style_grams
 
 SIZE = 32
 WEIGHTS = (1.0, 60.0, 0.05)
+MESH = {"checkerboard_weight": 0.3}
 
 
 def pictures(n, seed):
@@ -28,7 +35,7 @@ def relative(vgg, grams):
 
 
 def assemble(vgg, grams, stylised, photographs):
-    """The raw terms from the pure functions: content, one style term a layer, total variation."""
+    """The raw terms from the pure functions: content, one style term a layer, total variation, checkerboard."""
     with torch.no_grad():
         of_stylised, of_photographs = (
             vgg(x, (*STYLE_LAYERS, CONTENT_LAYER)) for x in (stylised, photographs)
@@ -38,57 +45,81 @@ def assemble(vgg, grams, stylised, photographs):
             style_loss(gram_matrix(of_stylised[n]), g).item()
             for n, g in zip(STYLE_LAYERS, grams, strict=True)
         ]
-        return content, layers, total_variation_loss(stylised).item()
+        return content, layers, total_variation_loss(stylised).item(), checkerboard_loss(stylised).item()
 
 
 def test_layers_are_the_papers():
     assert CONTENT_LAYER == "relu4_2"
     assert STYLE_LAYERS == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    assert TERMS == ("content", "style", "total_variation")
+    assert TERMS == ("content", "style", "total_variation", "checkerboard")
 
 
 def test_total_is_the_papers_weighted_sum(vgg, grams):
     stylised, photographs = pictures(2, 1), pictures(2, 2)
-    losses = PerceptualLoss(vgg, grams, SIZE, 2.0, 3e4, 1e-6)(stylised, photographs)
-    content, layers, variation = assemble(vgg, grams, stylised, photographs)
-    expected = [2.0 * content, 3e4 * sum(layers), 1e-6 * variation]
-    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation], rtol=1e-5, atol=0)
+    losses = PerceptualLoss(vgg, grams, SIZE, 2.0, 3e4, 1e-6, **MESH)(stylised, photographs)
+    content, layers, variation, mesh = assemble(vgg, grams, stylised, photographs)
+    expected = [2.0 * content, 3e4 * sum(layers), 1e-6 * variation, 0.3 * mesh]
+    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh], rtol=1e-5, atol=0)
     torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(losses.total.item(), sum(expected), rtol=1e-5, atol=0)
 
 
 def test_total_is_the_weighted_sum_of_relative_terms(vgg, grams, relative):
     stylised, photographs = pictures(2, 1), pictures(2, 2)
-    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)(stylised, photographs)
-    content, layers, variation = assemble(vgg, grams, stylised, photographs)
+    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative, **MESH)(stylised, photographs)
+    content, layers, variation, mesh = assemble(vgg, grams, stylised, photographs)
     expected = [
         1.0 * content / relative.content,
         60.0 * sum(layer / scale for layer, scale in zip(layers, relative.style, strict=True)),
         0.05 * variation / relative.total_variation,
+        0.3 * mesh,
     ]
-    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation], rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh], rtol=1e-5, atol=0)
     torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(losses.total.item(), sum(expected), rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("term", range(3))
+def test_weights_of_the_layers_count_by_their_ratios(vgg, grams, relative):
+    stylised, photographs = pictures(2, 1), pictures(2, 2)
+    _, layers, _, _ = assemble(vgg, grams, stylised, photographs)
+    means = [5 * layer / scale for layer, scale in zip(layers, relative.style, strict=True)]  # the scales hold the 5
+    weights = (0.5, 1.0, 2.0, 0.0, 0.1)
+    expected = 60.0 * sum(w * m for w, m in zip(weights, means)) / sum(weights)
+    for factor in (1, 7):
+        layer_weights = tuple(factor * weight for weight in weights)
+        criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative, style_layer_weights=layer_weights)
+        assert criterion(stylised, photographs).weighted[1].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_photograph_of_one_colour_has_no_gradient(vgg, grams, relative):
+    """Its gradient would grow by the inverse root of eps in every normalisation layer."""
+    stylised = pictures(2, 1).requires_grad_()
+    photographs = torch.cat([pictures(1, 2), torch.full((1, 3, SIZE, SIZE), 7.0)])
+    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative, **MESH)(stylised, photographs)
+    (gradient,) = torch.autograd.grad(losses.total, stylised)
+    assert gradient[0].norm() > 0 and not gradient[1].any()
+
+
+@pytest.mark.parametrize("term", range(4))
 def test_a_zero_weight_leaves_its_term_out_of_value_and_gradient(vgg, grams, term):
-    weights = [1.0, 1e4, 1e-6]
-    alone = [0.0, 0.0, 0.0]
+    weights = [1.0, 1e4, 1e-6, 0.3]
+    alone = [0.0, 0.0, 0.0, 0.0]
     alone[term] = weights[term]
     stylised, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2)
-    losses = PerceptualLoss(vgg, grams, SIZE, *alone)(stylised, photographs)
-    assert [value > 0 for value in losses.weighted.tolist()] == [i == term for i in range(3)]
+
+    def losses_of(weights):
+        *three, mesh = weights
+        criterion = PerceptualLoss(vgg, grams, SIZE, *three, checkerboard_weight=mesh)
+        return criterion(stylised, photographs)
+
+    losses = losses_of(alone)
+    assert [value > 0 for value in losses.weighted.tolist()] == [i == term for i in range(4)]
     (gradient,) = torch.autograd.grad(losses.total, stylised)
     assert gradient.norm() > 0
     weights[term] = 0.0
-    (others,) = torch.autograd.grad(
-        PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised
-    )
+    (others,) = torch.autograd.grad(losses_of(weights).total, stylised)
     weights[term] = alone[term]
-    (both,) = torch.autograd.grad(
-        PerceptualLoss(vgg, grams, SIZE, *weights)(stylised, photographs).total, stylised
-    )
+    (both,) = torch.autograd.grad(losses_of(weights).total, stylised)
     torch.testing.assert_close(gradient + others, both, rtol=1e-3, atol=1e-4 * both.abs().max().item())
 
 
@@ -116,7 +147,7 @@ def test_duplicated_batch_has_the_same_loss(vgg, grams, relative):
 def test_painting_against_itself_is_zero(vgg, grams, relative):
     painting = pictures(1, 7)  # the one that the Gram matrices were taken of
     losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)(painting, painting)
-    content, style, variation = losses.weighted.tolist()
+    content, style, variation, _ = losses.weighted.tolist()
     assert content == 0
     assert style < 1e-9
     assert variation > 0
@@ -238,7 +269,7 @@ def test_eased_style_is_in_the_sum_and_its_gradient(vgg, grams, relative):
     level = ceiling.level().item()
     assert level < before == 1.0  # far above the ceiling: eased from now on
     second = criterion(stylised, photographs)
-    torch.testing.assert_close(second.weighted, plain.weighted * torch.tensor([1.0, level, 1.0]))
+    torch.testing.assert_close(second.weighted, plain.weighted * torch.tensor([1.0, level, 1.0, 1.0]))
     torch.testing.assert_close(second.raw, plain.raw)  # what the formulas say is reported as it is
     torch.testing.assert_close(second.total, second.weighted.sum())
     assert torch.autograd.grad(second.total, stylised)[0].isfinite().all()

@@ -11,7 +11,7 @@ from training import compilation
 PLAN = [
     "--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", 6, "--device", "cpu",
     "--precision", "float32", "--monitor_every_steps", 0, "--checkpoint_every_steps", 3,
-    "--log_every_steps", 1,
+    "--log_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--norm", "batch",
 ]  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from training.metrics import NonFiniteLoss, TrainingLog, plot_losses
 
 
 def losses(content, style, variation, weighted=None):
-    raw = torch.tensor([content, style, variation])
-    weighted = raw * torch.tensor([1.0, 2.0, 3.0]) if weighted is None else torch.tensor(weighted)
+    raw = torch.tensor([content, style, variation, 0.25])
+    weighted = raw * torch.tensor([1.0, 2.0, 3.0, 4.0]) if weighted is None else torch.tensor(weighted)
     return Losses(weighted.sum(), raw, weighted, torch.tensor(0.5))
 
 
@@ -37,10 +37,10 @@ def test_a_line_holds_the_means_since_the_last(log):
         if step >= 2:
             log.write_line(step, lr=0.1, style_level=0.7)
     first, second = read(log.path)
-    assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5}
-    assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5}
+    assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5, "checkerboard": 0.25}
+    assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5, "checkerboard": 1.0}
     assert (
-        first["total"] == 23.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
+        first["total"] == 24.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
     )
     assert second["raw"]["content"] == 8.0 and second["step"] == 3
 
@@ -95,7 +95,7 @@ def test_the_bar_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys):
 def test_plot(tmp_path):
     pytest.importorskip("matplotlib")
     lines = [
-        {"step": i, "weighted": {"content": 9.0 / i, "style": 1.0, "total_variation": 0.1}}
+        {"step": i, "weighted": {"content": 9.0 / i, "style": 1.0, "total_variation": 0.1, "checkerboard": 0.1}}
         for i in range(1, 6)
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -108,9 +108,10 @@ def test_an_empty_command_line_gives_the_defaults(config_class):
 def test_defaults_are_those_that_were_agreed():
     config = TrainingConfig()
     agreed = {
-        "content_weight": 1.0, "style_weight": 60.0, "tv_weight": 0.05, "loss_scale": "relative",
-        "num_epochs": 2, "batch_size": 4, "total_steps": 40000, "lr": 1e-3, "weight_decay": 1e-5,
-        "image_size": 256, "norm": "batch", "upsample": "transposed", "device": "auto", "precision": "auto",
+        "content_weight": 1.0, "style_weight": 15.0, "tv_weight": 0.15, "loss_scale": "relative",
+        "style_layer_weights": (0.5, 1.0, 1.0, 1.0, 0.1), "checkerboard_weight": 0.3, "optimizer": "soap",
+        "num_epochs": 2, "batch_size": 4, "total_steps": 40000, "lr": 5e-3, "weight_decay": 0.0,
+        "image_size": 256, "norm": "instance", "upsample": "transposed", "device": "auto", "precision": "auto",
         "style_size": None, "vgg_weights": None, "checkpoint_path": None,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in agreed} == agreed
@@ -132,8 +133,9 @@ def test_every_field_is_a_flag_of_its_name_and_type(config_class):
             continue
         value = choices[-1] if choices else {"int": 97, "float": 0.625, "str": "some where/x"}[kind(field)]
         if takes_several(field):
-            arguments += [f"--{field.name}", value, "b", f"--{field.name}=c"]
-            expected[field.name] = (value, "b", "c")
+            second, third = (0.25, 3.0) if kind(field) == "float" else ("b", "c")
+            arguments += [f"--{field.name}", str(value), str(second), f"--{field.name}={third}"]
+            expected[field.name] = (value, second, third)
             continue
         arguments.append(f"--{field.name}={value}")
         expected[field.name] = value
@@ -150,7 +152,7 @@ def test_help_shows_every_flag_with_its_help_and_default(config_class):
     for field in dataclasses.fields(config_class):
         assert f"--{field.name}" in text and " ".join(field.metadata["help"].split()) in text
         if field.default is not None and kind(field) != "bool":
-            default = " ".join(field.default) if takes_several(field) else field.default
+            default = " ".join(map(str, field.default)) if takes_several(field) else field.default
             assert f"(default: {default})" in text
 
 

@@ -1,0 +1,101 @@
+"""SOAP against Adam where both must agree, and where it must be better."""
+
+import copy
+
+import pytest
+import torch
+
+from training.soap import SOAP, state_shapes
+
+
+def gradients(shape, steps, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for _ in range(steps)]
+
+
+def moved(optimizer_class, start, given, **options):
+    parameter = torch.nn.Parameter(start.clone())
+    optimizer = optimizer_class([parameter], **options)
+    for gradient in given:
+        parameter.grad = gradient.clone()
+        optimizer.step()
+    return parameter.detach()
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_vectors_are_moved_as_by_adam(weight_decay):
+    start, options = torch.linspace(-1, 1, 7), {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": weight_decay}
+    given = gradients((7,), 12)
+    torch.testing.assert_close(moved(SOAP, start, given, **options), moved(torch.optim.Adam, start, given, **options))
+
+
+def test_kernels_are_moved_as_by_adam_in_their_own_basis():
+    """Gradients that are diagonal in a rotated basis: rotating back, Adam has one step for each diagonal entry."""
+    rotations = [torch.linalg.qr(matrix).Q for matrix in gradients((5, 5), 2, seed=1)]
+    scales = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
+    diagonals = [scales * (1 + 0.1 * noise) for noise in gradients((5,), 9, seed=2)]
+    given = [(rotations[0] @ torch.diag(d) @ rotations[1].T).view(5, 5, 1, 1) for d in diagonals]
+    options = {"lr": 0.1, "betas": (0.9, 0.95), "eps": 1e-2}  # far above the rounding beside the diagonal
+    ours = moved(SOAP, torch.zeros(5, 5, 1, 1), given, **options).view(5, 5)
+    # The first gradient is what the bases are measured on, and moves nothing.
+    adams = moved(torch.optim.Adam, torch.zeros(5), diagonals[1:], **options)
+    torch.testing.assert_close(ours, rotations[0] @ torch.diag(adams) @ rotations[1].T, rtol=1e-3, atol=1e-4)
+
+
+def test_a_badly_scaled_quadratic_is_descended_further_than_by_adam():
+    generator = torch.Generator().manual_seed(3)
+    left = torch.randn(8, 8, generator=generator) @ torch.diag(torch.logspace(0, -2, 8))
+    right = torch.randn(6, 6, generator=generator) @ torch.diag(torch.logspace(0, -2, 6))
+    target = torch.randn(8, 6, 3, 3, generator=generator)
+    left, right = (torch.linalg.qr(torch.randn(n, n, generator=generator)).Q @ m.T for n, m in ((8, left), (6, right)))
+
+    def descended(optimizer_class):
+        parameter = torch.nn.Parameter(torch.zeros_like(target))
+        optimizer = optimizer_class([parameter], lr=0.05)
+        for _ in range(200):
+            optimizer.zero_grad()
+            loss = torch.einsum("ai,ijkl,bj->abkl", left, parameter - target, right).square().mean()
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    assert descended(SOAP) < 0.5 * descended(torch.optim.Adam)
+
+
+def test_bases_stay_orthonormal_and_follow_the_factors():
+    parameter = torch.nn.Parameter(torch.zeros(6, 4, 3, 3))
+    optimizer = SOAP([parameter], lr=0.1)
+    mixture = gradients((6, 6), 1, seed=4)[0] @ torch.diag(torch.tensor([9.0, 5, 3, 2, 1, 0.5]))
+    for gradient in gradients((6, 36), 101, seed=5):
+        parameter.grad = (mixture @ gradient).view(6, 4, 3, 3)
+        optimizer.step()
+    state = optimizer.state[parameter]
+    assert {name: tuple(value.shape) for name, value in state.items()} == state_shapes(parameter)
+    for mode, size in enumerate((6, 4, 9)):
+        basis = state[f"basis_{mode}"]
+        torch.testing.assert_close(basis.T @ basis, torch.eye(size), rtol=0, atol=1e-5)
+    rotated = state["basis_0"].T @ state["factor_0"] @ state["basis_0"]
+    values = torch.linalg.eigvalsh(state["factor_0"]).flip(0)
+    torch.testing.assert_close(rotated.diagonal(), values, rtol=0.05, atol=1e-3 * values[0].item())
+
+
+def test_a_stored_state_goes_on_bit_for_bit():
+    start, given = torch.zeros(6, 4, 3, 3), gradients((6, 4, 3, 3), 24)
+    one, other = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    first, second = SOAP([one], lr=0.1), SOAP([other], lr=0.1)
+    for step, gradient in enumerate(given):
+        if step == 13:
+            with torch.no_grad():
+                other.copy_(one)
+            second.load_state_dict(copy.deepcopy(first.state_dict()))
+        one.grad = gradient
+        first.step()
+        if step >= 13:
+            other.grad = gradient
+            second.step()
+    assert torch.equal(one, other) and one.any()
+
+
+def test_gradients_of_zero_leave_finite_weights():
+    weights = moved(SOAP, torch.ones(4, 3, 3, 3), [torch.zeros(4, 3, 3, 3)] * 12 + gradients((4, 3, 3, 3), 12), lr=0.01)
+    assert weights.isfinite().all()
