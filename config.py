@@ -91,8 +91,8 @@ class TrainingConfig:
 
     start_from: str | None = setting(
         None,
-        "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm and upsample "
-        "are its own; left out, random weights, as in the paper",
+        "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm and "
+        "upsample are its own; left out, random weights, as in the paper",
     )
 
     # The optimisation
@@ -104,7 +104,9 @@ class TrainingConfig:
         "soap: Adam in a basis of each layer's own (Vyas et al., 2024), which learns faster; adam: the paper's",
         choices=("soap", "adam"),
     )
-    lr: float = setting(5e-3, "learning rate at the start; it falls to zero along a cosine; Adam's own is 0.001", above=0)
+    lr: float = setting(
+        5e-3, "learning rate at the start; it falls to zero along a cosine; the paper's, of Adam, is 0.001", above=0
+    )
     weight_decay: float = setting(0.0, "weight decay", minimum=0)
     seed: int = setting(0, "seed of every random choice", minimum=0, maximum=2**63 - 1)
 

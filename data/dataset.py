@@ -56,8 +56,8 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
 def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
     """A photograph at a random scale, cropped to a square and flipped at random.
 
-    Its short side is brought to between ``size`` and :data:`LARGEST_SCALE` times as many pixels, and not beyond its own,
-    so that the network sees things large and small, as it will in photographs of any size.
+    Its short side is brought to between ``size`` and :data:`LARGEST_SCALE` times as many pixels, and not beyond its
+    own, so that the network sees things large and small, as it will in photographs of any size.
 
     Args:
         path: a picture file.

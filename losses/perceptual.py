@@ -91,8 +91,9 @@ class Losses:
 
 
 class PerceptualLoss(nn.Module):
-    """lambda_c content + lambda_s style + lambda_TV TV, equation 5 of the paper with total variation; and a term of ours
-    against the mesh, see :func:`losses.functional.checkerboard_loss`.
+    """lambda_c content + lambda_s style + lambda_TV TV, equation 5 of the paper with total variation.
+
+    To it comes a term of ours against the mesh, see :func:`losses.functional.checkerboard_loss`.
 
     A photograph of one colour says nothing, and in a normalisation layer its gradient grows beyond all bounds: it is
     counted, and has no gradient.

@@ -128,7 +128,8 @@ def restore_settings(
 ) -> TrainingConfig:
     """The settings of a resumed run: those on the command line, then the checkpoint's."""
     stored = checkpoint.provenance.get("settings")
-    if not isinstance(stored, dict) or not all(isinstance(v, str | int | float | tuple | None) for v in stored.values()):
+    kinds = str | int | float | tuple | None
+    if not isinstance(stored, dict) or not all(isinstance(value, kinds) for value in stored.values()):
         raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
     for name in _FIXED:
         if name in given and name in stored and getattr(config, name) != stored[name]:

@@ -44,8 +44,8 @@ from training.folder import (
 )
 from training.folder_lock import FolderLock
 from training.metrics import NonFiniteLoss, TrainingLog, plot_losses
-from training.soap import SOAP
 from training.resume import as_resumed, check_identity, check_training, photographs_of, restore_settings
+from training.soap import SOAP
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute
 from utils.errors import UserError
 from utils.files import remove_unfinished

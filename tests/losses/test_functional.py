@@ -259,7 +259,8 @@ def test_checkerboard_is_the_power_at_the_grid(height, width, period):
 @pytest.mark.parametrize("period", [2, 4])
 def test_a_mesh_counts_far_more_than_anything_as_strong_beside_it(period):
     rows = torch.arange(64, dtype=torch.float64)
-    mesh, beside = (8 * torch.cos(2 * math.pi * rows * f).expand(1, 1, 64, 64) for f in (1 / period, 1 / period - 5 / 64))
+    frequencies = (1 / period, 1 / period - 5 / 64)
+    mesh, beside = (8 * torch.cos(2 * math.pi * rows * f).expand(1, 1, 64, 64) for f in frequencies)
     assert checkerboard_loss(100 + mesh) > 1000 * checkerboard_loss(100 + beside)
     assert checkerboard_loss(torch.full((1, 3, 64, 64), 90.0)) == 0
 
