@@ -23,7 +23,7 @@ from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, check_result, write_file, write_picture
 from evaluation.settings import OBJECTIVE
-from losses.perceptual import TERMS
+from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
 from utils.checkpoints import Checkpoint, load_checkpoint
 from utils.device import Compute, resolve_compute
 from utils.loss_network import load_vgg19
@@ -32,7 +32,7 @@ from utils.settings import validate
 from utils.stylizer import Stylizer
 
 SCALES_PHOTOGRAPHS = 64
-"""Photographs, the first ones, on which the relative scales of the objective are measured, as in a training."""
+"""Photographs, the first ones, on which relative scales are measured where a model does not say its training's."""
 
 PAPER_ITERATIONS = (100, 300, 500)
 """Of the paper's table 1."""
@@ -56,7 +56,7 @@ _GEOMETRIC = _MESHES | _RATIOS
 """Measures whose mean over the photographs is the geometric one."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Model:
     """A trained style.
 
@@ -65,6 +65,7 @@ class Model:
         stylizer: paints with it.
         settings: of the objective, the level included in ``style_weight``.
         level: of the style term at the end of its training, 1 where the file does not say.
+        scales: of its training; ``None`` where the file does not say, or flags make it another objective.
         painting: 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
         provenance: what its file says of its making.
     """
@@ -74,6 +75,7 @@ class Model:
     stylizer: Stylizer
     settings: TrainingConfig
     level: float
+    scales: LossScales | None
     painting: torch.Tensor
     provenance: dict
 
@@ -99,6 +101,7 @@ def compare(config: CompareConfig) -> int:
         trained_with = model.provenance.get("loss_network")
         if isinstance(trained_with, str) and not trained_with.endswith(vgg.fingerprint):
             warnings.warn(f"{model.path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
+            model.scales = None
 
     optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
     total = len(models) * (2 * len(paths) + optimised * len(config.starts) * config.iterations)
@@ -150,12 +153,14 @@ def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
         checkpoint = load_checkpoint(path)
         settings, level = settings_of(checkpoint, config, path)
         painting = read_whole(style_image, "--style_image", config.max_pixels)
+        scales = None if config.loss_scale or config.style_size else scales_of(checkpoint, path)
         style = checkpoint.provenance.get("style")
         if isinstance(style, str) and Path(style).stem != Path(style_image).stem:
             warnings.warn(f"{path} was trained on {style}, and --style_image is {style_image}", stacklevel=2)
+            scales = None
         pixels = picture_batch(painting, settings.style_size or settings.image_size).to(compute.device)
         stylizer = Stylizer(checkpoint.network, compute=own)
-        models.append(Model(path, style_image, stylizer, settings, level, pixels, checkpoint.provenance))
+        models.append(Model(path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
     return models
 
 
@@ -191,6 +196,27 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     return dataclasses.replace(settings, style_weight=settings.style_weight * level), level
 
 
+def scales_of(checkpoint: Checkpoint, path: str) -> LossScales | None:
+    """The scales of a model's training, ``None`` where its file does not say.
+
+    Raises:
+        UserError: if they cannot be scales.
+    """
+    stored = (checkpoint.training or checkpoint.provenance).get("loss_scales")
+    if stored is None:
+        return None
+    try:
+        scales = LossScales(**{**stored, "style": tuple(stored["style"])})
+        divisors = [scales.content, *scales.style, scales.total_variation]
+        if len(scales.style) == len(STYLE_LAYERS) and all(
+            math.isfinite(divisor) and divisor > 0 for divisor in divisors
+        ):
+            return scales
+    except (TypeError, KeyError):
+        pass
+    raise UserError(f"{path} holds scales of the losses that no training has: give another file")
+
+
 # -- judging --------------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +227,7 @@ class _Judge:
         self.config, self.compute, self.model, self.vgg = config, compute, model, vgg
         self.photographs, self.lpips, self.curves, self.bar = photographs, lpips, curves, bar
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
-        self.criterion = criterion_of(model.settings, vgg, model.painting, scales_on)
+        self.criterion = criterion_of(model.settings, vgg, model.painting, scales_on, model.scales)
 
     def run(self, optimised: int) -> dict:
         """The result of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8."""
@@ -231,6 +257,7 @@ class _Judge:
             "objective": {name: getattr(settings, name) for name in OBJECTIVE},
             "style_level": self.model.level,
             "style_size": settings.style_size or settings.image_size,
+            "scales_of": "training" if self.model.scales else "photographs",
             "scales": dataclasses.asdict(self.criterion.scales),
             "rows": {name: {"summary": _summary(found), "per_photograph": found} for name, found in rows.items()},
             "iterations_equalled": equalled,
@@ -308,7 +335,7 @@ def _time(config: CompareConfig, compute: Compute, model: Model, vgg, path: Path
     timed = []
     for size in config.timed_sizes:
         photograph = read_square(path, size, config.max_pixels).to(compute.device).float()
-        criterion = criterion_of(model.settings, vgg, model.painting, [photograph])
+        criterion = criterion_of(model.settings, vgg, model.painting, [photograph], model.scales)
         rounds, warmup = TIMING_ROUNDS, 2  # the first two: the start itself, and the longest line search
         iterates = optimize(criterion, photograph, starting_picture("noise", photograph), rounds + warmup)
         calls = {
@@ -333,8 +360,10 @@ def _print(result: dict) -> None:
         weights = ", ".join(f"{name} {value:g}" for name, value in model["objective"].items() if name != "loss_scale")
         level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
         scale = model["objective"]["loss_scale"]
+        if scale == "relative":
+            scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
         print(f"\n## {Path(model['model_path']).name}\n")
-        print(f"Scales {scale}, {weights}{level}; {model['style_image']} at {model['style_size']} pixels.\n")
+        print(f"Scales {scale}; {weights}{level}; {model['style_image']} at {model['style_size']} pixels.\n")
         print(_measures_table(model))
         print(f"\n{_equalled_table(model)}" if model["iterations_equalled"] else "\nNo L-BFGS beside it.")
         if result["seconds"]:

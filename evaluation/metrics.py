@@ -1,5 +1,6 @@
 """What can be measured on a picture without the loss network, as pure functions of tensors."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -151,7 +152,9 @@ def lpips_metric(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor],
     except ImportError:
         raise UserError("--lpips needs the package lpips: pip install lpips, or leave --lpips out") from None
     try:
-        network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the way in which the package asks torchvision for AlexNet
+            network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
     except (OSError, RuntimeError) as error:  # of torch.hub, which downloads AlexNet
         reason = " ".join(str(error).split())
         raise UserError(f"--lpips: AlexNet's weights could not be downloaded ({reason}): leave --lpips out") from None

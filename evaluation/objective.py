@@ -10,7 +10,11 @@ from models.vgg19 import VGG19
 
 
 def criterion_of(
-    settings: TrainingConfig, vgg: VGG19, painting: torch.Tensor, photographs: list[torch.Tensor]
+    settings: TrainingConfig,
+    vgg: VGG19,
+    painting: torch.Tensor,
+    photographs: list[torch.Tensor],
+    scales: LossScales | None = None,
 ) -> PerceptualLoss:
     """The objective of a training with these settings. What it is made of is known here alone.
 
@@ -20,12 +24,13 @@ def criterion_of(
         settings: weights and ``loss_scale``.
         vgg: the loss network.
         painting: 1 x 3 x H x W, RGB in [0, 255], at its own size.
-        photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged. With
-            ``loss_scale`` ``"relative"`` they are what the scales are measured on.
+        photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged.
+        scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
     """
     grams = style_grams(vgg, painting)
-    scales = LossScales()
-    if settings.loss_scale == "relative":
+    if settings.loss_scale == "paper":
+        scales = LossScales()
+    elif scales is None:
         scales = LossScales.relative(vgg, grams, photographs)
     weights = (settings.content_weight, settings.style_weight, settings.tv_weight)
     height, width = photographs[0].shape[-2:]

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from begin_training import train
 from config import TrainingConfig
 from evaluation import compare, gatys
-from evaluation.comparison import settings_of
+from evaluation.comparison import scales_of, settings_of
 from evaluation.metrics import border, mesh, ssim
 from evaluation.objective import criterion_of, objective
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
@@ -164,7 +165,8 @@ def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
 
 
 def test_compare_measures_what_the_model_makes(compared, model, photos, style_image, vgg):
-    _, result, _ = compared
+    printed, result, _ = compared
+    assert "Scales relative, measured on these photographs; content_weight 1, " in printed.stdout
     assert result["photographs"] == ["photo_05", "photo_00", "photo_03"]  # more/ comes first
     (judged,) = result["models"]
     assert judged["objective"] == {"content_weight": 1, "style_weight": 30, "tv_weight": 0.05, "loss_scale": "relative"}
@@ -329,10 +331,41 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
         with pytest.raises(UserError, match="m holds settings that no training has"):
             settings_of(damaged, config, "m")
     silent = Checkpoint(checkpoint.network, {})
+    assert scales_of(silent, "m") is None
+    sound = {"content": 1.0, "style": (1.0,) * 5, "total_variation": 1.0}
+    for scales in ({}, {**sound, "content": 0.0}, {**sound, "style": (1.0,)}, {**sound, "content": "x"}, 3, [1]):
+        with pytest.raises(UserError, match="m holds scales of the losses that no training has"):
+            scales_of(Checkpoint(checkpoint.network, {"loss_scales": scales}), "m")
     with pytest.raises(
         UserError, match="m does not say what it was trained for: give --content_weight, --style_weight"
     ):
         settings_of(silent, config, "m")
+
+
+def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, style_image, vgg_file, small, tmp_path):
+    config = TrainingConfig(
+        style_image=str(style_image), dataset_dir=str(photos), output_dir=str(tmp_path), vgg_weights=str(vgg_file),
+        image_size=32, batch_size=2, total_steps=2, num_workers=0, monitor_every_steps=0, log_every_steps=2,
+        device="cpu", style_weight=1e-3,  # so little that the ceiling is below any content term
+    )  # fmt: skip
+    assert train(config) == 0
+    metrics = json.loads((tmp_path / "stripes_training" / "metrics.jsonl").read_text())
+    assert metrics["style_level"] < 0.9
+    scales = []
+    for name in ("stripes.pth", "stripes_training/step_000002.pth"):
+        settings, level = settings_of(load_checkpoint(tmp_path / name), compare.CompareConfig(), name)
+        assert level == pytest.approx(metrics["style_level"]) and settings.style_weight == pytest.approx(1e-3 * level)
+        scales.append(scales_of(load_checkpoint(tmp_path / name), name))
+    assert scales[0] == scales[1]
+    status, printed, error = call(
+        compare, "--model_path", tmp_path / "stripes.pth", "--style_image", style_image, "--photographs", photos,
+        "--image_size", 36, "--iterations", 0, "--no_timing", "--json", tmp_path / "result.json", *small,
+    )  # fmt: skip
+    assert status == 0, error
+    assert "Scales relative, of its training; content_weight 1, " in printed
+    (judged,) = json.loads((tmp_path / "result.json").read_text())["models"]
+    assert judged["scales"] == {**dataclasses.asdict(scales[0]), "style": list(scales[0].style)}
+    assert f"(its level of {metrics['style_level']:.3g} included)" in printed
 
 
 def _has_matplotlib():
