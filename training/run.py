@@ -449,10 +449,12 @@ class TrainingRun:
         return training["step"]
 
     def _provenance(self) -> dict:
-        settings = dataclasses.asdict(self.config)
+        settings, ceiling = dataclasses.asdict(self.config), self.criterion.ceiling
         return {
             "style": Path(self.config.style_image).name,
             "started_from": self._started_from,
+            "style_level": 1.0 if ceiling is None else ceiling.level().item(),
+            "loss_scales": dataclasses.asdict(self.criterion.scales),
             "step": self.step,
             "total_steps": self.total_steps,
             "settings": settings,

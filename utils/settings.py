@@ -44,7 +44,7 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
             continue
         several = _takes_several(hints[f.name])
         default = " ".join(map(str, f.default)) if several else f.default
-        shown = "" if f.default is None else f" (default: {default})"
+        shown = "" if f.default in (None, ()) else f" (default: {default})"
         metavar = "|".join(f.metadata["choices"]) if f.metadata["choices"] else value_type.__name__.upper()
         many = {"nargs": "+", "action": "extend"} if several else {}
         parser.add_argument(f"--{f.name}", type=value_type, metavar=metavar, help=text + shown, **many)

@@ -1,0 +1,101 @@
+"""How good a trained style is: the figure 5 and table 1 of Johnson, Alahi and Fei-Fei (2016), and more, for any model.
+
+    python -m evaluation.compare --model_path wave.pth --style_image wave.jpg --photographs photos/
+    python -m evaluation.compare --model_path a.pth b.pth --style_image a.jpg b.jpg --photographs val2017/ \\
+        --iterations 300 --curves curves.pt --json result.json --plot curves.png --sheet sheet.jpg
+
+Judges the objective that the model was trained for on photographs that it has not seen, and optimises each of them for
+the same objective: minutes a photograph on a CPU. --iterations 0 leaves that out, --lbfgs_photographs 5 does a few.
+"""
+
+from dataclasses import dataclass
+
+from config import DEVICE_HELP, MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, PRECISIONS, setting
+from evaluation.settings import training_setting
+from utils.settings import parse_settings, run_command
+
+_AS_TRAINED = "; left out, as the model was trained"
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Settings of ``evaluation.compare``."""
+
+    # What is judged, and on what
+    model_path: tuple[str, ...] = setting(
+        ("checkpoints/starry_night.pth",), "trained styles, or checkpoints of a training, whose level is taken as well"
+    )
+    style_image: tuple[str, ...] = setting(
+        (), "the painting of each model, in their order, or one for all; a model holds no more than its name"
+    )
+    photographs: tuple[str, ...] = setting(("photos",), "photographs to judge by: files, folders with their subfolders")
+    names: str | None = setting(
+        None,
+        "file with the names of the photographs to take, without endings, one a line; left out, "
+        "evaluation/held_out.txt if it names any of them, and all of them otherwise",
+    )
+    image_size: int = setting(
+        256, "side of the square, in the middle of each photograph, that is judged; a multiple of 4, pixels",
+        minimum=36, maximum=4096,
+    )  # fmt: skip
+
+    # The objective
+    content_weight: float | None = training_setting("content_weight", None, "weight of the content term" + _AS_TRAINED)
+    style_weight: float | None = training_setting(
+        "style_weight", None, "weight of the style term, its level included" + _AS_TRAINED
+    )
+    tv_weight: float | None = training_setting("tv_weight", None, "weight of total variation" + _AS_TRAINED)
+    loss_scale: str | None = training_setting("loss_scale", None, "scales of the terms" + _AS_TRAINED)
+    style_size: int | None = training_setting(
+        "style_size", None, "short side that the paintings are resized to, pixels" + _AS_TRAINED
+    )
+    vgg_weights: str | None = training_setting("vgg_weights")
+
+    # Optimisation beside it
+    iterations: int = setting(100, "iterations of L-BFGS on each photograph; 0 for none", minimum=0)
+    starts: tuple[str, ...] = setting(
+        ("photograph", "noise"), "what L-BFGS begins with", choices=("photograph", "noise")
+    )
+    lbfgs_photographs: int | None = setting(
+        None, "photographs to optimise, the first ones; left out, all that are judged", minimum=1
+    )
+    seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
+    curves: str | None = setting(
+        None,
+        "file that keeps what L-BFGS did, for the next model of the same painting and weights, and for going on after "
+        "an interruption; made if need be",
+    )
+
+    # The machine
+    timed_sizes: tuple[int, ...] = setting(
+        (256, 512, 1024), "sides of the squares on which network and L-BFGS are timed, pixels", minimum=32, maximum=4096
+    )
+    no_timing: bool = setting(False, "leave the timing out")
+    device: str = setting("auto", DEVICE_HELP)
+    precision: str = setting(
+        "float32",
+        "arithmetic of the loss network; styles are painted in that of begin_inference.py",
+        choices=PRECISIONS,
+    )
+    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+
+    # What is written beside the tables
+    lpips: bool = setting(
+        False, "measure LPIPS as well, by the package of that name, which downloads its AlexNet (233 MB) once"
+    )
+    json: str | None = setting(None, "file for all figures, photograph by photograph: .json")
+    plot: str | None = setting(None, "file for a plot of the objective against iterations: .png, .svg or .pdf")
+    sheet: str | None = setting(None, "file for a sheet of the pictures: .png, .jpg, .webp or .tif")
+    overwrite: bool = setting(False, OVERWRITE_HELP)
+
+
+def main() -> int:
+    config, _ = parse_settings(CompareConfig, __doc__)
+    # Imported here, so that --help and a mistyped flag answer without waiting for torch.
+    from evaluation.comparison import compare
+
+    return compare(config)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,432 @@
+"""Trained styles judged on photographs that they have not seen, beside optimisation of the same objective."""
+
+import dataclasses
+import json
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median
+
+import torch
+
+from benchmarks.common import describe_machine, table, time_in_turns
+from config import TrainingConfig
+from evaluation import figures
+from evaluation.compare import CompareConfig
+from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
+from evaluation.metrics import MESH_PERIODS, border, lpips_metric, mesh, ssim
+from evaluation.objective import criterion_of, objective, unweighted
+from evaluation.optimisation import optimize, prepare_machine, starting_picture
+from evaluation.pictures import read_square, read_whole, select_photographs
+from evaluation.saving import PICTURES, PLOTS, check_result, write_file, write_picture
+from evaluation.settings import OBJECTIVE
+from imaging.tensors import picture_batch
+from inference.stylizer import Stylizer
+from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
+from models.checkpoints import Checkpoint, load_checkpoint
+from models.pretrained import load_vgg19
+from utils.device import Compute, resolve_compute
+from utils.errors import UserError
+from utils.progress import progress_bar
+from utils.settings import validate
+
+SCALES_PHOTOGRAPHS = 64
+"""Photographs, the first ones, on which relative scales are measured where a model does not say its training's."""
+
+PAPER_ITERATIONS = (100, 300, 500)
+"""Of the paper's table 1."""
+
+TIMING_ROUNDS = 3
+
+_RATIOS = {"border_mean": "border, mean", "border_contrast": "border, contrast"}
+_MESHES = {f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS}
+_COLUMNS = {
+    **{term: term.replace("_", " ") for term in TERMS},
+    "objective": "sum",
+    "content_to_grey": "content to grey",
+    "ssim": "SSIM",
+    **_MESHES,
+    **_RATIOS,
+    "lpips": "LPIPS",
+}
+"""What is measured on a picture, with its name in the table."""
+
+_GEOMETRIC = _MESHES | _RATIOS
+"""Measures whose mean over the photographs is the geometric one."""
+
+
+@dataclass
+class Model:
+    """A trained style.
+
+    Attributes:
+        path: of its file.
+        stylizer: paints with it.
+        settings: of the objective, the level included in ``style_weight``.
+        level: of the style term at the end of its training, 1 where the file does not say.
+        scales: of its training; ``None`` where the file does not say, or flags make it another objective.
+        painting: 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
+        provenance: what its file says of its making.
+    """
+
+    path: str
+    style_image: str
+    stylizer: Stylizer
+    settings: TrainingConfig
+    level: float
+    scales: LossScales | None
+    painting: torch.Tensor
+    provenance: dict
+
+
+def compare(config: CompareConfig) -> int:
+    """Judge, print the tables, and write what is asked for.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
+    _check(config)
+    compute = prepare_machine(config.device, config.precision)
+    lpips = lpips_metric(compute.device) if config.lpips else None
+    paths, names = select_photographs(config.photographs, config.names)
+    models = _read_models(config, compute)
+    photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
+    curves = CurveFile(config.curves)
+    vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
+    for model in models:
+        trained_with = model.provenance.get("loss_network")
+        if isinstance(trained_with, str) and not trained_with.endswith(vgg.fingerprint):
+            warnings.warn(f"{model.path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
+            model.scales = None
+
+    optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
+    total = len(models) * (2 * len(paths) + optimised * len(config.starts) * config.iterations)
+    judged = []
+    with progress_bar(total, "picture or iteration") as bar:
+        for model in models:
+            judge = _Judge(config, compute, model, vgg, photographs, lpips, curves, bar)
+            judged.append(judge.run(optimised))
+    result = {
+        "machine": describe_machine(compute),
+        "photographs": [path.stem for path in paths],
+        "names": None if names is None else str(names),
+        "image_size": config.image_size,
+        "models": judged,
+        "seconds": [] if config.no_timing else [_time(config, compute, model, vgg, paths[0]) for model in models],
+    }
+    _print(result)
+    _write(config, result)
+    return 0
+
+
+def _check(config: CompareConfig) -> None:
+    if len(config.style_image) not in (1, len(config.model_path)):
+        raise UserError(
+            f"--style_image names {len(config.style_image)} paintings for {len(config.model_path)} models: give one "
+            "for each model, in their order, or one for all"
+        )
+    if config.image_size % 4:
+        raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
+    if config.curves is not None and not config.iterations:
+        raise UserError("--curves keeps what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
+    check_result("--json", config.json, (".json",), config.overwrite)
+    check_result("--plot", config.plot, PLOTS, config.overwrite)
+    check_result("--sheet", config.sheet, PICTURES, config.overwrite)
+    if config.plot is not None:
+        if not config.iterations:
+            raise UserError("--plot draws what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
+        figures.check_matplotlib()
+
+
+# -- models ---------------------------------------------------------------------------------------------------------
+
+
+def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
+    paintings = config.style_image * (len(config.model_path) if len(config.style_image) == 1 else 1)
+    own = resolve_compute(config.device, "auto")  # as begin_inference.py would
+    models = []
+    for path, style_image in zip(config.model_path, paintings, strict=True):
+        checkpoint = load_checkpoint(path)
+        settings, level = settings_of(checkpoint, config, path)
+        painting = read_whole(style_image, "--style_image", config.max_pixels)
+        scales = None if config.loss_scale or config.style_size else scales_of(checkpoint, path)
+        style = checkpoint.provenance.get("style")
+        if isinstance(style, str) and Path(style).stem != Path(style_image).stem:
+            warnings.warn(f"{path} was trained on {style}, and --style_image is {style_image}", stacklevel=2)
+            scales = None
+        pixels = picture_batch(painting, settings.style_size or settings.image_size).to(compute.device)
+        stylizer = Stylizer(checkpoint.network, compute=own)
+        models.append(Model(path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
+    return models
+
+
+def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tuple[TrainingConfig, float]:
+    """The objective that a model was trained for, but for what the flags say otherwise.
+
+    Returns:
+        ``(settings, level)``: with the style term's level at the end of the training included in ``style_weight``,
+        unless that was given by its flag. A final model may not say the level, which is 1 then.
+
+    Raises:
+        UserError: if the file does not say what the objective was.
+    """
+    stored, level = checkpoint.provenance.get("settings"), checkpoint.provenance.get("style_level", 1.0)
+    if checkpoint.training is not None and isinstance(checkpoint.training.get("log_level"), float):
+        level = math.exp(checkpoint.training["log_level"])
+    given = {name: getattr(config, name) for name in (*OBJECTIVE, "style_size") if getattr(config, name) is not None}
+    if not isinstance(stored, dict):
+        missing = [f"--{name}" for name in (*OBJECTIVE, "style_size") if name not in given]
+        if missing:
+            raise UserError(f"{path} does not say what it was trained for: give {', '.join(missing)}")
+        stored = {}
+    wanted = (*OBJECTIVE, "style_size", "image_size")
+    try:
+        settings = TrainingConfig(**{**{name: stored[name] for name in wanted if name in stored}, **given})
+        validate(settings)
+        if type(level) is not float or not 0 < level <= 1:
+            raise UserError(f"the level of the style term is {level!r}")
+    except UserError as error:
+        raise UserError(f"{path} holds settings that no training has ({error}): give another file") from None
+    if "style_weight" in given:
+        return settings, 1.0
+    return dataclasses.replace(settings, style_weight=settings.style_weight * level), level
+
+
+def scales_of(checkpoint: Checkpoint, path: str) -> LossScales | None:
+    """The scales of a model's training, ``None`` where its file does not say.
+
+    Raises:
+        UserError: if they cannot be scales.
+    """
+    stored = (checkpoint.training or checkpoint.provenance).get("loss_scales")
+    if stored is None:
+        return None
+    try:
+        scales = LossScales(**{**stored, "style": tuple(stored["style"])})
+        divisors = [scales.content, *scales.style, scales.total_variation]
+        if len(scales.style) == len(STYLE_LAYERS) and all(
+            math.isfinite(divisor) and divisor > 0 for divisor in divisors
+        ):
+            return scales
+    except (TypeError, KeyError):
+        pass
+    raise UserError(f"{path} holds scales of the losses that no training has: give another file")
+
+
+# -- judging --------------------------------------------------------------------------------------------------------
+
+
+class _Judge:
+    """Measures the pictures of one model."""
+
+    def __init__(self, config, compute, model, vgg, photographs, lpips, curves, bar):
+        self.config, self.compute, self.model, self.vgg = config, compute, model, vgg
+        self.photographs, self.lpips, self.curves, self.bar = photographs, lpips, curves, bar
+        scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
+        self.criterion = criterion_of(model.settings, vgg, model.painting, scales_on, model.scales)
+
+    def run(self, optimised: int) -> dict:
+        """The result of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8."""
+        pictures = {"photographs": self.photographs, Path(self.model.path).stem: self._stylised()}
+        rows = {name: self._measure_all(found) for name, found in pictures.items()}
+        own = rows[Path(self.model.path).stem]
+        equalled = {}
+        for start in self.config.starts if optimised else ():
+            found = [self._curve(photograph, start) for photograph in self.photographs[:optimised]]
+            steps = [
+                iterations_equalled(curve.objectives, measures["objective"]) for curve, measures in zip(found, own)
+            ]
+            equalled[start] = {
+                "iterations": steps,
+                "quartiles": quartiles(steps),
+                "run": min(curve.asked for curve in found),
+                "curves": [curve.objectives for curve in found],
+            }
+            name = f"{figures.FROM[start]}, {equalled[start]['run']} iterations"
+            pictures[name] = [curve.picture for curve in found]
+            rows[name] = self._measure_all(pictures[name])
+        settings = self.model.settings
+        return {
+            "model_path": self.model.path,
+            "style_image": self.model.style_image,
+            "provenance": self.model.provenance,
+            "objective": {name: getattr(settings, name) for name in OBJECTIVE},
+            "style_level": self.model.level,
+            "style_size": settings.style_size or settings.image_size,
+            "scales_of": "training" if self.model.scales else "photographs",
+            "scales": dataclasses.asdict(self.criterion.scales),
+            "rows": {name: {"summary": _summary(found), "per_photograph": found} for name, found in rows.items()},
+            "iterations_equalled": equalled,
+            "pictures": pictures,
+        }
+
+    def _on_device(self, picture: torch.Tensor) -> torch.Tensor:
+        return picture.to(self.compute.device).float()
+
+    def _stylised(self) -> list[torch.Tensor]:
+        """As begin_inference.py would write them."""
+        pictures = []
+        for photograph in self.photographs:
+            pictures.append(self.model.stylizer.stylize_tensor(photograph, torch.empty_like(photograph)))
+            self.bar.update()
+        return pictures
+
+    def _measure_all(self, pictures: list[torch.Tensor]) -> list[dict[str, float]]:
+        measures = []
+        for picture, photograph in zip(pictures, self.photographs):
+            measures.append(self._measure(self._on_device(picture), self._on_device(photograph), picture is photograph))
+        return measures
+
+    def _measure(self, picture: torch.Tensor, photograph: torch.Tensor, is_photograph: bool) -> dict[str, float]:
+        losses = objective(self.criterion, picture, photograph)
+        edge = border(picture)[0]
+        if not is_photograph:
+            edge = edge / border(photograph)[0]
+        measures = {
+            **unweighted(losses, self.model.settings),
+            "objective": losses.total.item(),
+            "content_to_grey": losses.content_to_grey.item(),
+            "ssim": ssim(picture, photograph).item(),
+            **{f"mesh_{period}": mesh(picture, period).item() for period in MESH_PERIODS},
+            **dict(zip(_RATIOS, edge.tolist())),
+        }
+        if self.lpips is not None:
+            measures["lpips"] = self.lpips(picture, photograph)
+        return measures
+
+    def _curve(self, photograph: torch.Tensor, start: str) -> Curve:
+        settings, iterations = self.model.settings, self.config.iterations
+        seed = self.config.seed if start == "noise" else None
+        key = self.curves.key(
+            [getattr(settings, name) for name in OBJECTIVE], self.criterion.scales, self.vgg.fingerprint,
+            str(self.compute.dtype), self.model.painting.byte(), photograph, start, seed,
+        )  # fmt: skip
+        found = self.curves.get(key, iterations)
+        before = self.bar.n
+        if found is None:
+            target, objectives = self._on_device(photograph), []
+            for current in optimize(self.criterion, target, starting_picture(start, target, seed or 0), iterations):
+                objectives.append(current.objective)
+                self.bar.update(before + current.number - self.bar.n)
+            found = Curve(objectives, iterations, current.picture.round().byte().cpu())
+            self.curves.put(key, found)
+        self.bar.update(before + iterations - self.bar.n)
+        return found
+
+
+def _summary(measured: list[dict[str, float]]) -> dict[str, dict]:
+    summary = {}
+    for name in measured[0]:
+        values = [measures[name] for measures in measured]
+        if name in _GEOMETRIC:
+            mean = math.exp(fmean(math.log(max(value, 1e-12)) for value in values))
+        else:
+            mean = fmean(values)
+        summary[name] = {"mean": mean, "quartiles": quartiles(values)}
+    return summary
+
+
+def _time(config: CompareConfig, compute: Compute, model: Model, vgg, path: Path) -> list[dict]:
+    """Seconds of the network and of an iteration of L-BFGS, in turns, on squares of several sizes."""
+    timed = []
+    for size in config.timed_sizes:
+        photograph = read_square(path, size, config.max_pixels).to(compute.device).float()
+        criterion = criterion_of(model.settings, vgg, model.painting, [photograph], model.scales)
+        rounds, warmup = TIMING_ROUNDS, 2  # the first two: the start itself, and the longest line search
+        iterates = optimize(criterion, photograph, starting_picture("noise", photograph), rounds + warmup)
+        calls = {
+            "network": lambda photograph=photograph: model.stylizer.stylize_tensor(photograph),
+            "iteration": lambda iterates=iterates: next(iterates),
+        }
+        seconds = time_in_turns(calls, compute.device, rounds, warmup)
+        timed.append({"size": size, **{name: median(values) for name, values in seconds.items()}})
+    return timed
+
+
+# -- results --------------------------------------------------------------------------------------------------------
+
+
+def _print(result: dict) -> None:
+    names = result["photographs"]
+    source = f" of {result['names']}" if result["names"] else ""
+    shown = f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    print(f"{len(names)} photographs{source}, {result['image_size']} x {result['image_size']} pixels: {shown}")
+    print(result["machine"]["device"])
+    for number, model in enumerate(result["models"]):
+        weights = ", ".join(f"{name} {value:g}" for name, value in model["objective"].items() if name != "loss_scale")
+        level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
+        scale = model["objective"]["loss_scale"]
+        if scale == "relative":
+            scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
+        print(f"\n## {Path(model['model_path']).name}\n")
+        print(f"Scales {scale}; {weights}{level}; {model['style_image']} at {model['style_size']} pixels.\n")
+        print(_measures_table(model))
+        print(f"\n{_equalled_table(model)}" if model["iterations_equalled"] else "\nNo L-BFGS beside it.")
+        if result["seconds"]:
+            print(f"\n{_seconds_table(result['seconds'][number])}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _measures_table(model: dict) -> str:
+    rows = {name: row["summary"] for name, row in model["rows"].items()}
+    shown = [name for name in _COLUMNS if any(name in summary for summary in rows.values())]
+    lines = [
+        [name, *(_number(summary[column]["mean"]) if column in summary else "-" for column in shown)]
+        for name, summary in rows.items()
+    ]
+    return table(["mean over the photographs", *(_COLUMNS[column] for column in shown)], lines)
+
+
+def _equalled_table(model: dict) -> str:
+    def text(value, run):
+        return f"> {run}" if value is None else str(value)
+
+    rows = []
+    for start, equalled in model["iterations_equalled"].items():
+        low, middle, high = (text(value, equalled["run"]) for value in equalled["quartiles"])
+        better = sum(value is None for value in equalled["iterations"])
+        rows.append([figures.FROM[start], middle, f"{low} to {high}", f"{better} of {len(equalled['iterations'])}"])
+    header = ["", "iterations equalled, median", "quartiles", "better than all iterations run"]
+    return table(header, rows)
+
+
+def _seconds_table(timed: list[dict]) -> str:
+    rows = [
+        [
+            f"{entry['size']}²",
+            f"{entry['network']:.3g}",
+            f"{entry['iteration']:.3g}",
+            *(f"{count * entry['iteration'] / entry['network']:,.0f}" for count in PAPER_ITERATIONS),
+        ]
+        for entry in timed
+    ]
+    header = [
+        "picture",
+        "network, s",
+        "one L-BFGS iteration, s",
+        *(f"{n} iterations : network" for n in PAPER_ITERATIONS),
+    ]
+    return table(header, rows)
+
+
+def _write(config: CompareConfig, result: dict) -> None:
+    pictures = [model.pop("pictures") for model in result["models"]]
+    if config.json is not None:
+        text = json.dumps(result, indent=1) + "\n"
+        write_file(config.json, lambda file: file.write(text.encode()))
+    if config.plot is not None:
+        write_file(
+            config.plot, lambda file: figures.plot(result["models"], file, PLOTS[Path(config.plot).suffix.lower()])
+        )
+    if config.sheet is not None:
+        write_picture(config.sheet, figures.sheet(result["photographs"], pictures))
+    for path in (config.json, config.plot, config.sheet):
+        if path is not None:
+            print(f"Wrote {path}")

@@ -1,0 +1,166 @@
+"""What can be measured on a picture without the loss network, as pure functions of tensors."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from utils.errors import UserError
+
+MESH_PERIODS = (2, 4)
+"""Pixels. The network halves its picture twice, so that a pattern of its own making repeats at these."""
+
+_SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
+_SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+# Bins on either side: of a peak, of its surroundings, and of what is left out of those.
+_PEAK, _AROUND, _WITHOUT = 1, 6, 2
+_SMALLEST_MESH_SIDE = 32
+
+_ALMOST_NOTHING = 1e-6  # grey levels: a border of no contrast beside an inside of none is as it should be
+
+
+def luminance(images: torch.Tensor) -> torch.Tensor:
+    """Luma by Rec. 601, as Pillow's mode ``L``.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255].
+
+    Returns:
+        N x H x W, float64, in [0, 255].
+    """
+    red, green, blue = images.double().unbind(1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
+    """Structural similarity (Wang et al., 2004, equation 13) of the luminance.
+
+    Gaussian windows of 11 x 11 and a standard deviation of 1.5, whole ones alone; K1 = 0.01, K2 = 0.03, L = 255, as in
+    the authors' own program and in scikit-image with ``gaussian_weights`` and without ``use_sample_covariance``.
+
+    Args:
+        images, references: N x 3 x H x W, RGB in [0, 255], H and W at least 11.
+
+    Returns:
+        N values in [-1, 1], float64, the mean over the windows; 1 for identical pictures.
+
+    Raises:
+        ValueError: if a side is shorter than a window.
+    """
+    if min(images.shape[-2:]) < _SSIM_WINDOW:
+        raise ValueError(f"SSIM needs sides of at least {_SSIM_WINDOW} pixels, not {tuple(images.shape[-2:])}")
+    distance = torch.arange(_SSIM_WINDOW, dtype=torch.float64, device=images.device) - _SSIM_WINDOW // 2
+    weights = torch.exp(-distance.square() / (2 * _SSIM_SIGMA**2))
+    weights = (weights / weights.sum()).view(1, 1, 1, -1)
+
+    def local_mean(values):  # N x H x W
+        return F.conv2d(F.conv2d(values[:, None], weights), weights.mT)[:, 0]
+
+    x, y = luminance(images), luminance(references)
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    variance_x = local_mean(x * x) - mean_x * mean_x
+    variance_y = local_mean(y * y) - mean_y * mean_y
+    covariance = local_mean(x * y) - mean_x * mean_y
+    similar = (2 * mean_x * mean_y + _SSIM_C1) * (2 * covariance + _SSIM_C2)
+    possible = (mean_x.square() + mean_y.square() + _SSIM_C1) * (variance_x + variance_y + _SSIM_C2)
+    return (similar / possible).mean((1, 2))
+
+
+def mesh(images: torch.Tensor, period: int) -> torch.Tensor:
+    """How far a regular grid of ``period`` pixels stands out of a picture's spectrum.
+
+    On the power spectrum of the luminance, less its mean, under a Hann window: at the grid's three frequencies (along
+    rows, along columns, along both) the largest power within one bin, over the median of the 13 x 13 bins around
+    without the inner 5 x 5. The largest of the three. About 4 to 6 on photographs.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255]; H and W at least 32, and multiples of ``period``.
+        period: of the grid, pixels, at least 2.
+
+    Returns:
+        N values, not negative, float64.
+
+    Raises:
+        ValueError: on other sides.
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) < _SMALLEST_MESH_SIDE or height % period or width % period:
+        raise ValueError(
+            f"a mesh of {period} pixels needs sides of at least {_SMALLEST_MESH_SIDE} that {period} divides, not "
+            f"{height} x {width}"
+        )
+    grey = luminance(images)
+    rows, columns = (
+        torch.hann_window(side, periodic=False, dtype=torch.float64, device=grey.device) for side in (height, width)
+    )
+    power = torch.fft.fft2((grey - grey.mean((1, 2), keepdim=True)) * rows[:, None] * columns).abs().square()
+    row, column = height // period, width // period
+    return torch.stack([_prominence(power, *point) for point in ((row, 0), (0, column), (row, column))]).amax(0)
+
+
+def _prominence(power: torch.Tensor, row: int, column: int) -> torch.Tensor:
+    """Power about a frequency over that of its surroundings, N values of N x H x W."""
+    # The spectrum is periodic: rolled, so that the frequency is in the middle of a block at the corner.
+    side = 2 * _AROUND + 1
+    block = power.roll((_AROUND - row, _AROUND - column), (1, 2))[:, :side, :side]
+
+    def middle(reach):
+        return slice(_AROUND - reach, _AROUND + reach + 1)
+
+    around = torch.ones(side, side, dtype=torch.bool, device=power.device)
+    around[middle(_WITHOUT), middle(_WITHOUT)] = False
+    peak = block[:, middle(_PEAK), middle(_PEAK)].amax((1, 2))
+    # A flat picture has no power anywhere: its mesh is none, not 0 / 0.
+    return peak / block[:, around].quantile(0.5, dim=1).clamp_min(torch.finfo(power.dtype).tiny)
+
+
+def border(images: torch.Tensor, width: int = 16) -> torch.Tensor:
+    """Brightness and contrast of a picture's border, relative to its inside.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255]; H and W more than twice ``width``.
+        width: of the border, pixels.
+
+    Returns:
+        N x 2, float64: mean of the border's luminance over the mean of the inside's, and the same of their standard
+        deviations.
+
+    Raises:
+        ValueError: if there is no inside.
+    """
+    if min(images.shape[-2:]) <= 2 * width:
+        raise ValueError(f"a border of {width} pixels needs longer sides than {tuple(images.shape[-2:])}")
+    grey = luminance(images)
+    outer = torch.ones(grey.shape[1:], dtype=torch.bool, device=grey.device)
+    outer[width:-width, width:-width] = False
+    outside, inside = grey[:, outer], grey[:, ~outer]
+    means = (outside.mean(1) + _ALMOST_NOTHING) / (inside.mean(1) + _ALMOST_NOTHING)
+    contrasts = (outside.std(1, correction=0) + _ALMOST_NOTHING) / (inside.std(1, correction=0) + _ALMOST_NOTHING)
+    return torch.stack([means, contrasts], 1)
+
+
+def lpips_metric(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], float]:
+    """LPIPS (Zhang et al., 2018, version 0.1, AlexNet) of two pictures, 1 x 3 x H x W, RGB in [0, 255]; 0 for the same.
+
+    Raises:
+        UserError: where the package ``lpips`` or AlexNet's weights are not to be had.
+    """
+    try:
+        import lpips
+    except ImportError:
+        raise UserError("--lpips needs the package lpips: pip install lpips, or leave --lpips out") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the way in which the package asks torchvision for AlexNet
+            network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
+    except (OSError, RuntimeError) as error:  # of torch.hub, which downloads AlexNet
+        reason = " ".join(str(error).split())
+        raise UserError(f"--lpips: AlexNet's weights could not be downloaded ({reason}): leave --lpips out") from None
+
+    @torch.no_grad()
+    def distance(pictures: torch.Tensor, references: torch.Tensor) -> float:
+        return network(pictures / 127.5 - 1, references / 127.5 - 1).item()
+
+    return distance

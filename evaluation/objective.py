@@ -1,0 +1,83 @@
+"""The training's objective as a measure of single pictures: Johnson, Alahi and Fei-Fei (2016), equation 5."""
+
+import torch
+from torch import nn
+
+from config import TrainingConfig
+from evaluation.settings import WEIGHTS
+from losses.perceptual import CONTENT_LAYER, TERMS, Losses, LossScales, PerceptualLoss, style_grams
+from models.vgg19 import VGG19
+
+
+def criterion_of(
+    settings: TrainingConfig,
+    vgg: VGG19,
+    painting: torch.Tensor,
+    photographs: list[torch.Tensor],
+    scales: LossScales | None = None,
+) -> PerceptualLoss:
+    """The objective of a training with these settings. What it is made of is known here alone.
+
+    There is no ceiling on the content: a level of the style term belongs into ``settings.style_weight``.
+
+    Args:
+        settings: weights and ``loss_scale``.
+        vgg: the loss network.
+        painting: 1 x 3 x H x W, RGB in [0, 255], at its own size.
+        photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged.
+        scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
+    """
+    grams = style_grams(vgg, painting)
+    if settings.loss_scale == "paper":
+        scales = LossScales()
+    elif scales is None:
+        scales = LossScales.relative(vgg, grams, photographs)
+    weights = (settings.content_weight, settings.style_weight, settings.tv_weight)
+    height, width = photographs[0].shape[-2:]
+    criterion = PerceptualLoss(
+        _WithMemory(vgg),
+        grams,
+        height,
+        *weights,
+        scales,
+        checkerboard_weight=settings.checkerboard_weight,
+        style_layer_weights=tuple(settings.style_layer_weights),
+    ).to(painting.device)
+    if width != height:
+        with torch.no_grad():
+            grey = torch.full_like(photographs[0][:1], 127.5)
+            criterion.grey = vgg(grey, (CONTENT_LAYER,))[CONTENT_LAYER]
+    return criterion
+
+
+@torch.no_grad()
+def objective(criterion: PerceptualLoss, picture: torch.Tensor, photograph: torch.Tensor) -> Losses:
+    """The objective of a picture, both 1 x 3 x H x W, RGB in [0, 255]; without a gradient."""
+    return criterion(picture, photograph)
+
+
+def unweighted(losses: Losses, settings: TrainingConfig) -> dict[str, float]:
+    """Each term divided by its scale alone, as the weights find it; terms of no weight are left out."""
+    weights = [getattr(settings, WEIGHTS[term]) for term in TERMS]
+    return {term: value / weight for term, value, weight in zip(TERMS, losses.weighted.tolist(), weights) if weight}
+
+
+class _WithMemory(nn.Module):
+    """A loss network that looks at a photograph once, while picture after picture is compared with it.
+
+    That spares optimisation a third of its time.
+    """
+
+    def __init__(self, vgg: VGG19):
+        super().__init__()
+        self.vgg = vgg
+        self._asked = self._features = None
+
+    def forward(self, images: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
+        if images.requires_grad:
+            return self.vgg(images, names)
+        asked = (images, images._version, names)  # holding the tensor itself, so that no other can take its place
+        if self._asked is None or not (asked[0] is self._asked[0] and asked[1:] == self._asked[1:]):
+            self._features = self.vgg(images, names)
+            self._asked = asked
+        return self._features

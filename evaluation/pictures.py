@@ -1,0 +1,92 @@
+"""Which photographs are judged, and how they and the paintings are read."""
+
+import os
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+
+from data.dataset import list_photographs
+from imaging.reading import read_image
+from imaging.tensors import image_to_tensor
+from utils.errors import UserError
+
+HELD_OUT = Path(__file__).with_name("held_out.txt")
+"""Names of the photographs that are never trained on."""
+
+_NARROWEST = 64  # long side over short side
+
+
+def select_photographs(values: tuple[str, ...], names_file: str | None = None) -> tuple[list[Path], Path | None]:
+    """The photographs that files and folders hold, or those of them that a list names.
+
+    Args:
+        values: files, and folders with their subfolders, as ``--photographs``.
+        names_file: as ``--names``: a name without ending a line; ``None`` for :data:`HELD_OUT` where it names any of
+            the photographs, and no list otherwise.
+
+    Returns:
+        ``(photographs, list)``: in the order of ``values``, folders sorted, every file once; and the list they are of.
+
+    Raises:
+        UserError: if there is no such file, or none that the list names.
+    """
+    found: dict[str, Path] = {}
+    for value in values:
+        if os.path.isdir(value):
+            paths = list_photographs(value, "--photographs")
+        elif os.path.isfile(value):
+            paths = [Path(value)]
+        else:
+            raise UserError(f"--photographs {value} does not exist: give photographs, or a folder of them")
+        for path in paths:
+            found.setdefault(os.path.realpath(path), path)
+    every = list(found.values())
+    names = _names(Path(names_file)) if names_file else _names(HELD_OUT)
+    named = [path for path in every if path.stem in names]
+    if named:
+        return named, Path(names_file) if names_file else HELD_OUT
+    if names_file:
+        raise UserError(
+            f"--names {names_file} names none of the {len(every)} photographs: it needs one name a line, without ending"
+        )
+    return every, None
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"--names {path} is no text in UTF-8: give a file with one name a line") from None
+    except OSError as error:
+        raise UserError(f"--names {path} cannot be read ({error.strerror}): give a file with one name a line") from None
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def read_square(path: Path, size: int, max_pixels: int) -> torch.Tensor:
+    """A photograph, its short side resized to ``size`` pixels, and the square in its middle.
+
+    Returns:
+        1 x 3 x size x size, uint8, RGB.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    image = read_image(path, max_pixels=max_pixels).convert("RGB")
+    return image_to_tensor(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))[None]
+
+
+def read_whole(path: str, flag: str, max_pixels: int) -> Image.Image:
+    """A picture that can be resized by its short side, as :func:`data.images.read_image` gives it.
+
+    Args:
+        flag: that named it, for errors.
+
+    Raises:
+        UserError: if it cannot be read, or is too narrow.
+    """
+    image = read_image(path, max_pixels=max_pixels)
+    if max(image.size) > _NARROWEST * min(image.size):
+        width, height = image.size
+        raise UserError(f"{flag} {path} is {width} x {height} pixels, too narrow to be looked at: crop it")
+    return image

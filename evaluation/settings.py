@@ -1,0 +1,27 @@
+"""Settings that the commands here have in common with the training. Standard library alone, as config.py."""
+
+import dataclasses
+
+from config import TrainingConfig
+
+WEIGHTS = {
+    "content": "content_weight",
+    "style": "style_weight",
+    "total_variation": "tv_weight",
+    "checkerboard": "checkerboard_weight",
+}
+"""The setting that weighs each term of the objective."""
+
+OBJECTIVE = (*WEIGHTS.values(), "style_layer_weights", "loss_scale")
+"""All settings of the objective."""
+
+
+def training_setting(name: str, default=..., help: str | None = None):
+    """A dataclass field like the one of this name in ``config.TrainingConfig``, with its bounds.
+
+    Args:
+        default, help: in place of its own.
+    """
+    (original,) = (field for field in dataclasses.fields(TrainingConfig) if field.name == name)
+    metadata = {**original.metadata, "help": help or original.metadata["help"]}
+    return dataclasses.field(default=original.default if default is ... else default, metadata=metadata)

@@ -1,0 +1,377 @@
+"""evaluation.gatys and evaluation.compare through the real command line, at sizes of seconds."""
+
+import dataclasses
+import json
+import math
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from begin_training import train
+from config import TrainingConfig
+from evaluation import compare, gatys
+from evaluation.comparison import scales_of, settings_of
+from evaluation.metrics import border, mesh, ssim
+from evaluation.objective import criterion_of, objective
+from evaluation.pictures import HELD_OUT, read_square, select_photographs
+from inference.stylizer import Stylizer
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from utils.errors import UserError
+from utils.settings import run_command
+
+SETTINGS = TrainingConfig(style_weight=30.0, image_size=48, norm="instance")
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """``call(module, *args)``: the command within this process; exit status, standard output and the error's line."""
+
+    def run(module, *args):
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
+        with pytest.raises(SystemExit) as exit_:
+            run_command(module.main)
+        output = capsys.readouterr()
+        return exit_.value.code, output.out, "".join(x for x in output.err.splitlines() if x.startswith("error: "))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(trained_like, tmp_path_factory):
+    """``stripes.pth``, trained on ``stripes.png`` by its own account."""
+    path = tmp_path_factory.mktemp("judged") / "stripes.pth"
+    provenance = {"style": "stripes.png", "settings": dataclasses.asdict(SETTINGS)}
+    save_checkpoint(path, Checkpoint(trained_like("instance"), provenance))
+    return path
+
+
+@pytest.fixture
+def small(vgg_file):
+    return ["--vgg_weights", vgg_file, "--device", "cpu"]
+
+
+# -- gatys ----------------------------------------------------------------------------------------------------------
+
+
+def test_gatys(run_cli, photos, style_image, vgg_file, tmp_path):
+    photograph, output = photos / "photo_00.jpg", tmp_path / "results" / "out.png"
+    result = run_cli(
+        "-m", "evaluation.gatys", "--content_image", photograph, "--style_image", style_image, "--output", output,
+        "--iterations", 5, "--save_every", 2, "--image_size", 32, "--vgg_weights", vgg_file, "--device", "cpu",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "After 5 iterations: content " in result.stdout and f"Wrote {output}" in result.stdout
+    assert sorted(path.name for path in output.parent.iterdir()) == ["out.png", "out_000002.png", "out_000004.png"]
+    width, height = Image.open(photograph).size
+    assert Image.open(output).size == (32, round(32 * height / width))
+    on_the_way, last = np.asarray(Image.open(output.with_stem("out_000002"))), np.asarray(Image.open(output))
+    assert not np.array_equal(on_the_way, last)
+
+
+def test_gatys_from_noise_follows_its_seed(call, photos, style_image, small, tmp_path):
+    def paint(name, *flags):
+        status, _, error = call(
+            gatys, "--content_image", photos / "photo_01.jpg", "--style_image", style_image, "--output",
+            tmp_path / name, "--iterations", 2, "--image_size", 32, "--start", "noise", *small, *flags,
+        )  # fmt: skip
+        assert status == 0, error
+        return np.asarray(Image.open(tmp_path / name)).astype(int)
+
+    first = paint("a.png")
+    assert np.array_equal(first, paint("b.png"))
+    assert np.abs(first - paint("c.png", "--seed", 1)).mean() > 20
+
+
+def test_gatys_keeps_what_begin_inference_keeps(call, make_picture, style_image, small, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    make_picture(48, 40, 0).save(tmp_path / "photo.jpg", exif=exif)
+    status, _, error = call(
+        gatys, "--content_image", tmp_path / "photo.jpg", "--style_image", style_image,
+        "--output", tmp_path / "out.jpg", "--iterations", 1, "--image_size", 32, *small,
+    )  # fmt: skip
+    assert status == 0, error
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.getexif()[0x010F] == "Maker" and image.format == "JPEG"
+
+
+def test_gatys_interrupted_writes_what_it_has(start_cli, photos, style_image, vgg_file, tmp_path):
+    process = start_cli(
+        "-m", "evaluation.gatys", "--content_image", photos / "photo_00.jpg", "--style_image", style_image, "--output",
+        tmp_path / "out.png", "--iterations", 100000, "--save_every", 1, "--image_size", 32,
+        "--vgg_weights", vgg_file, "--device", "cpu",
+    )  # fmt: skip
+    with process:
+        while not (tmp_path / "out_000001.png").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.terminate()
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
+    assert "Writing the picture as it is" in stderr and "Traceback" not in stderr
+    Image.open(tmp_path / "out.png").load()
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--content_image", "missing.jpg"], "missing.jpg does not exist"),
+        (["--style_image", "missing.jpg"], "missing.jpg does not exist"),
+        (["--output", "out.gif"], "--output out.gif must end in .png, .jpg, .jpeg, .webp, .tif, .tiff"),
+        (["--output", "styles"], "--output styles must end in"),
+        (["--output", "content/mountains.jpg"], "exists already: give another name, or add --overwrite"),
+        (["--iterations", "0"], "--iterations must be 1 or more, not 0"),
+        (["--start", "grey"], "--start must be one of photograph, noise"),
+        (["--vgg_weights", "missing.pth"], "--vgg_weights missing.pth is not a file"),
+        (["--device", "tpu"], "--device must be"),
+    ],
+)
+def test_gatys_refuses(call, small, tmp_path, flags, message):
+    status, _, error = call(gatys, "--output", tmp_path / "out.png", "--iterations", 1, *small, *flags)
+    assert status == 2 and message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_gatys_refuses_narrow_pictures_and_replaces_nothing(call, make_picture, small, tmp_path):
+    make_picture(800, 8, 0).save(tmp_path / "narrow.png")
+    for flag in ("--content_image", "--style_image"):
+        status, _, error = call(gatys, "--output", tmp_path / "out.png", *small, flag, tmp_path / "narrow.png")
+        assert status == 2 and error.startswith(f"error: {flag} ") and "800 x 8 pixels, too narrow" in error
+    (tmp_path / "out_000002.png").write_bytes(b"mine")
+    status, _, error = call(gatys, "--output", tmp_path / "out.png", "--save_every", 2, "--iterations", 5, *small)
+    assert status == 2 and "out_000002.png exists already" in error
+
+
+# -- compare --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
+    """The command's result on three photographs, and the folder of what it wrote."""
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "names.txt").write_text("# three\nphoto_00\nphoto_05\nphoto_03\nelsewhere\n")
+    plot = ["--plot", folder / "plot.png"] if _has_matplotlib() else []
+    result = run_cli(
+        "-m", "evaluation.compare", "--model_path", model, "--style_image", style_image, "--photographs", photos,
+        "--names", folder / "names.txt", "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2,
+        "--timed_sizes", 32, 40, "--curves", folder / "curves.pt", "--json", folder / "result.json",
+        "--sheet", folder / "sheet.jpg", *plot, "--vgg_weights", vgg_file, "--device", "cpu",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result, json.loads((folder / "result.json").read_text()), folder
+
+
+def test_compare_measures_what_the_model_makes(compared, model, photos, style_image, vgg):
+    printed, result, _ = compared
+    assert "Scales relative, measured on these photographs; content_weight 1, " in printed.stdout
+    assert result["photographs"] == ["photo_05", "photo_00", "photo_03"]  # more/ comes first
+    (judged,) = result["models"]
+    assert judged["objective"] == {"content_weight": 1, "style_weight": 30, "tv_weight": 0.05, "loss_scale": "relative"}
+    assert judged["style_size"] == 48 and judged["style_level"] == 1
+
+    paths = [next(photos.rglob(f"{name}.*")) for name in result["photographs"]]
+    photographs = [read_square(path, 48, 10**6).float() for path in paths]
+    with Image.open(style_image) as image:  # 64 x 48: at its own size
+        painting = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float()
+    criterion = criterion_of(SETTINGS, vgg, painting, photographs)
+    stylizer = Stylizer(str(model), device="cpu")
+    rows = judged["rows"]["stripes"]["per_photograph"]
+    for photograph, own, row in zip(photographs, judged["rows"]["photographs"]["per_photograph"], rows, strict=True):
+        picture = stylizer.stylize_tensor(photograph).clone().round()
+        losses = objective(criterion, picture, photograph)
+        assert row["objective"] == pytest.approx(losses.total.item(), rel=1e-3)
+        assert row["objective"] == pytest.approx(
+            row["content"] + 30 * row["style"] + 0.05 * row["total_variation"], rel=1e-5
+        )
+        assert row["content_to_grey"] == pytest.approx(losses.content_to_grey.item(), rel=1e-3)
+        assert row["ssim"] == pytest.approx(ssim(picture, photograph).item(), abs=1e-3)
+        assert row["mesh_4"] == pytest.approx(mesh(picture, 4).item(), rel=1e-2)
+        edge = border(picture)[0] / border(photograph)[0]
+        assert [row["border_mean"], row["border_contrast"]] == pytest.approx(edge.tolist(), rel=1e-3)
+        assert own["content"] == own["content_to_grey"] == 0 and own["ssim"] == pytest.approx(1)
+        assert [own["border_mean"], own["border_contrast"]] == pytest.approx(border(photograph)[0].tolist())
+        assert own["mesh_2"] == pytest.approx(mesh(photograph, 2).item())
+    summary = judged["rows"]["stripes"]["summary"]
+    assert summary["style"]["mean"] == pytest.approx(np.mean([row["style"] for row in rows]))
+    assert summary["mesh_2"]["mean"] == pytest.approx(np.exp(np.mean(np.log([row["mesh_2"] for row in rows]))))
+    assert summary["ssim"]["quartiles"][1] == sorted(row["ssim"] for row in rows)[1]
+
+
+def test_compare_says_what_that_is_worth(compared):
+    printed, result, folder = compared
+    (judged,) = result["models"]
+    assert judged["iterations_equalled"].keys() == {"photograph", "noise"}
+    levels = [row["objective"] for row in judged["rows"]["stripes"]["per_photograph"]]
+    for start, equalled in judged["iterations_equalled"].items():
+        assert len(equalled["iterations"]) == len(equalled["curves"]) == 2 and equalled["run"] == 4
+        for curve, level, count in zip(equalled["curves"], levels, equalled["iterations"]):
+            assert len(curve) == 5 and curve == sorted(curve, reverse=True)
+            reached = [number for number, value in enumerate(curve) if value <= level]
+            assert count == (reached[0] if reached else None)
+        name = "L-BFGS from the photograph" if start == "photograph" else "L-BFGS from noise"
+        assert len(judged["rows"][f"{name}, 4 iterations"]["per_photograph"]) == 2
+        assert f"| {name}, 4 iterations | " in printed.stdout and f"| {name} | " in printed.stdout
+    (timed,) = result["seconds"]
+    assert [entry["size"] for entry in timed] == [32, 40]
+    assert all(entry["network"] > 0 and entry["iteration"] > 0 for entry in timed)
+    assert "| stripes | " in printed.stdout and "| 40² | " in printed.stdout
+    sheet = Image.open(folder / "sheet.jpg")
+    assert sheet.width > 4 * 48 and sheet.height > 2 * 48
+    assert not _has_matplotlib() or Image.open(folder / "plot.png").width > 300
+
+
+def test_compare_takes_curves_from_their_file(call, compared, model, photos, style_image, small, monkeypatch):
+    """The same figures again, with optimisation out of order; and other weights do not find those curves."""
+    _, before, folder = compared
+
+    def no_optimisation(*args):
+        raise UserError("optimised")
+
+    monkeypatch.setattr("evaluation.comparison.optimize", no_optimisation)
+    flags = [
+        "--model_path", model, "--style_image", style_image, "--photographs", photos, "--names", folder / "names.txt",
+        "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2, "--no_timing",
+        "--curves", folder / "curves.pt", "--json", folder / "again.json", *small,
+    ]  # fmt: skip
+    status, _, error = call(compare, *flags)
+    assert status == 0, error
+    again = json.loads((folder / "again.json").read_text())
+    assert again["models"] == before["models"] and again["seconds"] == []
+    for other in (["--style_weight", 31], ["--seed", 1], ["--iterations", 5], ["--style_size", 50]):
+        assert call(compare, *flags, "--overwrite", *other)[2] == "error: optimised"
+
+
+def test_compare_without_optimisation_on_several_models(call, model, photos, style_image, small, tmp_path):
+    second = tmp_path / "second.pth"
+    second.write_bytes(model.read_bytes())
+    status, printed, error = call(
+        compare, "--model_path", model, second, "--style_image", style_image, "--photographs",
+        photos / "photo_00.jpg", photos / "photo_01.jpg", "--image_size", 48, "--iterations", 0, "--no_timing",
+        "--sheet", tmp_path / "sheet.png", *small,
+    )  # fmt: skip
+    assert status == 0, error
+    assert "2 photographs, 48 x 48 pixels: photo_00, photo_01" in printed
+    assert (
+        printed.count("No L-BFGS beside it.") == 2 and "| second | " in printed and "iterations equalled" not in printed
+    )
+    assert Image.open(tmp_path / "sheet.png").width > 3 * 48
+
+
+def test_compare_warns_of_another_painting(run_cli, model, photos, vgg_file):
+    result = run_cli(
+        "-m", "evaluation.compare", "--model_path", model, "--style_image", "styles/swirls.jpg", "--photographs",
+        photos / "photo_00.jpg", "--image_size", 48, "--iterations", 0, "--no_timing", "--vgg_weights", vgg_file,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert result.returncode == 0 and "stripes.pth was trained on stripes.png, and --style_image is" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--style_image"], "--style_image needs a value"),
+        (["--style_image", "a.jpg", "b.jpg"], "--style_image names 2 paintings for 1 models"),
+        (["--style_image", "missing.jpg"], "missing.jpg does not exist"),
+        (["--model_path", "missing.pth"], "--model_path missing.pth is not a file"),
+        (["--photographs", "missing"], "--photographs missing does not exist"),
+        (["--names", "missing.txt"], "--names missing.txt cannot be read"),
+        (["--names", "README.md"], "--names README.md names none of the 12 photographs"),
+        (["--image_size", "50"], "--image_size 50 is not a multiple of 4"),
+        (["--starts", "grey"], "--starts must be one of photograph, noise"),
+        (["--json", "out.txt"], "--json out.txt must end in .json"),
+        (["--plot", "out.jpg"], "--plot out.jpg must end in .png, .svg, .pdf"),
+        (["--sheet", "content/mountains.jpg"], "exists already"),
+        (["--plot", "out.png", "--iterations", "0"], "--plot draws what L-BFGS does, which --iterations 0 leaves out"),
+        (["--curves", "curves.pt", "--iterations", "0"], "--curves keeps what L-BFGS does"),
+        (["--curves", "README.md"], "--curves README.md cannot be read"),
+    ],
+)
+def test_compare_refuses(call, model, photos, style_image, small, flags, message):
+    painting = [] if flags[0] == "--style_image" else ["--style_image", style_image]
+    flags = [] if flags == ["--style_image"] else flags
+    own = [] if "--model_path" in flags else ["--model_path", model]
+    folder = [] if "--photographs" in flags else ["--photographs", photos]
+    status, _, error = call(compare, *own, *painting, *folder, *small, *flags)
+    assert status == 2 and message in error
+
+
+def test_photographs_are_chosen_by_name(photos, tmp_path):
+    paths, names = select_photographs((str(photos),))
+    assert len(paths) == 12 and names is None
+    held_out = HELD_OUT.read_text().split()[-1]
+    copy = tmp_path / f"{held_out}.jpg"
+    copy.write_bytes((photos / "photo_00.jpg").read_bytes())
+    assert select_photographs((str(photos), str(tmp_path))) == ([copy], HELD_OUT)
+    paths, _ = select_photographs((str(copy), str(tmp_path)))
+    assert paths == [copy]  # once
+    names = [line for line in HELD_OUT.read_text().splitlines() if not line.startswith("#")]
+    assert len(names) == len(set(names)) == 37
+
+
+def test_the_settings_of_a_model(model, trained_like, tmp_path):
+    config = compare.CompareConfig()
+    checkpoint = load_checkpoint(model)
+    settings, level = settings_of(checkpoint, config, "m")
+    assert (settings.style_weight, settings.image_size, level) == (30, 48, 1)
+    # A checkpoint of a training knows the level at which it was; a final model may say it.
+    checkpoint.training = {"log_level": math.log(0.25)}
+    settings, level = settings_of(checkpoint, config, "m")
+    assert (settings.style_weight, level) == (pytest.approx(7.5), pytest.approx(0.25))
+    checkpoint.training, checkpoint.provenance["style_level"] = None, 0.5
+    assert settings_of(checkpoint, config, "m")[0].style_weight == 15
+    given = dataclasses.replace(config, style_weight=9.0, loss_scale="paper")
+    settings, level = settings_of(checkpoint, given, "m")
+    assert (settings.style_weight, settings.loss_scale, settings.tv_weight, level) == (9, "paper", 0.05, 1)
+
+    for provenance in ({"style_level": 7.0}, {"settings": {"style_weight": -1.0}}, {"settings": {"tv_weight": "x"}}):
+        damaged = Checkpoint(checkpoint.network, {**checkpoint.provenance, **provenance})
+        with pytest.raises(UserError, match="m holds settings that no training has"):
+            settings_of(damaged, config, "m")
+    silent = Checkpoint(checkpoint.network, {})
+    assert scales_of(silent, "m") is None
+    sound = {"content": 1.0, "style": (1.0,) * 5, "total_variation": 1.0}
+    for scales in ({}, {**sound, "content": 0.0}, {**sound, "style": (1.0,)}, {**sound, "content": "x"}, 3, [1]):
+        with pytest.raises(UserError, match="m holds scales of the losses that no training has"):
+            scales_of(Checkpoint(checkpoint.network, {"loss_scales": scales}), "m")
+    with pytest.raises(
+        UserError, match="m does not say what it was trained for: give --content_weight, --style_weight"
+    ):
+        settings_of(silent, config, "m")
+
+
+def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, style_image, vgg_file, small, tmp_path):
+    config = TrainingConfig(
+        style_image=str(style_image), dataset_dir=str(photos), output_dir=str(tmp_path), vgg_weights=str(vgg_file),
+        image_size=32, batch_size=2, total_steps=2, num_workers=0, monitor_every_steps=0, log_every_steps=2,
+        device="cpu", style_weight=1e-3,  # so little that the ceiling is below any content term
+    )  # fmt: skip
+    assert train(config) == 0
+    metrics = json.loads((tmp_path / "stripes_training" / "metrics.jsonl").read_text())
+    assert metrics["style_level"] < 0.9
+    scales = []
+    for name in ("stripes.pth", "stripes_training/step_000002.pth"):
+        settings, level = settings_of(load_checkpoint(tmp_path / name), compare.CompareConfig(), name)
+        assert level == pytest.approx(metrics["style_level"]) and settings.style_weight == pytest.approx(1e-3 * level)
+        scales.append(scales_of(load_checkpoint(tmp_path / name), name))
+    assert scales[0] == scales[1]
+    status, printed, error = call(
+        compare, "--model_path", tmp_path / "stripes.pth", "--style_image", style_image, "--photographs", photos,
+        "--image_size", 36, "--iterations", 0, "--no_timing", "--json", tmp_path / "result.json", *small,
+    )  # fmt: skip
+    assert status == 0, error
+    assert "Scales relative, of its training; content_weight 1, " in printed
+    (judged,) = json.loads((tmp_path / "result.json").read_text())["models"]
+    assert judged["scales"] == {**dataclasses.asdict(scales[0]), "style": list(scales[0].style)}
+    assert f"(its level of {metrics['style_level']:.3g} included)" in printed
+
+
+def _has_matplotlib():
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,144 @@
+"""Each measure against its formula written out again, on pictures whose answer is known."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from evaluation.metrics import border, lpips_metric, luminance, mesh, ssim
+from utils.errors import UserError
+
+
+def pictures(seed, size=48, count=2):
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+def test_luminance_is_pillows():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=float)
+    found = luminance(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].numpy()
+    assert np.abs(found - expected).max() <= 0.51  # Pillow rounds
+
+
+def slow_ssim(x, y):
+    """Window by window, as in Wang et al. (2004), with the moments about the mean."""
+    distance = np.arange(11) - 5
+    weights = np.exp(-(distance[:, None] ** 2 + distance**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    c1, c2, values = (0.01 * 255) ** 2, (0.03 * 255) ** 2, []
+    for i in range(x.shape[0] - 10):
+        for j in range(x.shape[1] - 10):
+            a, b = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
+            mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
+            variance_a, variance_b = (weights * (a - mean_a) ** 2).sum(), (weights * (b - mean_b) ** 2).sum()
+            covariance = (weights * (a - mean_a) * (b - mean_b)).sum()
+            values.append(
+                (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+                / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
+            )  # fmt: skip
+    return np.mean(values)
+
+
+def test_ssim():
+    x = pictures(0, 24)
+    y = (x + 40 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 255)
+    expected = [slow_ssim(a, b) for a, b in zip(luminance(x).numpy(), luminance(y).numpy())]
+    np.testing.assert_allclose(ssim(x, y).numpy(), expected, rtol=1e-9)
+    assert ssim(x, x).tolist() == pytest.approx([1, 1], abs=1e-9)
+    assert ssim(x, 255 - x).max() < 0
+    with pytest.raises(ValueError, match="11 pixels"):
+        ssim(x[..., :10], x[..., :10])
+
+
+def slow_mesh(grey, period):
+    height, width = grey.shape
+    window = np.hanning(height)[:, None] * np.hanning(width)
+    power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2
+    best = 0
+    for u, v in ((height // period, 0), (0, width // period), (height // period, width // period)):
+        at = {(i, j): power[(u + i) % height, (v + j) % width] for i in range(-6, 7) for j in range(-6, 7)}
+        peak = max(value for (i, j), value in at.items() if max(abs(i), abs(j)) <= 1)
+        best = max(best, peak / np.median([value for (i, j), value in at.items() if max(abs(i), abs(j)) > 2]))
+    return best
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_mesh_of_a_planted_grid(period):
+    """Noise, then a grid along rows, columns or both, at an amplitude that is known."""
+    noise = 4 * torch.randn(24, 1, 64, 64, generator=torch.Generator().manual_seed(0)).expand(24, 3, 64, 64)
+    i = torch.arange(64)
+    grids = [torch.cos(2 * np.pi * steps / period) for steps in (i[:, None], i[None], i[:, None] + i)]
+    for grid in grids:
+        measured = {}
+        for amplitude in (0, 5, 10):
+            images = 127.5 + noise + amplitude * grid
+            measured[amplitude] = mesh(images, period)
+            expected = [slow_mesh(grey, period) for grey in luminance(images).numpy()]
+            np.testing.assert_allclose(measured[amplitude].numpy(), expected, rtol=1e-9)
+        assert measured[0].median() < 15
+        # A cosine of amplitude a has the power (a/2 sum w)^2 at its frequency, and noise of variance s^2 in each bin
+        # s^2 sum w^2, whose median is ln 2 times that. At period 2 a cosine and its mirror image meet: (a sum w)^2.
+        window = np.hanning(64)[:, None] * np.hanning(64)
+        height = 10 * window.sum() / (1 if period == 2 else 2)
+        expected = height**2 / (np.log(2) * 16 * (window**2).sum())
+        assert measured[10].median().item() == pytest.approx(expected, rel=0.25)
+        assert (measured[10] / measured[5]).median().item() == pytest.approx(4, rel=0.1)  # power goes with the square
+        assert mesh(images, 6 - period).median() < 15  # the other period sees nothing
+
+
+def test_mesh_of_flat_and_of_small_pictures():
+    assert mesh(torch.full((1, 3, 32, 32), 90.0), 4).item() == 0
+    for shape in ((1, 3, 28, 64), (1, 3, 64, 66)):
+        with pytest.raises(ValueError, match="needs sides of at least 32 that 4 divides"):
+            mesh(torch.zeros(shape), 4)
+
+
+def test_border_of_a_planted_band():
+    image = pictures(3, 64, count=1)
+    grey = luminance(image)[0]
+    inside = grey[16:48, 16:48]
+    sides = [grey[:16], grey[48:], grey[16:48, :16], grey[16:48, 48:]]
+    outside = torch.cat([side.flatten() for side in sides])
+    expected = [outside.mean() / inside.mean(), outside.std(correction=0) / inside.std(correction=0)]
+    assert border(image)[0].tolist() == pytest.approx([value.item() for value in expected])
+    # Half as bright, and so with half the contrast, in the border alone.
+    dark = image.clone()
+    band = torch.ones(64, 64, dtype=torch.bool)
+    band[16:48, 16:48] = False
+    dark[..., band] *= 0.5
+    assert (border(dark) / border(image))[0].tolist() == pytest.approx([0.5, 0.5])
+    assert border(torch.full((1, 3, 40, 40), 90.0))[0].tolist() == pytest.approx([1, 1])
+    with pytest.raises(ValueError, match="16 pixels"):
+        border(image[..., :32])
+
+
+def test_lpips_is_given_values_about_zero(monkeypatch):
+    class Network(torch.nn.Module):
+        def __init__(self, net, verbose):
+            super().__init__()
+            assert (net, verbose) == ("alex", False)
+
+        def forward(self, pictures, references):
+            assert pictures.min() >= -1 and pictures.max() <= 1
+            return (pictures - references).abs().mean().view(1, 1, 1, 1)
+
+    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=Network))
+    distance = lpips_metric(torch.device("cpu"))
+    white, black = torch.full((1, 3, 8, 8), 255.0), torch.zeros(1, 3, 8, 8)
+    assert distance(white, black) == pytest.approx(2) and distance(white, white) == 0
+
+
+def test_lpips_that_is_not_to_be_had(monkeypatch):
+    def no_network(net, verbose):
+        raise OSError("no route to host")
+
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(UserError, match="--lpips needs the package lpips"):
+        lpips_metric(torch.device("cpu"))
+    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=no_network))
+    with pytest.raises(UserError, match=r"could not be downloaded \(no route to host\)"):
+        lpips_metric(torch.device("cpu"))

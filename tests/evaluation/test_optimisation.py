@@ -1,0 +1,227 @@
+"""Optimisation finds what it should, and the objective that it minimises is the training's."""
+
+import pytest
+import torch
+
+from config import TrainingConfig
+from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
+from evaluation.objective import criterion_of, objective, unweighted
+from evaluation.optimisation import optimize, starting_picture
+from evaluation.settings import OBJECTIVE, WEIGHTS, training_setting
+from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, Losses, LossScales, PerceptualLoss, style_grams
+from utils.errors import UserError
+
+
+def picture(seed, height=32, width=32):
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+def quadratic(target, scale=1.0):
+    """An objective with a known minimum, that counts how often it is evaluated."""
+
+    def criterion(images, photographs):
+        criterion.evaluations += 1
+        weights = torch.linspace(0.5, 2, images.numel()).view_as(images)
+        total = (weights * (images - target) ** 2).sum() * scale
+        values = total.detach().reshape(1).expand(3)
+        return Losses(total, values, values, values[0])
+
+    criterion.evaluations = 0
+    return criterion
+
+
+def run(criterion, start, iterations, photograph=None):
+    return list(optimize(criterion, start if photograph is None else photograph, start, iterations))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0])
+def test_a_known_minimum_is_reached(scale):
+    target = picture(0).clamp(16, 240)
+    iterates = run(quadratic(target, scale), picture(1), 60)
+    assert (iterates[-1].picture - target).abs().max() < 0.05
+    assert iterates[-1].objective == pytest.approx(0, abs=scale)
+
+
+def test_pixels_stay_in_range_where_the_minimum_does_not():
+    target = torch.where(torch.arange(32) % 2 == 0, torch.tensor(-300.0), torch.tensor(600.0)).expand(1, 3, 32, 32)
+    iterates = run(quadratic(target), picture(1), 60)
+    for iterate in iterates:
+        assert iterate.picture.min() >= 0 and iterate.picture.max() <= 255
+    assert (iterates[-1].picture - target.clamp(0, 255)).abs().max() < 1
+
+
+def test_what_is_yielded():
+    start, criterion = picture(1), quadratic(picture(0))
+    before = start.clone()
+    iterates = run(criterion, start, 6)
+    assert [iterate.number for iterate in iterates] == list(range(7))
+    torch.testing.assert_close(iterates[0].picture, start.clamp(6.375, 248.625), rtol=0, atol=1e-3)
+    assert torch.equal(start, before)
+    objectives = [iterate.objective for iterate in iterates]
+    assert objectives == sorted(objectives, reverse=True)
+    for iterate in iterates:
+        assert iterate.objective == pytest.approx(quadratic(picture(0))(iterate.picture, None).total.item(), rel=1e-4)
+        assert not iterate.losses.total.requires_grad and not iterate.picture.requires_grad
+
+
+def test_an_iteration_is_one_of_lbfgs():
+    """The same steps as of torch's L-BFGS run in one go, with hardly more evaluations than iterations."""
+    start, target = picture(1), picture(0)
+    criterion = quadratic(target, 1e-3)
+    iterates = run(criterion, start, 8)
+    assert criterion.evaluations <= 8 + 1 + 6  # the first line search has to find the scale
+
+    variable = torch.asin((start / 127.5 - 1).clamp(-0.95, 0.95)).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [variable], max_iter=8, max_eval=1000, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0
+    )
+
+    def closure():
+        optimizer.zero_grad()
+        total = quadratic(target, 1e-3)(127.5 * (1 + torch.sin(variable)), None).total
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    expected = 127.5 * (1 + torch.sin(variable.detach()))
+    torch.testing.assert_close(iterates[-1].picture, expected, rtol=0, atol=1e-2)
+
+
+def test_it_stops_where_nothing_is_left_to_gain():
+    assert [iterate.number for iterate in run(quadratic(picture(0), 0.0), picture(1), 5)] == [0]
+
+
+def test_an_objective_that_is_not_finite():
+    with pytest.raises(UserError, match="the objective became nan after 0 iterations: give smaller weights"):
+        run(quadratic(picture(0), float("nan")), picture(1), 3)
+
+
+def test_starts():
+    photograph = picture(0)
+    assert torch.equal(starting_picture("photograph", photograph), photograph)
+    noise = starting_picture("noise", photograph, 1)
+    assert torch.equal(noise, starting_picture("noise", photograph, 1))
+    assert not torch.equal(noise, starting_picture("noise", photograph, 2))
+    assert 0 <= noise.min() < 5 and 250 < noise.max() <= 255 and noise.mean() == pytest.approx(127.5, abs=5)
+    with pytest.raises(ValueError, match="photograph, noise"):
+        starting_picture("grey", photograph)
+
+
+@pytest.mark.parametrize("start", ["photograph", "noise"])
+def test_the_trainings_objective_falls(vgg, start):
+    photograph = picture(0)
+    criterion = criterion_of(TrainingConfig(), vgg, picture(5, 32, 48), [photograph])
+    iterates = run(criterion, starting_picture(start, photograph), 6, photograph)
+    assert iterates[-1].objective < 0.6 * iterates[0].objective
+    found = objective(criterion, iterates[-1].picture, photograph)
+    assert found.total.item() == pytest.approx(iterates[-1].objective, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss_scale", ["relative", "paper"])
+@pytest.mark.parametrize("width", [32, 48])
+def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
+    settings = TrainingConfig(content_weight=2.0, style_weight=30.0, tv_weight=0.25, loss_scale=loss_scale)
+    photographs, painting, image = [picture(i, 32, width) for i in range(2)], picture(5), picture(6, 32, width)
+    losses = objective(criterion_of(settings, vgg, painting, photographs), image, photographs[1])
+
+    grams = style_grams(vgg, painting)
+    scales = LossScales.relative(vgg, grams, photographs) if loss_scale == "relative" else LossScales()
+    found, target = vgg(image, (*STYLE_LAYERS, CONTENT_LAYER)), vgg(photographs[1], (CONTENT_LAYER,))[CONTENT_LAYER]
+    expected = {
+        "content": content_loss(found[CONTENT_LAYER], target) / scales.content,
+        "style": sum(
+            style_loss(gram_matrix(found[name]), gram) / scale
+            for name, gram, scale in zip(STYLE_LAYERS, grams, scales.style)
+        ),
+        "total_variation": total_variation_loss(image) / scales.total_variation,
+    }
+    terms = unweighted(losses, settings)
+    assert terms == {name: pytest.approx(value.item(), rel=1e-4) for name, value in expected.items()}
+    total = 2 * expected["content"] + 30 * expected["style"] + 0.25 * expected["total_variation"]
+    assert losses.total.item() == pytest.approx(total.item(), rel=1e-4)
+    grey = vgg(torch.full_like(image, 127.5), (CONTENT_LAYER,))[CONTENT_LAYER]
+    ratio = content_loss(found[CONTENT_LAYER], target) / content_loss(grey, target)
+    assert losses.content_to_grey.item() == pytest.approx(ratio.item(), rel=1e-4)
+
+
+def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
+    first, second, image = picture(0), picture(1), picture(2)
+    settings = TrainingConfig()
+    criterion = criterion_of(settings, vgg, picture(5), [first])
+    plain = PerceptualLoss(vgg, criterion.grams, 32, *(getattr(settings, name) for name in WEIGHTS.values()),
+                           criterion.scales)  # fmt: skip
+    calls = []
+    handle = vgg.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0]))
+    try:
+        variable = image.clone().requires_grad_()
+        for _ in range(3):
+            criterion(variable, first)
+    finally:
+        handle.remove()
+    assert sum(call is first for call in calls) == 1 and len(calls) == 4
+    for photograph in (first, second, first):
+        assert criterion(variable, photograph).total.item() == plain(variable, photograph).total.item()
+    first.copy_(second)
+    assert criterion(variable, first).total.item() == plain(variable, second).total.item()
+
+
+def test_terms_of_no_weight_are_left_out(vgg):
+    settings = TrainingConfig(tv_weight=0.0)
+    losses = objective(criterion_of(settings, vgg, picture(5), [picture(0)]), picture(1), picture(0))
+    assert unweighted(losses, settings).keys() == {"content", "style"}
+
+
+def test_settings_are_the_trainings():
+    assert tuple(WEIGHTS) == TERMS  # a term that the training gains is to be known here
+    assert training_setting("style_weight").default == TrainingConfig.style_weight
+    ours = training_setting("style_weight", None, "ours")
+    assert ours.default is None and ours.metadata["help"] == "ours" and ours.metadata["minimum"] == 0
+    assert set(OBJECTIVE) <= vars(TrainingConfig()).keys()
+
+
+# -- curves ---------------------------------------------------------------------------------------------------------
+
+
+def test_iterations_equalled():
+    curve = [70.0, 40.0, 22.0, 22.0, 10.0, 7.5]
+    assert [iterations_equalled(curve, level) for level in (80, 70, 69, 22, 21.9, 7.5)] == [0, 0, 1, 2, 4, 5]
+    assert iterations_equalled(curve, 7.4) is None
+
+
+def test_quartiles_put_what_is_beyond_all_last():
+    assert quartiles([4, 1, 3, 2]) == [1, 2, 3]
+    assert quartiles([None, 5, None, 1, 3]) == [3, 5, None]
+    assert quartiles([None]) == [None, None, None]
+    assert quartiles([2.5]) == [2.5] * 3
+
+
+def test_curves_are_kept(tmp_path):
+    path = tmp_path / "folder" / "curves.pt"
+    curve = Curve([3.0, 2.0, 1.5], 2, torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    file = CurveFile(str(path))
+    assert file.get("a", 1) is None
+    file.put("a", curve)
+    found = CurveFile(str(path)).get("a", 2)
+    assert (found.objectives, found.asked) == ([3.0, 2.0, 1.5], 2) and torch.equal(found.picture, curve.picture)
+    assert CurveFile(str(path)).get("a", 3) is None  # shorter than is asked for
+    assert CurveFile(str(path)).get("b", 1) is None
+
+    parts = ([1.0, 60.0], LossScales(), torch.zeros(2))
+    key = CurveFile.key(*parts)
+    assert key == CurveFile.key([1.0, 60.0], LossScales(), torch.zeros(2))
+    others = [([1.0, 61.0], *parts[1:]), (parts[0], LossScales(content=2.0), parts[2]), (*parts[:2], torch.ones(2))]
+    assert key not in {CurveFile.key(*other) for other in others}
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [{"a": 1}, [1], {"a": {"objectives": [], "asked": 1, "picture": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)}}],
+)
+def test_files_of_another_kind_are_no_curves(tmp_path, contents):
+    torch.save(contents, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="holds no curves of this command"):
+        CurveFile(str(tmp_path / "other.pt"))
+    (tmp_path / "text.pt").write_text("1, 2, 3")
+    with pytest.raises(UserError, match="--curves .*text.pt cannot be read"):
+        CurveFile(str(tmp_path / "text.pt"))
