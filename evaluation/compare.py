@@ -45,6 +45,12 @@ class CompareConfig:
         "style_weight", None, "weight of the style term, its level included" + _AS_TRAINED
     )
     tv_weight: float | None = training_setting("tv_weight", None, "weight of total variation" + _AS_TRAINED)
+    checkerboard_weight: float | None = training_setting(
+        "checkerboard_weight", None, "weight of the term against the mesh" + _AS_TRAINED
+    )
+    style_layer_weights: tuple[float, ...] | None = training_setting(
+        "style_layer_weights", None, "weights of the style layers among themselves" + _AS_TRAINED
+    )
     loss_scale: str | None = training_setting("loss_scale", None, "scales of the terms" + _AS_TRAINED)
     style_size: int | None = training_setting(
         "style_size", None, "short side that the paintings are resized to, pixels" + _AS_TRAINED

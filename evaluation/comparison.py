@@ -185,11 +185,15 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
         stored = {}
     wanted = (*OBJECTIVE, "style_size", "image_size")
     try:
-        settings = TrainingConfig(**{**{name: stored[name] for name in wanted if name in stored}, **given})
+        # Models of before these settings were trained without them.
+        absent = {"style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0}
+        stored = {**absent, **{name: stored[name] for name in wanted if name in stored}}
+        stored["style_layer_weights"] = tuple(stored["style_layer_weights"])
+        settings = TrainingConfig(**{**stored, **given})
         validate(settings)
         if type(level) is not float or not 0 < level <= 1:
             raise UserError(f"the level of the style term is {level!r}")
-    except UserError as error:
+    except (TypeError, UserError) as error:
         raise UserError(f"{path} holds settings that no training has ({error}): give another file") from None
     if "style_weight" in given:
         return settings, 1.0

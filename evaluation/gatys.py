@@ -36,6 +36,8 @@ class GatysConfig:
     content_weight: float = training_setting("content_weight")
     style_weight: float = training_setting("style_weight")
     tv_weight: float = training_setting("tv_weight")
+    checkerboard_weight: float = training_setting("checkerboard_weight")
+    style_layer_weights: tuple[float, ...] = training_setting("style_layer_weights")
     loss_scale: str = training_setting("loss_scale")
     vgg_weights: str | None = training_setting("vgg_weights")
 
