@@ -3,10 +3,7 @@
 import argparse
 import ctypes
 import json
-import platform
 import re
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from utils.device import Compute
+from utils.measuring import describe_machine, time_in_turns
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -35,36 +33,6 @@ def add_timing_flags(parser: argparse.ArgumentParser, rounds: int) -> None:
     """Add the flags of what is timed on any device, with a default number of rounds."""
     add_compute_flags(parser)
     parser.add_argument("--rounds", type=int, default=rounds)
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, so that a clock read next counts all work so far."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def time_in_turns(
-    variants: dict[str, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 2, pause: float = 0.0
-) -> dict[str, list[float]]:
-    """Seconds of each variant, one call of each a round, so that whatever else the machine does meets all alike.
-
-    Args:
-        variants: name -> a call without arguments.
-        rounds: timed rounds, after ``warmup`` untimed ones.
-        pause: seconds before each call; another library's threads may go on waiting for work, and so hold the cores,
-            for a while after its call.
-    """
-    seconds = {name: [] for name in variants}
-    for current in range(warmup + rounds):
-        for name, call in variants.items():
-            synchronize(device)
-            time.sleep(pause)
-            start = time.perf_counter()
-            call()
-            synchronize(device)
-            if current >= warmup:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
 
 
 def convolution_rate(compute: Compute) -> float:
@@ -114,21 +82,6 @@ def gibibytes(size: int | None) -> str:
     return "-" if size is None else f"{size / 2**30:.2f}"
 
 
-def describe_machine(compute: Compute) -> dict:
-    """Device, threads, versions and commit, for the record."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
-    )
-    return {
-        "device": compute.describe(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "commit": commit.stdout.strip() or "unknown",
-    }
-
-
 def new_result(benchmark: str, compute: Compute) -> dict:
     """What every result begins with."""
     return {"benchmark": benchmark, "device_type": compute.device.type, "machine": describe_machine(compute)}
@@ -140,9 +93,3 @@ def write_result(result: dict, path: str | None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

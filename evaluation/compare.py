@@ -11,7 +11,7 @@ the same objective: minutes a photograph on a CPU. --iterations 0 leaves that ou
 from dataclasses import dataclass
 
 from config import DEVICE_HELP, MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, PRECISIONS, setting
-from evaluation.settings import training_setting
+from evaluation.weights import training_setting
 from utils.settings import parse_settings, run_command
 
 _AS_TRAINED = "; left out, as the model was trained"

@@ -10,7 +10,6 @@ from statistics import fmean, median
 
 import torch
 
-from benchmarks.common import describe_machine, table, time_in_turns
 from config import TrainingConfig
 from evaluation import figures
 from evaluation.compare import CompareConfig
@@ -20,7 +19,7 @@ from evaluation.objective import criterion_of, objective, unweighted
 from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, check_result, write_file, write_picture
-from evaluation.settings import OBJECTIVE
+from evaluation.weights import OBJECTIVE
 from imaging.tensors import picture_batch
 from inference.stylizer import Stylizer
 from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
@@ -28,6 +27,7 @@ from models.checkpoints import Checkpoint, load_checkpoint
 from models.pretrained import load_vgg19
 from utils.device import Compute, resolve_compute
 from utils.errors import UserError
+from utils.measuring import describe_machine, table, time_in_turns
 from utils.progress import progress_bar
 from utils.settings import validate
 
@@ -361,7 +361,10 @@ def _print(result: dict) -> None:
     print(f"{len(names)} photographs{source}, {result['image_size']} x {result['image_size']} pixels: {shown}")
     print(result["machine"]["device"])
     for number, model in enumerate(result["models"]):
-        weights = ", ".join(f"{name} {value:g}" for name, value in model["objective"].items() if name != "loss_scale")
+        objective = {name: value for name, value in model["objective"].items() if name != "loss_scale"}
+        layers = " ".join(f"{weight:g}" for weight in objective.pop("style_layer_weights"))
+        weights = ", ".join(f"{name} {value:g}" for name, value in objective.items())
+        weights += f", style_layer_weights {layers}"
         level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
         scale = model["objective"]["loss_scale"]
         if scale == "relative":

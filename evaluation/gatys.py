@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import DEVICE_HELP, MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
-from evaluation.settings import OBJECTIVE, training_setting
+from evaluation.weights import OBJECTIVE, training_setting
 from utils.settings import parse_settings, run_command
 
 LBFGS_PRECISION_HELP = (
@@ -70,7 +70,7 @@ def paint(config: GatysConfig) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from data.colour import to_srgb
+    from imaging.colour import to_srgb
 
     from evaluation.objective import criterion_of, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from config import TrainingConfig
-from evaluation.settings import WEIGHTS
+from evaluation.weights import WEIGHTS
 from losses.perceptual import CONTENT_LAYER, TERMS, Losses, LossScales, PerceptualLoss, style_grams
 from models.vgg19 import VGG19
 

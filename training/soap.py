@@ -100,6 +100,8 @@ def _view(parameter: torch.Tensor) -> torch.Tensor:
 def _eigenvectors(factor: torch.Tensor) -> torch.Tensor:
     """Orthonormal eigenvectors of a symmetric matrix as columns, the largest eigenvalue's first."""
     # A little of the identity: a gradient that is zero has no direction, and gets the usual ones.
+    # What is not finite is found where the weights are checked, and need not fail here.
+    factor = factor.nan_to_num(posinf=0.0, neginf=0.0)
     ridge = factor.diagonal().mean().mul(1e-6).add(torch.finfo(factor.dtype).tiny)
     return torch.linalg.eigh(factor + ridge * torch.eye(len(factor), device=factor.device)).eigenvectors.flip(1)
 

@@ -150,7 +150,7 @@ def test_the_final_model_says_what_made_it_and_no_folder(straight, inputs):
     assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
     settings = provenance["settings"]
     assert set(settings) == set(TrainingConfig.__dataclass_fields__)
-    assert settings["style_weight"] == 60.0 and settings["image_size"] == 32
+    assert settings["style_weight"] == 15.0 and settings["image_size"] == 32
     assert not any(isinstance(value, str) and os.sep in value for value in settings.values())
 
 
@@ -160,13 +160,13 @@ def test_metrics(straight):
     scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
     for line in lines:
         raw, weighted = line["raw"], line["weighted"]
-        assert set(raw) == set(weighted) == {"content", "style", "total_variation"}
+        assert set(raw) == set(weighted) == {"content", "style", "total_variation", "checkerboard"}
         assert line["total"] == pytest.approx(sum(weighted.values()), rel=1e-6)
         assert weighted["content"] == pytest.approx(1.0 * raw["content"] / scales["content"], rel=1e-4)
-        variation = 0.05 * raw["total_variation"] / scales["total_variation"]
+        variation = 0.15 * raw["total_variation"] / scales["total_variation"]
         assert weighted["total_variation"] == pytest.approx(variation, rel=1e-4)
         assert line["lr"] == pytest.approx(
-            1e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12
+            5e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12
         )
         assert line["seconds_per_step"] > 0 and line["photographs_per_second"] > 0
 
@@ -336,7 +336,7 @@ def test_a_final_model_cannot_be_resumed(call_cli, copied):
 
 @pytest.mark.parametrize(
     "flag, value",
-    [("loss_scale", "paper"), ("norm", "instance"), ("upsample", "resize"), ("image_size", 64),
+    [("loss_scale", "paper"), ("norm", "batch"), ("upsample", "resize"), ("image_size", 64),
      ("style_size", 48), ("batch_size", 3), ("seed", 1)],
 )  # fmt: skip
 def test_what_a_training_is_made_of_cannot_change_on_the_way(call_cli, copied, flag, value):

@@ -325,7 +325,7 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
     assert settings_of(checkpoint, config, "m")[0].style_weight == 15
     given = dataclasses.replace(config, style_weight=9.0, loss_scale="paper")
     settings, level = settings_of(checkpoint, given, "m")
-    assert (settings.style_weight, settings.loss_scale, settings.tv_weight, level) == (9, "paper", 0.05, 1)
+    assert (settings.style_weight, settings.loss_scale, settings.tv_weight, level) == (9, "paper", TrainingConfig.tv_weight, 1)
 
     for provenance in ({"style_level": 7.0}, {"settings": {"style_weight": -1.0}}, {"settings": {"tv_weight": "x"}}):
         damaged = Checkpoint(checkpoint.network, {**checkpoint.provenance, **provenance})

@@ -7,8 +7,8 @@ from config import TrainingConfig
 from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
 from evaluation.objective import criterion_of, objective, unweighted
 from evaluation.optimisation import optimize, starting_picture
-from evaluation.settings import OBJECTIVE, WEIGHTS, training_setting
-from losses.functional import content_loss, gram_matrix, style_loss, total_variation_loss
+from evaluation.weights import OBJECTIVE, WEIGHTS, training_setting
+from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
 from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, Losses, LossScales, PerceptualLoss, style_grams
 from utils.errors import UserError
 
@@ -121,7 +121,15 @@ def test_the_trainings_objective_falls(vgg, start):
 @pytest.mark.parametrize("loss_scale", ["relative", "paper"])
 @pytest.mark.parametrize("width", [32, 48])
 def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
-    settings = TrainingConfig(content_weight=2.0, style_weight=30.0, tv_weight=0.25, loss_scale=loss_scale)
+    layer_weights = (0.5, 1.0, 2.0, 1.0, 0.5)  # with a mean of one
+    settings = TrainingConfig(
+        content_weight=2.0,
+        style_weight=30.0,
+        tv_weight=0.25,
+        checkerboard_weight=0.5,
+        style_layer_weights=layer_weights,
+        loss_scale=loss_scale,
+    )
     photographs, painting, image = [picture(i, 32, width) for i in range(2)], picture(5), picture(6, 32, width)
     losses = objective(criterion_of(settings, vgg, painting, photographs), image, photographs[1])
 
@@ -131,14 +139,16 @@ def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
     expected = {
         "content": content_loss(found[CONTENT_LAYER], target) / scales.content,
         "style": sum(
-            style_loss(gram_matrix(found[name]), gram) / scale
-            for name, gram, scale in zip(STYLE_LAYERS, grams, scales.style)
+            weight * style_loss(gram_matrix(found[name]), gram) / scale
+            for name, gram, scale, weight in zip(STYLE_LAYERS, grams, scales.style, layer_weights)
         ),
         "total_variation": total_variation_loss(image) / scales.total_variation,
+        "checkerboard": checkerboard_loss(image),
     }
     terms = unweighted(losses, settings)
     assert terms == {name: pytest.approx(value.item(), rel=1e-4) for name, value in expected.items()}
     total = 2 * expected["content"] + 30 * expected["style"] + 0.25 * expected["total_variation"]
+    total += 0.5 * expected["checkerboard"]
     assert losses.total.item() == pytest.approx(total.item(), rel=1e-4)
     grey = vgg(torch.full_like(image, 127.5), (CONTENT_LAYER,))[CONTENT_LAYER]
     ratio = content_loss(found[CONTENT_LAYER], target) / content_loss(grey, target)
@@ -149,8 +159,16 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
     first, second, image = picture(0), picture(1), picture(2)
     settings = TrainingConfig()
     criterion = criterion_of(settings, vgg, picture(5), [first])
-    plain = PerceptualLoss(vgg, criterion.grams, 32, *(getattr(settings, name) for name in WEIGHTS.values()),
-                           criterion.scales)  # fmt: skip
+    *weights, checkerboard_weight = (getattr(settings, name) for name in WEIGHTS.values())
+    plain = PerceptualLoss(
+        vgg,
+        criterion.grams,
+        32,
+        *weights,
+        criterion.scales,
+        checkerboard_weight=checkerboard_weight,
+        style_layer_weights=settings.style_layer_weights,
+    )
     calls = []
     handle = vgg.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0]))
     try:
@@ -167,7 +185,7 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
 
 
 def test_terms_of_no_weight_are_left_out(vgg):
-    settings = TrainingConfig(tv_weight=0.0)
+    settings = TrainingConfig(tv_weight=0.0, checkerboard_weight=0.0)
     losses = objective(criterion_of(settings, vgg, picture(5), [picture(0)]), picture(1), picture(0))
     assert unweighted(losses, settings).keys() == {"content", "style"}
 
