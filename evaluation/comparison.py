@@ -14,7 +14,7 @@ from config import TrainingConfig
 from evaluation import figures
 from evaluation.compare import CompareConfig
 from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
-from evaluation.metrics import MESH_PERIODS, border, lpips_metric, mesh, ssim
+from evaluation.measures import MESH_PERIODS, border, lpips_metric, mesh, ssim
 from evaluation.objective import criterion_of, objective, unweighted
 from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs

@@ -70,7 +70,7 @@ def paint(config: GatysConfig) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from imaging.colour import to_srgb
+    from imaging.icc import to_srgb
 
     from evaluation.objective import criterion_of, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture

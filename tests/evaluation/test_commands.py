@@ -15,7 +15,7 @@ from begin_training import train
 from config import TrainingConfig
 from evaluation import compare, gatys
 from evaluation.comparison import scales_of, settings_of
-from evaluation.metrics import border, mesh, ssim
+from evaluation.measures import border, mesh, ssim
 from evaluation.objective import criterion_of, objective
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
 from inference.stylizer import Stylizer
@@ -23,7 +23,7 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from utils.errors import UserError
 from utils.settings import run_command
 
-SETTINGS = TrainingConfig(style_weight=30.0, image_size=48, norm="instance")
+SETTINGS = TrainingConfig(style_weight=30.0, image_size=48, norm="instance", checkerboard_weight=0.0, style_layer_weights=(1.0,) * 5)
 
 
 @pytest.fixture
@@ -170,7 +170,14 @@ def test_compare_measures_what_the_model_makes(compared, model, photos, style_im
     assert "Scales relative, measured on these photographs; content_weight 1, " in printed.stdout
     assert result["photographs"] == ["photo_05", "photo_00", "photo_03"]  # more/ comes first
     (judged,) = result["models"]
-    assert judged["objective"] == {"content_weight": 1, "style_weight": 30, "tv_weight": 0.05, "loss_scale": "relative"}
+    assert judged["objective"] == {
+        "content_weight": 1,
+        "style_weight": 30,
+        "tv_weight": 0.05,
+        "checkerboard_weight": 0,
+        "style_layer_weights": [1, 1, 1, 1, 1],  # of a model that does not know them
+        "loss_scale": "relative",
+    }
     assert judged["style_size"] == 48 and judged["style_level"] == 1
 
     paths = [next(photos.rglob(f"{name}.*")) for name in result["photographs"]]
@@ -325,7 +332,8 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
     assert settings_of(checkpoint, config, "m")[0].style_weight == 15
     given = dataclasses.replace(config, style_weight=9.0, loss_scale="paper")
     settings, level = settings_of(checkpoint, given, "m")
-    assert (settings.style_weight, settings.loss_scale, settings.tv_weight, level) == (9, "paper", TrainingConfig.tv_weight, 1)
+    assert (settings.style_weight, settings.loss_scale, level) == (9, "paper", 1)
+    assert settings.tv_weight == TrainingConfig.tv_weight
 
     for provenance in ({"style_level": 7.0}, {"settings": {"style_weight": -1.0}}, {"settings": {"tv_weight": "x"}}):
         damaged = Checkpoint(checkpoint.network, {**checkpoint.provenance, **provenance})

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.metrics import border, lpips_metric, luminance, mesh, ssim
+from evaluation.measures import border, lpips_metric, luminance, mesh, ssim
 from utils.errors import UserError
 
 
