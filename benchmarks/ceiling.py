@@ -16,12 +16,12 @@ from pathlib import Path
 from PIL import Image
 
 from begin_training import train
-from benchmarks.common import table
 from config import TrainingConfig
 from imaging.reading import read_image
 from imaging.sheets import side_by_side
 from inference.stylizer import Stylizer
 from losses.content_ceiling import ContentCeiling
+from utils.measuring import table
 
 
 def last_line(output_dir: Path, style: Path) -> dict:

@@ -7,7 +7,7 @@ from statistics import median
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.common import time_in_turns
+from utils.measuring import time_in_turns
 
 
 @dataclass

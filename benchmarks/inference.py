@@ -12,20 +12,12 @@ from statistics import median
 
 import torch
 
-from benchmarks.common import (
-    add_timing_flags,
-    gibibytes,
-    new_parser,
-    new_result,
-    peak_memory,
-    table,
-    time_in_turns,
-    write_result,
-)
+from benchmarks.common import add_timing_flags, gibibytes, new_parser, new_result, peak_memory, write_result
 from benchmarks.plain import PlainNetwork
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
+from utils.measuring import table, time_in_turns
 
 
 def onnx_session(network: torch.nn.Module, image: torch.Tensor):

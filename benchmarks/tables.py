@@ -10,7 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.common import RESULTS, gibibytes, table
+from benchmarks.common import RESULTS, gibibytes
+from utils.measuring import table
 
 
 def training_table(results: list[dict]) -> str:

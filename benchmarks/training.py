@@ -19,8 +19,6 @@ from benchmarks.common import (
     new_parser,
     new_result,
     peak_memory,
-    table,
-    time_in_turns,
     write_result,
 )
 from benchmarks.convolutions import Convolutions
@@ -32,6 +30,7 @@ from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
 from training.compilation import NotCompiled, compile_step
 from utils.device import keep_freed_memory, resolve_compute
+from utils.measuring import table, time_in_turns
 from utils.processes import Processes
 
 

@@ -1,8 +1,6 @@
 """Draw the pictures of docs/gallery/ that the models which ship make, each with the command that the README names.
 
     python -m docs.draw_gallery
-
-The README says how the two of trainings, five_paintings.jpg and content_ceiling.jpg, came about.
 """
 
 import subprocess

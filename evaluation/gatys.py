@@ -70,12 +70,11 @@ def paint(config: GatysConfig) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from imaging.icc import to_srgb
-
     from evaluation.objective import criterion_of, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture
     from evaluation.pictures import read_whole
     from evaluation.saving import PICTURES, check_result, write_picture
+    from imaging.icc import to_srgb
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
     from utils.interrupts import Interrupts

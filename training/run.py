@@ -43,7 +43,7 @@ from training.folder import (
     training_folder,
 )
 from training.folder_lock import FolderLock
-from training.metrics import NonFiniteLoss, TrainingLog, plot_losses
+from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from training.resume import as_resumed, check_identity, check_training, photographs_of, restore_settings
 from training.soap import SOAP
 from utils.device import default_num_workers, keep_freed_memory, resolve_compute

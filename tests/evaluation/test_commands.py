@@ -23,7 +23,14 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from utils.errors import UserError
 from utils.settings import run_command
 
-SETTINGS = TrainingConfig(style_weight=30.0, image_size=48, norm="instance", checkerboard_weight=0.0, style_layer_weights=(1.0,) * 5)
+SETTINGS = TrainingConfig(
+    style_weight=30.0,
+    tv_weight=0.05,
+    image_size=48,
+    norm="instance",
+    checkerboard_weight=0.0,
+    style_layer_weights=(1.0,) * 5,
+)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from config import TrainingConfig
 from data.loader import PhotographStream
 from losses.content_ceiling import ContentCeiling
 from models.checkpoints import load_checkpoint, save_checkpoint
-from training import metrics
+from training import log
 from training import run as training_run
 from training.run import TrainingRun
 from utils.errors import UserError
@@ -289,7 +289,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_same_command_goes_on(train,
         return open(path, mode, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(metrics if what == "metrics.jsonl" else utils.files, "open", open_, raising=False)
+        patch.setattr(log if what == "metrics.jsonl" else utils.files, "open", open_, raising=False)
         error = train(2, *flags).error
     last = "step_000002.pth" if what == "stripes.pth" else "step_000001.pth"
     assert what in error and "No space left on device" in error and f"resume from {folder / last}" in error

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from losses.perceptual import Losses
-from training.metrics import NonFiniteLoss, TrainingLog, plot_losses
+from training.log import NonFiniteLoss, TrainingLog, plot_losses
 
 
 def losses(content, style, variation, weighted=None):
