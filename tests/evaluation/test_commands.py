@@ -340,7 +340,7 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
     given = dataclasses.replace(config, style_weight=9.0, loss_scale="paper")
     settings, level = settings_of(checkpoint, given, "m")
     assert (settings.style_weight, settings.loss_scale, level) == (9, "paper", 1)
-    assert settings.tv_weight == TrainingConfig.tv_weight
+    assert settings.tv_weight == SETTINGS.tv_weight
 
     for provenance in ({"style_level": 7.0}, {"settings": {"style_weight": -1.0}}, {"settings": {"tv_weight": "x"}}):
         damaged = Checkpoint(checkpoint.network, {**checkpoint.provenance, **provenance})
