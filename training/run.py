@@ -212,12 +212,8 @@ class TrainingRun:
         ).to(device)
 
         torch.manual_seed(config.seed)
-        if checkpoint is not None:
-            network = checkpoint.network
-        elif config.start_from is not None:
-            network = begun.network
-        else:
-            network = TransformerNet(config.norm, config.upsample)
+        source = checkpoint or begun
+        network = TransformerNet(config.norm, config.upsample) if source is None else source.network
         self.network = processes.prepare(network.to(device, memory_format=torch.channels_last)).train()
         self.forward = self.network  # what a step calls: torch.compile puts its own in this place
         optimizer, options = torch.optim.Adam, {"fused": device.type in ("cpu", "cuda")}
