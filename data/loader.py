@@ -3,6 +3,7 @@
 import multiprocessing
 import multiprocessing.connection
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -111,7 +112,9 @@ class PhotographStream:
         self._workers = [child for child in multiprocessing.active_children() if child not in others]
         # torch's answer to the end of a child is an exception in whatever is running just then, such as the middle of a
         # step: here it is noticed when the next batch is asked for.
-        if getattr(signal.getsignal(signal.SIGCHLD), "__module__", "").startswith("torch."):
+        # (Windows has no such signal, and outside the main thread torch sets no answer to it.)
+        answered = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
+        if answered and getattr(signal.getsignal(signal.SIGCHLD), "__module__", "").startswith("torch."):
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._crops = torch.empty(0, 3, self.dataset.image_size, self.dataset.image_size, dtype=torch.uint8)
         self._positions: list[int] = []

@@ -56,7 +56,9 @@ def read_image(path: str | Path, draft_size: int | None = None, max_pixels: int 
         raise
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist: give the path of a picture") from None
-    except IsADirectoryError:
+    except (IsADirectoryError, PermissionError) as error:  # the second for a folder on Windows
+        if not os.path.isdir(path):
+            raise ImageError(f"{path} cannot be read ({error.strerror}): give a file that you may read") from None
         raise ImageError(f"{path} is a folder: give the path of a picture") from None
     except Image.DecompressionBombError as error:
         number = re.search(r"\d+", str(error))[0]

@@ -225,7 +225,7 @@ class StylingRun:
 
 def _check_writable(folder: Path) -> None:
     """Refuse an output folder before the work rather than after it, where that can be told."""
-    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    there = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
     if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
         raise UserError(f"--output_dir {folder} cannot be made or written to ({there}): give another folder")
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from inference.tiling import halo, tiles
 from models.transformer_net import ReflectionConvTranspose2d, ResidualBlock, TransformerNet
-from utils.device import Compute
+from utils.device import Compute, memory_format
 
 
 def without_instance_norm(network: nn.Module) -> nn.Module:
@@ -52,14 +52,14 @@ def fix_statistics(
         height, width: of the picture.
         read: from (rows, columns) to 1 x 3 x H x W of the picture, RGB in [0, 255].
         tile_size: see :func:`inference.tiling.tiles`.
-        compute: where, and in which type; sums are float64.
+        compute: where, and in which type; the statistics are float32 in a tile, float64 over all of them.
         bar: a progress bar, whose total grows by one step a tile and layer.
 
     Returns:
         A copy on the CPU, float32, with batch norms.
     """
     result = without_instance_norm(network)
-    working = copy.deepcopy(result).to(compute.device, compute.dtype, memory_format=torch.channels_last)
+    working = copy.deepcopy(result).to(compute.device, compute.dtype, memory_format=memory_format(compute.device))
     places = list(tiles(height, width, tile_size, halo(working)))
     steps = _steps(working)
     stride = max(_scale_at(steps, stop) for stop in range(len(steps)))
@@ -69,31 +69,34 @@ def fix_statistics(
     if bar is not None:
         bar.total = (bar.total or 0) + len(norms) * len(places)
     for norm, (stop, working_norm) in zip(_norms(result), norms):
-        scale, count = _scale_at(steps, stop), 0
-        total = torch.zeros(2, norm.num_features, dtype=torch.float64, device=compute.device)
+        scale, moments, sizes = _scale_at(steps, stop), [], []
         for number, tile in enumerate(places):
             start, x, shortcut = waiting.pop(number, (0, None, None))
             if x is None:
                 x = working.prepare(read(tile.source).to(compute.device).float()).contiguous(
-                    memory_format=torch.channels_last
+                    memory_format=memory_format(compute.device)
                 )
             else:
                 used -= _bytes(x, shortcut)
             x, shortcut = _run(steps[start:stop], x, shortcut)
             # Each feature counts in the one tile whose inside it lies in; so does the padding at the end.
             rows, columns = (slice(s.start // scale, math.ceil(s.stop / stride) * stride // scale) for s in tile.inside)
-            inside = x[0, :, rows, columns].flatten(1).double()
-            total += torch.stack([inside.sum(1), inside.square().sum(1)])
-            count += inside.shape[1]
+            inside = x[0, :, rows, columns].flatten(1).float()
+            mean = inside.mean(1)
+            moments.append(torch.stack([mean, (inside - mean[:, None]).square().mean(1)]))
+            sizes.append(inside.shape[1])
             if used + _bytes(x, shortcut) <= cache_bytes:
                 waiting[number] = stop, x, shortcut
                 used += _bytes(x, shortcut)
             if bar is not None:
                 bar.update()
-        mean, square = (total / count).cpu()
+        # On the CPU, for Apple's MPS has no float64.
+        means, variances = torch.stack(moments, 1).cpu().double()
+        share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+        mean = share @ means
         for module in (norm, working_norm):
             module.running_mean.copy_(mean)
-            module.running_var.copy_((square - mean * mean).clamp(min=0))
+            module.running_var.copy_(share @ (variances + (means - mean).square()))
     return result
 
 

@@ -21,7 +21,7 @@ from inference.tiling import halo, tiles
 from models.checkpoints import load_checkpoint
 from models.fusion import fuse_batch_norm, merge_pointwise
 from models.transformer_net import TransformerNet
-from utils.device import Compute, available_memory, keep_freed_memory, resolve_compute
+from utils.device import Compute, available_memory, keep_freed_memory, memory_format, resolve_compute
 
 _SMALLEST_TILE = 64
 _SMALL_TILE = 1024  # where larger ones would be no faster
@@ -63,7 +63,9 @@ class Stylizer:
             keep_freed_memory()
         network = model if isinstance(model, TransformerNet) else load_checkpoint(model).network
         # Weights in the type of the computation: nothing is converted on the way.
-        fused = fuse_batch_norm(network).to(self.compute.device, self.compute.dtype, memory_format=torch.channels_last)
+        fused = fuse_batch_norm(network).to(
+            self.compute.device, self.compute.dtype, memory_format=memory_format(self.compute.device)
+        )
         self.network = merge_pointwise(fused)
         self._run = CapturedPass(self.network) if self.compute.device.type == "cuda" else self.network
         self._halo = halo(self.network)
@@ -233,7 +235,7 @@ class Stylizer:
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         """The network applied to a batch: the one place where that is done."""
-        return self._run(images.contiguous(memory_format=torch.channels_last))
+        return self._run(images.contiguous(memory_format=memory_format(self.compute.device)))
 
 
 class Blend(Stylizer):

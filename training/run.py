@@ -46,7 +46,7 @@ from training.folder_lock import FolderLock
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from training.resume import as_resumed, check_identity, check_training, photographs_of, restore_settings
 from training.soap import SOAP
-from utils.device import default_num_workers, keep_freed_memory, resolve_compute
+from utils.device import default_num_workers, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import UserError
 from utils.files import remove_unfinished
 from utils.processes import Processes
@@ -214,7 +214,7 @@ class TrainingRun:
         torch.manual_seed(config.seed)
         source = checkpoint or begun
         network = TransformerNet(config.norm, config.upsample) if source is None else source.network
-        self.network = processes.prepare(network.to(device, memory_format=torch.channels_last)).train()
+        self.network = processes.prepare(network.to(device, memory_format=memory_format(self.compute.device))).train()
         self.forward = self.network  # what a step calls: torch.compile puts its own in this place
         optimizer, options = torch.optim.Adam, {"fused": device.type in ("cpu", "cuda")}
         if config.optimizer == "soap":
@@ -317,7 +317,7 @@ class TrainingRun:
     def _to_device(self, batch: torch.Tensor) -> torch.Tensor:
         # They travel as bytes, a quarter of the size, and become floats there.
         batch = batch.to(self.compute.device, non_blocking=True)
-        return batch.float().contiguous(memory_format=torch.channels_last)
+        return batch.float().contiguous(memory_format=memory_format(self.compute.device))
 
     # -- during the loop --------------------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ class SOAP(torch.optim.Optimizer):
             factor, basis = state[f"factor_{mode}"], state[f"basis_{mode}"]
             order = (basis * (factor @ basis)).sum(0).argsort(descending=True)
             state["exp_avg_sq"] = state["exp_avg_sq"].index_select(mode, order)
-            basis.copy_(torch.linalg.qr(factor @ basis[:, order]).Q)
+            basis.copy_(torch.linalg.qr(_where_lapack_is(factor @ basis[:, order])).Q)
 
 
 def _view(parameter: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,13 @@ def _eigenvectors(factor: torch.Tensor) -> torch.Tensor:
     # What is not finite is found where the weights are checked, and need not fail here.
     factor = factor.nan_to_num(posinf=0.0, neginf=0.0)
     ridge = factor.diagonal().mean().mul(1e-6).add(torch.finfo(factor.dtype).tiny)
-    return torch.linalg.eigh(factor + ridge * torch.eye(len(factor), device=factor.device)).eigenvectors.flip(1)
+    factor = factor + ridge * torch.eye(len(factor), device=factor.device)
+    return torch.linalg.eigh(_where_lapack_is(factor)).eigenvectors.flip(1)
+
+
+def _where_lapack_is(matrix: torch.Tensor) -> torch.Tensor:
+    """On the CPU for Apple's MPS, whose decompositions are young and slow, or missing."""
+    return matrix.cpu() if matrix.device.type == "mps" else matrix
 
 
 def _rotate(x: torch.Tensor, bases: list[torch.Tensor]) -> torch.Tensor:

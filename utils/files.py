@@ -53,12 +53,12 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 def remove_unfinished(folder: Path, name: str = "") -> None:
     """Remove what killed processes left behind in a folder: of the file ``name``, or of all files.
 
-    What a process still writes is left alone.
+    What a process still writes is left alone: it is locked, or on Windows it cannot be removed.
     """
     for leftover in folder.glob(f"{glob.escape(_temporary_start(name))}*{_TEMPORARY_SUFFIX}"):
         if not leftover.is_file():  # opening a pipe would wait for whoever writes to it
             continue
-        with contextlib.suppress(OSError), open(leftover, "rb") as file:
+        with contextlib.suppress(OSError), open(leftover, "rb") if fcntl else contextlib.nullcontext() as file:
             _lock(file)
             leftover.unlink()
 

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import threading
 
 
 class Interrupts:
     """Within the block, SIGINT and SIGTERM set :attr:`received` and do nothing else.
 
-    A second signal meets Python's own handling again, for whoever will not wait for the step to end.
+    A second signal meets Python's own handling again, for whoever will not wait for the step to end. Outside the main
+    thread, which alone may answer signals, the block changes nothing: there a program does what it likes with them.
 
     Args:
         notice: a line that is written to standard error when a signal is received.
@@ -21,7 +23,9 @@ class Interrupts:
         self.received: signal.Signals | None = None
 
     def __enter__(self):
-        self._previous = {s: signal.signal(s, self._take_note) for s in (signal.SIGINT, signal.SIGTERM)}
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        answered = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+        self._previous = {number: signal.signal(number, self._take_note) for number in answered}
         return self
 
     def __exit__(self, *exception):
