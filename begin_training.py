@@ -1,8 +1,8 @@
 """Train a feed-forward network on one painting (Johnson, Alahi and Fei-Fei, 2016).
 
-    python begin_training.py --style_image painting.jpg --dataset_dir photos/
-    python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
-    torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
+python begin_training.py --style_image painting.jpg --dataset_dir photos/
+python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
+torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
 from config import TrainingConfig
@@ -26,20 +26,20 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     from training.run import TrainingRun
     from utils.interrupts import Interrupts
 
-    run = TrainingRun(config, given)  # network, loss, optimiser, photographs; restored when resuming
-    config = run.config
+    run = TrainingRun(config, given)
+    training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
     with Interrupts() as interrupts, run:
-        for step in range(run.step + 1, run.total_steps + 1):
+        for step in range(training.step + 1, training.total_steps + 1):
             photographs = run.next_batch()  # N x 3 x H x W, float, [0, 255], on the device
-            losses = training_step(run, photographs)
+            losses = training_step(training, photographs)
             run.finish_step(step, losses)
-            if step % config.log_every_steps == 0 or step == run.total_steps:
+            if step % config.log_every_steps == 0 or step == training.total_steps:
                 run.log()
             if config.monitor_every_steps and step % config.monitor_every_steps == 0:
                 run.save_monitor_picture()
             if config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0:
                 run.save_checkpoint()
-            if run.agree_to_stop(interrupts.received is not None) and step < run.total_steps:
+            if run.agree_to_stop(interrupts.received is not None) and step < training.total_steps:
                 run.save_checkpoint()
                 run.say_how_to_resume(interrupts.name)
                 return interrupts.exit_status
@@ -47,17 +47,22 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     return 0
 
 
-def training_step(run, photographs):
-    """One step of Adam on a batch; returns its ``Losses``."""
-    with run.compute.autocast():
-        stylized = run.forward(photographs)
-    losses = run.criterion(stylized, photographs)
-    run.optimizer.zero_grad()
-    run.scaler.scale(losses.total).backward()  # scales for float16 alone
-    run.processes.average_gradients(run.network)
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    run.scheduler.step()
+def training_step(training, photographs):
+    """One step of the optimiser on a batch; returns its ``Losses``.
+
+    Args:
+        training: the parts, see ``training.build.Training``.
+        photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
+    """
+    with training.compute.autocast():
+        stylized = training.forward(photographs)
+    losses = training.criterion(stylized, photographs)
+    training.optimizer.zero_grad()
+    training.scaler.scale(losses.total).backward()  # scales for float16 alone
+    training.processes.average_gradients(training.network)
+    training.scaler.step(training.optimizer)
+    training.scaler.update()
+    training.scheduler.step()
     return losses
 
 

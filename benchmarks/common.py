@@ -1,4 +1,4 @@
-"""What the benchmarks share: flags, timing in turns, memory, the machine and its convolution rate, results."""
+"""What the benchmarks share: flags, inputs, memory, the machine and its convolution rate, results."""
 
 import argparse
 import ctypes
@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
+from models.vgg19 import VGG19
 from utils.device import Compute
 from utils.measuring import describe_machine, time_in_turns
 
@@ -33,6 +36,32 @@ def add_timing_flags(parser: argparse.ArgumentParser, rounds: int) -> None:
     """Add the flags of what is timed on any device, with a default number of rounds."""
     add_compute_flags(parser)
     parser.add_argument("--rounds", type=int, default=rounds)
+
+
+def draw(folder: Path, pictures: int, size: int) -> list[Path]:
+    """Pictures of noise, no two of the same size."""
+    folder.mkdir(exist_ok=True)
+    rng, paths = np.random.default_rng(0), []
+    for number in range(pictures):
+        paths.append(folder / f"{number:03d}.jpg")
+        shape = (size + number % 17, size + number % 23, 3)
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(paths[-1])
+    return paths
+
+
+def training_inputs(folder: Path, photographs: int, size: int, vgg_weights: str | None = None) -> dict[str, str]:
+    """Settings that name what a training reads: noise, and where no weights are given, random ones."""
+    paths = draw(folder / "photographs", photographs, size)
+    if vgg_weights is None:
+        vgg_weights = str(folder / "vgg19.pth")
+        torch.save(VGG19().state_dict(), vgg_weights)
+    return {
+        "style_image": str(paths[0]),
+        "training_monitor_content_image": str(paths[1]),
+        "dataset_dir": str(folder / "photographs"),
+        "output_dir": str(folder / "out"),
+        "vgg_weights": vgg_weights,
+    }
 
 
 def convolution_rate(compute: Compute) -> float:

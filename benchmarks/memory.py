@@ -15,42 +15,22 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import torch
-from PIL import Image
 
 from begin_training import train
-from benchmarks.common import new_parser, new_result, resident_memory, write_result
+from benchmarks.common import draw, new_parser, new_result, resident_memory, training_inputs, write_result
 from benchmarks.tables import memory_table
 from config import TrainingConfig
 from imaging.reading import read_image
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
-from models.vgg19 import VGG19
 from training.run import TrainingRun
 from utils.device import keep_freed_memory, resolve_compute
 
 
-def draw(folder: Path, pictures: int, size: int) -> list[Path]:
-    """Pictures of noise, no two of the same size."""
-    rng, paths = np.random.default_rng(0), []
-    for number in range(pictures):
-        paths.append(folder / f"{number:03d}.jpg")
-        shape = (size + number % 17, size + number % 23, 3)
-        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(paths[-1])
-    return paths
-
-
 def watch_training(folder: Path, steps: int, size: int, note: Callable[[int], None]) -> None:
     """Train; ``note`` is called with the number of every step."""
-    (folder / "photographs").mkdir()
-    photographs = draw(folder / "photographs", 200, 2 * size)
-    torch.save(VGG19().state_dict(), folder / "vgg19.pth")
     config = TrainingConfig(
-        style_image=str(photographs[0]),
-        training_monitor_content_image=str(photographs[1]),
-        dataset_dir=str(folder / "photographs"),
-        output_dir=str(folder / "out"),
-        vgg_weights=str(folder / "vgg19.pth"),
+        **training_inputs(folder, 200, 2 * size),
         image_size=size,
         batch_size=1,
         total_steps=steps,

@@ -6,8 +6,9 @@ Prints a table and writes JSON. Weights may be left out: random ones take the sa
 """
 
 import sys
+import tempfile
+from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 
 import torch
 
@@ -19,43 +20,17 @@ from benchmarks.common import (
     new_parser,
     new_result,
     peak_memory,
+    training_inputs,
     write_result,
 )
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainTraining
-from losses.content_ceiling import ContentCeiling
-from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from config import TrainingConfig
+from imaging.tensors import picture_batch
 from models.pretrained import load_vgg19
-from models.transformer_net import TransformerNet
-from models.vgg19 import VGG19
+from training.build import build_training
 from training.compilation import NotCompiled, compile_step
-from utils.device import keep_freed_memory, resolve_compute
 from utils.measuring import table, time_in_turns
-from utils.processes import Processes
-
-
-def build_run(vgg_state: dict, style: torch.Tensor, compute, image_size: int) -> SimpleNamespace:
-    """What ``training_step`` needs, as ``training.run`` builds it."""
-    device = compute.device
-    vgg = VGG19()
-    vgg.load_state_dict(vgg_state)
-    vgg.features.to(compute.dtype)
-    vgg.to(device, memory_format=torch.channels_last)
-    grams = style_grams(vgg, style.to(device))
-    scales = LossScales(style=tuple(len(grams) * g.square().sum().item() for g in grams))
-    criterion = PerceptualLoss(vgg, grams, image_size, 1.0, 60.0, 0.05, scales, ContentCeiling(1.0, 40000)).to(device)
-    network = TransformerNet().to(device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-5, fused=True)
-    return SimpleNamespace(
-        compute=compute,
-        network=network,
-        forward=network,
-        processes=Processes(),
-        criterion=criterion,
-        optimizer=optimizer,
-        scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40000),
-        scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
-    )
 
 
 def main() -> int:
@@ -67,28 +42,31 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="also under torch.compile, which takes a minute")
     args = parser.parse_args()
 
-    compute = resolve_compute(args.device, args.precision)
-    device = compute.device
-    if device.type == "cpu":
-        keep_freed_memory()  # for both: the baseline gains from it as well
-    torch.manual_seed(0)
-    vgg = load_vgg19(args.vgg_weights, device, torch.float32) if args.vgg_weights else VGG19()
-    state = vgg.state_dict()
-    style = torch.rand(1, 3, args.image_size, args.image_size) * 255
-    photographs = torch.rand(args.batch_size, 3, args.image_size, args.image_size, device=device) * 255
-    ours, plain = build_run(state, style, compute, args.image_size), PlainTraining(state, style, device)
-    channels_last = photographs.contiguous(memory_format=torch.channels_last)
+    with tempfile.TemporaryDirectory() as folder:
+        # As the baseline: batch norm, Adam and the paper's terms alone.
+        config = TrainingConfig(
+            **training_inputs(Path(folder), args.batch_size + 1, 2 * args.image_size, args.vgg_weights),
+            image_size=args.image_size, batch_size=args.batch_size, device=args.device, precision=args.precision,
+            norm="batch", optimizer="adam", checkerboard_weight=0.0, style_layer_weights=(1.0,) * 5,
+        )  # fmt: skip
+        ours = build_training(config)
+        compiled = build_training(config) if args.compile else None
+        compute, device = ours.compute, ours.compute.device
+        vgg = load_vgg19(config.vgg_weights, device, torch.float32)
+    photographs = next(ours.calibration_batches())
+    style = picture_batch(ours.style_image, args.image_size)
+    plain = PlainTraining(vgg.state_dict(), style, device)
+    plain_photographs = photographs.contiguous()
 
     with Convolutions() as convolutions:
-        training_step(ours, channels_last)
-    calls = {"plain": lambda: plain.step(photographs), "ours": lambda: training_step(ours, channels_last)}
-    if args.compile:
-        compiled = build_run(state, style, compute, args.image_size)
+        training_step(ours, photographs)
+    calls = {"plain": lambda: plain.step(plain_photographs), "ours": lambda: training_step(ours, photographs)}
+    if compiled is not None:
         try:
             compiled.forward, compiled.criterion = compile_step(
-                compiled.forward, compiled.criterion, channels_last, compute.autocast()
+                compiled.network, compiled.criterion, photographs, compute.autocast()
             )
-            calls["compiled"] = lambda: training_step(compiled, channels_last)
+            calls["compiled"] = lambda: training_step(compiled, photographs)
         except NotCompiled as error:
             print(f"torch.compile does not work here: {error}", file=sys.stderr)
     seconds = time_in_turns(calls, device, args.rounds)

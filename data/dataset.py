@@ -117,10 +117,14 @@ class PhotographDataset(torch.utils.data.Dataset):
         image_size: side of the crops, pixels.
         seed: of order, crops and flips.
         max_pixels: picture files of more count as unreadable.
+
+    Attributes:
+        unreadable: index -> reason of the files that were found unreadable so far; streams pass over them.
     """
 
     def __init__(self, paths: Sequence[Path], image_size: int, seed: int, max_pixels: int = MAX_PIXELS):
         self.paths, self.image_size, self.seed, self.max_pixels = paths, image_size, seed, max_pixels
+        self.unreadable: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.paths)

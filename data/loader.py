@@ -65,14 +65,13 @@ class PhotographStream:
         batch_size: photographs a batch.
         start: position of the first photograph, 0 or a ``position`` of an earlier stream.
         num_workers: reading processes; 0 reads in this one.
-        unreadable: index -> reason of files already found unreadable; added to in place.
         pin_memory: whether batches are page-locked, for copies to a CUDA device that do not wait.
         shard, shards: of the batches, this stream yields every ``shards``-th from number ``shard`` on: the share of one
             of several processes.
 
     Attributes:
         position: where to start a stream that goes on after the last batch handed out.
-        unreadable: index -> reason.
+        unreadable: the data set's, which is added to.
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class PhotographStream:
         batch_size: int,
         start: int = 0,
         num_workers: int = 0,
-        unreadable: dict[int, str] | None = None,
         pin_memory: bool = False,
         shard: int = 0,
         shards: int = 1,
@@ -89,7 +87,7 @@ class PhotographStream:
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
         self.position = start
         self.num_workers, self._shard, self._shards = num_workers, shard, shards
-        self.unreadable = {} if unreadable is None else unreadable
+        self.unreadable = dataset.unreadable
         self._stalled = self._lost_in_a_row = 0
         self._open()
 

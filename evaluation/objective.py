@@ -5,8 +5,9 @@ from torch import nn
 
 from config import TrainingConfig
 from evaluation.weights import WEIGHTS
-from losses.perceptual import CONTENT_LAYER, TERMS, Losses, LossScales, PerceptualLoss, style_grams
+from losses.perceptual import TERMS, Losses, LossScales, PerceptualLoss, style_grams
 from models.vgg19 import VGG19
+from training.build import build_criterion
 
 
 def criterion_of(
@@ -16,7 +17,7 @@ def criterion_of(
     photographs: list[torch.Tensor],
     scales: LossScales | None = None,
 ) -> PerceptualLoss:
-    """The objective of a training with these settings. What it is made of is known here alone.
+    """The objective of a training with these settings.
 
     There is no ceiling on the content: a level of the style term belongs into ``settings.style_weight``.
 
@@ -32,22 +33,7 @@ def criterion_of(
         scales = LossScales()
     elif scales is None:
         scales = LossScales.relative(vgg, grams, photographs)
-    weights = (settings.content_weight, settings.style_weight, settings.tv_weight)
-    height, width = photographs[0].shape[-2:]
-    criterion = PerceptualLoss(
-        _WithMemory(vgg),
-        grams,
-        height,
-        *weights,
-        scales,
-        checkerboard_weight=settings.checkerboard_weight,
-        style_layer_weights=tuple(settings.style_layer_weights),
-    ).to(painting.device)
-    if width != height:
-        with torch.no_grad():
-            grey = torch.full_like(photographs[0][:1], 127.5)
-            criterion.grey = vgg(grey, (CONTENT_LAYER,))[CONTENT_LAYER]
-    return criterion
+    return build_criterion(settings, _WithMemory(vgg), grams, tuple(photographs[0].shape[-2:]), scales)
 
 
 @torch.no_grad()

@@ -101,7 +101,7 @@ class PerceptualLoss(nn.Module):
     Args:
         vgg: the loss network.
         grams: of the painting, see :func:`style_grams`.
-        image_size: height and width of the training crops.
+        image_size: side of the training crops, or height and width of what will be compared.
         content_weight, style_weight, tv_weight, checkerboard_weight: the lambdas.
         style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
             mean of one, so that equal ones are the paper's plain sum.
@@ -114,7 +114,7 @@ class PerceptualLoss(nn.Module):
         self,
         vgg: VGG19,
         grams: list[torch.Tensor],
-        image_size: int,
+        image_size: int | tuple[int, int],
         content_weight: float,
         style_weight: float,
         tv_weight: float,
@@ -135,7 +135,8 @@ class PerceptualLoss(nn.Module):
         layer_weights = [weight / mean_weight / scale for weight, scale in zip(style_layer_weights, scales.style)]
         self.register_buffer("layer_weights", torch.tensor(layer_weights, device=device), persistent=False)
         with torch.no_grad():
-            grey = torch.full((1, 3, image_size, image_size), 127.5, device=device)
+            height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+            grey = torch.full((1, 3, height, width), 127.5, device=device)
             self.grey = vgg(grey, (CONTENT_LAYER,))[CONTENT_LAYER]
 
     def forward(self, stylised: torch.Tensor, photographs: torch.Tensor) -> Losses:

@@ -1,8 +1,10 @@
 """The folder that a training writes: what its files are called, what may be replaced, what is removed."""
 
+import contextlib
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -10,7 +12,9 @@ import torch
 from config import TrainingConfig
 from models.checkpoints import load_checkpoint
 from models.transformer_net import TransformerNet
+from training.folder_lock import FolderLock
 from utils.errors import UserError
+from utils.files import remove_unfinished
 
 
 def training_folder(config: TrainingConfig) -> Path:
@@ -45,15 +49,6 @@ def newest_checkpoint(path: Path) -> Path:
     return found[-1]
 
 
-def refuse_to_leave(output_dir: str, folder: Path) -> None:
-    """Refuse a training folder that is a link to somewhere else."""
-    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(output_dir)):
-        raise UserError(
-            f"{folder} is a link to {os.path.realpath(folder)}, outside --output_dir {output_dir}: remove the link, or "
-            "give the folder that it leads to as --output_dir"
-        )
-
-
 def is_model_of(path: Path, network: TransformerNet) -> bool:
     """Whether a file is the final model that a network leaves."""
     if not path.exists():
@@ -62,38 +57,97 @@ def is_model_of(path: Path, network: TransformerNet) -> bool:
     return all(torch.equal(found[key].half(), value.detach().cpu().half()) for key, value in expected.items())
 
 
-def refuse_to_replace(folder: Path, result: Path, kept_step: int | None, overwrite: bool) -> None:
-    """Refuse to replace unasked what a training left that is not this one: all, or all after ``kept_step``."""
-    if overwrite:
-        return
-    found = checkpoints(folder)
-    if kept_step is not None:
-        if found and _step_of(found[-1]) > kept_step:
+class TrainingFolder:
+    """The folder of one training, which others keep out of once it is held, and the model beside it.
+
+    ``<output_dir>/<style>.pth`` is the final model; ``<output_dir>/<style>_training/`` holds ``step_NNNNNN.pth``,
+    ``metrics.jsonl``, ``monitor_NNNNNN.png``, and at the end ``filmstrip.png`` and ``losses.png``.
+
+    Args:
+        config: names the folder, and says whether what is there may be replaced.
+        kept_step: up to which the files there are this training's own; ``None`` for one that begins.
+        writes: whether this process writes; of several that train together, the first one alone.
+
+    Attributes:
+        path, result_path: the folder, and the final model.
+        last_checkpoint: the newest that this training wrote or went on from.
+
+    Raises:
+        UserError: where the folder leads elsewhere, another training has it, or something would be replaced unasked.
+    """
+
+    def __init__(self, config: TrainingConfig, kept_step: int | None, writes: bool = True):
+        self.path = training_folder(config)
+        self.result_path = Path(config.output_dir, f"{Path(config.style_image).stem}.pth")
+        self.last_checkpoint: Path | None = None
+        self._kept_step, self._overwrite = kept_step, config.overwrite
+        if not Path(os.path.realpath(self.path)).is_relative_to(os.path.realpath(config.output_dir)):
             raise UserError(
-                f"{folder} goes on to {found[-1].name}: resume from that, give another --output_dir, or add "
-                f"--overwrite to remove what came after step {kept_step}"
+                f"{self.path} is a link to {os.path.realpath(self.path)}, outside --output_dir {config.output_dir}: "
+                "remove the link, or give the folder that it leads to as --output_dir"
             )
-    elif found:
-        raise UserError(
-            f"{folder} holds an earlier training: resume it with --checkpoint_path {folder}, give another "
-            "--output_dir, or add --overwrite to start again"
-        )
-    elif os.path.lexists(result):
-        raise UserError(f"{result} exists already: give another --output_dir, or add --overwrite to replace it")
+        self._lock = FolderLock(self.path) if writes else None
+        if writes:
+            self._refuse_to_replace()
 
+    def hold(self) -> None:
+        """Keep others out, and remove what an earlier run left there, so that it is not taken for what is to come."""
+        self._lock.hold()
+        self._refuse_to_replace()  # again, for there may have been another training since
+        remove_unfinished(self.path)
+        remove_unfinished(self.result_path.parent, self.result_path.name)
+        found = checkpoints(self.path)[::-1] + by_step(self.path, "monitor_", ".png")
+        if self._kept_step is None:
+            found += [self.path / "metrics.jsonl"]
+        else:
+            found = [path for path in found if _step_of(path) > self._kept_step]
+        for path in [*found, self.path / "filmstrip.png", self.path / "losses.png"]:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise UserError(f"{path} cannot be removed ({error.strerror}): see to it, then start again") from None
 
-def clear_folder(folder: Path, kept_step: int | None) -> None:
-    """Remove what another run left, or this one after ``kept_step``, so that it is not taken for what is to come."""
-    found = checkpoints(folder)[::-1] + by_step(folder, "monitor_", ".png")
-    if kept_step is None:
-        found += [folder / "metrics.jsonl"]
-    else:
-        found = [path for path in found if _step_of(path) > kept_step]
-    for path in [*found, folder / "filmstrip.png", folder / "losses.png"]:
+    def release(self) -> None:
+        """Let others in."""
+        if self._lock is not None:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around what is written to the folder: it is there and this run's own, and an error says where to go on."""
+        if self._lock.hold():
+            warnings.warn(f"{self.path} was removed while the training ran: it is made again", stacklevel=4)
         try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"{path} cannot be removed ({error.strerror}): see to it, then start again") from None
+            yield
+        except UserError as error:
+            raise UserError(f"{error}; once that is mended, {self.where_to_resume()}") from None
+
+    def where_to_resume(self) -> str:
+        """The last half of a sentence about what went wrong."""
+        if self.last_checkpoint is None or not self.last_checkpoint.exists():
+            return "there is no checkpoint yet"
+        return f"resume from {self.last_checkpoint}"
+
+    def _refuse_to_replace(self) -> None:
+        """Refuse to replace unasked what a training left that is not this one: all, or all after the kept step."""
+        if self._overwrite:
+            return
+        found = checkpoints(self.path)
+        if self._kept_step is not None:
+            if found and _step_of(found[-1]) > self._kept_step:
+                raise UserError(
+                    f"{self.path} goes on to {found[-1].name}: resume from that, give another --output_dir, or add "
+                    f"--overwrite to remove what came after step {self._kept_step}"
+                )
+        elif found:
+            raise UserError(
+                f"{self.path} holds an earlier training: resume it with --checkpoint_path {self.path}, give another "
+                "--output_dir, or add --overwrite to start again"
+            )
+        elif os.path.lexists(self.result_path):
+            raise UserError(
+                f"{self.result_path} exists already: give another --output_dir, or add --overwrite to replace it"
+            )
 
 
 def remove_checkpoints(checkpoints: list[Path]) -> None:

@@ -10,9 +10,9 @@ import torch
 
 from config import TrainingConfig
 from losses.perceptual import STYLE_LAYERS
-from models.checkpoints import Checkpoint
+from models.checkpoints import Checkpoint, load_checkpoint
 from training import soap
-from training.folder import checkpoints, training_folder
+from training.folder import checkpoints, newest_checkpoint, training_folder
 from utils.errors import UserError
 from utils.settings import validate
 
@@ -113,14 +113,35 @@ def _entry(part: dict, name, kind):
     return value
 
 
-def as_resumed(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
-    """What ``--resume`` means: the newest checkpoint of the training's own folder, where there is one."""
-    for other in ("checkpoint_path", "overwrite"):
-        if getattr(config, other):
-            raise UserError(f"--resume does not go together with --{other}: leave one of them out")
-    if checkpoints(training_folder(config)):
-        config = dataclasses.replace(config, checkpoint_path=str(training_folder(config)))
-    return config, given | {"style_image", "output_dir"}  # they named the folder
+def take_up(
+    config: TrainingConfig, given: frozenset[str]
+) -> tuple[TrainingConfig, frozenset[str], Checkpoint | None, Path | None]:
+    """The checkpoint that ``--resume`` or ``--checkpoint_path`` goes on from, and the settings that hold then.
+
+    Returns:
+        ``(config, given, checkpoint, path)``; the last two are ``None`` for a training from the beginning.
+
+    Raises:
+        UserError: where the settings contradict each other, or a training could not go on from the file.
+    """
+    if config.resume:
+        for other in ("checkpoint_path", "overwrite"):
+            if getattr(config, other):
+                raise UserError(f"--resume does not go together with --{other}: leave one of them out")
+        if checkpoints(training_folder(config)):
+            config = dataclasses.replace(config, checkpoint_path=str(training_folder(config)))
+        given = given | {"style_image", "output_dir"}  # they named the folder
+    if config.checkpoint_path is None:
+        return config, given, None, None
+    path = newest_checkpoint(Path(config.checkpoint_path))
+    checkpoint = load_checkpoint(path, "--checkpoint_path")
+    if checkpoint.training is None:
+        raise UserError(
+            f"--checkpoint_path {path} is a final model, without what resuming needs: give one of the step_NNNNNN.pth "
+            "files of its _training folder"
+        )
+    check_training(checkpoint, f"--checkpoint_path {path}")
+    return restore_settings(config, given, checkpoint, path), given, checkpoint, path
 
 
 def restore_settings(
@@ -175,3 +196,47 @@ def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
 
 def photographs_of(identity: dict) -> tuple:
     return identity["photographs"], identity["photograph_names"]
+
+
+def state_of(training, position: int) -> dict:
+    """What a checkpoint keeps of a ``Training`` besides its network, to go on bit for bit; the opposite of restore.
+
+    Args:
+        position: where in the stream of photographs the next step begins.
+    """
+    criterion = training.criterion
+    return {
+        "identity": training.identity,
+        "step": training.step,
+        "position": position,
+        "unreadable": dict(training.photographs.unreadable),
+        "optimizer": training.optimizer.state_dict(),
+        "scheduler": training.scheduler.state_dict(),
+        "scaler": training.scaler.state_dict(),
+        "loss_scales": dataclasses.asdict(criterion.scales),
+        "log_level": None if criterion.ceiling is None else criterion.ceiling.log_level.item(),
+        "random_state": torch.get_rng_state(),
+    }
+
+
+def restore(training, checkpoint: Checkpoint) -> None:
+    """Put a ``Training`` that has the checkpoint's network and loss scales where it stood after the checkpoint's step.
+
+    Another length or learning rate may have been asked for: it goes on along the new cosine then.
+    """
+    state, config, scheduler = checkpoint.training, training.config, training.scheduler
+    training.step, training.position = state["step"], state["position"]
+    training.started_from = checkpoint.provenance.get("started_from")
+    training.optimizer.load_state_dict(state["optimizer"])
+    if state["scaler"] and training.scaler.is_enabled():  # another precision may have been asked for
+        training.scaler.load_state_dict(state["scaler"])
+    if training.criterion.ceiling is not None and state["log_level"] is not None:
+        training.criterion.ceiling.log_level.fill_(state["log_level"])
+    torch.set_rng_state(state["random_state"])
+    known = scheduler.state_dict().keys()  # it would take any other name for an attribute
+    scheduler.load_state_dict({k: v for k, v in state["scheduler"].items() if k in known})
+    if scheduler.T_max != training.total_steps or scheduler.base_lrs != [config.lr]:
+        scheduler.T_max, scheduler.base_lrs = training.total_steps, [config.lr]
+        (lr,) = scheduler._get_closed_form_lr()
+        training.optimizer.param_groups[0]["lr"] = scheduler._last_lr[0] = lr
+    training.optimizer.param_groups[0]["weight_decay"] = config.weight_decay

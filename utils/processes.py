@@ -106,6 +106,10 @@ class Processes:
             dist.destroy_process_group()
 
 
+ALONE = Processes()
+"""One process by itself."""
+
+
 class _SumOverProcesses(torch.autograd.Function):
     """The sum of a tensor over the processes; the gradient is summed likewise, since each of them uses the sum."""
 

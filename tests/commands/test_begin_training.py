@@ -18,8 +18,8 @@ from PIL import Image
 
 from config import TrainingConfig
 from models.checkpoints import load_checkpoint
+from training.build import planned_steps
 from training.folder import newest_checkpoint
-from training.run import planned_steps
 
 STEPS = 20
 PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", STEPS, "--device", "cpu"]

@@ -89,12 +89,10 @@ def test_a_batch_may_be_larger_than_the_folder(dataset):
 def test_an_unreadable_file_leaves_the_other_positions_as_they_are(dataset, broken_at, broken, num_workers):
     n = len(dataset)
     with pytest.warns(UserWarning, match="skipped: .*" + dataset.paths[broken].name) as caught:
-        unreadable = {}
-        args = {"num_workers": num_workers, "unreadable": unreadable}
-        # One in twelve is under a tenth.
-        batches, position = take(8, broken_at(broken), 4, **args)
+        damaged = broken_at(broken)
+        batches, position = take(8, damaged, 4, num_workers=num_workers)  # one in twelve is under a tenth
     assert len(caught) == 1  # once, not once a pass
-    assert list(unreadable) == [broken]
+    assert list(damaged.unreadable) == [broken]
     readable = [p for p in range(60) if dataset.order(p // n)[p % n] != broken][:32]
     assert torch.equal(torch.cat(batches), expected_crops(dataset, readable))
     assert position == readable[-1] + 1
@@ -108,11 +106,11 @@ def test_it_goes_on_from_any_position_past_an_unreadable_file(broken_at, already
         warnings.simplefilter("ignore")
         whole = torch.cat(take(10, broken, 3)[0])
         for batches in range(1, 8):
-            unreadable = {}
-            first, position = take(batches, broken, 3, unreadable=unreadable)
-            rest, _ = take(
-                10 - batches, broken, 3, start=position, unreadable=unreadable if already_known else None
-            )
+            broken.unreadable.clear()
+            first, position = take(batches, broken, 3)
+            if not already_known:
+                broken.unreadable.clear()
+            rest, _ = take(10 - batches, broken, 3, start=position)
             assert torch.equal(torch.cat(first + rest), whole)
 
 

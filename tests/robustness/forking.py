@@ -75,9 +75,9 @@ def train(arguments: list[str], faults: dict, output: str) -> None:
 def main() -> None:
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
-    from training import run as training_run  # with torch and all the rest
+    from training import build  # with torch and all the rest
 
-    training_run.CALIBRATION_PHOTOGRAPHS = 4  # a start and a checkpoint take a tenth of the time
+    build.CALIBRATION_PHOTOGRAPHS = 4  # a start and a checkpoint take a tenth of the time
     for line in sys.stdin:
         request, *values = json.loads(line)
         if request == "start":

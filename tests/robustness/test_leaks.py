@@ -17,6 +17,7 @@ from begin_training import train
 from config import TrainingConfig
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
+from training import build
 from training import run as training_run
 from training.run import TrainingRun
 from utils.errors import UserError
@@ -50,8 +51,8 @@ def objects():
 @pytest.fixture
 def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
     """``config(**settings)`` of a small training in a folder of its own."""
-    monkeypatch.setattr(training_run, "load_vgg19", lambda *args: vgg)
-    monkeypatch.setattr(training_run, "CALIBRATION_PHOTOGRAPHS", 4)
+    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
+    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
     monkeypatch.setattr(training_run, "plot_losses", lambda *paths: True)
     common = {
         "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,

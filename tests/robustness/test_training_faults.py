@@ -19,7 +19,7 @@ from config import TrainingConfig
 from data.loader import PhotographStream
 from losses.content_ceiling import ContentCeiling
 from models.checkpoints import load_checkpoint, save_checkpoint
-from training import log
+from training import build, log
 from training import run as training_run
 from training.run import TrainingRun
 from utils.errors import UserError
@@ -32,8 +32,8 @@ PLAN = [
 
 @pytest.fixture(autouse=True)
 def soon_begun(monkeypatch, vgg):
-    monkeypatch.setattr(training_run, "load_vgg19", lambda *args: vgg)
-    monkeypatch.setattr(training_run, "CALIBRATION_PHOTOGRAPHS", 4)
+    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
+    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
     monkeypatch.setattr(training_run, "plot_losses", lambda *paths: True)
 
 
@@ -206,14 +206,14 @@ def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(tr
     """Between a training's first look at the folder and its first file."""
     nested = []
 
-    def calibration(run):
+    def calibration(*args):
         if not nested:
             nested.append(None)
             nested[0] = train(1)
-        return original(run)
+        return original(*args)
 
-    original = TrainingRun._read_calibration_photographs
-    monkeypatch.setattr(TrainingRun, "_read_calibration_photographs", calibration)
+    original = build._read_calibration_photographs
+    monkeypatch.setattr(build, "_read_calibration_photographs", calibration)
     assert "holds an earlier training" in train(2).error
     assert nested[0].returncode == 0 and checkpoints(folder) == ["step_000001.pth"]
 

@@ -1,0 +1,258 @@
+"""Build a training: from its settings, the parts that the loop works with."""
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from config import TrainingConfig
+from data.dataset import PhotographDataset, list_photographs
+from data.loader import PhotographStream
+from imaging.reading import read_image
+from imaging.tensors import picture_batch
+from losses.content_ceiling import ContentCeiling, content_ceiling
+from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from models.checkpoints import Checkpoint, load_checkpoint
+from models.pretrained import load_vgg19
+from models.transformer_net import TransformerNet
+from models.vgg19 import VGG19
+from training.resume import check_identity, photographs_of, restore
+from training.soap import SOAP
+from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
+from utils.errors import UserError
+from utils.processes import ALONE, Processes
+
+CALIBRATION_PHOTOGRAPHS = 64
+"""Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
+
+SMALLEST_STYLE_IMAGE = 16
+"""Pixels of a style image's short side; the deepest features look at as many."""
+
+
+@dataclass
+class Training:
+    """The parts of a training, and where it stands.
+
+    Attributes:
+        config: the settings; ``norm`` and ``upsample`` are those of the network.
+        compute, processes: where it runs, in which arithmetic, and with whom.
+        style_image: as it was read.
+        photographs: the data set of random crops.
+        calibration: fixed batches of them, N x 3 x H x W, uint8, on the CPU; see :meth:`calibration_batches`.
+        network: in training mode, on the device.
+        forward: what a step calls; the network, or what torch.compile made of it.
+        criterion: gives the ``Losses`` of stylized images and photographs.
+        optimizer, scheduler, scaler: the scaler scales for float16 alone.
+        total_steps: length of the training; ``why`` is the sum that led to it, in words.
+        identity: what it is trained on, which a resumed training must find again.
+        started_from: what the model of ``--start_from`` says of itself; ``None`` for random weights.
+        step, position: steps done, and where in the stream of photographs the next one begins.
+    """
+
+    config: TrainingConfig
+    compute: Compute
+    processes: Processes
+    style_image: Image.Image
+    photographs: PhotographDataset
+    calibration: list[torch.Tensor]
+    network: TransformerNet
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    criterion: PerceptualLoss
+    optimizer: torch.optim.Optimizer
+    scheduler: CosineAnnealingLR
+    scaler: torch.amp.GradScaler
+    total_steps: int
+    why: str
+    identity: dict
+    started_from: dict | None = None
+    step: int = 0
+    position: int = 0
+
+    def to_device(self, batch: torch.Tensor) -> torch.Tensor:
+        """A batch of photographs, uint8, as a step takes it: float, RGB in [0, 255], on the device."""
+        return _to_device(batch, self.compute)
+
+    def calibration_batches(self) -> Iterator[torch.Tensor]:
+        """The calibration photographs, as :meth:`to_device` gives them."""
+        return map(self.to_device, self.calibration)
+
+
+def build_training(
+    config: TrainingConfig,
+    given: frozenset[str] = frozenset(),
+    checkpoint: Checkpoint | None = None,
+    processes: Processes = ALONE,
+) -> Training:
+    """Build the parts of a training. Reads files, and writes none.
+
+    Args:
+        config: the settings; of a training that goes on, as :func:`training.resume.take_up` gives them.
+        given: names of those that were given explicitly, for refusals.
+        checkpoint: to go on from, checked; the parts are then as they were after its step.
+        processes: that train together, each on ``config.batch_size`` photographs a step.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
+    compute = resolve_compute(config.device, config.precision, Processes.local_rank())
+    device = compute.device
+    if device.type == "cpu":
+        keep_freed_memory()
+    torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
+    begun = None
+    if checkpoint is None and config.start_from is not None:
+        begun = load_checkpoint(config.start_from, "--start_from")
+        config = _with_network_of(begun, config, given)
+
+    style_image, style_batch = _read_style_image(config)
+    paths = list_photographs(config.dataset_dir)
+    photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
+    total_steps, why = planned_steps(config, len(paths), processes.count)
+    vgg = load_vgg19(config.vgg_weights, device, compute.dtype)
+    names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in paths)
+    identity = {
+        "style": _digest(style_batch.byte().numpy().tobytes()),
+        "processes": processes.count,
+        "photographs": len(paths),
+        "photograph_names": _digest(names.encode("utf-8", "surrogateescape")),
+        "loss_network": vgg.fingerprint,
+    }
+    if checkpoint is not None:
+        before = checkpoint.training["identity"]
+        check_identity(before, identity, given)
+        if photographs_of(before) == photographs_of(identity):
+            photographs.unreadable.update(checkpoint.training["unreadable"])
+    calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
+
+    grams = style_grams(vgg, style_batch.to(device))
+    scales, ceiling = LossScales(), None
+    if config.loss_scale == "relative":
+        ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), total_steps)
+    if checkpoint is not None:
+        scales = LossScales(**checkpoint.training["loss_scales"])
+    elif config.loss_scale == "relative":
+        scales = LossScales.relative(vgg, grams, (_to_device(batch, compute) for batch in calibration))
+    criterion = build_criterion(config, vgg, grams, config.image_size, scales, ceiling, processes)
+
+    torch.manual_seed(config.seed)
+    source = checkpoint or begun
+    network = TransformerNet(config.norm, config.upsample) if source is None else source.network
+    network = processes.prepare(network.to(device, memory_format=memory_format(device))).train()
+    optimizer, options = torch.optim.Adam, {"fused": device.type in ("cpu", "cuda")}
+    if config.optimizer == "soap":
+        optimizer, options = SOAP, {}
+    optimizer = optimizer(network.parameters(), config.lr, weight_decay=config.weight_decay, **options)
+    training = Training(
+        config=config,
+        compute=compute,
+        processes=processes,
+        style_image=style_image,
+        photographs=photographs,
+        calibration=calibration,
+        network=network,
+        forward=network,
+        criterion=criterion,
+        optimizer=optimizer,
+        scheduler=CosineAnnealingLR(optimizer, total_steps),
+        scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
+        total_steps=total_steps,
+        why=why,
+        identity=identity,
+        started_from=None if begun is None else _summary(begun),
+    )
+    if checkpoint is not None:
+        restore(training, checkpoint)
+    return training
+
+
+def build_criterion(
+    config: TrainingConfig,
+    vgg: VGG19,
+    grams: list[torch.Tensor],
+    image_size: int | tuple[int, int],
+    scales: LossScales,
+    ceiling: ContentCeiling | None = None,
+    processes: Processes = ALONE,
+) -> PerceptualLoss:
+    """The objective with the weights of a training's settings; the arguments are :class:`PerceptualLoss`'s."""
+    return PerceptualLoss(
+        vgg,
+        grams,
+        image_size,
+        config.content_weight,
+        config.style_weight,
+        config.tv_weight,
+        scales,
+        ceiling,
+        mean_over_processes=processes.mean,
+        checkerboard_weight=config.checkerboard_weight,
+        style_layer_weights=config.style_layer_weights,
+    ).to(grams[0].device)
+
+
+def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:
+    """Steps that a training will run, and the sum that led to it, in words.
+
+    Args:
+        photographs: size of the data set.
+        processes: that each train on --batch_size photographs a step.
+    """
+    by_epochs = max(1, config.num_epochs * photographs // (config.batch_size * processes))
+    steps = min(config.total_steps, by_epochs)
+    why = (
+        f"{steps} steps: the smaller of --total_steps {config.total_steps} and --num_epochs {config.num_epochs} x "
+        f"{photographs} photographs / --batch_size {config.batch_size}"
+        + (f" / {processes} processes" if processes > 1 else "")
+        + f" = {by_epochs}"
+    )
+    return steps, why
+
+
+def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset[str]) -> TrainingConfig:
+    for name in ("norm", "upsample"):
+        if name in given and getattr(config, name) != getattr(begun.network, name):
+            raise UserError(
+                f"--{name} {getattr(config, name)} does not go together with --start_from {config.start_from}, "
+                f"whose network has {getattr(begun.network, name)}: leave one of them out"
+            )
+    return dataclasses.replace(config, norm=begun.network.norm, upsample=begun.network.upsample)
+
+
+def _summary(begun: Checkpoint) -> dict:
+    """What a model says of itself to those that are begun from it."""
+    return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
+
+
+def _read_style_image(config: TrainingConfig) -> tuple[Image.Image, torch.Tensor]:
+    """The style image, and as the loss network will see it: 1 x 3 x H x W, RGB in [0, 255]."""
+    image = read_image(config.style_image, max_pixels=config.max_pixels)
+    width, height = image.size
+    if min(width, height) < SMALLEST_STYLE_IMAGE or max(width, height) > 64 * min(width, height):
+        raise UserError(
+            f"--style_image {config.style_image} is {width} x {height} pixels, too small or too narrow to learn a "
+            f"style from: give a picture with sides of at least {SMALLEST_STYLE_IMAGE}, or crop it"
+        )
+    return image, picture_batch(image, config.style_size or config.image_size)
+
+
+def _read_calibration_photographs(photographs: PhotographDataset, batch_size: int) -> list[torch.Tensor]:
+    """Fixed batches of training crops, of the training's own batch size over all processes."""
+    # Positions far beyond any training's, so that these crops are drawn apart from it.
+    start = 2**40 // len(photographs) * len(photographs)
+    with contextlib.closing(PhotographStream(photographs, batch_size, start)) as stream:
+        return [next(stream) for _ in range(max(1, CALIBRATION_PHOTOGRAPHS // batch_size))]
+
+
+def _to_device(batch: torch.Tensor, compute: Compute) -> torch.Tensor:
+    # They travel as bytes, a quarter of the size, and become floats there.
+    batch = batch.to(compute.device, non_blocking=True)
+    return batch.float().contiguous(memory_format=memory_format(compute.device))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
