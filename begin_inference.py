@@ -23,16 +23,11 @@ def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
         UserError: naming the flag, or the file if it was the only one. Nothing has been written then.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from inference.batch import StylingRun
-    from inference.painter import Painter, style_name
-    from utils.device import resolve_compute
+    from inference.batch import InferenceRun
 
-    run = StylingRun(config, given, style=style_name(config, given))
-    compute = resolve_compute(config.device, config.precision)
-    painter = Painter(config, compute, tell=lambda text: run.report.say(text), several=run.several)
-    with run:
-        for job, content_image in run.content_images(compute):  # decoded ahead by threads
-            run.stylize(job, content_image, painter)  # encoded behind by threads
+    with InferenceRun(config, given) as run:
+        for job, content_image in run.content_images():  # decoded ahead by threads
+            run.stylize(job, content_image)  # encoded behind by threads
     return run.exit_status()
 
 

@@ -275,7 +275,7 @@ class _Judge:
         """As begin_inference.py would write them."""
         pictures = []
         for photograph in self.photographs:
-            pictures.append(self.model.stylizer.stylize_tensor(photograph, torch.empty_like(photograph)))
+            pictures.append(self.model.stylizer.stylize_tensor(photograph, output=torch.empty_like(photograph)))
             self.bar.update()
         return pictures
 

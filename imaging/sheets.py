@@ -5,6 +5,8 @@ import unicodedata
 
 from PIL import Image, ImageDraw, ImageFont
 
+from imaging.transparency import flatten
+
 _GAP = 8
 _CAPTION = 24
 _SMALLEST_CELL, _LARGEST_CELL = 160, 640  # in smaller ones captions would not fit
@@ -50,7 +52,7 @@ def side_by_side(images: list[Image.Image], height: int = 360, gap: int = 6) -> 
     row = Image.new("RGB", (sum(image.width for image in images) + gap * (len(images) - 1), height), "white")
     left = 0
     for image in images:
-        row.paste(image.convert("RGB"), (left, 0))
+        row.paste(flatten(image), (left, 0))
         left += image.width + gap
     return row
 
@@ -65,10 +67,7 @@ def filmstrip(results: list[Image.Image], height: int = 200, most: int = 8) -> I
 def _fit(picture: Image.Image, width: int | None, most: int) -> Image.Image:
     scale = width / picture.width if width else min(1.0, most / max(picture.size))
     size = tuple(max(1, round(side * scale)) for side in picture.size)
-    picture = picture.resize(size, Image.Resampling.LANCZOS)
-    if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", size, "white"), picture)
-    return picture.convert("RGB")
+    return flatten(picture.resize(size, Image.Resampling.LANCZOS))
 
 
 def _ascii(name: str) -> str:

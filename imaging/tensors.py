@@ -4,11 +4,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from imaging.transparency import flatten
+
 
 def image_to_tensor(image: Image.Image) -> torch.Tensor:
-    """An ``RGB`` picture as a uint8 tensor, 3 x H x W (transparency, if any, is left out)."""
-    array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return torch.from_numpy(array).permute(2, 0, 1)
+    """A picture as it looks on white, as a uint8 tensor, 3 x H x W."""
+    return torch.from_numpy(np.array(flatten(image))).permute(2, 0, 1)
 
 
 def tensor_to_image(tensor: torch.Tensor) -> Image.Image:
@@ -20,7 +21,7 @@ def tensor_to_image(tensor: torch.Tensor) -> Image.Image:
 
 def picture_batch(image: Image.Image, short_side: int | None = None) -> torch.Tensor:
     """A picture as 1 x 3 x H x W float32, RGB in [0, 255], its short side resized to ``short_side`` pixels if given."""
-    image = image.convert("RGB")
+    image = flatten(image)
     if short_side is not None:
         scale = short_side / min(image.size)
         size = tuple(max(1, round(side * scale)) for side in image.size)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from imaging.exif import carried_exif
 from imaging.icc import from_srgb
+from imaging.transparency import flatten
 from utils.errors import UserError
 from utils.files import atomic_write
 
@@ -87,8 +88,8 @@ def save_picture(
     options = dict(_OPTIONS[ending])
     if quality is not None and "quality" in options:
         options["quality"] = quality
-    if ending == ".jpg" and image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if ending == ".jpg":
+        image = flatten(image)
     exif = carried_exif(exif, image.size)
     if exif and not (ending == ".jpg" and len(exif) > _MOST_EXIF):
         options["exif"] = exif

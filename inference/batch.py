@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,18 @@ from PIL import Image
 from config import InferenceConfig
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
+from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import check_format, check_quality, result_ending, save_picture
 from inference.inputs import PIPE, ContentImage, Job, names_several, plan_jobs
-from inference.report import StylingReport
-from utils.device import Compute, default_num_workers
-from utils.errors import ImageError, OutputError, UserError
+from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
+from inference.report import InferenceReport
+from inference.styles import load_styles, style_name
+from inference.stylizer import Stylizer
+from utils.device import default_num_workers, resolve_compute
+from utils.errors import ImageError, OutputError, UserError, is_out_of_memory
 from utils.files import atomic_write, remove_unfinished
 from utils.interrupts import Interrupts
+from utils.progress import progress_bar
 
 MOST_PIXELS = 2**26
 """Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
@@ -43,12 +48,12 @@ class _Waiting:
     seconds: float = 0.0
 
 
-class StylingRun:
+class InferenceRun:
     """The photographs of a command on their way from file to file.
 
-    >>> with StylingRun(config, given, "starry_night") as run:
-    ...     for job, image in run.content_images(compute):
-    ...         run.stylize(job, image, stylizer.stylize)
+    >>> with InferenceRun(config, given) as run:
+    ...     for job, content_image in run.content_images():
+    ...         run.stylize(job, content_image)
 
     Threads decode and encode, and nothing else: all else happens in the caller's thread, results are reported in the
     order of the photographs, and a fault at any stage at once, with the photograph that it belongs to. Leaving the
@@ -57,13 +62,14 @@ class StylingRun:
     Args:
         config: the settings of the command.
         given: names of those that were given explicitly.
-        style: names the results.
 
     Raises:
-        UserError: if the settings cannot be made sense of together; nothing has been written then.
+        UserError: if the settings cannot be made sense of together, or a model or the mask cannot be read; nothing has
+            been written then.
     """
 
-    def __init__(self, config: InferenceConfig, given: frozenset[str], style: str):
+    def __init__(self, config: InferenceConfig, given: frozenset[str]):
+        style = style_name(config, given)
         if config.overwrite and config.skip_existing:
             raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
         check_format(config.format)
@@ -84,7 +90,11 @@ class StylingRun:
             _check_writable(Path(config.output_dir))
         self.interrupts = Interrupts("The pictures under way are finished; once more ends at once")
         self._encoding: collections.deque[_Waiting] = collections.deque()
-        self._announced = False
+        self._said: set[str] = set()
+        self.compute = resolve_compute(config.device, config.precision)
+        mask = None if config.mask is None else _read_mask(config.mask, config.max_pixels)
+        self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
+        self.styles = load_styles(config, self.compute)
 
     def _refuse_to_replace(self) -> None:
         first = next(job.output for job in self.jobs if job.output in self._existing)
@@ -102,7 +112,7 @@ class StylingRun:
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
         to_stderr = self.config.json or self.piped
-        self.report = StylingReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
+        self.report = InferenceReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
         self._stack.callback(self.report.close)
         self.report.left_out(self._left_out)
         self._stack.enter_context(self.interrupts)
@@ -113,13 +123,13 @@ class StylingRun:
             if kind is None:
                 self._report_written(all_of_them=True)
 
-    def content_images(self, compute: Compute) -> Iterator[tuple[Job, Image.Image]]:
+    def content_images(self) -> Iterator[tuple[Job, Image.Image]]:
         """The photographs that can be read, in order, until all are handed out or the run is interrupted.
 
         Yields:
             The job, and the picture: ``RGB`` or ``RGBA``, upright, sRGB.
         """
-        workers = default_num_workers(compute.device) or 1
+        workers = default_num_workers(self.compute.device) or 1
         self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
         self._readers = self._stack.enter_context(_pool(workers))
         self._writers = self._stack.enter_context(_pool(workers))
@@ -130,14 +140,14 @@ class StylingRun:
                 continue
             width, height = picture_size(job.content_image.path, self.config.max_pixels)
             while waiting and not _fits(waiting, width * height, self._most):
-                yield from self._decoded(waiting.popleft(), compute)
+                yield from self._decoded(waiting.popleft())
             if self.interrupts.received:
                 return
             waiting.append(_Waiting(job, width * height, self._readers.submit(_read, job, self.config.max_pixels)))
         while waiting and not self.interrupts.received:
-            yield from self._decoded(waiting.popleft(), compute)
+            yield from self._decoded(waiting.popleft())
 
-    def _decoded(self, waiting: _Waiting, compute: Compute) -> Iterator[tuple[Job, Image.Image]]:
+    def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
         job = waiting.job
         with self._faults_of(job):
             image = waiting.future.result()
@@ -145,9 +155,7 @@ class StylingRun:
                 job = self._as_png(job)  # named as a JPEG, and none by its content
             if job is None:
                 return
-            if not self._announced:
-                self.report.say(f"Stylising on {compute.describe()}")
-                self._announced = True
+            self._say_once(f"Stylising on {self.compute.describe()}")
             yield job, image
 
     def _as_png(self, job: Job) -> Job | None:
@@ -165,18 +173,61 @@ class StylingRun:
             )
         return job
 
-    def stylize(self, job: Job, image: Image.Image, stylize: Callable[[Image.Image], Image.Image]) -> None:
-        """Stylise a photograph and have the result written."""
+    def stylize(self, job: Job, content_image: Image.Image) -> None:
+        """Stylise a photograph, which may be painted over, and have the result written."""
         since = time.perf_counter()
-        with self._faults_of(job, image.size):
+        with self._faults_of(job, content_image.size):
             try:
-                result = stylize(image)
-            except UserError as error:  # which knows nothing of files
-                raise UserError(f"{job.content_image.path}: {error}") from None
+                result = self._stylized(content_image)
+            except StylizeError as error:
+                reason = f"--{error}" if error.option else error
+                raise UserError(f"{job.content_image.path}: {reason}") from None
             seconds = time.perf_counter() - since
-            future = self._writers.submit(self._write, job, result, image.info)
-            self._encoding.append(_Waiting(job, image.width * image.height, future, seconds))
+            future = self._writers.submit(self._write, job, result, content_image.info)
+            self._encoding.append(_Waiting(job, content_image.width * content_image.height, future, seconds))
         self._report_written()
+
+    def _stylized(self, content_image: Image.Image) -> Image.Image:
+        max_size = self.config.max_size
+        if len(self.styles) == 1:
+            if max_size and max(content_image.size) > max_size:
+                content_image = self._reduced(content_image, max_size)
+            self._say_stroke_scale(content_image)
+            return self._in_style(self.styles[0][1], content_image, in_place=True)
+        self._say_stroke_scale(content_image)
+        pictures = [("photograph", content_image)]
+        pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
+        return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
+
+    def _in_style(self, stylizer: Stylizer, content_image: Image.Image, in_place: bool = False) -> Image.Image:
+        with progress_bar(0, "tile", disable=self.several, delay=2) as bar:
+            return stylizer.stylize(content_image, self.options, in_place=in_place, bar=bar)
+
+    def _reduced(self, image: Image.Image, max_size: int) -> Image.Image:
+        scale = max_size / max(image.size)
+        size = tuple(max(1, round(side * scale)) for side in image.size)
+        self._say_once(
+            f"Reduced from {image.width} x {image.height} to {size[0]} x {size[1]}, by --max_size",
+            f"Photographs with a longer side are reduced to {max_size} pixels, by --max_size",
+        )
+        return image.resize(size, Image.Resampling.LANCZOS)
+
+    def _say_stroke_scale(self, image: Image.Image) -> None:
+        width, height = self.options.working_size(*image.size)
+        if self.options.stroke_scale is None and (width, height) != image.size:
+            self._say_once(
+                f"Strokes as on {width} x {height}, where --stroke_scale 1 would draw them {image.height / height:.3g} "
+                "times as fine",
+                f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels where photographs have more: "
+                "--stroke_scale 1 draws finer ones",
+            )
+
+    def _say_once(self, of_one: str, of_all: str | None = None) -> None:
+        """Say something of a single photograph, or once for all of several."""
+        text = of_all if of_all and self.several else of_one
+        if text not in self._said:
+            self._said.add(text)
+            self.report.say(text)
 
     def _report_written(self, all_of_them: bool = False) -> None:
         """Report the results that are written; wait for the earliest while too many, or too large ones, are not."""
@@ -206,8 +257,8 @@ class StylingRun:
             raise
         except UserError as error:
             fault = error
-        except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors
-            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
             what = f" at {size[0]} x {size[1]} pixels" if size else ""
             fault = UserError(f"{job.content_image.path} needs more memory than there is{what}: reduce it first")
@@ -256,6 +307,13 @@ def _read(job: Job, max_pixels: int) -> Image.Image:
             return to_srgb(read_image(path, max_pixels=max_pixels))
         except ImageError as error:
             raise ImageError(str(error).replace(str(path), str(content_image.path))) from None
+
+
+def _read_mask(path: str, max_pixels: int) -> Image.Image:
+    try:
+        return read_image(path, max_pixels=max_pixels)
+    except UserError as error:
+        raise UserError(f"--mask: {error}") from None
 
 
 def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:

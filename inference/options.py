@@ -9,21 +9,37 @@ from PIL import Image, ImageFilter
 
 from imaging.oklab import oklab_to_rgb, reduce_chroma, rgb_to_oklab
 from imaging.resampling import resized_region
-from utils.errors import UserError
+from imaging.transparency import flatten
 
 WORKING_SHORT_SIDE = 720
 
 
-@dataclass(frozen=True)
-class StyleOptions:
-    """How much of the painting, of what size, and where.
+class StylizeError(ValueError):
+    """What the engine cannot do; where an option is at fault, the message begins with its name.
 
     Attributes:
-        strength: 0 gives the photograph, 1 the network's picture, exactly; between them colours are mixed in Oklab.
-        preserve_color: lightness of the network's picture, colour of the photograph.
-        mask: of the photograph's proportions; white is stylised, black is kept.
+        option: the name of the option, which is that of the command's flag as well; ``None`` where none is at fault.
+    """
+
+    def __init__(self, message: str, option: str | None = None):
+        super().__init__(f"{option} {message}" if option else message)
+        self.option = option
+
+
+@dataclass(frozen=True)
+class StyleOptions:
+    """How much of the style, of what size, and where.
+
+    Attributes:
+        strength: 0 gives the content image, 1 the network's, exactly; between them colours are mixed in Oklab.
+        preserve_color: lightness of the network's image, colour of the content image.
+        mask: of the content image's proportions; white is stylised, black is kept, grey is between. What is
+            transparent counts as black. Edges are softened by 1/200 of the mask's short side.
         stroke_scale: the network works on the picture reduced by this factor, so that strokes are that much larger;
             ``None`` takes 1 up to a short side of ``WORKING_SHORT_SIDE`` pixels, and then what reduces to it.
+
+    Raises:
+        StylizeError: for a value out of bounds.
     """
 
     strength: float = 1.0
@@ -33,9 +49,9 @@ class StyleOptions:
 
     def __post_init__(self):
         if not 0 <= self.strength <= 1:
-            raise ValueError(f"strength must lie between 0 and 1, not be {self.strength}")
+            raise StylizeError(f"must lie between 0 and 1, not be {self.strength}", "strength")
         if self.stroke_scale is not None and not 0 < self.stroke_scale < math.inf:
-            raise ValueError(f"stroke_scale must be above 0, not {self.stroke_scale}")
+            raise StylizeError(f"must be above 0, not {self.stroke_scale}", "stroke_scale")
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the picture that the network is given."""
@@ -48,21 +64,26 @@ class StyleOptions:
         """The result, for one part of a picture.
 
         Args:
-            content_image, stylized: 1 x 3 x H x W, float32, RGB in [0, 255], on one device.
-            size: (width, height) of the whole photograph.
+            content_image: N x 3 x H x W, any type, RGB in [0, 255], on any device.
+            stylized: N x 3 x H x W, float32, RGB in [0, 255]; not looked at where ``strength`` is 0.
+            size: (width, height) of the whole picture.
             box: (left, top, right, bottom), the part of it.
 
         Returns:
-            1 x 3 x H x W, float32, in [0, 255].
+            N x 3 x H x W, float32, in [0, 255], on the device of ``stylized``.
         """
-        result = stylized.clamp(0, 255)
+        if self.strength == 0:
+            return content_image.float()
+        if self.mask is None and self.strength == 1 and not self.preserve_color:
+            return stylized
+        content_image, result = content_image.to(stylized.device).float(), stylized
         if self.preserve_color:
             result = with_colours_of(content_image, result)
+        if self.mask is None and self.strength == 1:
+            return result
         weight = self.strength
         if self.mask is not None:
             weight = weight * self._mask_region(size, box).to(result.device)
-        if self.mask is None and self.strength == 1:
-            return result
         weight = torch.as_tensor(weight, dtype=result.dtype, device=result.device)
         mixed = oklab_to_rgb(torch.lerp(rgb_to_oklab(content_image), rgb_to_oklab(result), weight))
         # Through Oklab and back is off by rounding; the ends are to be exact.
@@ -71,21 +92,22 @@ class StyleOptions:
     @cached_property
     def _soft_mask(self) -> Image.Image:
         """A mask painted in black and white alone gets soft edges."""
-        return self.mask.convert("L").filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
+        return flatten(self.mask, "black").convert("L").filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
 
     def check_mask(self, width: int, height: int) -> None:
         """Refuse a mask of other proportions than a picture's; another size is resized.
 
         Raises:
-            UserError: with both sizes.
+            StylizeError: with both sizes.
         """
         if self.mask is None:
             return
-        rounding = (self.mask.width + self.mask.height) / 2  # --max_size leaves half a pixel on either side
+        rounding = (self.mask.width + self.mask.height) / 2  # of the sides of a reduced picture
         if abs(self.mask.width * height - self.mask.height * width) > 0.02 * self.mask.width * height + rounding:
-            raise UserError(
-                f"--mask is {self.mask.width} x {self.mask.height} and the photograph {width} x {height}: "
-                "give a mask of the photograph's proportions"
+            raise StylizeError(
+                f"is {self.mask.width} x {self.mask.height} and the picture {width} x {height}: give one of the "
+                "picture's proportions",
+                "mask",
             )
 
     def _mask_region(self, size: tuple[int, int], box: tuple[int, int, int, int]) -> torch.Tensor:
@@ -96,7 +118,7 @@ class StyleOptions:
 def with_colours_of(content_image: torch.Tensor, stylized: torch.Tensor) -> torch.Tensor:
     """Oklab lightness of one picture with the colours (a, b) of another, less colourful where sRGB has no such colour.
 
-    Both N x 3 x H x W, float32, RGB in [0, 255]; so is the result. Greys of the photograph stay grey exactly.
+    Both N x 3 x H x W, float32, RGB in [0, 255]; so is the result. Greys of the content image stay grey exactly.
     """
     lab = torch.cat([rgb_to_oklab(stylized)[:, :1], rgb_to_oklab(content_image)[:, 1:]], 1)
     result = oklab_to_rgb(reduce_chroma(lab))

@@ -13,7 +13,7 @@ from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
 
 
-class StylingReport:
+class InferenceReport:
     """Takes note of what became of each photograph and tells people, or programs where ``as_json``.
 
     Args:

@@ -82,13 +82,13 @@ def _resolve_device(name: str, local_rank: int) -> torch.device:
         raise UserError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     if kind == "cuda":
         if not torch.cuda.is_available():
-            raise UserError(f"--device {name}: PyTorch finds no CUDA GPU here; use --device auto or cpu")
+            raise UserError(f"--device {name}: PyTorch finds no CUDA GPU here; use auto or cpu")
         number = int(index) if index else local_rank
         if number >= torch.cuda.device_count():
             raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA GPUs, numbered from 0")
         return torch.device("cuda", number)
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: PyTorch finds no Apple GPU here; use --device auto or cpu")
+        raise UserError("--device mps: PyTorch finds no Apple GPU here; use auto or cpu")
     return torch.device(kind)
 
 

@@ -40,3 +40,11 @@ def writing_output() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"standard output cannot be written ({error.strerror}): give a file with room") from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory does not suffice; PyTorch's is a RuntimeError, on a CPU a plain one."""
+    words = ("not enough memory", "out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in words)
+    )

@@ -10,7 +10,7 @@ import types
 import typing
 import warnings
 
-from utils.errors import UserError, writing_output
+from utils.errors import UserError, is_out_of_memory, writing_output
 
 
 def _value_type(hint) -> type:
@@ -130,8 +130,8 @@ def run_command(main) -> typing.NoReturn:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
-    except (MemoryError, RuntimeError) as error:  # PyTorch's out-of-memory errors are RuntimeErrors
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         print("error: there is not enough memory: give smaller pictures, sizes or batches", file=sys.stderr)
         status = 2

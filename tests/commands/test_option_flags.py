@@ -12,7 +12,7 @@ from PIL import Image
 from config import InferenceConfig
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
 from inference.options import StyleOptions
-from inference.painter import style_name
+from inference.styles import style_name
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, save_checkpoint
 from training.batch_norm import estimate_statistics
@@ -258,7 +258,7 @@ def test_models_of_one_name_are_told_apart(paint, styles, photo, tmp_path, monke
     shutil.copy(styles / "two.pth", tmp_path / "b" / "one.pth")
     names = []
     monkeypatch.setattr(
-        "inference.painter.contact_sheet", lambda pictures, **_: names.extend(pictures) or pictures[0][1]
+        "inference.batch.contact_sheet", lambda pictures, **_: names.extend(pictures) or pictures[0][1]
     )
     assert paint("--model_path", tmp_path / "b" / "one.pth", styles / "two.pth").returncode == 0
     assert [name for name, _ in names] == ["photograph", f"{styles.name}/one", "b/one", "two"]

@@ -276,12 +276,16 @@ def test_values_are_rounded_and_clamped():
     assert np.asarray(tensor_to_image(values))[0, :, 0].tolist() == [0, 0, 1, 255, 255]
 
 
-def test_alpha_is_left_out_of_tensors(tmp_path):
-    rgba = np.dstack([RGB, np.full((3, 2), 9)]).astype(np.uint8)
-    Image.fromarray(rgba).save(tmp_path / "p.png")
-    tensor = picture_batch(read_image(tmp_path / "p.png"))
-    assert tensor.shape == (1, 3, 3, 2) and tensor.dtype == torch.float32
-    np.testing.assert_array_equal(tensor[0].permute(1, 2, 0).numpy(), RGB)
+def test_tensors_show_what_is_seen_on_white():
+    """Two pictures that look the same train the same, whatever colours lie under what is transparent."""
+    alpha = np.array([[0, 255], [128, 255], [255, 0]], np.uint8)
+    for hidden in (0, 99):
+        rgb = np.where(alpha[..., None] == 0, hidden, RGB).astype(np.uint8)
+        image = Image.fromarray(np.dstack([rgb, alpha]))
+        tensor = picture_batch(image)
+        assert tensor.shape == (1, 3, 3, 2) and tensor.dtype == torch.float32
+        seen = (RGB * (alpha[..., None] / 255) + 255 - alpha[..., None]).round()
+        np.testing.assert_allclose(tensor[0].permute(1, 2, 0).numpy(), seen, atol=1)
 
 
 @pytest.mark.parametrize("size, expected", [((60, 30), (20, 40)), ((30, 60), (40, 20)), ((7, 7), (20, 20))])

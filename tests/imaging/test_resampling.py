@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imaging.resampling import resized_region
+from imaging.resampling import resized, resized_region
 
 
 @pytest.mark.parametrize("size", [(131, 95), (40, 30), (50, 37), (20, 15)])
@@ -14,6 +14,15 @@ def test_the_whole_is_pillows_bicubic(size):
     expected = np.asarray(image.resize(size, Image.Resampling.BICUBIC), float)
     result = resized_region(image, size, (0, 0, *size))[0].permute(1, 2, 0).numpy().clip(0, 255)
     np.testing.assert_allclose(result, expected, atol=1.6)  # Pillow rounds between its two passes
+
+
+@pytest.mark.parametrize("size", [(31, 40), (20, 15), (300, 260)])
+def test_tensors_are_resized_by_pillows_lanczos(size):
+    image = Image.fromarray(np.random.default_rng(0).integers(70, 186, (37, 50, 3), np.uint8))
+    expected = np.asarray(image.resize(size, Image.Resampling.LANCZOS), float)
+    images = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
+    for result in resized(images, size):
+        np.testing.assert_allclose(result.permute(1, 2, 0).numpy().clip(0, 255), expected, atol=1.6)
 
 
 @pytest.mark.parametrize("mode, channels", [("L", 1), ("RGB", 3), ("RGBA", 4)])

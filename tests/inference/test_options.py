@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
-from inference.options import StyleOptions, with_colours_of
-from utils.errors import UserError
+from inference.options import StyleOptions, StylizeError, with_colours_of
 
 SIZE, BOX = (40, 30), (0, 0, 40, 30)
 
@@ -29,7 +28,7 @@ def test_the_ends_of_strength_are_exact(photograph, painted):
 
 @pytest.mark.parametrize("wrong", [{"strength": 1.1}, {"strength": -0.1}, {"stroke_scale": 0}, {"stroke_scale": -1.0}])
 def test_values_out_of_bounds_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(StylizeError, match=f"^{next(iter(wrong))} must"):
         StyleOptions(**wrong)
 
 
@@ -94,5 +93,5 @@ def test_a_mask_needs_the_proportions_of_the_photograph(size, fits):
     if fits:
         options.check_mask(*SIZE)
     else:
-        with pytest.raises(UserError, match=f"--mask is {size[0]} x {size[1]} and the photograph 40 x 30"):
+        with pytest.raises(StylizeError, match=f"^mask is {size[0]} x {size[1]} and the picture 40 x 30"):
             options.check_mask(*SIZE)

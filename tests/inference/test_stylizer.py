@@ -9,7 +9,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
-from inference.options import WORKING_SHORT_SIDE, StyleOptions
+from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
 from inference.stylizer import Blend, Stylizer
 
 
@@ -54,13 +54,6 @@ def test_painting_over_the_picture_by_tiles_equals_one_pass(network, stylizer, m
         assert np.array_equal(np.asarray(result)[..., 3], before[..., 3])
 
 
-def test_pictures_and_tensors_agree(stylizer):
-    photograph = noise(50, 41)
-    tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
-    expected = stylizer.stylize_tensor(tensor)[0].permute(1, 2, 0).round().numpy()
-    np.testing.assert_array_equal(np.asarray(stylizer.stylize(photograph)), expected)
-
-
 @pytest.mark.parametrize(
     "norm, options",
     [("batch", StyleOptions()), ("instance", StyleOptions()), ("batch", StyleOptions(stroke_scale=1.5))],
@@ -71,10 +64,48 @@ def test_the_bar_ends_full(trained_like, norm, options):
         assert bar.n == bar.total >= 4
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16"])
-def test_pictures_of_other_modes_are_refused(stylizer, mode):
-    with pytest.raises(ValueError, match=f'mode {mode} .*convert."RGB"'):
-        stylizer.stylize(Image.new(mode, (8, 8)))
+def test_what_the_engine_cannot_do_is_said_without_flags(stylizer, tmp_path):
+    """Films and pages have other names for its options than the command."""
+    picture, mask = noise(40, 30), StyleOptions(mask=Image.new("L", (30, 40)))
+    for message, call in {
+        'a picture of mode CMYK is to be converted first: image.convert."RGB"': lambda: stylizer.stylize(
+            Image.new("CMYK", (8, 8))
+        ),
+        "mask is 30 x 40 and the picture 40 x 30": lambda: stylizer.stylize(picture, mask),
+        "mask is 30 x 40 and the picture 8 x 9": lambda: stylizer.stylize_tensor(torch.zeros(1, 3, 9, 8), mask),
+        f"model {tmp_path / 'none.pth'} is not a file": lambda: Stylizer(tmp_path / "none.pth", "cpu"),
+        "device must be auto, cpu": lambda: Stylizer("none.pth", "gpu"),
+        "precision float16 does not work on cpu": lambda: Stylizer("none.pth", "cpu", "float16"),
+    }.items():
+        with pytest.raises(StylizeError, match=f"^{message}") as error:
+            call()
+        assert "--" not in str(error.value)
+
+
+OPTIONS = {
+    "as trained": StyleOptions(),
+    "mask": StyleOptions(strength=0.7, mask=Image.linear_gradient("L").resize((45, 32))),
+    "colours": StyleOptions(preserve_color=True),
+    "larger strokes": StyleOptions(stroke_scale=1.7, strength=0.8),
+    "smaller strokes": StyleOptions(stroke_scale=0.6),
+    "nothing": StyleOptions(strength=0),
+}
+
+
+@pytest.mark.parametrize("tile_size", [64, 2048])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_tensors_have_all_options_of_pictures(network, make_picture, tile_size, name):
+    """A batch of two, by tiles or at once; pictures are rounded between the resizing and the network."""
+    stylizer = Stylizer(network, "cpu", "float32", tile_size=tile_size)
+    pictures = [make_picture(90, 64, seed=seed) for seed in (1, 2)]
+    batch = torch.stack([torch.from_numpy(np.array(picture)).permute(2, 0, 1) for picture in pictures])
+    result = stylizer.stylize_tensor(batch, OPTIONS[name])
+    expected = [np.asarray(stylizer.stylize(picture, OPTIONS[name]), float) for picture in pictures]
+    difference = np.abs(result.permute(0, 2, 3, 1).numpy() - np.stack(expected))
+    assert difference.max() <= (0.51 if "strokes" not in name else 50) and difference.mean() < 2
+    rounded = torch.empty_like(batch)
+    assert stylizer.stylize_tensor(batch, OPTIONS[name], rounded) is rounded
+    torch.testing.assert_close(rounded.float(), result, rtol=0, atol=0.51)
 
 
 # -- short memory ----------------------------------------------------------------------------------
