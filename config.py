@@ -52,7 +52,12 @@ class TrainingConfig:
     )
 
     # The objective
-    content_weight: float = setting(1.0, "weight of the content term (relu4_2)", minimum=0)
+    content_layer: str = setting(
+        "relu4_2",
+        "layer of the content term: relu4_2 holds what is where; relu2_2, the paper's, the outlines and calm areas too",
+        choices=("relu2_2", "relu3_2", "relu4_2"),
+    )
+    content_weight: float = setting(1.0, "weight of the content term", minimum=0)
     style_weight: float = setting(15.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
     style_layer_weights: tuple[float, ...] = setting(
         (0.5, 1.0, 1.0, 1.0, 0.1),

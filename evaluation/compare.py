@@ -40,6 +40,7 @@ class CompareConfig:
     )  # fmt: skip
 
     # The objective
+    content_layer: str | None = training_setting("content_layer", None, "layer of the content term" + _AS_TRAINED)
     content_weight: float | None = training_setting("content_weight", None, "weight of the content term" + _AS_TRAINED)
     style_weight: float | None = training_setting(
         "style_weight", None, "weight of the style term, its level included" + _AS_TRAINED

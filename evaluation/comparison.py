@@ -153,7 +153,7 @@ def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
         checkpoint = load_checkpoint(path)
         settings, level = settings_of(checkpoint, config, path)
         painting = read_whole(style_image, "--style_image", config.max_pixels)
-        scales = None if config.loss_scale or config.style_size else scales_of(checkpoint, path)
+        scales = None if config.content_layer or config.loss_scale or config.style_size else scales_of(checkpoint, path)
         style = checkpoint.provenance.get("style")
         if isinstance(style, str) and Path(style).stem != Path(style_image).stem:
             warnings.warn(f"{path} was trained on {style}, and --style_image is {style_image}", stacklevel=2)
@@ -186,7 +186,9 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     wanted = (*OBJECTIVE, "style_size", "image_size")
     try:
         # Models of before these settings were trained without them.
-        absent = {"style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0}
+        absent = {
+            "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0, "content_layer": "relu4_2",
+        }  # fmt: skip
         stored = {**absent, **{name: stored[name] for name in wanted if name in stored}}
         stored["style_layer_weights"] = tuple(stored["style_layer_weights"])
         settings = TrainingConfig(**{**stored, **given})
@@ -363,8 +365,9 @@ def _print(result: dict) -> None:
     for number, model in enumerate(result["models"]):
         objective = {name: value for name, value in model["objective"].items() if name != "loss_scale"}
         layers = " ".join(f"{weight:g}" for weight in objective.pop("style_layer_weights"))
+        content_layer = objective.pop("content_layer")
         weights = ", ".join(f"{name} {value:g}" for name, value in objective.items())
-        weights += f", style_layer_weights {layers}"
+        weights += f", style_layer_weights {layers}, content_layer {content_layer}"
         level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
         scale = model["objective"]["loss_scale"]
         if scale == "relative":

@@ -33,6 +33,7 @@ class GatysConfig:
     style_size: int | None = training_setting("style_size")
 
     # The objective
+    content_layer: str = training_setting("content_layer")
     content_weight: float = training_setting("content_weight")
     style_weight: float = training_setting("style_weight")
     tv_weight: float = training_setting("tv_weight")

@@ -32,7 +32,7 @@ def criterion_of(
     if settings.loss_scale == "paper":
         scales = LossScales()
     elif scales is None:
-        scales = LossScales.relative(vgg, grams, photographs)
+        scales = LossScales.relative(vgg, grams, photographs, settings.content_layer)
     return build_criterion(settings, _WithMemory(vgg), grams, tuple(photographs[0].shape[-2:]), scales)
 
 

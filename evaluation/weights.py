@@ -12,7 +12,7 @@ WEIGHTS = {
 }
 """The setting that weighs each term of the objective."""
 
-OBJECTIVE = (*WEIGHTS.values(), "style_layer_weights", "loss_scale")
+OBJECTIVE = (*WEIGHTS.values(), "content_layer", "style_layer_weights", "loss_scale")
 """All settings of the objective."""
 
 

@@ -17,6 +17,8 @@ from losses.functional import (
 from models.vgg19 import VGG19
 
 CONTENT_LAYER = "relu4_2"
+"""The content layer where none is named."""
+
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 TERMS = ("content", "style", "total_variation", "checkerboard")
@@ -49,21 +51,28 @@ class LossScales:
     total_variation: float = 1.0
 
     @classmethod
-    def relative(cls, vgg: VGG19, grams: list[torch.Tensor], batches: Iterable[torch.Tensor]) -> "LossScales":
+    def relative(
+        cls,
+        vgg: VGG19,
+        grams: list[torch.Tensor],
+        batches: Iterable[torch.Tensor],
+        content_layer: str = CONTENT_LAYER,
+    ) -> "LossScales":
         """Scales measured on a painting and a fixed set of photographs.
 
-        Content: the squared mean activation of relu4_2 over the photographs (Gatys et al., 2016, bring VGG to a mean
+        Content: the squared mean activation of its layer over the photographs (Gatys et al., 2016, bring VGG to a mean
         activation of one). Style: ||G_j(s)||_F^2, times the number of layers, which makes the sum a mean. Total
         variation: the photographs' own mean.
 
         Args:
             grams: as :func:`style_grams` gives them.
             batches: N x 3 x H x W each, RGB in [0, 255].
+            content_layer: of the content term.
         """
         activations, variations = [], []
         with torch.no_grad():
             for images in batches:
-                activations.append(vgg(images, (CONTENT_LAYER,))[CONTENT_LAYER].float().mean())
+                activations.append(vgg(images, (content_layer,))[content_layer].float().mean())
                 variations.append(total_variation_loss(images))
         # A set of flat pictures has no variation, and a dead loss network no activation: divide by nothing then.
         return cls(
@@ -105,6 +114,7 @@ class PerceptualLoss(nn.Module):
         content_weight, style_weight, tv_weight, checkerboard_weight: the lambdas.
         style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
             mean of one, so that equal ones are the paper's plain sum.
+        content_layer: of the content term.
         scales: divisors; ``LossScales()`` divides by nothing, as the paper.
         ceiling: eases the style term where the photograph would drown; ``None`` for the paper's plain sum.
         mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
@@ -123,9 +133,11 @@ class PerceptualLoss(nn.Module):
         mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
         checkerboard_weight: float = 0.0,
         style_layer_weights: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS),
+        content_layer: str = CONTENT_LAYER,
     ):
         super().__init__()
         self.vgg, self.grams, self.ceiling, self.scales = vgg, grams, ceiling, scales
+        self.content_layer = content_layer
         self._mean_over_processes = mean_over_processes or (lambda values: values)
         device = grams[0].device
         weights = [content_weight / scales.content, style_weight, tv_weight / scales.total_variation]
@@ -137,7 +149,7 @@ class PerceptualLoss(nn.Module):
         with torch.no_grad():
             height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
             grey = torch.full((1, 3, height, width), 127.5, device=device)
-            self.grey = vgg(grey, (CONTENT_LAYER,))[CONTENT_LAYER]
+            self.grey = vgg(grey, (content_layer,))[content_layer]
 
     def forward(self, stylised: torch.Tensor, photographs: torch.Tensor) -> Losses:
         """The objective of a batch.
@@ -146,11 +158,11 @@ class PerceptualLoss(nn.Module):
             stylised, photographs: N x 3 x image_size x image_size, RGB in [0, 255].
         """
         with torch.no_grad():
-            target = self.vgg(photographs, (CONTENT_LAYER,))[CONTENT_LAYER]
+            target = self.vgg(photographs, (self.content_layer,))[self.content_layer]
         flat = (photographs.amax((2, 3), keepdim=True) == photographs.amin((2, 3), keepdim=True)).all(1, keepdim=True)
         stylised = torch.where(flat, stylised.detach(), stylised)
-        features = self.vgg(stylised, (*STYLE_LAYERS, CONTENT_LAYER))
-        content = content_loss(features[CONTENT_LAYER], target)
+        features = self.vgg(stylised, (*STYLE_LAYERS, self.content_layer))
+        content = content_loss(features[self.content_layer], target)
         layers = [style_loss(gram_matrix(features[name]), gram) for name, gram in zip(STYLE_LAYERS, self.grams)]
         layers = torch.stack(layers)
         style = (self.layer_weights * layers).sum()

@@ -136,7 +136,8 @@ def build_training(
     if checkpoint is not None:
         scales = LossScales(**checkpoint.training["loss_scales"])
     elif config.loss_scale == "relative":
-        scales = LossScales.relative(vgg, grams, (_to_device(batch, compute) for batch in calibration))
+        batches = (_to_device(batch, compute) for batch in calibration)
+        scales = LossScales.relative(vgg, grams, batches, config.content_layer)
     criterion = build_criterion(config, vgg, grams, config.image_size, scales, ceiling, processes)
 
     torch.manual_seed(config.seed)
@@ -192,6 +193,7 @@ def build_criterion(
         mean_over_processes=processes.mean,
         checkerboard_weight=config.checkerboard_weight,
         style_layer_weights=config.style_layer_weights,
+        content_layer=config.content_layer,
     ).to(grams[0].device)
 
 

@@ -123,6 +123,7 @@ def test_the_trainings_objective_falls(vgg, start):
 def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
     layer_weights = (0.5, 1.0, 2.0, 1.0, 0.5)  # with a mean of one
     settings = TrainingConfig(
+        content_layer=CONTENT_LAYER,
         content_weight=2.0,
         style_weight=30.0,
         tv_weight=0.25,

@@ -34,13 +34,13 @@ def relative(vgg, grams):
     return LossScales.relative(vgg, grams, [pictures(2, 8), pictures(2, 9)])
 
 
-def assemble(vgg, grams, stylised, photographs):
+def assemble(vgg, grams, stylised, photographs, content_layer=CONTENT_LAYER):
     """The raw terms from the pure functions: content, one style term a layer, total variation, checkerboard."""
     with torch.no_grad():
         of_stylised, of_photographs = (
-            vgg(x, (*STYLE_LAYERS, CONTENT_LAYER)) for x in (stylised, photographs)
+            vgg(x, (*STYLE_LAYERS, content_layer)) for x in (stylised, photographs)
         )
-        content = content_loss(of_stylised[CONTENT_LAYER], of_photographs[CONTENT_LAYER]).item()
+        content = content_loss(of_stylised[content_layer], of_photographs[content_layer]).item()
         layers = [
             style_loss(gram_matrix(of_stylised[n]), g).item()
             for n, g in zip(STYLE_LAYERS, grams, strict=True)
@@ -54,10 +54,12 @@ def test_layers_are_the_papers():
     assert TERMS == ("content", "style", "total_variation", "checkerboard")
 
 
-def test_total_is_the_papers_weighted_sum(vgg, grams):
+@pytest.mark.parametrize("content_layer", [CONTENT_LAYER, "relu2_2"])
+def test_total_is_the_papers_weighted_sum(vgg, grams, content_layer):
     stylised, photographs = pictures(2, 1), pictures(2, 2)
-    losses = PerceptualLoss(vgg, grams, SIZE, 2.0, 3e4, 1e-6, **MESH)(stylised, photographs)
-    content, layers, variation, mesh = assemble(vgg, grams, stylised, photographs)
+    criterion = PerceptualLoss(vgg, grams, SIZE, 2.0, 3e4, 1e-6, **MESH, content_layer=content_layer)
+    losses = criterion(stylised, photographs)
+    content, layers, variation, mesh = assemble(vgg, grams, stylised, photographs, content_layer)
     expected = [2.0 * content, 3e4 * sum(layers), 1e-6 * variation, 0.3 * mesh]
     torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh], rtol=1e-5, atol=0)
     torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
@@ -171,7 +173,10 @@ def test_style_does_not_see_a_shift_within_a_constant_border(vgg):
 def test_relative_scales_by_independent_computation(vgg, grams, relative):
     photographs = torch.cat([pictures(2, 8), pictures(2, 9)])
     with torch.no_grad():
-        activation = vgg(photographs, (CONTENT_LAYER,))[CONTENT_LAYER].double().mean().item()
+        activations = vgg(photographs, (CONTENT_LAYER, "relu2_2"))
+        activation, fine = (activations[name].double().mean().item() for name in (CONTENT_LAYER, "relu2_2"))
+    at_fine = LossScales.relative(vgg, grams, [pictures(2, 8), pictures(2, 9)], "relu2_2")
+    assert at_fine.content == pytest.approx(fine**2, rel=1e-5)
     x = photographs.double()
     variation = ((x.diff(dim=2) ** 2).sum() + (x.diff(dim=3) ** 2).sum()).item() / len(x)
     assert relative.content == pytest.approx(activation**2, rel=1e-5)
