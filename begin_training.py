@@ -1,8 +1,8 @@
 """Train a feed-forward network on one painting (Johnson, Alahi and Fei-Fei, 2016).
 
-python begin_training.py --style_image painting.jpg --dataset_dir photos/
-python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
-torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
+    python begin_training.py --style_image painting.jpg --dataset_dir photos/
+    python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
+    torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
 from config import TrainingConfig

@@ -1,17 +1,32 @@
 """What can be set, with the defaults. Edit a default here, or give the flag of the same name on the command line.
 
-Each setting is declared once: ``utils.settings`` makes the command line and the checks out of these fields. This module
-imports the standard library alone, so that ``--help`` answers at once.
+Each setting is declared once: ``utils.settings`` makes the command line and the checks out of these fields, and the
+headings of ``--help`` out of the comments above them. This module imports the standard library alone, so that
+``--help`` answers at once.
 """
 
+import sys
 from dataclasses import dataclass, field
 
+if sys.version_info < (3, 10):  # noqa: UP036, and here, for both scripts import this first
+    sys.exit("error: Python 3.10 or later is needed, and this is {}.{}: install a newer one".format(*sys.version_info))
 
-def setting(default, help, *, choices=None, minimum=None, above=None, maximum=None):
-    """A dataclass field with its help text and bounds: ``minimum`` and ``maximum`` are allowed, ``above`` is not."""
+
+def setting(default, help, *, metavar=None, choices=None, minimum=None, above=None, maximum=None):
+    """A dataclass field with its help text and bounds: ``minimum`` and ``maximum`` are allowed, ``above`` is not.
+
+    ``metavar`` says in ``--help`` what is expected, where type and choices do not.
+    """
     return field(
         default=default,
-        metadata={"help": help, "choices": choices, "minimum": minimum, "above": above, "maximum": maximum},
+        metadata={
+            "help": help,
+            "metavar": metavar,
+            "choices": choices,
+            "minimum": minimum,
+            "above": above,
+            "maximum": maximum,
+        },
     )
 
 
@@ -34,16 +49,22 @@ class TrainingConfig:
     """Settings of ``begin_training.py``."""
 
     # What to learn from
-    style_image: str = setting("styles/swirls.jpg", "the painting whose style is learnt")
-    dataset_dir: str = setting("photos", "folder of photographs to train on, read with its subfolders")
+    style_image: str = setting("styles/swirls.jpg", "the painting whose style is learnt", metavar="PICTURE")
+    dataset_dir: str = setting(
+        "photos", "folder of photographs to train on, read with its subfolders", metavar="FOLDER"
+    )
     training_monitor_content_image: str = setting(
-        "content/mountains.jpg", "photograph that is stylised every so often, to watch the training"
+        "content/mountains.jpg", "photograph that is stylised every so often, to watch the training", metavar="PICTURE"
     )
     output_dir: str = setting(
-        "checkpoints", "folder that receives STYLE.pth, and STYLE_training/ with checkpoints, metrics and pictures"
+        "checkpoints",
+        "folder that receives STYLE.pth, and STYLE_training/ with checkpoints, metrics and pictures",
+        metavar="FOLDER",
     )
     checkpoint_path: str | None = setting(
-        None, "resume from this checkpoint, or from the newest one in this folder; settings not given are taken from it"
+        None,
+        "resume from this checkpoint, or from the newest one in this folder; settings not given are taken from it",
+        metavar="FILE|FOLDER",
     )
     resume: bool = setting(
         False,
@@ -91,13 +112,16 @@ class TrainingConfig:
         choices=("transposed", "resize"),
     )
     vgg_weights: str | None = setting(
-        None, "file with VGG-19 weights, a torchvision state dict; left out, torchvision downloads its own"
+        None,
+        "file with VGG-19 weights, a torchvision state dict; left out, torchvision downloads its own",
+        metavar="FILE",
     )
 
     start_from: str | None = setting(
         None,
         "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm and "
         "upsample are its own; left out, random weights, as in the paper",
+        metavar="MODEL",
     )
 
     # The optimisation
@@ -116,7 +140,7 @@ class TrainingConfig:
     seed: int = setting(0, "seed of every random choice", minimum=0, maximum=2**63 - 1)
 
     # The machine
-    device: str = setting("auto", DEVICE_HELP)
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     compile: str = setting(
         "auto",
@@ -146,21 +170,25 @@ class InferenceConfig:
     # What to stylise, and where it goes
     model_path: tuple[str, ...] = setting(
         ("checkpoints/starry_night.pth",),
-        "trained style, as begin_training.py writes it; several make a contact sheet, with names",
+        "trained style: a file that begin_training.py wrote, the folder STYLE_training with its checkpoints, or the "
+        "name of a model that ships; several, or a pattern, make a contact sheet, with names",
+        metavar="MODEL",
     )
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
         "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture; "
         "or -, which reads one from standard input and writes the result to standard output",
+        metavar="PICTURE|FOLDER|PATTERN",
     )
     output_dir: str = setting(
         "results",
         "folder that receives PHOTOGRAPH_STYLE.png or .jpg; a folder of photographs is mirrored in it, each of several "
         "under its own name; where it lies in a folder of photographs it is left out of them",
+        metavar="FOLDER",
     )
 
     # The machine
-    device: str = setting("auto", DEVICE_HELP)
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
@@ -168,10 +196,14 @@ class InferenceConfig:
     strength: float = setting(1.0, "0 leaves the photograph as it is, 1 gives the style in full", minimum=0, maximum=1)
     preserve_color: bool = setting(False, "take the lightness alone from the style, the colours from the photograph")
     mask: str | None = setting(
-        None, "picture of the photograph's proportions: white is stylised, black is kept, grey is between; softened"
+        None,
+        "picture of the photograph's proportions: white is stylised, black is kept, grey is between; softened",
+        metavar="PICTURE",
     )
     blend: str | None = setting(
-        None, "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4"
+        None,
+        "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4",
+        metavar="MODEL:WEIGHT,MODEL:WEIGHT",
     )
     stroke_scale: float | None = setting(
         None,
@@ -188,7 +220,7 @@ class InferenceConfig:
         "auto",
         "file format of the results: auto takes JPEG for a JPEG and PNG for all else; EXIF, with the place where a "
         "photograph was taken, and the ICC profile are kept in each, but no XMP and no thumbnail",
-        choices=("auto", "jpeg", "png", "webp", "avif", "tiff"),
+        choices=("auto", "jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"),
     )
     quality: int | None = setting(
         None,

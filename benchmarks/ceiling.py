@@ -25,7 +25,8 @@ from utils.measuring import table
 
 
 def last_line(output_dir: Path, style: Path) -> dict:
-    return json.loads((output_dir / f"{style.stem}_training" / "metrics.jsonl").read_text().splitlines()[-1])
+    metrics = output_dir / f"{style.stem}_training" / "metrics.jsonl"
+    return json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])
 
 
 def main() -> int:

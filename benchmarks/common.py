@@ -94,7 +94,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device) - before
     try:
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
         before = resident_memory()
         call()
         return resident_memory("VmHWM") - before
@@ -104,7 +104,7 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:
 
 def resident_memory(key: str = "VmRSS") -> int:
     """Bytes of memory that this process has in use, or with ``"VmHWM"`` had at its peak. Linux alone."""
-    return int(re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+    return int(re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1]) * 1024
 
 
 def gibibytes(size: int | None) -> str:

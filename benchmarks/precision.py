@@ -32,7 +32,7 @@ def losses_of_training(config: TrainingConfig) -> list[dict[str, float]]:
     """Content and style losses of a training by their formulas, means over :data:`WINDOWS` windows."""
     train(config)
     metrics = Path(config.output_dir, f"{Path(config.style_image).stem}_training", "metrics.jsonl")
-    return [json.loads(line)["raw"] for line in metrics.read_text().splitlines()]
+    return [json.loads(line)["raw"] for line in metrics.read_text(encoding="utf-8").splitlines()]
 
 
 def psnr(one: torch.Tensor, other: torch.Tensor) -> float:

@@ -15,6 +15,7 @@ _JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
 # Of each --format: the ending of the files, and what Pillow's save is told.
 _ENDINGS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
+_ENDINGS |= {"jpg": ".jpg", "tif": ".tif"}
 _OPTIONS = {
     ".jpg": {"quality": 95, "subsampling": 0},  # brush strokes have sharp edges of colour
     ".png": {},

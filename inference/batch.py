@@ -30,9 +30,10 @@ from inference.styles import load_styles, style_name
 from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import ImageError, OutputError, UserError, is_out_of_memory
-from utils.files import atomic_write, remove_unfinished
+from utils.files import atomic_write, check_output_dir, remove_unfinished
 from utils.interrupts import Interrupts
 from utils.progress import progress_bar
+from utils.settings import validate
 
 MOST_PIXELS = 2**26
 """Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
@@ -69,10 +70,12 @@ class InferenceRun:
     """
 
     def __init__(self, config: InferenceConfig, given: frozenset[str]):
+        config = validate(config)
         style = style_name(config, given)
         if config.overwrite and config.skip_existing:
             raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
         check_format(config.format)
+        check_output_dir(config.output_dir)
         self.config = config
         self.piped = PIPE in config.content_image
         self.several = not self.piped and names_several(config.content_image)

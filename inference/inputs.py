@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imaging.reading import picture_endings
 from utils.errors import UserError
+from utils.files import beside_program
 
 PIPE = "-"
 """The value of ``--content_image`` that stands for standard input and output."""
@@ -42,7 +43,7 @@ class Job:
 
 def names_several(values: Sequence[str]) -> bool:
     """Whether ``--content_image`` asks for a collection, however small, rather than for one file."""
-    return len(values) > 1 or os.path.isdir(values[0]) or _is_pattern(values[0])
+    return len(values) > 1 or os.path.isdir(values[0]) or is_pattern(values[0])
 
 
 def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
@@ -65,23 +66,26 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
             if not inside:
                 raise UserError(f"--content_image {value} holds no picture that Pillow reads: give another folder")
             found += inside
-        elif _is_pattern(value):
+        elif is_pattern(value):
             found += _matches(value, output_dir, others)
         else:  # a missing file is reported when its turn comes, like one that is damaged
-            found.append(ContentImage(Path(value), Path(Path(value).name)))
+            path = beside_program(value)
+            error = f"--content_image {value} does not exist: give the path of a picture"
+            found.append(ContentImage(path, Path(path.name), None if os.path.lexists(path) else error))
     once: dict[str, ContentImage] = {}
     for content_image in found:
         once.setdefault(os.path.realpath(content_image.path), content_image)
     return list(once.values()), others
 
 
-def _is_pattern(value: str) -> bool:
+def is_pattern(value: str) -> bool:
+    """Whether a value names no file itself and has wildcards."""
     return any(c in value for c in "*?[") and not os.path.lexists(value)
 
 
 def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
     fixed = Path(pattern).parent
-    while _is_pattern(str(fixed)):
+    while is_pattern(str(fixed)):
         fixed = fixed.parent
     found: list[ContentImage] = []
     for name in sorted(glob.glob(pattern, recursive=True)):
@@ -181,11 +185,11 @@ def _refuse_to_leave(jobs: list[Job], output_dir: str | Path) -> None:
 
 def _refuse_collisions(jobs: list[Job]) -> None:
     first: dict[str, Job] = {}
-    sources = {os.path.realpath(job.content_image.path): job for job in jobs}
+    sources = {os.path.normcase(os.path.realpath(job.content_image.path)): job for job in jobs}
     folders: dict[Path, str] = {}  # resolved once: there may be 100,000 files
     for job in jobs:
         folder = job.output.parent
-        real = os.path.join(folders.setdefault(folder, os.path.realpath(folder)), job.output.name)
+        real = os.path.normcase(os.path.join(folders.setdefault(folder, os.path.realpath(folder)), job.output.name))
         other = first.setdefault(real, job)
         if other is not job:
             raise UserError(

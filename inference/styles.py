@@ -1,10 +1,14 @@
 """Which styles the flags of ``begin_inference.py`` name."""
 
 import collections
+import glob
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from config import InferenceConfig
+from inference.inputs import is_pattern
 from inference.stylizer import Blend, Stylizer
 from models.checkpoints import load_checkpoint
 from utils.device import Compute
@@ -24,7 +28,19 @@ def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> 
         if "model_path" in given:
             raise UserError("--blend names its own styles: leave out --model_path")
         return "+".join(Path(path).stem for path, _ in _parse_blend(config.blend))[:100]
-    return Path(config.model_path[0]).stem if len(config.model_path) == 1 else "contact_sheet"
+    models = find_models(config.model_path)
+    return Path(os.path.abspath(models[0])).stem if len(models) == 1 else "contact_sheet"
+
+
+def find_models(names: Sequence[str]) -> list[str]:
+    """The models that ``--model_path`` names: patterns, which not every shell expands, become what they match."""
+    found = []
+    for name in names:
+        matches = sorted(glob.glob(name)) if is_pattern(name) else [name]
+        if not matches:
+            raise UserError(f"--model_path {name} matches no file: give another pattern")
+        found += matches
+    return found
 
 
 def load_styles(config: InferenceConfig, compute: Compute) -> list[tuple[str, Stylizer]]:
@@ -34,8 +50,9 @@ def load_styles(config: InferenceConfig, compute: Compute) -> list[tuple[str, St
         UserError: naming the flag and the file at fault.
     """
     if config.blend is None:
-        names = _names_apart([Path(path) for path in config.model_path])
-        return [(name, _load(path, "--model_path", compute)) for name, path in zip(names, config.model_path)]
+        models = find_models(config.model_path)
+        names = _names_apart([Path(path) for path in models])
+        return [(name, _load(path, "--model_path", compute)) for name, path in zip(names, models)]
     parts = _parse_blend(config.blend)
     stylizers = [_load(path, "--blend", compute) for path, _ in parts]
     return [("", Blend(stylizers, [weight for _, weight in parts]))]

@@ -59,6 +59,8 @@ class Stylizer:
         compute: Compute | None = None,
         tile_size: int = 2048,
     ):
+        if type(tile_size) is not int or tile_size < 4 or tile_size % 4:
+            raise StylizeError(f"must be a multiple of 4, not {tile_size!r}", "tile_size")
         try:
             self.compute = compute or resolve_compute(device, precision)
             network = model if isinstance(model, TransformerNet) else load_checkpoint(model, "model").network

@@ -24,7 +24,7 @@ import torch
 from models.transformer_net import NORMS, UPSAMPLES, TransformerNet
 from models.untrusted import Refused, load_untrusted
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import PROGRAM, atomic_write
 
 FORMAT = "fast-neural-style-transfer"
 VERSION = 2
@@ -74,10 +74,40 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         file.write(data)
 
 
+def find_model(name: str | Path, flag: str = "--model_path") -> Path:
+    """The file that a setting names.
+
+    Args:
+        name: a path; the folder of a training, whose newest checkpoint is meant; or the name of a model, with or
+            without its ending, that lies in ``checkpoints/`` here or beside the program.
+
+    Raises:
+        UserError: naming ``flag``, and the models that there are.
+    """
+    if os.path.isdir(name):
+        steps = [path for path in Path(name).glob("step_*.pth") if path.stem.removeprefix("step_").isdecimal()]
+        if not steps:
+            raise UserError(f"{flag} {name} holds no step_NNNNNN.pth: give a model, or the folder of a training")
+        return max(steps, key=lambda path: int(path.stem.removeprefix("step_")))
+    folders = [Path("checkpoints"), PROGRAM / "checkpoints"]
+    for folder in (Path(), PROGRAM, *folders):
+        for ending in ("", ".pth", ".safetensors"):
+            if os.path.isfile(folder / f"{name}{ending}"):
+                return folder / f"{name}{ending}"
+    there = sorted({path.stem for folder in folders for path in folder.glob("*.pth")})
+    raise UserError(
+        f"{flag} {name} is not a file: give a style model (.pth) that begin_training.py wrote"
+        + (f", or one of {', '.join(there)}" if there else "")
+    )
+
+
 def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     """Read a checkpoint and check it: format, version, checksum, architecture, shapes, finite weights.
 
     Runs no code in it, and takes no more memory than a sound one would.
+
+    Args:
+        path: see :func:`find_model`.
 
     Returns:
         The checkpoint, with its network on the CPU, float32, in eval mode.
@@ -85,9 +115,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     Raises:
         UserError: naming the file, what was wrong with it, and ``flag``.
     """
-    path = Path(path)
-    if not os.path.isfile(path):
-        raise UserError(f"{flag} {path} is not a file: give a style model (.pth) that begin_training.py wrote")
+    path = find_model(path, flag)
     try:
         if path.suffix == ".safetensors":
             contents = _from_safetensors(path)

@@ -99,7 +99,7 @@ def call_cli(monkeypatch, capsys):
     from utils.settings import run_command
 
     mains = {"begin_training.py": begin_training.main, "begin_inference.py": begin_inference.main}
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(ROOT)  # a test may go elsewhere
 
     def call(script, *args) -> Result:
         monkeypatch.setattr(sys, "argv", [script, *map(str, args)])

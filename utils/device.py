@@ -104,10 +104,15 @@ def _supported(device: torch.device) -> tuple[str, ...]:
     return ("float32",)
 
 
+def _lines(path: str) -> list[str]:
+    """Of one of the files in which Linux says something of the machine. Raises OSError elsewhere."""
+    return Path(path).read_text(encoding="utf-8").splitlines()
+
+
 def _proc_cpuinfo(key: str) -> str:
     """The first entry of a key of Linux's /proc/cpuinfo; empty elsewhere."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in _lines("/proc/cpuinfo"):
             name, _, value = line.partition(":")
             if name.strip() == key:
                 return value.strip()
@@ -138,15 +143,15 @@ def available_memory(device: torch.device) -> int | None:
     if device.type != "cpu":
         return None
     try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        fields = dict(line.split(":", 1) for line in _lines("/proc/meminfo"))
         free = int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
     try:  # a container has a limit of its own; of what it uses, files that are read again if need be do not count
-        limit, used = (int(Path("/sys/fs/cgroup", name).read_text()) for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+        limit, used = (int(_lines(f"/sys/fs/cgroup/{name}")[0]) for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in _lines("/sys/fs/cgroup/memory.stat"))
         return min(free, max(0, limit - used + int(stat["inactive_file"])))
-    except (OSError, KeyError, ValueError):  # "max": no limit
+    except (OSError, LookupError, ValueError):  # "max": no limit
         return free
 
 

@@ -17,6 +17,35 @@ except ImportError:  # Windows, where a file that is written cannot be removed
 
 _TEMPORARY_SUFFIX = ".unfinished"
 
+PROGRAM = Path(__file__).resolve().parents[1]
+"""The folder of the scripts, and of the samples and models that ship."""
+
+
+def beside_program(path: str | Path) -> Path:
+    """A path that a setting names: as it is, or if nothing is there, the same path beside the program.
+
+    Samples and models that ship are found from every working directory.
+    """
+    path, shipped = Path(path), PROGRAM / path
+    return shipped if os.path.lexists(shipped) and not os.path.lexists(path) else path
+
+
+_OF_FILES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".pth", ".safetensors")
+
+
+def check_output_dir(folder: str | Path) -> None:
+    """Refuse an output folder that is meant for a file, by its ending.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    folder = Path(folder)
+    if folder.suffix.lower() in _OF_FILES and not os.path.isdir(folder):
+        raise UserError(
+            f"--output_dir {folder} is named as a file, and names of files are the program's: give a folder, such as "
+            f"{folder.with_suffix('')}"
+        )
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:

@@ -3,25 +3,68 @@
 import argparse
 import contextlib
 import dataclasses
+import difflib
+import inspect
 import math
 import os
+import re
+import shlex
+import shutil
+import subprocess
 import sys
 import types
 import typing
 import warnings
+from pathlib import Path
 
 from utils.errors import UserError, is_out_of_memory, writing_output
 
 
 def _value_type(hint) -> type:
     """``int`` of ``int | None`` and of ``tuple[int, ...]``; the type itself otherwise."""
-    if isinstance(hint, types.UnionType):
-        hint = next(t for t in typing.get_args(hint) if t is not type(None))
+    hint = _without_none(hint)
     return typing.get_args(hint)[0] if _takes_several(hint) else hint
 
 
 def _takes_several(hint) -> bool:
-    return typing.get_origin(hint) is tuple
+    return typing.get_origin(_without_none(hint)) is tuple
+
+
+def _without_none(hint):
+    if isinstance(hint, types.UnionType):
+        return next(t for t in typing.get_args(hint) if t is not type(None))
+    return hint
+
+
+_METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
+_CALLED = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are a sentence, as all others are."""
+
+    def error(self, message):
+        message = message.removeprefix("argument ").replace(": ", " ", 1)
+        message = re.sub("expected (one|at least one) argument$", "needs a value", message)
+        raise UserError(re.sub("ignored explicit argument .*", "takes no value", message))
+
+
+def _number(value_type: type):
+    def convert(text: str):
+        try:
+            return value_type(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be {_CALLED[value_type]}, not {text!r}") from None
+
+    return convert
+
+
+def _headings(config_class) -> dict[str, str]:
+    """Field -> the comment above it in the source, which begins a group of settings."""
+    with contextlib.suppress(OSError):  # no source, as in a frozen program
+        found = re.findall(r"^ +# (.+)\n +(\w+):", inspect.getsource(config_class), re.MULTILINE)
+        return {name: heading for heading, name in found}
+    return {}
 
 
 def build_parser(config_class, description: str) -> argparse.ArgumentParser:
@@ -29,54 +72,62 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
 
     A field of type ``tuple[T, ...]`` takes one value or several, and may be given several times.
     """
-    parser = argparse.ArgumentParser(
+    parser = group = _Parser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,  # its examples are lines of their own
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    hints = typing.get_type_hints(config_class)
+    hints, headings = typing.get_type_hints(config_class), _headings(config_class)
     for f in dataclasses.fields(config_class):
+        if f.name in headings:
+            group = parser.add_argument_group(headings[f.name])
         text = f.metadata["help"].replace("%", "%%")
         value_type = _value_type(hints[f.name])
         if value_type is bool:
-            parser.add_argument(f"--{f.name}", action="store_true", help=text)
+            group.add_argument(f"--{f.name}", action="store_true", help=text)
             continue
         several = _takes_several(hints[f.name])
-        default = " ".join(map(str, f.default)) if several else f.default
+        default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
         shown = "" if f.default in (None, ()) else f" (default: {default})"
-        metavar = "|".join(f.metadata["choices"]) if f.metadata["choices"] else value_type.__name__.upper()
+        metavar = f.metadata["metavar"] or "|".join(f.metadata["choices"] or ()) or _METAVARS[value_type]
         many = {"nargs": "+", "action": "extend"} if several else {}
-        parser.add_argument(f"--{f.name}", type=value_type, metavar=metavar, help=text + shown, **many)
+        convert = value_type if value_type is str else _number(value_type)
+        group.add_argument(f"--{f.name}", type=convert, metavar=metavar, help=text + shown, **many)
     return parser
 
 
-def validate(config) -> None:
-    """Check every field against the bounds it was declared with.
+def validate(config):
+    """The same settings, each of its declared type and within its bounds.
+
+    Where several values are expected, one may stand for itself; a path may be a ``pathlib.Path``.
 
     Raises:
         UserError: naming the flag, the value, and what is allowed.
     """
     hints = typing.get_type_hints(type(config))
+    values = {}
     for f in dataclasses.fields(config):
         value, hint = getattr(config, f.name), hints[f.name]
         if value is None and isinstance(hint, types.UnionType):
             continue
-        if value is None or value == ():
-            raise UserError(f"--{f.name} needs a value")
         several = _takes_several(hint)
-        if several and type(value) is not tuple:
-            raise UserError(f"--{f.name} must be a tuple, not {value!r}")
-        for one in value if several else (value,):
-            _validate_value(f.name, one, _value_type(hint), f.metadata)
+        given = tuple(value) if several and isinstance(value, list | tuple) else (value,)
+        if not given or None in given:
+            raise UserError(f"--{f.name} needs a value")
+        given = tuple(_valid(f.name, one, _value_type(hint), f.metadata) for one in given)
+        values[f.name] = given if several else given[0]
+    return dataclasses.replace(config, **values)
 
 
-def _validate_value(name: str, value, value_type: type, bounds) -> None:
-    # An edited default is held to the same types as a flag; a whole number serves as a float.
+def _valid(name: str, value, value_type: type, bounds):
+    # A default that was edited, or a setting made in Python, is held to the same types as a flag.
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if value_type is float and type(value) is int:
         value = float(value)
     if type(value) is not value_type:
-        raise UserError(f"--{name} must be of type {value_type.__name__}, not {value!r}")
+        raise UserError(f"--{name} must be {_CALLED[value_type]}, not {value!r}")
     if value_type is str and not value:
         raise UserError(f"--{name} must not be empty")
     if value_type is str and "\0" in value:  # out of a checkpoint: no command line can hold one
@@ -91,10 +142,11 @@ def _validate_value(name: str, value, value_type: type, bounds) -> None:
         raise UserError(f"--{name} must be above {bounds['above']}, not {value}")
     if bounds["maximum"] is not None and value > bounds["maximum"]:
         raise UserError(f"--{name} must be {bounds['maximum']} or less, not {value}")
+    return value
 
 
 def parse_settings(config_class, description: str, argv=None):
-    """The settings of a command line.
+    """The settings of a command line. ``--content-image`` is as good as ``--content_image``.
 
     Args:
         config_class: a dataclass of ``config.py``.
@@ -105,13 +157,41 @@ def parse_settings(config_class, description: str, argv=None):
         ``(config, given)``: the settings, and the names of those that were on the command line.
 
     Raises:
-        UserError: on a value out of bounds. ``SystemExit(2)`` on an unknown flag or a value of the wrong type.
+        UserError: on an unknown flag, or a value of the wrong type or out of bounds.
     """
-    given = vars(build_parser(config_class, description).parse_args(argv))
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    config = config_class(**given)
-    validate(config)
-    return config, frozenset(given)
+    parser = build_parser(config_class, description)
+    flags = {f"--{f.name}" for f in dataclasses.fields(config_class)}
+
+    def spelt(argument: str) -> str:
+        name, equals, value = argument.partition("=")
+        flag = "--" + name[2:].replace("-", "_")
+        return flag + equals + value if name.startswith("--") and flag in flags else argument
+
+    arguments = sys.argv[1:] if argv is None else argv
+    given, unknown = parser.parse_known_args([spelt(argument) for argument in arguments])
+    if unknown:
+        raise UserError(_unknown(unknown[0], flags))
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(given).items()}
+    return validate(config_class(**given)), frozenset(given)
+
+
+def _unknown(argument: str, flags: set[str]) -> str:
+    if not argument.startswith("-"):
+        return f"{argument!r} belongs to no flag: put the flag in front of it, --help lists them all"
+    typed = argument.partition("=")[0]
+    name, names = typed.strip("-").replace("-", "_"), sorted(flag[2:] for flag in flags)
+    near = [flag for flag in names if len(name) > 2 and name in flag][:4] or difflib.get_close_matches(name, names)
+    meant = f"did you mean {' or '.join(f'--{flag}' for flag in near)}? " if near else ""
+    return f"there is no flag {typed}: {meant}--help lists them all"
+
+
+def command_line(script: str, *arguments: object) -> str:
+    """A command for people to paste: this Python, and the script from wherever the working directory is."""
+    program = Path(__file__).resolve().parents[1]
+    python = shutil.which("python")
+    words = ["python" if python and os.path.abspath(python) == os.path.abspath(sys.executable) else sys.executable]
+    words += [script if Path.cwd() == program else str(program / script), *map(str, arguments)]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def run_command(main) -> typing.NoReturn:

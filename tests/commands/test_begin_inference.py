@@ -1,5 +1,7 @@
 """Stylising through the command line."""
 
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+import begin_inference
+from config import InferenceConfig
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
 from training.batch_norm import estimate_statistics
 from utils.device import Compute
+from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -236,6 +241,116 @@ def test_an_output_folder_that_cannot_be_made(stylize, tmp_path, make_picture, m
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     error = stylize(tmp_path / "photo.png", "--output_dir", tmp_path / "results").error
     assert f"--output_dir {tmp_path / 'results'} cannot be made or written to ({tmp_path})" in error
+
+
+@pytest.mark.parametrize("name", ["result.jpg", "sub/Result.PNG", "model.pth"])
+def test_an_output_folder_that_is_named_as_a_file_is_refused(stylize, tmp_path, make_picture, name):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    error = stylize(tmp_path / "photo.png", "--output_dir", tmp_path / name).error
+    assert f"--output_dir {tmp_path / name} is named as a file" in error
+    assert str((tmp_path / name).with_suffix("")) in error
+    assert not (tmp_path / name).exists()
+    (tmp_path / name).mkdir(parents=True)  # it may be the name of a folder
+    assert stylize(tmp_path / "photo.png", "--output_dir", tmp_path / name).returncode == 0
+
+
+@pytest.mark.parametrize("given, ending, kind", [("jpg", ".jpg", "JPEG"), ("tif", ".tif", "TIFF")])
+def test_formats_have_the_names_of_their_endings_too(stylize, tmp_path, make_picture, given, ending, kind):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    assert stylize(tmp_path / "photo.png", "--format", given).returncode == 0
+    with Image.open(tmp_path / "results" / f"photo_stripes{ending}") as image:
+        assert image.format == kind
+
+
+# -- names of models and samples, from everywhere --------------------------------------------------
+
+
+@pytest.fixture
+def elsewhere(call_cli, tmp_path, monkeypatch):
+    """``elsewhere(*flags)`` runs the command in an empty folder, for ``results`` in it."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    return lambda *flags: call_cli("begin_inference.py", "--device", "cpu", "--max_size", 32, *flags)
+
+
+@pytest.mark.parametrize(
+    "name, style",
+    [(None, "starry_night"), ("wave", "wave"), ("wave.pth", "wave"), ("checkpoints/wave.pth", "wave"),
+     ("checkpoints/wave", "wave"), (ROOT / "checkpoints" / "wave", "wave")],
+)  # fmt: skip
+def test_what_ships_is_found_from_everywhere(elsewhere, name, style):
+    result = elsewhere(*([] if name is None else ["--model_path", name]))
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in Path("results").iterdir()] == [f"mountains_{style}.jpg"]
+
+
+def test_what_is_here_comes_before_what_ships(elsewhere, model):
+    Path("checkpoints").mkdir()
+    Path("checkpoints", "wave.pth").write_bytes(model.read_bytes())
+    Path("content").mkdir()
+    Image.new("RGB", (12, 10)).save("content/mountains.jpg")
+    result = elsewhere("--model_path", "wave")
+    assert "mountains_wave.jpg, 12 x 10" in result.stdout
+    with Image.open("results/mountains_wave.jpg") as image:
+        expected = expected_result(model, np.zeros((10, 12, 3), np.uint8))
+        assert np.abs(np.asarray(image, float) - expected).mean() < 3
+
+
+def test_a_wrong_name_lists_the_models_that_there_are(elsewhere, model):
+    Path("checkpoints").mkdir()
+    Path("checkpoints", "stripes.pth").write_bytes(model.read_bytes())
+    for flags in (["--model_path", "monet"], ["--blend", "monet:1,wave:1"]):
+        error = elsewhere(*flags).error
+        assert f"{flags[0]} monet is not a file" in error
+        assert error.endswith("or one of portrait_of_metzinger, starry_night, stripes, wave")
+    assert "--content_image photo.jpg does not exist" in elsewhere("--content_image", "photo.jpg").error
+
+
+def test_the_folder_of_a_training_stands_for_its_newest_checkpoint(elsewhere, model):
+    folder = Path("out", "stripes_training")
+    folder.mkdir(parents=True)
+    assert f"--model_path {folder} holds no step_NNNNNN.pth" in elsewhere("--model_path", folder).error
+    for name in ("step_000999.pth", "step_1000000.pth", "step_999999999_copy.pth"):
+        folder.joinpath(name).write_bytes(model.read_bytes() if name == "step_1000000.pth" else b"")
+    result = elsewhere("--model_path", folder)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in Path("results").iterdir()] == ["mountains_stripes_training.jpg"]
+
+
+def test_patterns_of_models_that_no_shell_has_expanded(elsewhere, model):
+    for name in ("a", "b"):
+        Path(f"{name}.pth").write_bytes(model.read_bytes())
+    assert elsewhere("--model_path", "*.pth", "--max_size", 64).returncode == 0
+    assert [path.name for path in Path("results").iterdir()] == ["mountains_contact_sheet.jpg"]
+    assert "--model_path *.pt matches no file" in elsewhere("--model_path", "*.pt").error
+
+
+# -- settings made in Python -----------------------------------------------------------------------
+
+
+def test_one_path_is_a_path_and_settings_are_validated(model, tmp_path, make_picture):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    config = InferenceConfig(
+        content_image=str(tmp_path / "photo.png"), model_path=model, output_dir=tmp_path / "results", device="cpu"
+    )
+    assert begin_inference.stylize(config) == 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["photo_stripes.png"]
+    for wrong in ({"strength": 2}, {"format": "gif"}, {"content_image": ()}, {"quality": "high"}, {"mask": ""}):
+        with pytest.raises(UserError, match=f"^--{next(iter(wrong))} "):
+            begin_inference.stylize(dataclasses.replace(config, **wrong))
+
+
+@pytest.mark.parametrize("wrong", [0, -4, 63, 30.0, None])
+def test_a_stylizer_validates_its_tiles(network, wrong):
+    with pytest.raises(ValueError, match=f"tile_size must be a multiple of 4, not {wrong}"):
+        Stylizer(network, device="cpu", tile_size=wrong)
+
+
+def test_pictures_are_stylized_outside_the_main_thread(model, tmp_path, make_picture):
+    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
+    config = InferenceConfig(model, tmp_path / "photo.png", tmp_path / "results", device="cpu")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(begin_inference.stylize, config).result() == 0
 
 
 # -- the engine behind it --------------------------------------------------------------------------

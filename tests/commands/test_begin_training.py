@@ -251,7 +251,7 @@ def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs
     for checkpoint in sorted(folder.glob("step_*.pth"))[4:]:
         checkpoint.unlink()  # as if there had been more steps since the last checkpoint
     (folder / ".step_000007.pth.killed.unfinished").write_bytes(b"half a checkpoint")
-    with open(folder / "metrics.jsonl", "a") as file:
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 8, "raw": {"con')
     result = run_cli("begin_training.py", "--checkpoint_path", folder)
     assert result.returncode == 0, result.stderr

@@ -294,7 +294,7 @@ def test_json_of_a_single_photograph_that_fails(stylize, tmp_path):
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_standard_output_without_room_is_no_fault_of_a_photograph(stylize, folder, monkeypatch, flags):
     photos = folder("a.png", "b.png")
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr("sys.stdout", full)
         result = stylize(photos, *flags)
     assert "standard output cannot be written" in result.error and "failed: " not in result.stderr

@@ -363,8 +363,8 @@ def pipe(flags, monkeypatch, capsys):
     def call(data, *more, file=io.BytesIO):
         arguments = [*flags, "--content_image", "-", *more]
         monkeypatch.setattr(sys, "argv", ["begin_inference.py", *map(str, arguments)])
-        output = io.TextIOWrapper(io.BytesIO())
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data)))
+        output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data), encoding="utf-8"))
         monkeypatch.setattr(sys, "stdout", output)
         with pytest.raises(SystemExit) as exit_:
             run_command(begin_inference.main)

@@ -242,7 +242,7 @@ HOSTILE = [
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.__name__)
 def test_hostile_files_are_refused_before_anything_is_allocated(path, hostile):
     """In an address space that grows by 500 MB at most; the largest file here has 1 MB, one of no bytes aside."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
     words = hostile(path)
     try:

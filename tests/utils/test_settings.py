@@ -1,7 +1,11 @@
 """Command lines: generated from config.py, checked against its bounds, before anything slow is imported."""
 
+import ast
 import dataclasses
+import inspect
+import os
 import re
+import shlex
 import subprocess
 import sys
 import typing
@@ -11,7 +15,7 @@ import pytest
 
 from config import InferenceConfig, TrainingConfig, setting
 from utils.errors import UserError
-from utils.settings import build_parser, parse_settings, run_command, validate
+from utils.settings import build_parser, command_line, parse_settings, run_command, validate
 
 CONFIGS = {"begin_training.py": TrainingConfig, "begin_inference.py": InferenceConfig}
 FLAGS = [(script, field) for script, config in CONFIGS.items() for field in dataclasses.fields(config)]
@@ -90,10 +94,35 @@ def test_bad_values_on_the_real_command_line(run_cli, script, arguments, flag):
 
 
 @pytest.mark.parametrize("script", CONFIGS)
-@pytest.mark.parametrize("flag", ["--epochs=3", "--num_e=3", "--model=a.pth", "--content-image=a.jpg", "a.jpg"])
+@pytest.mark.parametrize("flag", ["--epochs=3", "--num_e=3", "--model=a.pth", "-content_image=a.jpg", "a.jpg", "-o"])
 def test_unknown_flags_are_refused_and_not_completed(call_cli, script, flag):
-    result = call_cli(script, flag)
-    assert result.returncode == 2 and f"unrecognized arguments: {flag}" in result.stderr
+    error = call_cli(script, flag).error
+    assert flag.partition("=")[0] in error and "--help" in error
+
+
+@pytest.mark.parametrize(
+    "script, misspelt, meant",
+    [
+        ("begin_training.py", "--epochs", "--num_epochs"), ("begin_training.py", "--stile_image", "--style_image"),
+        ("begin_training.py", "--content-wight=3", "--content_weight"), ("begin_training.py", "--seeds", "--seed"),
+        ("begin_inference.py", "--model", "--model_path"), ("begin_inference.py", "--out", "--output_dir"),
+        ("begin_inference.py", "--preserve_colour", "--preserve_color"), ("begin_inference.py", "--image", "_image"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_flag_gets_its_neighbour_named(call_cli, script, misspelt, meant):
+    error = call_cli(script, misspelt).error
+    assert misspelt.partition("=")[0] in error and "did you mean " in error and f"{meant}" in error
+
+
+@pytest.mark.parametrize("config_class", CONFIGS.values())
+def test_dashes_are_as_good_as_underscores(config_class):
+    for name, value in (("max-pixels", "7"), ("output-dir", "a-b_c-d")):
+        for arguments in ([f"--{name}", value], [f"--{name}={value}"]):
+            config, given = parse_settings(config_class, "", arguments)
+            (field,) = given
+            assert field == name.replace("-", "_") and str(getattr(config, field)) == value
+    with pytest.raises(UserError, match="no flag --no-such-flag"):
+        parse_settings(config_class, "", ["--no-such-flag"])
 
 
 # -- one declaration -------------------------------------------------------------------------------
@@ -151,9 +180,21 @@ def test_help_shows_every_flag_with_its_help_and_default(config_class):
     text = " ".join(text.split())
     for field in dataclasses.fields(config_class):
         assert f"--{field.name}" in text and " ".join(field.metadata["help"].split()) in text
+        if kind(field) != "bool":  # each says what it expects
+            assert f"--{field.name} TEXT" not in text
         if field.default is not None and kind(field) != "bool":
             default = " ".join(map(str, field.default)) if takes_several(field) else field.default
             assert f"(default: {default})" in text
+
+
+@pytest.mark.parametrize("config_class", CONFIGS.values())
+def test_help_has_the_headings_of_the_source(config_class):
+    groups = re.split(r"\n\n", build_parser(config_class, "").format_help())
+    headed = {text.partition(":\n")[0]: re.findall(r"^  --(\w+)", text, re.MULTILINE) for text in groups[1:]}
+    fields = [field.name for field in dataclasses.fields(config_class)]
+    assert [name for names in headed.values() for name in names] == fields
+    comments = re.findall(r"^    # (.+)$", inspect.getsource(config_class), re.MULTILINE)
+    assert len(comments) >= 4 and set(comments) <= headed.keys()
 
 
 @pytest.mark.parametrize("script", CONFIGS)
@@ -215,11 +256,49 @@ def test_a_tuple_takes_one_value_or_several(arguments, sizes):
     assert parse_settings(Several, "", arguments)[0].sizes == sizes
 
 
-@pytest.mark.parametrize("sizes", [(), [4], 4, None, (4, 1), (4, "5"), (4, 5.0)])
+@pytest.mark.parametrize("sizes", [(), [1], 1, None, (4, 1), (4, "5"), (4, 5.0), "4"])
 def test_every_value_of_a_tuple_is_held_to_the_bounds(sizes):
     with pytest.raises(UserError, match="--sizes "):
         validate(Several(sizes))
-    validate(Several((2, 3)))
+
+
+@pytest.mark.parametrize("sizes, taken", [((2, 3), (2, 3)), ([2, 3], (2, 3)), (4, (4,))])
+def test_settings_made_in_python_become_what_a_command_line_gives(sizes, taken):
+    assert validate(Several(sizes)) == Several(taken)
+    config = InferenceConfig(content_image="/photos/a.jpg", model_path=Path("a.pth"), output_dir=Path("x"), strength=1)
+    taken = validate(config)
+    assert taken.content_image == ("/photos/a.jpg",) and taken.model_path == ("a.pth",) and taken.output_dir == "x"
+
+
+# -- Python, and commands to paste --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", CONFIGS)
+def test_an_old_python_is_told_so_in_one_sentence(script):
+    root = Path(__file__).resolve().parents[2]
+    for name in (script, "config.py"):  # all that it reads
+        ast.parse((root / name).read_text(encoding="utf-8"), feature_version=(3, 7))
+    old = f"import runpy, sys; sys.version_info = (3, 9, 18); runpy.run_path({script!r}, run_name='__main__')"
+    result = subprocess.run([sys.executable, "-c", old], cwd=root, capture_output=True, text=True)
+    assert result.returncode != 0 and result.stdout == ""
+    assert result.stderr == "error: Python 3.10 or later is needed, and this is 3.9: install a newer one\n"
+
+
+@pytest.mark.parametrize("arguments", [["a.pth"], ["a b's.pth", "--x", "é"], ["C:\\My photos\\a.pth"]])
+def test_commands_that_are_printed_can_be_pasted(arguments, tmp_path, monkeypatch):
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "a python"))
+    monkeypatch.chdir(root)
+    words = [sys.executable, "begin_inference.py", *arguments]
+    assert shlex.split(command_line("begin_inference.py", *arguments)) == words
+    monkeypatch.chdir(tmp_path)
+    words[1] = str(root / "begin_inference.py")
+    assert shlex.split(command_line("begin_inference.py", *arguments)) == words
+    monkeypatch.setattr("shutil.which", lambda name: sys.executable)
+    assert command_line("begin_inference.py").startswith("python ")
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr("utils.settings.Path", type("HerePath", (), {"cwd": lambda: 0, "__new__": lambda c, p: root}))
+    assert subprocess.list2cmdline(arguments) in command_line("begin_inference.py", *arguments)
 
 
 # -- the last word on errors -----------------------------------------------------------------------
