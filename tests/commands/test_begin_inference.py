@@ -317,11 +317,12 @@ def test_the_folder_of_a_training_stands_for_its_newest_checkpoint(elsewhere, mo
     assert [path.name for path in Path("results").iterdir()] == ["mountains_stripes_training.jpg"]
 
 
-def test_patterns_of_models_that_no_shell_has_expanded(elsewhere, model):
+def test_patterns_of_models_that_no_shell_has_expanded(elsewhere, model, make_picture):
+    make_picture(21, 18, seed=1).save("photo.png")
     for name in ("a", "b"):
         Path(f"{name}.pth").write_bytes(model.read_bytes())
-    assert elsewhere("--model_path", "*.pth", "--max_size", 64).returncode == 0
-    assert [path.name for path in Path("results").iterdir()] == ["mountains_contact_sheet.jpg"]
+    assert elsewhere("--model_path", "*.pth", "--content_image", "photo.png").returncode == 0
+    assert [path.name for path in Path("results").iterdir()] == ["photo_contact_sheet.png"]
     assert "--model_path *.pt matches no file" in elsewhere("--model_path", "*.pt").error
 
 

@@ -6,6 +6,7 @@ spawned, a file that is open can be neither removed nor replaced, and text files
 """
 
 import builtins
+import contextlib
 import ctypes
 import glob
 import multiprocessing
@@ -58,13 +59,12 @@ def refusing_open_files(function):
     """``os.unlink`` and its like, for paths that no process has open."""
 
     def call(*paths, **kwargs):
-        wanted = {os.path.realpath(path) for path in paths}
+        in_use = set()
         for handle in glob.glob("/proc/[0-9]*/fd/*"):
-            try:
-                if os.readlink(handle) in wanted:
-                    raise PermissionError(13, "The process cannot access the file because it is used", *paths[:1])
-            except FileNotFoundError:
-                continue
+            with contextlib.suppress(OSError):  # closed meanwhile, or another user's
+                in_use.add(os.readlink(handle))
+        if in_use & {os.path.realpath(path) for path in paths}:
+            raise PermissionError(13, "The process cannot access the file, for it is in use", *paths[:1])
         return function(*paths, **kwargs)
 
     return call
