@@ -24,7 +24,8 @@ from models.vgg19 import VGG19
 from training.resume import check_identity, photographs_of, restore
 from training.soap import SOAP
 from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
-from utils.errors import UserError
+from utils.errors import ImageError, UserError
+from utils.files import beside_program
 from utils.processes import ALONE, Processes
 
 CALIBRATION_PHOTOGRAPHS = 64
@@ -230,9 +231,17 @@ def _summary(begun: Checkpoint) -> dict:
     return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
 
 
+def read_picture(config: TrainingConfig, name: str) -> Image.Image:
+    """The picture that a setting names. Errors name the flag."""
+    try:
+        return read_image(beside_program(getattr(config, name)), max_pixels=config.max_pixels)
+    except ImageError as error:
+        raise UserError(f"--{name}: {error}") from None
+
+
 def _read_style_image(config: TrainingConfig) -> tuple[Image.Image, torch.Tensor]:
     """The style image, and as the loss network will see it: 1 x 3 x H x W, RGB in [0, 255]."""
-    image = read_image(config.style_image, max_pixels=config.max_pixels)
+    image = read_picture(config, "style_image")
     width, height = image.size
     if min(width, height) < SMALLEST_STYLE_IMAGE or max(width, height) > 64 * min(width, height):
         raise UserError(

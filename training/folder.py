@@ -14,7 +14,8 @@ from models.checkpoints import load_checkpoint
 from models.transformer_net import TransformerNet
 from training.folder_lock import FolderLock
 from utils.errors import UserError
-from utils.files import remove_unfinished
+from utils.files import check_output_dir, remove_unfinished
+from utils.settings import quoted
 
 
 def training_folder(config: TrainingConfig) -> Path:
@@ -81,6 +82,7 @@ class TrainingFolder:
         self.result_path = Path(config.output_dir, f"{Path(config.style_image).stem}.pth")
         self.last_checkpoint: Path | None = None
         self._kept_step, self._overwrite = kept_step, config.overwrite
+        check_output_dir(config.output_dir)
         if not Path(os.path.realpath(self.path)).is_relative_to(os.path.realpath(config.output_dir)):
             raise UserError(
                 f"{self.path} is a link to {os.path.realpath(self.path)}, outside --output_dir {config.output_dir}: "
@@ -141,8 +143,8 @@ class TrainingFolder:
                 )
         elif found:
             raise UserError(
-                f"{self.path} holds an earlier training: resume it with --checkpoint_path {self.path}, give another "
-                "--output_dir, or add --overwrite to start again"
+                f"{self.path} holds an earlier training: resume it with {quoted('--checkpoint_path', self.path)}, give "
+                "another --output_dir, or add --overwrite to start again"
             )
         elif os.path.lexists(self.result_path):
             raise UserError(

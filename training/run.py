@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import platform
-import shlex
 import time
 from pathlib import Path
 
@@ -13,14 +12,13 @@ from PIL import Image
 
 from config import TrainingConfig
 from data.loader import PhotographStream
-from imaging.reading import read_image
 from imaging.sheets import filmstrip, side_by_side
 from imaging.writing import save_png
 from inference.stylizer import Stylizer
 from losses.perceptual import Losses
 from models.checkpoints import Checkpoint, save_checkpoint
 from training.batch_norm import estimate_statistics
-from training.build import build_training
+from training.build import build_training, read_picture
 from training.compilation import NotCompiled, compile_step, should_compile
 from training.folder import (
     TrainingFolder,
@@ -36,6 +34,7 @@ from training.resume import state_of, take_up
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import UserError
 from utils.processes import Processes
+from utils.settings import command_line, validate
 
 ENOUGH_STEPS = 2000
 """Steps after which most style images look right; a training that is planned shorter says so."""
@@ -66,7 +65,7 @@ class TrainingRun:
 
     def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
         with contextlib.ExitStack() as taken:
-            config, given, checkpoint, path = take_up(config, given)
+            config, given, checkpoint, path = take_up(validate(config), given)
             if config.compile == "on" and Processes.expected() > 1:
                 raise UserError("--compile on does not work in several processes: leave it out")
             device = resolve_compute(config.device, config.precision, Processes.local_rank()).device
@@ -79,9 +78,7 @@ class TrainingRun:
 
             self.monitor_content_image = None
             if config.monitor_every_steps:  # first, for it is quick to read, and what people mistype
-                self.monitor_content_image = read_image(
-                    config.training_monitor_content_image, max_pixels=config.max_pixels
-                )
+                self.monitor_content_image = read_picture(config, "training_monitor_content_image")
             self.training = training = build_training(config, given, checkpoint, processes)
             self.config = training.config
             self._refuse_if_finished()
@@ -101,7 +98,7 @@ class TrainingRun:
                 config.batch_size * processes.count,
             )
             taken.callback(self.log_file.close)
-            self._say_what_begins(workers)
+            self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
             if config.compile == "on" or (
                 config.compile == "auto"
                 and should_compile(device, training.total_steps - training.step, processes.count)
@@ -119,11 +116,13 @@ class TrainingRun:
                 "--total_steps and --num_epochs to train on"
             )
 
-    def _say_what_begins(self, workers: int) -> None:
+    def _say_what_begins(self, workers: int, sample: bool) -> None:
         message, training, config, count = self.log_file.message, self.training, self.config, self.processes.count
         several = f", {count} processes" if count > 1 else ""
         style = Path(config.style_image).stem
         message(f"Training {style} on {training.compute.describe()}{several}, {workers} reading processes")
+        if sample and config.style_image == TrainingConfig.style_image:
+            message(f"That is the sample {config.style_image}: --style_image names the painting to learn from")
         message(training.why + (f"; resumed after step {training.step}" if training.step else ""))
         if training.total_steps < ENOUGH_STEPS:
             epochs = -(-ENOUGH_STEPS * config.batch_size * count // len(training.photographs))
@@ -271,11 +270,8 @@ class TrainingRun:
 
     def say_how_to_resume(self, reason: str) -> None:
         """Print the command that takes the training up again."""
-        path = shlex.quote(str(self.folder.last_checkpoint))
-        self.log_file.message(
-            f"Stopped by {reason} after step {self.training.step}; to resume: python begin_training.py "
-            f"--checkpoint_path {path}"
-        )
+        command = command_line("begin_training.py", "--checkpoint_path", self.folder.last_checkpoint)
+        self.log_file.message(f"Stopped by {reason} after step {self.training.step}; to resume: {command}")
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
@@ -294,7 +290,8 @@ class TrainingRun:
         if unreadable:
             self.log_file.message(f"{unreadable} of {photographs} photographs could not be read and were skipped")
         path = self.folder.result_path
-        self.log_file.message(f"Wrote {path}; to use it: python begin_inference.py --model_path {path}")
+        command = command_line("begin_inference.py", "--model_path", path)
+        self.log_file.message(f"Wrote {path}; to use it: {command}")
 
     def _write_model(self) -> None:
         provenance = self._provenance()

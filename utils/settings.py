@@ -190,7 +190,12 @@ def command_line(script: str, *arguments: object) -> str:
     program = Path(__file__).resolve().parents[1]
     python = shutil.which("python")
     words = ["python" if python and os.path.abspath(python) == os.path.abspath(sys.executable) else sys.executable]
-    words += [script if Path.cwd() == program else str(program / script), *map(str, arguments)]
+    return quoted(*words, script if Path.cwd() == program else program / script, *arguments)
+
+
+def quoted(*words: object) -> str:
+    """Words of a command as a shell takes them."""
+    words = [str(word) for word in words]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 

@@ -1,5 +1,6 @@
 """Training through the command line, with random loss-network weights and tiny pictures."""
 
+import dataclasses
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import shlex
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,12 @@ import pytest
 import torch
 from PIL import Image
 
+from begin_training import train
 from config import TrainingConfig
 from models.checkpoints import load_checkpoint
 from training.build import planned_steps
 from training.folder import newest_checkpoint
+from utils.errors import UserError
 
 STEPS = 20
 PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", STEPS, "--device", "cpu"]
@@ -273,17 +277,18 @@ def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, str
     """Sent to the process group, as a terminal does: the reading processes get it as well."""
     process = start_cli(
         "begin_training.py", *inputs, *PLAN, "--checkpoint_every_steps", 1, "--monitor_every_steps", 20,
-        "--num_workers", 2, "--precision", "float32", "--output_dir", tmp_path,
+        "--num_workers", 2, "--precision", "float32", "--output_dir", tmp_path / "a b",
     )  # fmt: skip
+    tmp_path /= "a b"  # which is to be quoted
     wait_for(tmp_path / "stripes_training" / "step_000003.pth", process)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=600)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "stripes.pth").exists()
-    step, command = re.search(r"Stopped by SIGINT after step (\d+); to resume: python (.+)", stdout).groups()
+    step, command = re.search(r"Stopped by SIGINT after step (\d+); to resume: (.+)", stdout).groups()
     assert (tmp_path / "stripes_training" / f"step_{int(step):06d}.pth").exists()
-    script, *arguments = shlex.split(command)
+    _, script, *arguments = shlex.split(command)
     result = call_cli(script, *arguments)
     assert result.returncode == 0, result.stderr
     assert f"resumed after step {step}" in result.stdout
@@ -479,8 +484,8 @@ def test_overwrite_starts_again_with_an_empty_folder(call_cli, copied, inputs):
 @pytest.mark.parametrize(
     "flag, words",
     [
-        ("--style_image", "does not exist"),
-        ("--training_monitor_content_image", "does not exist"),
+        ("--style_image", "--style_image: .* does not exist"),
+        ("--training_monitor_content_image", "--training_monitor_content_image: .* does not exist"),
         ("--dataset_dir", "--dataset_dir .* is not a folder: .*COCO"),
         ("--vgg_weights", "--vgg_weights .* is not a file"),
         ("--checkpoint_path", "--checkpoint_path .* is not a file"),
@@ -491,6 +496,30 @@ def test_missing_inputs_are_named_and_nothing_is_written(call_cli, inputs, tmp_p
     result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path / "out", flag, missing)
     assert str(missing) in result.error and re.search(words, result.error)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["painting.pth", "result.jpg"])
+def test_an_output_folder_that_is_named_as_a_file_is_refused(call_cli, inputs, tmp_path, name):
+    error = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path / name).error
+    assert f"--output_dir {tmp_path / name} is named as a file" in error and not (tmp_path / name).exists()
+
+
+def test_from_python_in_another_thread_and_folder(photos, vgg_file, tmp_path, monkeypatch, capsys):
+    """Settings are validated, the samples that ship are found, and that one of them is learnt is said."""
+    monkeypatch.chdir(tmp_path)
+    config = TrainingConfig(
+        dataset_dir=photos, vgg_weights=vgg_file, image_size=32, batch_size=2, total_steps=2, num_workers=1,
+        device="cpu", monitor_every_steps=2,
+    )  # fmt: skip
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train, config).result() == 0
+        with pytest.raises(UserError, match="--lr must be above 0"):
+            pool.submit(train, dataclasses.replace(config, lr=0)).result()
+    assert (tmp_path / "checkpoints" / "swirls_training" / "monitor_000002.png").exists()
+    printed = capsys.readouterr().out
+    assert "the sample styles/swirls.jpg: --style_image names" in printed
+    _, script, *arguments = shlex.split(printed.partition("to use it: ")[2])
+    assert Path(script).is_file() and arguments == ["--model_path", "checkpoints/swirls.pth"]
 
 
 def test_a_monitor_photograph_that_is_not_asked_for_is_not_read(call_cli, inputs, tmp_path):

@@ -221,8 +221,11 @@ def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(tr
 def test_the_lock_does_not_follow_a_link(train, folder, tmp_path):
     folder.mkdir(parents=True)
     (tmp_path / "letter.txt").write_text("dear")
-    (folder / ".running").symlink_to(tmp_path / "letter.txt")
+    for name in (".running", ".running.lock"):
+        (folder / name).symlink_to(tmp_path / "letter.txt")
     assert "cannot be written to" in train(1).error
+    (folder / ".running.lock").unlink()
+    assert train(1).returncode == 0
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
