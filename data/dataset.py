@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -11,8 +12,10 @@ import torch
 from PIL import Image, ImageOps
 
 from config import MAX_PIXELS
-from imaging.reading import picture_endings, read_image
+from imaging.folders import no_pictures, unread_heic, walk_pictures
+from imaging.reading import read_image
 from imaging.tensors import image_to_tensor
+from imaging.transparency import flatten
 from utils.errors import ImageError, UserError
 
 READING_SECONDS = 60
@@ -26,7 +29,7 @@ STALLED = "did not finish reading within"
 
 
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
-    """Every picture file below a folder, by its extension, in sorted order. Opens none of them.
+    """Every picture file below a folder, by its extension, in sorted order; see :func:`imaging.folders.walk_pictures`.
 
     Args:
         flag: the flag that named the folder, for errors.
@@ -40,17 +43,14 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
             f"{flag} {folder} is not a folder: give a folder of photographs, your own or COCO 2017 "
             "(the archive train2017.zip, 118,287 pictures, 18 GB, from cocodataset.org, unzipped)"
         )
-    endings = picture_endings()
-    # Plain strings: a Path for each of COCO's 118,287 files would take longer than reading the folder.
-    found = [
-        os.path.join(directory, name)
-        for directory, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(endings) and not name.startswith(".")  # "._name" are macOS's shadow files
-    ]
-    if not found:
-        raise UserError(f"{flag} {folder} holds no picture that Pillow reads: give a folder of photographs")
-    return [Path(path) for path in sorted(found)]
+    contents = walk_pictures(folder)
+    if not contents.pictures:
+        raise no_pictures(f"{flag} {folder}", contents.others)
+    if sentence := unread_heic(contents.others):
+        warnings.warn(f"left out of {flag} {folder}: {sentence}", stacklevel=2)
+    for name, reason in contents.unlisted:
+        warnings.warn(f"{name} cannot be listed ({reason}): its photographs are left out", stacklevel=2)
+    return [Path(path) for path in sorted(contents.pictures)]
 
 
 def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
@@ -78,7 +78,7 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
     short_side = min(width, height)
     side = short_side / rng.uniform(1.0, max(1.0, min(LARGEST_SCALE, short_side / size)))
     left, top = rng.random() * (width - side), rng.random() * (height - side)
-    crop = image.convert("RGB").resize(
+    crop = flatten(image).resize(
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0
     )
     return image_to_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)

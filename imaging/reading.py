@@ -1,6 +1,9 @@
 """Picture files: decoded once, for training and inference alike, to what a viewer would show."""
 
 import contextlib
+import ctypes
+import functools
+import io
 import logging
 import os
 import re
@@ -12,67 +15,93 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from config import MAX_PIXELS
 from imaging.icc import through_own_profile
 from utils.errors import ImageError
+from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
 
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")  # ISO/IEC 23008-12
+_HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|(mif1|msf1).{4}(?!.*avif).*he[iv])", re.DOTALL)  # ISO/IEC 23008-12
+HEIC_ENDINGS = (".heic", ".heif", ".hif")
 
 _NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
 """Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
 wrapping of any other format."""
 
+_SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
+"""Formats whose first bytes are like no others'."""
+
+_TIFF_COMPRESSIONS = {
+    34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
+    50002: "JPEG XL",
+}  # fmt: skip
+"""Those that a libtiff, or Pillow, may lack."""
+
+_IN_WORDS = {
+    r"truncated|not processed|unexpected end|EOF": "its end is missing",
+    r"decoder error|broken|decoding|unrecognized data|create decoder|cannot load this": "its data are damaged",
+}
+"""What libraries say of a file, and what it means."""
+
 _MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
 
 
-def read_image(path: str | Path, draft_size: int | None = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_image(
+    path: str | Path, draft_size: int | None = None, max_pixels: int = MAX_PIXELS, partial: bool = False
+) -> Image.Image:
     """Decode a picture, the first frame of an animated one, upright by its EXIF orientation.
 
     Args:
-        path: a file of any format that Pillow decodes.
+        path: a file of any format that Pillow decodes, or HEIC where the package pillow-heif is installed.
         draft_size: where given, a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay
             at least this many pixels.
         max_pixels: refuse a picture of more, by its header, before anything is decoded: a file of a few bytes may
             promise more pixels than fit into memory.
+        partial: whether a picture that is cut short or damaged is read as far as it goes; what is missing is black.
 
     Returns:
-        A loaded image in mode ``RGB``, or ``RGBA`` where the file has transparency. Greyscale, palette, CMYK, 16-bit
-        and floating-point pictures are converted; metadata is in ``info``.
+        A loaded image in mode ``RGB``, or ``RGBA`` where the file has transparency; what is wholly transparent is
+        white. Greyscale, palette, CMYK, 16-bit and floating-point pictures are converted; metadata is in ``info``, and
+        in ``info["remarks"]`` a list of sentences on what was left out.
 
     Raises:
         ImageError: naming the file and the reason.
     """
+    refuse_url(path)
     path = Path(path)
     try:
         with _opened(path, max_pixels) as image:
             _refuse_many_scans(path, image, max_pixels)
+            remarks = _animation(path, image)
             if draft_size is not None:
                 image.draft(None, (draft_size, draft_size))
-            image.load()
-            return to_rgb(_upright(image))
+            try:
+                image.load()
+            except Exception as error:
+                if not partial or isinstance(error, MemoryError):
+                    raise
+                image = _as_far_as_it_goes(path, image, error)
+                remarks.append(f"{path} is damaged ({_in_words(error)}): what can be read of it is taken")
+            result = to_rgb(_upright(image))
+            result.info["remarks"] = remarks
+            return result
     except ImageError:
         raise
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist: give the path of a picture") from None
-    except (IsADirectoryError, PermissionError) as error:  # the second for a folder on Windows
-        if not os.path.isdir(path):
-            raise ImageError(f"{path} cannot be read ({error.strerror}): give a file that you may read") from None
+    except IsADirectoryError:
         raise ImageError(f"{path} is a folder: give the path of a picture") from None
     except Image.DecompressionBombError as error:
         number = re.search(r"\d+", str(error))[0]
         raise ImageError(
             f"{path} has {number} pixels, more than --max_pixels {max_pixels}: reduce it, or give a larger --max_pixels"
         ) from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"{path} cannot be read as a picture ({_why_unknown(path)}): give another file") from None
     except MemoryError:
         raise ImageError(f"{path} needs more memory than there is to be read: reduce it first") from None
     # Decoders meet hostile and damaged files with nearly every built-in exception, from struct.error to RecursionError.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ImageError(f"{path} cannot be read as a picture ({reason}): give another file") from None
+        raise ImageError(f"{path} cannot be read as a picture ({_in_words(error)}): give another file") from None
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -97,20 +126,106 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
                 f"{path} has {status.st_size} bytes, more than a picture of --max_pixels {max_pixels} needs: give "
                 "a smaller file or a larger --max_pixels"
             )
-        with Image.open(file) as image:
+        head = file.read(HEAD_BYTES)
+        if compression := _lacking_compression(head, file):
+            raise ImageError(
+                f"{path} is a TIFF compressed with {compression}, which the Pillow installed here does not decode: "
+                "save it with another compression, such as LZW"
+            )
+        file.seek(0)
+        if _HEIC.match(head) and not reads_heic():
+            raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
+        try:
+            image = Image.open(file)
+        except (Image.DecompressionBombError, MemoryError):
+            raise
+        except Exception as error:
+            raise _no_picture(path, head, error) from None
+        with image:
             if image.format in _NOT_DECODED:
-                raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
+                what = known_kind(head) or f"{image.format}, which is not read here: save it in another format"
+                raise ImageError(f"{path} is {what}")
+            _correct_transparency(image)
             yield image
 
 
-def _why_unknown(path: Path) -> str:
-    """What is the matter with a file in which Pillow sees no format."""
-    head = b""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
-        return "HEIC, which Pillow does not decode; export it as JPEG"
-    return "no format that this Pillow decodes" if head else "it is empty"
+def _no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
+    """What is the matter with a file that Pillow does not open."""
+    if not head:
+        return ImageError(f"{path} cannot be read as a picture (it is empty): give another file")
+    Image.init()
+    for name in _SIGNED:
+        found = Image.OPEN[name][1](head[:16]) if name in Image.OPEN else False
+        if isinstance(found, str):
+            return ImageError(f"{path} is {name}, which the Pillow installed here does not read: save it as PNG")
+        if found:
+            return ImageError(f"{path} is a damaged or incomplete {name}: give another copy of it")
+    if kind := known_kind(head):
+        return ImageError(f"{path} is {kind}")
+    reason = "no format that this Pillow decodes" if isinstance(error, Image.UnidentifiedImageError) else None
+    return ImageError(f"{path} cannot be read as a picture ({reason or _in_words(error)}): give another file")
+
+
+def _in_words(error: Exception) -> str:
+    text = " ".join(str(error).split())[:200]
+    for pattern, words in _IN_WORDS.items():
+        if re.search(pattern, text, re.IGNORECASE):
+            return words
+    return text if " " in text else f"its data are damaged, {type(error).__name__}"
+
+
+def _as_far_as_it_goes(path: Path, image: Image.Image, error: Exception) -> Image.Image:
+    """What a decoder had made of a picture when it failed; ``error`` again if that is nothing."""
+    if image.format in ("JPEG", "MPO", "JPEG2000"):  # their decoders make up for what is missing before the end
+        data = path.read_bytes()
+        # ... unless a table or the head of a scan is cut off, which is left out then.
+        for end in sorted({len(data), data.rfind(b"\xff\xc4"), data.rfind(b"\xff\xda")}, reverse=True):
+            image = Image.open(io.BytesIO(data[:end] + b"\xff\xd9"))
+            with contextlib.suppress(Exception):
+                image.load()
+                break
+    image.tile = []
+    try:
+        image.load()
+        empty = image.getbbox() is None
+    except Exception:
+        empty = True
+    if empty:
+        raise error
+    return image
+
+
+def _animation(path: Path, image: Image.Image) -> list[str]:
+    """A sentence if there is more to a picture than its first frame, but for what cameras add for themselves."""
+    what = {"TIFF": "has several pages: the first"}
+    what |= dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
+    try:
+        found = image.format in what and image.is_animated
+    except Exception:  # see above; whether the first frame is sound is another question
+        found = False
+    return [f"{path} {what[image.format]} alone is taken"] if found else []
+
+
+def _correct_transparency(image: Image.Image) -> None:
+    """The transparent colour of a PNG, which is in the file's own depth, in that of the decoded picture."""
+    transparent = image.info.get("transparency")
+    if image.format != "PNG" or isinstance(transparent, bytes | None) or not image.tile:
+        return
+    depth = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
+    values = transparent if isinstance(transparent, tuple) else (transparent,)
+    values = tuple(int(value * depth) for value in values)
+    image.info["transparency"] = values if isinstance(transparent, tuple) else values[0]
+
+
+@functools.cache
+def reads_heic() -> bool:
+    """Whether the package pillow-heif is installed, which is then made known to Pillow."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
 
 
 def picture_endings() -> tuple[str, ...]:
@@ -118,7 +233,37 @@ def picture_endings() -> tuple[str, ...]:
     Image.init()
     # Some formats, such as PDF, Pillow writes but does not read; MPO, several JPEGs in a file, is read as JPEG.
     decoded = (Image.OPEN.keys() | {"MPO"}) - set(_NOT_DECODED)
-    return tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
+    endings = tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
+    return endings + (HEIC_ENDINGS if reads_heic() else ())
+
+
+@functools.cache
+def _libtiff() -> ctypes.CDLL | None:
+    """The library that Pillow decodes TIFFs with, where the system tells."""
+    try:
+        library = ctypes.CDLL(Image.core.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            getattr(library, name).restype = ctypes.c_void_p
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+    except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
+        return None
+    return library
+
+
+def _lacking_compression(head: bytes, file: BinaryIO) -> str | None:
+    """The name of a TIFF's compression if Pillow or its libtiff was built without it."""
+    if head[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    scheme = None
+    with contextlib.suppress(Exception):  # of a file that is damaged, which decoding will tell
+        directory = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
+        file.seek(directory.next)
+        directory.load(file)
+        scheme = directory.get(ExifTags.Base.Compression)
+    lacking = scheme not in TiffImagePlugin.COMPRESSION_INFO or (
+        _libtiff() is not None and not _libtiff().TIFFIsCODECConfigured(scheme)
+    )
+    return _TIFF_COMPRESSIONS.get(scheme) if lacking else None
 
 
 def largest_file(max_pixels: int) -> int:
@@ -169,6 +314,10 @@ def _pillow_prepared(max_pixels: int):
             log, silent = logging.getLogger("PIL"), logging.NullHandler()
             log.addHandler(silent)
             _restore_pillow.callback(log.removeHandler, silent)
+            # libtiff writes hundreds of lines on a damaged file to standard error, past Python.
+            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if _libtiff() else ():
+                handler = getattr(_libtiff(), name)
+                _restore_pillow.callback(handler, handler(None))
         _readers += 1
         # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
@@ -207,6 +356,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     result = _to_rgb(image)
     if "exif" in image.info:
         result.info["exif"] = image.info["exif"]
+    if result.mode == "RGBA":  # no colour that nobody sees may spread into what is seen
+        hidden = result.getchannel("A").point([255] + [0] * 255)
+        if hidden.getbbox():
+            result.paste((255, 255, 255, 0), mask=hidden)
     return result
 
 
@@ -216,7 +369,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             return image.convert("RGBA")
         return image
     if image.mode == "F" or image.mode.startswith("I"):
-        return _grey_to_8_bit(image).convert("RGB")
+        grey = _grey_to_8_bit(image)
+        if isinstance(image.info.get("transparency"), int):
+            opaque = np.asarray(image) != image.info["transparency"]
+            return Image.merge("RGBA", [grey, grey, grey, Image.fromarray(opaque.astype(np.uint8) * 255)])
+        return grey.convert("RGB")
     if image.mode in ("CMYK", "LAB") and image.info.get("icc_profile"):
         converted = through_own_profile(image)
         if converted is not None:

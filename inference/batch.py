@@ -100,6 +100,8 @@ class InferenceRun:
         self.styles = load_styles(config, self.compute)
 
     def _refuse_to_replace(self) -> None:
+        if not self.several:
+            _read(self.jobs[0], self.config.max_pixels)  # which says so, if it is no picture at all
         first = next(job.output for job in self.jobs if job.output in self._existing)
         what = f"{first} exists already"
         if self.several:
@@ -154,6 +156,8 @@ class InferenceRun:
         job = waiting.job
         with self._faults_of(job):
             image = waiting.future.result()
+            for remark in image.info.pop("remarks"):
+                self.report.warn(remark)
             if image.mode == "RGBA" and job.ending == ".jpg" and self.config.format == "auto":
                 job = self._as_png(job)  # named as a JPEG, and none by its content
             if job is None:
@@ -302,14 +306,16 @@ def _read(job: Job, max_pixels: int) -> Image.Image:
     if content_image.error:
         raise ImageError(content_image.error)
     if content_image.data is None:
-        return to_srgb(read_image(content_image.path, max_pixels=max_pixels))
+        return to_srgb(read_image(content_image.path, max_pixels=max_pixels, partial=True))
     with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
         path = Path(folder, "photograph")
         path.write_bytes(content_image.data)
         try:
-            return to_srgb(read_image(path, max_pixels=max_pixels))
+            image = to_srgb(read_image(path, max_pixels=max_pixels, partial=True))
         except ImageError as error:
             raise ImageError(str(error).replace(str(path), str(content_image.path))) from None
+        image.info["remarks"] = [text.replace(str(path), str(content_image.path)) for text in image.info["remarks"]]
+        return image
 
 
 def _read_mask(path: str, max_pixels: int) -> Image.Image:

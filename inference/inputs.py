@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.reading import picture_endings
+from imaging.folders import lies_in, no_pictures, walk_pictures
 from utils.errors import UserError
+from utils.file_kinds import refuse_url
 from utils.files import beside_program
 
 PIPE = "-"
@@ -61,13 +62,18 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
     found: list[ContentImage] = []
     others: set[str] = set()
     for value in values:
+        refuse_url(value)
         if os.path.isdir(value):
-            inside = _walk(Path(value), Path(Path(value).resolve().name if len(values) > 1 else ""), output_dir, others)
+            place = Path(Path(value).resolve().name if len(values) > 1 else "")
+            inside, left_out = _in_folder(value, place, output_dir)
             if not inside:
-                raise UserError(f"--content_image {value} holds no picture that Pillow reads: give another folder")
+                raise no_pictures(f"--content_image {value}", left_out)
             found += inside
+            others |= left_out
         elif is_pattern(value):
-            found += _matches(value, output_dir, others)
+            inside, left_out = _matches(value, output_dir)
+            found += inside
+            others |= left_out
         else:  # a missing file is reported when its turn comes, like one that is damaged
             path = beside_program(value)
             error = f"--content_image {value} does not exist: give the path of a picture"
@@ -83,56 +89,34 @@ def is_pattern(value: str) -> bool:
     return any(c in value for c in "*?[") and not os.path.lexists(value)
 
 
-def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
+def _matches(pattern: str, output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
     fixed = Path(pattern).parent
     while is_pattern(str(fixed)):
         fixed = fixed.parent
     found: list[ContentImage] = []
+    others: set[str] = set()
     for name in sorted(glob.glob(pattern, recursive=True)):
         relative = Path(os.path.relpath(name, fixed))
         if not os.path.isdir(name):
             found.append(ContentImage(Path(name), relative))
         elif not _same(name, output_dir):
-            found += _walk(Path(name), relative, output_dir, others)
+            inside, left_out = _in_folder(name, relative, output_dir)
+            found += inside
+            others |= left_out
     if not found:
         raise UserError(f"--content_image {pattern} matches no file: give another pattern")
-    return found
+    return found, others
 
 
-def _walk(root: Path, relative: Path, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
-    """Every picture file below a folder, by its ending, sorted; not what is hidden. ``others`` receives all else.
-
-    Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
-    and a picture is found where it really lies.
-    """
-    endings = picture_endings()
-    top = os.path.realpath(root)
-    entered = set() if _same(root, output_dir) else {os.path.realpath(output_dir)}
-    found, waiting, links = [], [(root, relative)], []
-    while waiting or links:
-        folder, relative = waiting.pop() if waiting else links.pop()
-        real = os.path.realpath(folder)
-        if real in entered or (real != top and _lies_in(top, real)):
-            continue
-        entered.add(real)
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            reason = f"{folder} cannot be listed ({error.strerror}): its pictures are left out"
-            found.append(ContentImage(folder, relative, reason))
-            continue
-        for entry in entries:
-            path, place = folder / entry.name, relative / entry.name
-            if entry.name.startswith("."):  # "._name" are macOS's shadow files
-                continue
-            if os.path.isdir(path):
-                (links if entry.is_symlink() else waiting).append((path, place))
-            # Neither pipes nor devices, which would be waited for; a dangling link is a picture that is missing.
-            elif entry.name.lower().endswith(endings) and (os.path.isfile(path) or entry.is_symlink()):
-                found.append(ContentImage(path, place))
-            elif os.path.isfile(path):
-                others.add(os.path.realpath(path))
-    return sorted(found, key=lambda content_image: content_image.relative)
+def _in_folder(root: str, place: Path, output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
+    """The pictures below a folder, sorted by their places, and the real paths of its other files."""
+    contents = walk_pictures(root, leave_out=output_dir)
+    found = [ContentImage(Path(path), place / os.path.relpath(path, root)) for path in contents.pictures]
+    for folder, error in contents.unlisted:
+        reason = f"{folder} cannot be listed ({error}): its pictures are left out"
+        found.append(ContentImage(Path(folder), place / os.path.relpath(folder, root), reason))
+    found.sort(key=lambda content_image: content_image.relative)
+    return found, {os.path.realpath(path) for path in contents.others}
 
 
 def plan_jobs(
@@ -175,7 +159,7 @@ def _refuse_to_leave(jobs: list[Job], output_dir: str | Path) -> None:
     for job in jobs:
         folder = job.output.parent
         if folder not in inside:
-            inside[folder] = _lies_in(os.path.realpath(folder), top)
+            inside[folder] = lies_in(os.path.realpath(folder), top)
         if not inside[folder]:
             raise UserError(
                 f"{job.output}, the result of {job.content_image.path}, would lie outside --output_dir {output_dir}: "
@@ -207,10 +191,10 @@ def _refuse_results_among_content_images(jobs: list[Job], folders: list[str], ou
     places = {os.path.realpath(job.output.parent): job for job in jobs}
     for folder in folders:
         top = os.path.realpath(folder)
-        if _lies_in(os.path.realpath(output_dir), top) and not _same(output_dir, top):
+        if lies_in(os.path.realpath(output_dir), top) and not _same(output_dir, top):
             continue  # an output folder of its own inside the photographs' is left out of them
         for place, job in places.items():
-            if _lies_in(place, top):
+            if lies_in(place, top):
                 raise UserError(
                     f"{job.output} would lie among the photographs of {folder} and be taken for one next time: "
                     f"give another --output_dir, such as {os.path.join(folder, 'stylised')}"
@@ -219,8 +203,3 @@ def _refuse_results_among_content_images(jobs: list[Job], folders: list[str], ou
 
 def _same(one: str | Path, other: str | Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    """Whether a real path is a real folder or lies below it."""
-    return path == folder or path.startswith(os.path.join(folder, ""))

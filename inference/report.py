@@ -8,6 +8,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from imaging.folders import unread_heic
+from imaging.reading import HEIC_ENDINGS
 from inference.inputs import Job
 from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
@@ -39,8 +41,15 @@ class InferenceReport:
         with writing_output():
             self._bar.write(one_line(text), file=self._people)
 
+    def warn(self, text: str) -> None:
+        """What a person should know of a result that there will be."""
+        self._bar.write(f"warning: {one_line(text)}", file=sys.stderr)
+
     def left_out(self, paths: Collection[str]) -> None:
         """Files in folders that are no pictures by their endings."""
+        if sentence := unread_heic(paths):
+            self.warn(f"left out: {sentence}")
+            paths = [path for path in paths if not path.lower().endswith(HEIC_ENDINGS)]
         if paths:
             endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
             most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))

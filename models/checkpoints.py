@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,21 @@ import torch
 from models.transformer_net import NORMS, UPSAMPLES, TransformerNet
 from models.untrusted import Refused, load_untrusted
 from utils.errors import UserError
+from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
 from utils.files import PROGRAM, atomic_write
 
 FORMAT = "fast-neural-style-transfer"
 VERSION = 2
 _READ_VERSIONS = (1, 2)
+
+_OTHER_NETWORKS = {
+    r"\bdeconv1\.conv2d\.weight": "fast_neural_style (pytorch/examples), another network",
+    r"\bDeconvBlock\.": "fast-neural-style-pytorch, another network",
+    r"\bmodel\.\d+\.conv_block\.": "a CycleGAN",
+    r"\bdiffusion_model\.": "Stable Diffusion",
+    r"\bfeatures\.0\.weight": "VGG, the loss network, which --vgg_weights takes",
+}
+"""Whose weights have such names."""
 
 _LARGEST_BYTES = 100_000_000
 """Of a file; the largest, to resume from, have 21 MB."""
@@ -115,6 +126,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     Raises:
         UserError: naming the file, what was wrong with it, and ``flag``.
     """
+    refuse_url(path)
     path = find_model(path, flag)
     try:
         if path.suffix == ".safetensors":
@@ -127,7 +139,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
         raise UserError(f"{flag} {path} is refused, nothing in it was run: {error}; give another file") from None
 
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
-        raise UserError(f"{flag} {path} is not a checkpoint of this project: give a file that begin_training.py wrote")
+        raise UserError(f"{flag} {path} {_foreign(contents)}: give a file that begin_training.py wrote")
     version = contents.get("version")
     if type(version) is not int or version not in _READ_VERSIONS:
         shown = version if type(version) is int else "of an unknown kind"
@@ -142,6 +154,16 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     if not isinstance(provenance, dict) or not isinstance(training, dict | None):
         raise UserError(f"{flag} {path} is damaged (no provenance): give another file")
     return Checkpoint(network, provenance, training)
+
+
+def _foreign(contents) -> str:
+    """What is said of contents that are not this project's: whose they are, if the names of the weights tell."""
+    for key in ("state_dict", "model"):  # usual places for the weights beside other things
+        if isinstance(contents, dict) and isinstance(contents.get(key), dict):
+            contents = contents[key]
+    names = " ".join(map(str, contents)) if isinstance(contents, dict) else ""
+    whose = next((whose for pattern, whose in _OTHER_NETWORKS.items() if re.search(pattern, names)), None)
+    return f"holds the weights of {whose}" if whose else "is not a checkpoint of this project"
 
 
 def _halved(kernel: torch.Tensor) -> torch.Tensor:
@@ -219,6 +241,9 @@ def _from_safetensors(path: Path) -> dict:
     safetensors = _safetensors()
     if path.stat().st_size > _LARGEST_BYTES:
         raise Refused(f"it has {path.stat().st_size} bytes, and such files have {_LARGEST_BYTES} at most")
+    with open(path, "rb") as file:
+        if kind := known_kind(file.read(HEAD_BYTES)):
+            raise Refused(f"it is {kind}")
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}

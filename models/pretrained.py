@@ -105,7 +105,7 @@ def _from_file(path: Path) -> dict:
 
 def _state_dict(path: Path, source: str) -> dict:
     try:
-        state = load_untrusted(path, _LARGEST_BYTES, legacy=True)
+        state = load_untrusted(path, _LARGEST_BYTES)
     except Refused as error:
         raise UserError(f"{source} cannot be read as a PyTorch state dict: {error}; {_HOW_TO}") from None
     if not isinstance(state, dict):

@@ -17,22 +17,26 @@ from typing import BinaryIO
 
 import torch
 
+from utils.file_kinds import HEAD_BYTES, known_kind
+
 _LARGEST_PICKLE = 4 * 2**20
 """Bytes of the part without tensors; each can become an object of a hundred. 20,000 unreadable photographs fit in."""
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the number that torch.save began its files with before 2020
+_MAGIC_BYTES = _MAGIC.to_bytes(10, "little")
 
 
 class Refused(Exception):
     """A file that is not read, with the reason in words."""
 
 
-def load_untrusted(path: str | Path, largest_bytes: int, legacy: bool = False) -> object:
+def load_untrusted(path: str | Path, largest_bytes: int) -> object:
     """What ``torch.save`` wrote to a file: containers, plain values, and tensors on the CPU.
+
+    Files of PyTorch before 1.6 have another format, in which torchvision's weights are published; it is read as well.
 
     Args:
         largest_bytes: refuse a larger file. Tensors take no more memory than their file.
-        legacy: whether to read the format before PyTorch 1.6 too, in which torchvision's weights are published.
 
     Raises:
         Refused: for a file that cannot be opened, is damaged, holds anything else, or declares what it does not hold.
@@ -42,12 +46,15 @@ def load_untrusted(path: str | Path, largest_bytes: int, legacy: bool = False) -
             size = os.fstat(file.fileno()).st_size
             if size > largest_bytes:
                 raise Refused(f"it has {size} bytes, and such files have {largest_bytes} at most")
-            if file.read(4) == b"PK\3\4":  # how torch.load decides, too
+            head = file.read(HEAD_BYTES)
+            if head.startswith(b"PK\3\4"):  # how torch.load decides, too
                 _inspect_archive(file, size)
-            elif legacy and size:
+            elif kind := known_kind(head):
+                raise Refused(f"it is {kind}")
+            elif head.startswith(b"\x80") and _MAGIC_BYTES in head:
                 _inspect_legacy(file, size)
             else:
-                raise Refused("it is empty" if size == 0 else "it is cut short, or no file that PyTorch wrote")
+                raise Refused("it is cut short, or no file that PyTorch wrote" if size else "it is empty")
             file.seek(0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
@@ -88,9 +95,7 @@ def _inspect_legacy(file: BinaryIO, size: int) -> None:
     """Five pickles: a magic number, a version, sizes of C's types, the contents, and the names of its storages."""
     file.seek(0)
     head = io.BytesIO(file.read(_LARGEST_PICKLE))
-    if _Inspector(head, size).load() != _MAGIC:
-        raise Refused("it is no file that PyTorch wrote")
-    for _ in range(4):
+    for _ in range(5):
         _Inspector(head, size).load()
 
 

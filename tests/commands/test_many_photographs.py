@@ -52,7 +52,7 @@ def results(tmp_path):
 
 def test_a_folder_is_mirrored(stylize, tmp_path, folder):
     photos = folder("b.jpg", "a.png", "sub/c.jpg", "sub/deep er/d.webp", "sub/e.mpo", ".hidden/f.png", "._a.png")
-    for name in ("notes.txt", "sub/1.HEIC", "sub/2.heic", "README", ".hidden.txt"):
+    for name in ("notes.txt", "sub/1.TXT", "README", ".hidden.txt"):
         (photos / name).write_text("no picture by its name")
     (photos / "d.jpg").mkdir()
     result = stylize(photos)
@@ -65,8 +65,7 @@ def test_a_folder_is_mirrored(stylize, tmp_path, folder):
             assert image.size == (width, 16)
     assert "Stylised 5 of 5 photographs" in result.stdout
     (left_out,) = (line for line in result.stdout.splitlines() if line.startswith("Left out"))
-    assert left_out.split(": ")[1].startswith(".heic (2), ")
-    assert sorted(left_out.split(": ")[1].split(", ")) == [".heic (2)", ".txt (1)", "no ending (1)"]
+    assert left_out.split(": ")[1] == ".txt (2), no ending (1)"
 
 
 def test_files_folders_and_patterns_in_any_mixture(stylize, tmp_path, folder):

@@ -72,6 +72,25 @@ def test_crop_is_a_resized_square_of_the_photograph(tmp_path, make_picture, widt
         assert difference.mean() < 2.0, (seed, difference.mean())
 
 
+def test_photographs_that_look_the_same_train_the_same(tmp_path, make_picture):
+    """Whatever colours lie under what is transparent, and in whatever way a file says that it is."""
+    picture, alpha = np.array(make_picture(64, 48, seed=1)), np.zeros((48, 64), np.uint8)
+    alpha[:, 20:] = 255
+    crops = []
+    for number, hidden in enumerate([(0, 0, 0), (255, 0, 255), None]):
+        seen = np.where(alpha[..., None] == 0, 255 if hidden is None else hidden, picture).astype(np.uint8)
+        image = Image.fromarray(seen if hidden is None else np.dstack([seen, alpha]))
+        image.save(tmp_path / f"{number}.png")
+        crops.append(random_crop(tmp_path / f"{number}.png", 32, random.Random(0)))
+    for number, index in enumerate((0, 7)):  # of a palette: the transparent entry has one colour or another
+        image = Image.new("P", (64, 48), 3)
+        image.putpalette([200, 10, 10, *[0] * 6, 10, 90, 200, *[0] * 9, 10, 200, 10])
+        image.paste(index, (0, 0, 20, 48))
+        image.save(tmp_path / f"palette_{number}.png", transparency=index)
+        crops.append(random_crop(tmp_path / f"palette_{number}.png", 32, random.Random(0)))
+    assert torch.equal(crops[0], crops[1]) and torch.equal(crops[0], crops[2]) and torch.equal(crops[3], crops[4])
+
+
 def test_crops_reach_the_whole_photograph_and_both_hands(tmp_path):
     """A ramp from left to right tells where a crop was taken and whether it was flipped."""
     ramp = np.broadcast_to(np.linspace(0, 255, 400).astype(np.uint8)[None, :, None], (100, 400, 3))
@@ -86,7 +105,7 @@ def test_crops_reach_the_whole_photograph_and_both_hands(tmp_path):
 def test_transparent_and_grey_photographs(tmp_path):
     Image.new("LA", (40, 50), (200, 10)).save(tmp_path / "a.png")
     Image.new("L", (40, 50), 17).save(tmp_path / "b.png")
-    assert random_crop(tmp_path / "a.png", 16, random.Random(0)).unique().tolist() == [200]
+    assert random_crop(tmp_path / "a.png", 16, random.Random(0)).unique().tolist() == [253]  # on white
     assert random_crop(tmp_path / "b.png", 16, random.Random(0)).unique().tolist() == [17]
 
 

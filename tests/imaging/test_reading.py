@@ -1,13 +1,16 @@
 """Picture files of every kind, to what a viewer would show; and files that are no pictures."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from imaging.reading import read_image
+from imaging.reading import picture_endings, read_image, reads_heic
 from imaging.tensors import image_to_tensor, picture_batch, tensor_to_image
-from utils.errors import ImageError
+from utils.errors import ImageError, UserError
 
 RGB = np.array(
     [[[10, 20, 30], [200, 0, 90]], [[0, 255, 1], [77, 78, 79]], [[5, 250, 130], [255, 255, 255]]], np.uint8
@@ -66,66 +69,75 @@ def test_broken_exif_is_ignored(tmp_path, data, name):
 # -- modes -----------------------------------------------------------------------------------------
 
 
-def test_rgb_is_kept(tmp_path):
-    path = tmp_path / "p.png"
-    Image.fromarray(RGB).save(path)
-    assert read_image(path).mode == "RGB"
-    np.testing.assert_array_equal(read_array(path), RGB)
+GREY = RGB[..., 0]
+ALPHA = np.array([[9, 255], [128, 3], [255, 7]], np.uint8)
 
 
-def test_alpha_is_kept(tmp_path):
-    rgba = np.dstack([RGB, [[0, 255], [128, 3], [255, 7]]]).astype(np.uint8)
-    Image.fromarray(rgba).save(tmp_path / "p.png")
-    assert read_image(tmp_path / "p.png").mode == "RGBA"
-    np.testing.assert_array_equal(read_array(tmp_path / "p.png"), rgba)
+@pytest.mark.parametrize(
+    "image, expected",
+    [
+        (Image.fromarray(RGB), RGB),
+        (Image.fromarray(np.dstack([RGB, ALPHA])), np.dstack([RGB, ALPHA])),
+        (Image.fromarray(GREY), np.dstack([GREY] * 3)),
+        (Image.fromarray(np.dstack([GREY, ALPHA]), "LA"), np.dstack([GREY] * 3 + [ALPHA])),
+        (Image.fromarray(GREY > 50), np.dstack([(GREY > 50) * np.uint8(255)] * 3)),
+    ],
+    ids=["RGB", "RGBA", "L", "LA", "1"],
+)
+def test_modes_of_a_png(tmp_path, image, expected):
+    image.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(read_array(tmp_path / "p.png"), expected)
 
 
-def test_greyscale(tmp_path):
-    grey = RGB[..., 0]
-    Image.fromarray(grey).save(tmp_path / "p.png")
-    assert read_image(tmp_path / "p.png").mode == "RGB"
-    np.testing.assert_array_equal(read_array(tmp_path / "p.png"), np.dstack([grey] * 3))
-
-
-def test_greyscale_with_alpha(tmp_path):
-    Image.fromarray(RGB[..., :2].copy(), "LA").save(tmp_path / "p.png")
-    grey, alpha = RGB[..., 0], RGB[..., 1]
-    np.testing.assert_array_equal(read_array(tmp_path / "p.png"), np.dstack([grey, grey, grey, alpha]))
-
-
-def test_one_bit(tmp_path):
-    bits = np.array([[0, 1], [1, 1], [0, 0]], bool)
-    Image.fromarray(bits).save(tmp_path / "p.png")
-    np.testing.assert_array_equal(read_array(tmp_path / "p.png"), np.dstack([bits * np.uint8(255)] * 3))
-
-
-def palette_picture():
+@pytest.mark.parametrize(
+    "options, alpha",
+    [({}, None), ({"transparency": 1}, [0, 255]), ({"transparency": bytes([100, 200])}, [200, 100])],
+    ids=["opaque", "a transparent colour", "a transparency for every colour"],
+)
+def test_palette(tmp_path, options, alpha):
     image = Image.new("P", (2, 1))
     image.putpalette([250, 10, 20, 30, 240, 50])
     image.putdata([1, 0])
-    return image
+    image.save(tmp_path / "p.png", **options)
+    colours = [[30, 240, 50] if not alpha or alpha[0] else [255, 255, 255], [250, 10, 20]]
+    expected = [[c + [a] for c, a in zip(colours, alpha)]] if alpha else [colours]
+    assert read_array(tmp_path / "p.png").tolist() == expected
 
 
-def test_palette(tmp_path):
-    palette_picture().save(tmp_path / "p.png")
-    assert read_array(tmp_path / "p.png").tolist() == [[[30, 240, 50], [250, 10, 20]]]
-
-
-def test_palette_with_a_transparent_colour(tmp_path):
-    palette_picture().save(tmp_path / "p.png", transparency=1)
-    assert read_array(tmp_path / "p.png").tolist() == [[[30, 240, 50, 0], [250, 10, 20, 255]]]
-
-
-def test_palette_with_a_transparency_for_every_colour(tmp_path):
-    palette_picture().save(tmp_path / "p.png", transparency=bytes([100, 200]))
-    assert read_array(tmp_path / "p.png").tolist() == [[[30, 240, 50, 200], [250, 10, 20, 100]]]
-
-
-def test_rgb_with_a_transparent_colour(tmp_path):
-    Image.fromarray(RGB).save(tmp_path / "p.png", transparency=(200, 0, 90))
+def test_what_nobody_sees_is_white(tmp_path):
+    """Else it would spread, through the network or a resizing, into what is seen."""
+    Image.fromarray(np.dstack([RGB, np.where(ALPHA < 9, 0, ALPHA)])).save(tmp_path / "p.png")
     array = read_array(tmp_path / "p.png")
-    assert array.shape == (3, 2, 4)
-    assert array[0, 1, 3] == 0 and (array[..., 3] == 0).sum() == 1
+    assert array[1, 1].tolist() == array[2, 1].tolist() == [255, 255, 255, 0]
+    np.testing.assert_array_equal(array[ALPHA >= 9, :3], RGB[ALPHA >= 9])
+
+
+def png(bits, colour_type, row, transparent):
+    """Two pixels in a row, the second one of the transparent colour."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, colour_type, 0, 0, 0)) + chunk(b"tRNS", transparent)
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "bits, colour_type, row, transparent, first",
+    [
+        (1, 0, b"\x40", (1,), (0, 0, 0)),
+        (2, 0, b"\x70", (3,), (85, 85, 85)),
+        (4, 0, b"\x3f", (15,), (51, 51, 51)),
+        (8, 0, b"\x0a\xc8", (200,), (10, 10, 10)),
+        (16, 0, struct.pack(">2H", 1000, 40000), (40000,), (4, 4, 4)),
+        (8, 2, bytes([1, 2, 3, 4, 5, 6]), (4, 5, 6), (1, 2, 3)),
+        (16, 2, struct.pack(">6H", 1000, 2000, 3000, 40000, 50000, 60000), (40000, 50000, 60000), (3, 7, 11)),
+    ],
+)
+def test_the_transparent_colour_of_a_png_of_any_depth(tmp_path, bits, colour_type, row, transparent, first):
+    data = struct.pack(f">{len(transparent)}H", *transparent)
+    (tmp_path / "p.png").write_bytes(png(bits, colour_type, row, data))
+    assert read_array(tmp_path / "p.png").tolist() == [[[*first, 255], [255, 255, 255, 0]]]
 
 
 def test_cmyk(tmp_path):
@@ -188,15 +200,18 @@ def test_floating_point(tmp_path, values, expected):
     np.testing.assert_array_equal(array[0], np.stack([expected] * 3, axis=-1))
 
 
-@pytest.mark.parametrize("extension", ["gif", "webp", "png"])
+@pytest.mark.parametrize("extension", ["gif", "webp", "png", "tif"])
 def test_first_frame_of_an_animation(tmp_path, extension):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
     path = tmp_path / f"p.{extension}"
     options = {"lossless": True} if extension == "webp" else {}
     frames[0].save(path, save_all=True, append_images=frames[1:], **options)
-    with Image.open(path) as image:
-        assert image.n_frames == 3
-    assert read_array(path)[4, 4, :3].tolist() == [255, 0, 0]
+    image = read_image(path)
+    assert np.asarray(image)[4, 4, :3].tolist() == [255, 0, 0]
+    (remark,) = image.info["remarks"]
+    assert str(path) in remark and "first" in remark
+    frames[0].save(path, **options)
+    assert read_image(path).info["remarks"] == []
 
 
 def test_a_single_pixel(tmp_path):
@@ -246,18 +261,106 @@ def test_files_that_are_no_pictures_are_refused_by_name(tmp_path, broken_files):
 
 
 def test_the_reason_is_told(tmp_path, broken_files):
-    (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
     for name, reason in {
         "missing.jpg": "does not exist",
         "folder.jpg": "is a folder",
         "empty.jpg": "empty",
         "huge_header.png": "10000000000 pixels, more than --max_pixels",
         "text.png": "no format that this Pillow decodes",
-        "truncated.jpg": "truncated",
-        "phone.jpg": "HEIC, which Pillow does not decode; export it as JPEG",
+        "truncated.png": "its end is missing",
+        "header_alone.jpg": "a damaged or incomplete JPEG",
     }.items():
         with pytest.raises(ImageError, match=reason):
             read_image(tmp_path / name)
+    with pytest.raises(UserError, match="^https://example.org/a.jpg is a web address.*download"):
+        read_image("https://example.org/a.jpg")
+
+
+@pytest.mark.parametrize(
+    "head, what",
+    [
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"\0\0\0\x20ftypisom\0\0\2\0", "a film"),
+        (b"\0\0\0\x14ftypqt  \0\0\2\0", "a film"),
+        (b"\x1aE\xdf\xa3\x9f", "a film"),
+        (b"\0\0\1\xb3\x14\0\xf0", "a film"),
+        (b"\n<!DOCTYPE html><html>404", "a web page"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="', "an SVG drawing"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
+        (b"PK\3\4\x14\0", "an archive"),
+        (b"II*\0\x08\0\0\0", "a damaged or incomplete TIFF"),
+        (b"RIFF\xff\0\0\0WEBPVP8 ", "a damaged or incomplete WEBP"),
+    ],
+)
+def test_what_is_no_picture_is_told_by_its_first_bytes(tmp_path, head, what):
+    (tmp_path / "p.jpg").write_bytes(head + bytes(40))
+    with pytest.raises(ImageError, match=f"p.jpg is {what}"):
+        read_image(tmp_path / "p.jpg")
+
+
+def test_heic_is_read_or_the_package_named(tmp_path, monkeypatch, make_picture):
+    path = tmp_path / "p.jpg"
+    path.write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(50))
+    with monkeypatch.context() as patch:
+        patch.setattr("imaging.reading.reads_heic", lambda: False)
+        with pytest.raises(ImageError, match="is HEIC, which needs a package: pip install pillow-heif"):
+            read_image(path)
+        assert ".heic" not in picture_endings()
+    pytest.importorskip("pillow_heif")
+    assert reads_heic() and ".heic" in picture_endings()
+    make_picture(64, 48, seed=1).save(path, "HEIF", quality=90)
+    difference = np.asarray(read_image(path), float) - np.asarray(make_picture(64, 48, seed=1))
+    assert np.abs(difference).mean() < 4
+
+
+# -- pictures whose end is missing -----------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["JPEG", "JPEG progressive", "PNG", "BMP", "TIFF", "GIF", "PPM"])
+@pytest.mark.parametrize("kept", [0.6, 0.8, 1.0])
+def test_a_picture_whose_end_is_missing_is_read_as_far_as_it_goes(tmp_path, make_picture, name, kept):
+    """For inference, with a remark; a training, which has others, leaves it out."""
+    path, picture = tmp_path / "p.jpg", make_picture(240, 320, seed=1)
+    picture.save(path, name.split()[0], progressive="progressive" in name)
+    whole, content = np.asarray(read_image(path), float), path.read_bytes()
+    path.write_bytes(content[: min(len(content) - 2, int(kept * len(content)))])
+    if kept == 1 and name in ("PNG", "GIF"):  # whose last bytes say nothing
+        assert read_image(path, partial=True).info["remarks"] == []
+        return
+    with pytest.raises(ImageError, match="p.jpg cannot be read as a picture .its end is missing.: give another"):
+        read_image(path)
+    image = read_image(path, partial=True)
+    assert image.info["remarks"] == [f"{path} is damaged (its end is missing): what can be read of it is taken"]
+    right = np.abs(np.asarray(image, float) - whole).max(axis=-1) < (60 if "progressive" in name else 8)
+    assert right.mean() > kept - 0.2
+
+
+def test_what_holds_no_pixel_is_no_part_of_a_picture(tmp_path, broken_files):
+    for name in ("header_alone.jpg", "no_pixels.png", "text.png"):
+        with pytest.raises(ImageError):
+            read_image(tmp_path / name, partial=True)
+
+
+# -- TIFF ------------------------------------------------------------------------------------------
+
+
+def test_a_compression_that_is_lacking_is_no_damage(tmp_path, make_picture):
+    path = tmp_path / "p.tif"
+    make_picture(32, 24, seed=1).save(path, compression="tiff_lzw")
+    content = path.read_bytes()
+    entry = content.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    path.write_bytes(content[:entry] + struct.pack("<H", 34661) + content[entry + 2 :])
+    with pytest.raises(ImageError, match="is a TIFF compressed with JBIG, which the Pillow installed here does not"):
+        read_image(path)
+
+
+def test_libtiff_keeps_quiet_and_its_numbers_are_put_into_words(tmp_path, make_picture, capfd):
+    path = tmp_path / "p.tif"
+    make_picture(64, 48, seed=1).save(path, compression="tiff_lzw")
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(300) + content[400:])
+    with pytest.raises(ImageError, match="cannot be read as a picture .its data are damaged."):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")
 
 
 # -- tensors ---------------------------------------------------------------------------------------

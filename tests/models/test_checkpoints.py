@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.checkpoints import FORMAT, VERSION, Checkpoint, load_checkpoint, save_checkpoint
+from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from utils.errors import UserError
 
@@ -300,6 +301,40 @@ def test_what_was_wrong_is_told(model):
         damage(model, None)
         with pytest.raises(UserError, match=words):
             load_checkpoint(model)
+
+
+@pytest.mark.parametrize(
+    "names, whose",
+    [
+        (["conv1.conv2d.weight", "res1.conv1.conv2d.weight", "deconv1.conv2d.weight"], "fast_neural_style .pytorch/ex"),
+        (["ConvBlock.0.conv_layer.weight", "DeconvBlock.0.conv_transpose.weight"], "fast-neural-style-pytorch"),
+        (["model.1.weight", "model.10.conv_block.1.weight"], "a CycleGAN"),
+        (["features.0.weight", "features.0.bias"], "VGG, the loss network, which --vgg_weights takes"),
+    ],
+)
+@pytest.mark.parametrize("place", [None, "state_dict"])
+@pytest.mark.parametrize("old", [False, True], ids=["new format", "before PyTorch 1.6"])
+def test_another_projects_model_is_named(tmp_path, names, whose, place, old):
+    state = {name: torch.zeros(2) for name in names}
+    contents = {place: state, "epoch": 3} if place else state
+    torch.save(contents, tmp_path / "model.pth", _use_new_zipfile_serialization=not old)
+    with pytest.raises(UserError, match=f"^--model_path .*model.pth holds the weights of {whose}"):
+        load_checkpoint(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+@pytest.mark.parametrize(
+    "content, what",
+    [(b"<!DOCTYPE html><html>", "a web page"), (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer")],
+)
+def test_what_came_in_place_of_weights_is_named(tmp_path, ending, content, what):
+    if ending == "safetensors":
+        pytest.importorskip("safetensors")
+    (tmp_path / f"model.{ending}").write_bytes(content)
+    with pytest.raises(UserError, match=f"is refused, nothing in it was run: it is {what}"):
+        load_checkpoint(tmp_path / f"model.{ending}")
+    with pytest.raises(UserError, match=f"cannot be read as a PyTorch state dict: it is {what}"):
+        load_vgg19(str(tmp_path / f"model.{ending}"), torch.device("cpu"), torch.float32)
 
 
 def test_a_file_cut_anywhere_is_refused(model):

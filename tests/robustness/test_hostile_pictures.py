@@ -1,6 +1,6 @@
 """Whatever file is given, it is a picture or one sentence that names it: thousands of damaged files, and bombs.
 
-``STYLE_TRANSFER_FUZZ=100000 python -m pytest tests/data/test_hostile_pictures.py -k mutations`` tries more of them.
+``STYLE_TRANSFER_FUZZ=100000 python -m pytest -m '' tests/robustness/test_hostile_pictures.py -k mutations`` tries more.
 """
 
 import contextlib
@@ -201,11 +201,8 @@ def mutated(content: bytes, other: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capsys, monkeypatch):
-    """For both readers; no warning, no other exception, no picture beyond the limit, and nothing is printed.
-
-    (libtiff itself remarks on damaged files, past Python, which ``capsys`` does not see.)
-    """
+def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capfd, monkeypatch):
+    """For both readers; no warning, no other exception, no picture beyond the limit, and nothing is printed."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, without which Python prints what is logged
     path = tmp_path / "photo.jpg"
     names, refused, read = sorted(samples), 0, 0
@@ -221,7 +218,7 @@ def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capsys
             with warnings.catch_warnings(record=True) as warned, processor_time(20):
                 warnings.simplefilter("always")
                 try:
-                    image = read_image(path, max_pixels=LIMIT)
+                    image = read_image(path, max_pixels=LIMIT, partial=number % 2 == 0)
                 except ImageError as error:
                     refused += 1
                     assert str(path) in str(error) and str(error).isprintable(), error
@@ -243,7 +240,7 @@ def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capsys
             (tmp_path / "culprit").write_bytes(content)
             error.add_note(f"mutation {number} of {name}, in {tmp_path / 'culprit'}")
             raise
-    assert capsys.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "")
     print(f"{MUTATIONS} mutations: {refused} refused, {read} read")
     assert refused > MUTATIONS / 4 and read > MUTATIONS / 10  # both answers were tried
 
@@ -414,7 +411,7 @@ def test_the_limit_is_exact_and_can_be_lifted(tmp_path, png_without_pixels):
     (tmp_path / "large.png").write_bytes(png_without_pixels(20_000, 20_000))
     with pytest.raises(ImageError, match="400000000 pixels, more than --max_pixels 200000000"):
         read_image(tmp_path / "large.png")
-    with pytest.raises(ImageError, match="large.png (cannot be read as a picture .*truncated|needs more memory)"):
+    with pytest.raises(ImageError, match="large.png (cannot be read as a picture .*end is missing|needs more memory)"):
         read_image(tmp_path / "large.png", max_pixels=400_000_000)
 
 
@@ -522,7 +519,7 @@ def test_a_decoder_that_is_missing_is_one_sentence(tmp_path, samples, monkeypatc
         if f"{plugin[:4].upper()} RGB" in samples:
             path.write_bytes(samples[f"{plugin[:4].upper()} RGB"])
             monkeypatch.setattr(importlib.import_module(f"PIL.{plugin}"), "SUPPORTED", False)
-            with pytest.raises(ImageError, match="photo.img cannot be read as a picture"):
+            with pytest.raises(ImageError, match=f"photo.img is {plugin[:4].upper()}, which the Pillow installed"):
                 read_image(path)
 
 

@@ -27,9 +27,9 @@ MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 2000))
 LARGEST = 10**8
 
 
-def refusal(path, legacy=False) -> str:
+def refusal(path) -> str:
     with pytest.raises(Refused) as error:
-        load_untrusted(path, LARGEST, legacy)
+        load_untrusted(path, LARGEST)
     assert str(error.value).isprintable()
     return str(error.value)
 
@@ -271,22 +271,21 @@ class OldParameter:
 def test_old_files_are_read_where_they_are_expected(path):
     state = {"weight": OldParameter(torch.arange(6.0).reshape(2, 3)), "mean": torch.ones(3, dtype=torch.float16)}
     torch.save(state, path, _use_new_zipfile_serialization=False)
-    loaded = load_untrusted(path, LARGEST, legacy=True)
+    loaded = load_untrusted(path, LARGEST)
     assert loaded["weight"].tolist() == [[0, 1, 2], [3, 4, 5]] and loaded["mean"].tolist() == [1, 1, 1]
-    assert "no file that PyTorch wrote" in refusal(path)
 
 
 def test_old_files_that_declare_a_terabyte_have_views_or_run_code_are_refused(path):
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
     declares = head + Pickle().tensor("0", 2**38, (2**38,), (1,)).raw(b".").data + pickle.dumps(["0"], 2)
     path.write_bytes(declares + bytes(100))
-    assert "declares 1099511627776 bytes of numbers where it holds" in refusal(path, legacy=True)
+    assert "declares 1099511627776 bytes of numbers where it holds" in refusal(path)
     view = Pickle().raw(b"(").text("storage").name("torch", "FloatStorage").text("0").text("cpu").number(10)
     view.raw(b"(").text("1").number(0).number(5).raw(b"ttQ.")  # of a storage: nothing here writes such, nor checks it
     code = Pickle().name("os", "system").raw(b"(").text(f"touch {path}.was_run").raw(b"tR.")
     for hostile in (view, code):
         path.write_bytes(head + hostile.data + pickle.dumps(["0"], 2) + struct.pack("<q", 10) + bytes(40))
-        assert "holds more than weights" in refusal(path, legacy=True)
+        assert "holds more than weights" in refusal(path)
     assert not Path(f"{path}.was_run").exists()
 
 
@@ -379,7 +378,7 @@ def test_old_files_mutated_are_refused_or_read(path):
     for number in range(MUTATIONS // 3):
         path.write_bytes(_mutated(content, random.Random(f"old {number}")))
         try:
-            load_untrusted(path, LARGEST, legacy=True)
+            load_untrusted(path, LARGEST)
         except Refused as error:
             refused += 1
             assert str(error).isprintable()
