@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imaging.folders import lies_in, no_pictures, walk_pictures
 from utils.errors import UserError
-from utils.file_kinds import refuse_url
+from utils.file_kinds import is_url, refuse_url
 from utils.files import beside_program
 
 PIPE = "-"
@@ -86,7 +86,7 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
 
 def is_pattern(value: str) -> bool:
     """Whether a value names no file itself and has wildcards."""
-    return any(c in value for c in "*?[") and not os.path.lexists(value)
+    return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
 
 
 def _matches(pattern: str, output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:

@@ -24,11 +24,15 @@ def known_kind(head: bytes) -> str | None:
     return next(found, None)
 
 
+def is_url(text: object) -> bool:
+    return bool(re.match(r"[a-z][a-z0-9+.-]+://", str(text), re.IGNORECASE))
+
+
 def refuse_url(path: object) -> None:
     """Refuse an address of the web in place of a file.
 
     Raises:
         UserError: with the address.
     """
-    if re.match(r"[a-z][a-z0-9+.-]+://", str(path), re.IGNORECASE):
+    if is_url(path):
         raise UserError(f"{path} is a web address, and files alone are read: download it, and give the file")

@@ -194,7 +194,7 @@ def test_a_result_that_would_replace_a_photograph_is_refused(stylize, tmp_path, 
 def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder):
     photos = folder("a.png", "b.png", "c.png", "d.png")
     (photos / "b.png").write_bytes(b"")
-    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:200])
+    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:50])
     result = stylize(photos, photos / "missing.png")
     assert result.returncode == 1
     assert results(tmp_path) == ["photos/a_stripes.png", "photos/d_stripes.png"]
