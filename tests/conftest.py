@@ -7,6 +7,7 @@ Real weights, photographs and paintings are used where the environment names the
     STYLE_TRANSFER_STYLES        a folder of paintings
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -44,6 +45,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "robustness" in item.path.relative_to(ROOT).parts:
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("posix") and os.name != "posix":
+            item.add_marker(pytest.mark.skip(reason="uses processes, links or limits that this system lacks"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
 
@@ -154,6 +157,26 @@ def fork_training(tmp_path_factory):
     server.stdin.close()
     server.wait()
     server.stdout.close()
+
+
+@pytest.fixture
+def full_disk():
+    """``with full_disk(size)``: the system refuses to let any file grow beyond so many bytes, as a full disk does.
+
+    A block, for pytest's own report may go to a file.
+    """
+    resource = pytest.importorskip("resource")
+
+    @contextlib.contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture(scope="session")

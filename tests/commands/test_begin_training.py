@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import resource
 import shlex
 import shutil
 import signal
@@ -239,6 +238,7 @@ def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
     assert ours == theirs
 
 
+@pytest.mark.posix
 def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs, tmp_path):
     """SIGKILL at whatever it is doing then; what it left half written is not taken for a checkpoint."""
     folder = tmp_path / "stripes_training"
@@ -273,6 +273,7 @@ def test_killed_and_resumed_equals_straight(start_cli, run_cli, straight, inputs
         assert means == pytest.approx(list(line["weighted"].values()), rel=1e-6)
 
 
+@pytest.mark.posix
 def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, straight, inputs, tmp_path):
     """Sent to the process group, as a terminal does: the reading processes get it as well."""
     process = start_cli(
@@ -295,6 +296,7 @@ def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, str
     assert_same_training(tmp_path, straight)
 
 
+@pytest.mark.posix
 def test_sigterm_saves_and_exits_with_143(start_cli, inputs, tmp_path):
     process = start_cli(
         "begin_training.py", *inputs, *PLAN, "--num_epochs", 10**6, "--total_steps", 10**6,
@@ -567,18 +569,14 @@ def test_too_many_corrupt_photographs_stop_the_training(call_cli, inputs, photos
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_loses_no_earlier_file(call_cli, copied):
+def test_a_full_disk_loses_no_earlier_file(call_cli, copied, full_disk):
     """The system refuses files as large as a checkpoint: the training stops, and what was there is whole."""
     folder = copied / "stripes_training"
     (folder / "step_000020.pth").unlink()
     expected = load_checkpoint(folder / "step_000010.pth").network.state_dict()
     model = (copied / "stripes.pth").read_bytes()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
-    try:
+    with full_disk(2**20):
         result = call_cli("begin_training.py", "--checkpoint_path", folder, "--output_dir", copied)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "step_000020.pth cannot be written" in result.error
     assert same(load_checkpoint(folder / "step_000010.pth").network.state_dict(), expected)
     assert (copied / "stripes.pth").read_bytes() == model

@@ -80,6 +80,7 @@ def test_files_folders_and_patterns_in_any_mixture(stylize, tmp_path, folder):
     assert "Stylised 7 of 7" in result.stdout
 
 
+@pytest.mark.posix
 def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(stylize, folder):
     photos = folder("c.png", "a.png", "b/x.png", "b.png")
     os.symlink("a.png", photos / "z.png")
@@ -89,6 +90,7 @@ def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(
     assert "0/4" in result.stderr and "3/4" not in result.stderr  # no bar at each line in a log
 
 
+@pytest.mark.posix
 def test_links_in_circles_end(stylize, tmp_path, folder):
     photos = folder("sub/a.png")
     folder("b.png", under="elsewhere")
@@ -431,6 +433,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylize, tmp_pa
     assert results(tmp_path) == ["0_stripes.png"]
 
 
+@pytest.mark.posix
 def test_who_reads_the_facts_may_leave(start_cli, style_model, folder, tmp_path):
     """As ``| head -1`` does."""
     photos = folder(*(f"{i}.png" for i in range(3)))

@@ -190,6 +190,7 @@ def test_workers_that_hang_end_with_the_stream(dataset, monkeypatch):
 # -- reading processes that are lost, and photographs that do not end ----------------------------------------------
 
 
+@pytest.mark.posix
 def test_a_worker_that_is_killed_is_replaced_and_no_batch_is_lost(dataset):
     """More than once."""
     expected = torch.cat(take(12, dataset, 4)[0])
@@ -220,6 +221,7 @@ def test_the_end_of_a_worker_interrupts_nothing(dataset):
     stream.close()
 
 
+@pytest.mark.posix
 def test_workers_that_are_lost_again_and_again_stop_it(dataset, monkeypatch):
     """As by a memory that is too small for them."""
 
@@ -293,6 +295,7 @@ def test_what_reading_raises_arrives(dataset, monkeypatch):
     assert (positions, len(crops), failures) == ([], 0, {7: "no picture at all"})
 
 
+@pytest.mark.posix
 def test_a_named_pipe_among_the_photographs_is_skipped_at_once(photos, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
     os.mkfifo(tmp_path / "photos" / "pipe.jpg")

@@ -106,6 +106,7 @@ def test_gatys_keeps_what_begin_inference_keeps(call, make_picture, style_image,
         assert image.getexif()[0x010F] == "Maker" and image.format == "JPEG"
 
 
+@pytest.mark.posix
 def test_gatys_interrupted_writes_what_it_has(start_cli, photos, style_image, vgg_file, tmp_path):
     process = start_cli(
         "-m", "evaluation.gatys", "--content_image", photos / "photo_00.jpg", "--style_image", style_image, "--output",

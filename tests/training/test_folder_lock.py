@@ -42,6 +42,7 @@ def other(tmp_path):
         os.close(handle)
 
 
+@pytest.mark.posix
 def test_it_is_refused_while_another_process_holds_it(tmp_path, other):
     late = FolderLock(tmp_path)  # one that had its first look before
     pid = other()
@@ -55,6 +56,7 @@ def test_it_is_refused_while_another_process_holds_it(tmp_path, other):
     assert not FolderLock(tmp_path).hold()
 
 
+@pytest.mark.posix
 def test_the_children_of_a_killed_process_hold_nothing(tmp_path, other):
     pid = other(child=True)
     os.kill(pid, signal.SIGKILL)
@@ -84,6 +86,7 @@ def test_it_tells_that_it_was_lost(tmp_path):
     lock.release()
 
 
+@pytest.mark.posix
 def test_what_another_took_over_is_not_removed(tmp_path, other):
     """The folder was emptied, and another training began there."""
     lock = FolderLock(tmp_path)

@@ -1,27 +1,11 @@
 """Files that are whole or not there at all."""
 
-import contextlib
 import os
-import resource
 
 import pytest
 
 from utils.errors import UserError
 from utils.files import atomic_write, remove_unfinished
-
-
-@contextlib.contextmanager
-def full_disk(size):
-    """In the block the system refuses to let any file grow beyond ``size`` bytes, as a full disk does.
-
-    A block, not a fixture: pytest's own report may go to a file.
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_file_takes_its_name_at_the_end_and_folders_are_made(tmp_path):
@@ -45,6 +29,7 @@ def test_the_old_file_is_untouched_when_the_block_raises(tmp_path, exception):
     assert os.listdir(tmp_path) == ["file.bin"]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_permissions_are_those_of_any_other_new_file(tmp_path, umask, mode):
     before = os.umask(umask)
@@ -57,7 +42,7 @@ def test_permissions_are_those_of_any_other_new_file(tmp_path, umask, mode):
     assert (tmp_path / "file.bin").stat().st_mode & 0o777 == mode
 
 
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
     with full_disk(1000), pytest.raises(UserError, match="cannot be written") as error, atomic_write(path) as file:
@@ -75,7 +60,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
 def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "folder").mkdir(mode=0o500)
     with pytest.raises(UserError, match="Permission denied"), atomic_write(tmp_path / "folder" / "x"):
@@ -96,6 +81,7 @@ def test_long_names(tmp_path):
     assert path.read_bytes() == b"x"
 
 
+@pytest.mark.posix
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "step_000010.pth").write_bytes(b"keep")
     pid = os.fork()
@@ -111,6 +97,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     remove_unfinished(tmp_path / "missing")
 
 
+@pytest.mark.posix
 def test_a_link_is_replaced_and_not_followed(tmp_path):
     (tmp_path / "victim").write_bytes(b"precious")
     (tmp_path / "result").symlink_to(tmp_path / "victim")
@@ -130,6 +117,7 @@ def test_what_is_still_being_written_is_no_leftover(tmp_path):
     assert os.listdir(tmp_path) == ["result"]
 
 
+@pytest.mark.posix
 def test_a_pipe_of_such_a_name_is_no_leftover(tmp_path):
     """Opening it would wait; here nobody has to, for its other end is held."""
     os.mkfifo(tmp_path / ".old.png.01234567.unfinished")
