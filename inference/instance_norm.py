@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from inference.tiling import halo, tiles
-from models.transformer_net import ReflectionConvTranspose2d, ResidualBlock, TransformerNet
+from inference.tiling import tiles
+from models.transformer_net import TransformerNet
 from utils.device import Compute, memory_format
 
 
@@ -60,16 +60,14 @@ def fix_statistics(
     """
     result = without_instance_norm(network)
     working = copy.deepcopy(result).to(compute.device, compute.dtype, memory_format=memory_format(compute.device))
-    places = list(tiles(height, width, tile_size, halo(working)))
-    steps = _steps(working)
-    stride = max(_scale_at(steps, stop) for stop in range(len(steps)))
-    norms = [(index, step) for index, step in enumerate(steps) if isinstance(step, nn.BatchNorm2d)]
-    waiting: dict[int, tuple[int, torch.Tensor, torch.Tensor | None]] = {}  # tile: (next step, features, shortcut)
+    places = list(tiles(height, width, tile_size, working.reach()))
+    stages = working.stages()
+    waiting: dict[int, tuple[int, torch.Tensor, torch.Tensor | None]] = {}  # tile: (next stage, features, shortcut)
     used = 0
     if bar is not None:
-        bar.total = (bar.total or 0) + len(norms) * len(places)
-    for norm, (stop, working_norm) in zip(_norms(result), norms):
-        scale, moments, sizes = _scale_at(steps, stop), [], []
+        bar.total = (bar.total or 0) + len(stages) * len(places)
+    for index, (norm, last) in enumerate(zip(result.norms(), stages)):
+        moments, sizes = [], []
         for number, tile in enumerate(places):
             start, x, shortcut = waiting.pop(number, (0, None, None))
             if x is None:
@@ -78,15 +76,16 @@ def fix_statistics(
                 )
             else:
                 used -= _bytes(x, shortcut)
-            x, shortcut = _run(steps[start:stop], x, shortcut)
+            for stage in stages[start : index + 1]:
+                x, shortcut = stage(x, shortcut)
             # Each feature counts in the one tile whose inside it lies in; so does the padding at the end.
-            rows, columns = (slice(s.start // scale, math.ceil(s.stop / stride) * stride // scale) for s in tile.inside)
-            inside = x[0, :, rows, columns].flatten(1).float()
+            inside = x[(0, slice(None), *(_features_in(pixels, last.scale, working.STRIDE) for pixels in tile.inside))]
+            inside = inside.flatten(1).float()
             mean = inside.mean(1)
             moments.append(torch.stack([mean, (inside - mean[:, None]).square().mean(1)]))
             sizes.append(inside.shape[1])
             if used + _bytes(x, shortcut) <= cache_bytes:
-                waiting[number] = stop, x, shortcut
+                waiting[number] = index + 1, x, shortcut
                 used += _bytes(x, shortcut)
             if bar is not None:
                 bar.update()
@@ -94,52 +93,14 @@ def fix_statistics(
         means, variances = torch.stack(moments, 1).cpu().double()
         share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
         mean = share @ means
-        for module in (norm, working_norm):
+        for module in (norm, last.norm):
             module.running_mean.copy_(mean)
             module.running_var.copy_(share @ (variances + (means - mean).square()))
     return result
 
 
-def _norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-_BRANCH, _JOIN = "branch", "join"  # of a residual block
-
-
-def _steps(network: TransformerNet) -> list:
-    """The network's layers one after the other, with marks where residual blocks begin and end."""
-    steps = []
-    for layer in network.layers:
-        if isinstance(layer, ResidualBlock):
-            steps += [_BRANCH, *(step for part in layer.residual for step in part), _JOIN]
-        else:
-            steps += list(layer)
-    return steps
-
-
-def _run(steps: list, x: torch.Tensor, shortcut: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    for step in steps:
-        if step is _BRANCH:
-            shortcut = x
-        elif step is _JOIN:
-            x, shortcut = shortcut + x, None
-        else:
-            x = step(x)
-    return x, shortcut
-
-
-def _scale_at(steps: list, stop: int) -> int:
-    """Pixels of the picture to one pixel after so many steps."""
-    scale = 1
-    for step in steps[:stop]:
-        if isinstance(step, nn.Conv2d):
-            scale *= step.stride[0]
-        elif isinstance(step, ReflectionConvTranspose2d):
-            scale //= step.stride[0]
-        elif isinstance(step, nn.Upsample):
-            scale //= int(step.scale_factor)
-    return scale
+def _features_in(pixels: slice, scale: int, stride: int) -> slice:
+    return slice(pixels.start // scale, math.ceil(pixels.stop / stride) * stride // scale)
 
 
 def _bytes(*tensors: torch.Tensor | None) -> int:

@@ -17,9 +17,10 @@ from inference.canvas import PictureCanvas, Place, TensorCanvas, box, lightness
 from inference.cuda_graphs import CapturedPass
 from inference.instance_norm import fix_statistics
 from inference.options import StyleOptions, StylizeError
-from inference.tiling import halo, tiles
+from inference.tiling import tiles
 from models.checkpoints import load_checkpoint
-from models.fusion import fuse_batch_norm, merge_pointwise
+from models.cpu_kernels import accelerate
+from models.fusion import fuse_batch_norm
 from models.transformer_net import TransformerNet
 from utils.device import Compute, available_memory, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import UserError, is_out_of_memory
@@ -72,9 +73,9 @@ class Stylizer:
         fused = fuse_batch_norm(network).to(
             self.compute.device, self.compute.dtype, memory_format=memory_format(self.compute.device)
         )
-        self.network = merge_pointwise(fused)
+        self.network = accelerate(fused)
         self._run = CapturedPass(self.network) if self.compute.device.type == "cuda" else self.network
-        self._halo = halo(self.network)
+        self._halo = self.network.reach()
         self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
         self.tile_size = _affordable(tile_size, self._halo or 0, self.compute)
 

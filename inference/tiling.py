@@ -4,10 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import nn
-
-from models.transformer_net import ReflectionConvTranspose2d
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -24,37 +20,12 @@ class Tile:
     target: tuple[slice, slice]
 
 
-def halo(network: nn.Module) -> int | None:
-    """How far from a pixel, in pixels, the input may lie that its output depends on; a multiple of the strides.
-
-    Read off the layers, in their order: a convolution reaches half a kernel, counted in pixels of the picture at the
-    resolution that it works at, and a stride shifts what an output pixel stands for by up to one stride less one.
-
-    Returns:
-        ``None`` where every output pixel depends on all input pixels, by instance normalisation.
-    """
-    reach, scale, stride = 0, 1, 1  # scale: pixels of the picture to one pixel here
-    for module in network.modules():
-        if isinstance(module, nn.InstanceNorm2d):
-            return None
-        if isinstance(module, nn.Conv2d):
-            reach += (module.kernel_size[0] // 2 + module.stride[0] - 1) * scale
-            scale *= module.stride[0]
-            stride = max(stride, scale)
-        elif isinstance(module, ReflectionConvTranspose2d):
-            reach += scale  # an output pixel looks at its own input pixel and one beside it
-            scale //= module.stride[0]
-        elif isinstance(module, nn.Upsample):
-            scale //= int(module.scale_factor)
-    return math.ceil(reach / stride) * stride
-
-
 def tiles(height: int, width: int, size: int, margin: int) -> Iterator[Tile]:
     """Cut a picture into tiles of about ``size`` x ``size`` pixels, each seen with ``margin`` pixels around it.
 
     Args:
         size: rows and columns to fill at a time, at most; a multiple of the network's stride.
-        margin: see :func:`halo`; less at the picture's own border, where the network pads as in one pass.
+        margin: the network's reach; less at the picture's own border, where the network pads as in one pass.
     """
     for source_rows, inside_rows, target_rows in _spans(height, size, margin):
         for source_columns, inside_columns, target_columns in _spans(width, size, margin):

@@ -1,10 +1,16 @@
-"""Convolutions whose gradients are written out, where oneDNN's own are several times slower on a CPU than need be.
+"""What makes the networks fast on a CPU: gradients written out, and work that oneDNN does along with a convolution.
 
-Each is the same function as torch's, to rounding, in any floating-point type; other devices use torch's own.
+oneDNN's own gradients of some convolutions are several times slower than need be. :func:`accelerate` puts the layers of
+this file in the place of those of ``models.transformer_net`` and ``models.vgg19``; each is the same function, to
+rounding, in any floating-point type.
 """
 
 import torch
+from torch import nn
 from torch.nn import functional as F
+
+from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, ResidualBlock, TransformerNet
+from models.vgg19 import VGG19
 
 _ONES = [1, 1]
 
@@ -25,12 +31,17 @@ def _convolution_backward(grad, x, weight, *, padding=0, of_input=False, of_weig
     return results[:2]
 
 
-def autocast_inputs(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _autocast_inputs(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Tensors in the type of ``torch.autocast`` where that is on, as it does for torch's own convolutions."""
-    kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
+    if not torch.is_autocast_enabled("cpu"):
         return tensors
-    return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
+    return tuple(tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors)
+
+
+def _reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
+    """Reflection padding in the type of ``x``; autocast has it done in float32: two conversions of every feature."""
+    with torch.autocast("cpu", enabled=False):
+        return F.pad(x, (padding,) * 4, mode="reflect")
 
 
 class FrozenConvReLU(torch.autograd.Function):
@@ -126,3 +137,112 @@ class FewOutputsConv(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_weight = _convolution_backward(x, padded, turned, of_weight=True)[1].transpose(0, 1).flip(2, 3)
         return grad_x, grad_weight
+
+
+_FEW = 4  # output channels up to which FewOutputsConv is faster
+
+
+class _CPUConv2d(ReflectionConv2d):
+    def forward(self, x):
+        if torch.compiler.is_compiling():  # the compiler fuses by itself
+            return super().forward(x)
+        x = _reflect(x, self.kernel_size[0] // 2)
+        if self.out_channels > _FEW or not torch.is_grad_enabled():
+            return F.conv2d(x, self.weight, self.bias, self.stride)
+        return FewOutputsConv.apply(*_autocast_inputs(x, self.weight)) + self.bias[:, None, None]
+
+
+class _CPUConvTranspose2d(ReflectionConvTranspose2d):
+    def forward(self, x):
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or self.bias is not None:
+            return super().forward(x)
+        return DoublingConvTranspose.apply(*_autocast_inputs(_reflect(x, 1), self.balanced_weight()))
+
+
+class _FrozenConvReLU2d(nn.Conv2d):
+    def forward(self, x):
+        if onednn_computes(x) and not self.weight.requires_grad:
+            return FrozenConvReLU.apply(x, self.weight, self.bias)
+        return F.relu(super().forward(x))
+
+
+class OneDNNConvolution(nn.Module):
+    """A reflecting convolution that oneDNN computes along with what follows it, a ReLU or the addition of a tensor.
+
+    The same values, to rounding, for less than the convolution and a pass over memory together. It has no gradient.
+
+    Args:
+        convolution: ``ReflectionConv2d`` or ``ReflectionConvTranspose2d`` on a CPU, float32 or bfloat16.
+        relu: whether a ReLU follows.
+    """
+
+    def __init__(self, convolution: nn.Module, relu: bool):
+        super().__init__()
+        self.convolution, self.activation = convolution, "relu" if relu else "none"
+        self.transposed = isinstance(convolution, ReflectionConvTranspose2d)
+
+    def forward(self, x: torch.Tensor, addend: torch.Tensor | None = None) -> torch.Tensor:
+        layer = self.convolution
+        x = _reflect(x, 1 if self.transposed else layer.kernel_size[0] // 2)
+        # What follows the bias in oneDNN's own order: padding, (output padding,) stride, dilation, groups.
+        if self.transposed:
+            onednn = torch.ops.mkldnn._convolution_transpose_pointwise
+            where = list(layer.padding), [0, 0], list(layer.stride), _ONES, 1
+        else:
+            onednn = torch.ops.mkldnn._convolution_pointwise
+            where = [0, 0], list(layer.stride), _ONES, 1
+        if addend is None:
+            return onednn(x, layer.weight, layer.bias, *where, self.activation, [], "")
+        return onednn.binary(x, addend, layer.weight, layer.bias, *where, "add", 1.0, None, [], None)
+
+
+class _OneDNNResidualBlock(nn.Module):
+    def __init__(self, first: OneDNNConvolution, second: OneDNNConvolution):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x):
+        return self.second(self.first(x), addend=x)
+
+
+def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
+    """Put this file's layers into a network, in place, where a CPU computes it: the same function, to rounding.
+
+    A network that is trained gets gradients written out. In one that is not, a ``TransformerNet`` after
+    :func:`models.fusion.fuse_batch_norm` or the loss network, oneDNN computes ReLUs and residual sums along with the
+    convolutions; through a ``TransformerNet`` there is no gradient then.
+
+    Args:
+        network: in its final type and on its final device. Parameters keep their names where it is trained.
+
+    Returns:
+        The same network; unchanged on other devices, and where oneDNN does not compute its type.
+    """
+    weight = next(network.parameters())
+    if isinstance(network, VGG19) and weight.device.type == "cpu":
+        for index, layer in enumerate(network.features):
+            if isinstance(layer, nn.Conv2d):
+                layer.__class__ = _FrozenConvReLU2d
+                network.features[index + 1] = nn.Identity()
+    elif any(parameter.requires_grad for parameter in network.parameters()):
+        for layer in network.modules() if weight.device.type == "cpu" else ():
+            layer.__class__ = _TRAINED.get(type(layer), type(layer))
+    elif onednn_computes(weight):
+        for index, layer in enumerate(network.layers):
+            network.layers[index] = _merged(layer)
+    return network
+
+
+_TRAINED = {ReflectionConv2d: _CPUConv2d, ReflectionConvTranspose2d: _CPUConvTranspose2d}
+
+
+def _merged(layer: nn.Module) -> nn.Module:
+    """Convolutions with their ReLUs and sums; the layer as it is where a normalisation stands between them."""
+    if isinstance(layer, ResidualBlock):
+        parts = [_merged(part) for part in layer.residual]
+        return _OneDNNResidualBlock(*parts) if all(isinstance(part, OneDNNConvolution) for part in parts) else layer
+    *before, convolution = [part for part in layer if not isinstance(part, nn.Identity | nn.ReLU)]
+    if any(not isinstance(part, nn.Upsample) for part in before):
+        return layer
+    merged = OneDNNConvolution(convolution, relu=isinstance(layer[-1], nn.ReLU))
+    return nn.Sequential(*before, merged) if before else merged

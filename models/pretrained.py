@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from models.cpu_kernels import accelerate
 from models.untrusted import Refused, load_untrusted
 from models.vgg19 import VGG19
 from utils.device import memory_format
@@ -56,7 +57,7 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
     vgg.load_state_dict(weights)
     vgg.fingerprint = _fingerprint(vgg)  # before the conversion, which must not change it
     vgg.features.to(dtype)
-    return vgg.to(device, memory_format=memory_format(device))
+    return accelerate(vgg.to(device, memory_format=memory_format(device)))
 
 
 def _fingerprint(vgg: VGG19) -> str:

@@ -1,22 +1,15 @@
 """The image transformation network f_W of Johnson, Alahi and Fei-Fei (2016), section 3.1 and supplementary table 1."""
 
-import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.cpu_kernels import DoublingConvTranspose, FewOutputsConv, autocast_inputs
-
 NORMS = ("batch", "instance")
 UPSAMPLES = ("transposed", "resize")
-
-# Output channels up to which a convolution has gradients of its own on a CPU; see models.cpu_kernels.
-_FEW = 4
-
-# Two stride-2 convolutions divide the picture by four, and reflection padding needs a side of at least two there.
-_STRIDE = 4
-_SMALLEST_SIDE = 8
 
 # The output is 127.5 (1 + tanh(z / 8)). One of Adam's first steps can move z by 2.6 where features are uniform (2,592
 # inputs x 0.001). Undivided, that drives flat areas into the ends of tanh, where no gradient brings them back: black
@@ -34,15 +27,7 @@ def _norm(kind: str, channels: int) -> nn.Module:
 
 def reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
     """Reflection padding on all four sides."""
-    # torch.autocast has padding done in float32 on a CPU: two conversions of every feature, for nothing.
-    kind = x.device.type
-    without = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext()
-    with without:
-        return F.pad(x, (padding,) * 4, mode="reflect")
-
-
-def _use_own_gradients(x: torch.Tensor) -> bool:
-    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return F.pad(x, (padding,) * 4, mode="reflect")
 
 
 class ReflectionConv2d(nn.Conv2d):
@@ -52,11 +37,7 @@ class ReflectionConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
 
     def forward(self, x):
-        x = reflect(x, self.kernel_size[0] // 2)
-        if self.out_channels > _FEW or not _use_own_gradients(x):
-            return super().forward(x)
-        x, weight = autocast_inputs(x, self.weight)
-        return FewOutputsConv.apply(x, weight) + self.bias[:, None, None]
+        return super().forward(reflect(x, self.kernel_size[0] // 2))
 
 
 class ConvLayer(nn.Sequential):
@@ -130,11 +111,8 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
         return balanced.flatten(4, 5).flatten(2, 3)
 
     def forward(self, x):
-        x = reflect(x, 1)
         weight = self.weight if self.is_balanced else self.balanced_weight()
-        if self.bias is not None or not _use_own_gradients(x):
-            return F.conv_transpose2d(x, weight, self.bias, self.stride, self.padding)
-        return DoublingConvTranspose.apply(*autocast_inputs(x, weight))
+        return F.conv_transpose2d(reflect(x, 1), weight, self.bias, self.stride, self.padding)
 
 
 class UpsampleLayer(nn.Sequential):
@@ -167,6 +145,9 @@ class TransformerNet(nn.Module):
         ValueError: on an unknown ``norm`` or ``upsample``.
     """
 
+    STRIDE = 4
+    """Product of the strides: pixels of the picture to one of the residual blocks, in each direction."""
+
     def __init__(self, norm: str = "batch", upsample: str = "transposed"):
         super().__init__()
         self.norm, self.upsample = norm, upsample
@@ -189,21 +170,104 @@ class TransformerNet(nn.Module):
         Returns:
             N x 3 x H x W, float32 (float64 for float64 input), in [0, 255] by the tanh.
         """
-        height, width = images.shape[-2:]
         x = self.layers(self.prepare(images))
         # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
-        x = x if x.dtype == torch.float64 else x.float()
-        x = (torch.tanh(x.div_(_TANH_SCALE)) + 1.0).mul_(127.5)
-        return x[..., :height, :width]
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = F.pad(x, [-side for side in self._padding(images)])
+        return (torch.tanh(x.div_(_TANH_SCALE)) + 1.0).mul_(127.5)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """What the first layer is given: values in [-1, 1], of the weights' type, sides that the strides divide."""
-        height, width = images.shape[-2:]
-        pad_height = max(_SMALLEST_SIDE, -(-height // _STRIDE) * _STRIDE) - height
-        pad_width = max(_SMALLEST_SIDE, -(-width // _STRIDE) * _STRIDE) - width
-        x = (images / 127.5).sub_(1.0)
-        if pad_height or pad_width:
-            # Replication, unlike reflection, works from a single pixel up. Padding on the right and below alone keeps
-            # every pixel of the picture where the strides would find it in a larger one.
-            x = F.pad(x, (0, pad_width, 0, pad_height), mode="replicate")
-        return x.to(next(self.parameters()).dtype)
+        x = (images / 127.5 - 1.0).to(next(self.parameters()).dtype)
+        # Replication, unlike reflection, works from a single pixel up. Padding on the right and below alone keeps every
+        # pixel of the picture where the strides would find it in a larger one.
+        return F.pad(x, self._padding(images), mode="replicate")
+
+    def _padding(self, images: torch.Tensor) -> list[int]:
+        """Pixels on the left, on the right, above and below, to sides of at least two strides, which reflection needs.
+
+        Sums without a branch: an export to another format holds at every size.
+        """
+        height, width = (side + self.STRIDE - 1 for side in images.shape[-2:])
+        height, width = (max(2, side // self.STRIDE) * self.STRIDE for side in (height, width))
+        return [0, width - images.shape[-1], 0, height - images.shape[-2]]
+
+    def norms(self) -> list[nn.Module]:
+        """The normalisation layers, in the order in which a picture passes them."""
+        return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d)]
+
+    def reach(self) -> int | None:
+        """How far from a pixel, in pixels, the input may lie that its output depends on; a multiple of the stride.
+
+        Read off the layers, in their order: a convolution reaches half a kernel, counted in pixels of the picture at
+        the resolution that it works at, and a stride shifts what an output pixel stands for by up to one stride less
+        one.
+
+        Returns:
+            ``None`` where every output pixel depends on all input pixels, by instance normalisation.
+        """
+        reach, scale = 0, 1  # scale: pixels of the picture to one pixel here
+        for module in self.modules():
+            if isinstance(module, nn.InstanceNorm2d):
+                return None
+            if isinstance(module, nn.Conv2d):
+                reach += (module.kernel_size[0] // 2 + module.stride[0] - 1) * scale
+            elif isinstance(module, ReflectionConvTranspose2d):
+                reach += scale  # an output pixel looks at its own input pixel and one beside it
+            scale = _scale_after(module, scale)
+        return math.ceil(reach / self.STRIDE) * self.STRIDE
+
+    def stages(self) -> list["Stage"]:
+        """The forward pass cut before each normalisation layer, from :meth:`prepare` to the last of these layers."""
+        steps = []
+        for layer in self.layers:
+            if isinstance(layer, ResidualBlock):
+                steps += [_branch, *(step for part in layer.residual for step in part), _join]
+            else:
+                steps += list(layer)
+        stages, scale, begun = [], 1, []
+        norms = self.norms()
+        for step in steps:
+            if step in norms:
+                stages.append(Stage(begun, step, scale))
+                begun = []
+            begun.append(step)
+            scale = _scale_after(step, scale)
+        return stages
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The steps of a network from one normalisation layer up to, and without, the next.
+
+    Attributes:
+        steps: layers, and the two ends of a residual block.
+        norm: the layer that comes next.
+        scale: pixels of the picture to one pixel there, in each direction.
+    """
+
+    steps: list[Callable]
+    norm: nn.Module
+    scale: int
+
+    def __call__(self, x: torch.Tensor, shortcut: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Features, and those that a residual block has still to add, after these steps."""
+        for step in self.steps:
+            x, shortcut = step(x, shortcut) if step in (_branch, _join) else (step(x), shortcut)
+        return x, shortcut
+
+
+def _branch(x, shortcut):
+    return x, x
+
+
+def _join(x, shortcut):
+    return shortcut + x, None
+
+
+def _scale_after(step, scale: int) -> int:
+    if isinstance(step, nn.Conv2d):
+        return scale * step.stride[0]
+    if isinstance(step, ReflectionConvTranspose2d):
+        return scale // step.stride[0]
+    return scale // int(step.scale_factor) if isinstance(step, nn.Upsample) else scale

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-from models.cpu_kernels import FrozenConvReLU, onednn_computes
-
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -81,15 +79,10 @@ class VGG19(nn.Module):
         check_layers(names)
         last = max(LAYERS[name] for name in names)
         wanted = {LAYERS[name]: name for name in names}
-        weight = self.features[0].weight
-        x = ((images.to(self.mean.dtype) - self.mean) / self.std).to(weight.dtype)
+        x = ((images.to(self.mean.dtype) - self.mean) / self.std).to(self.features[0].weight.dtype)
         features = {}
-        fused = onednn_computes(x) and not weight.requires_grad
         for index, layer in enumerate(self.features[: last + 1]):
-            if isinstance(layer, nn.Conv2d) and fused:
-                x = FrozenConvReLU.apply(x, layer.weight, layer.bias)
-            elif not (fused and isinstance(layer, nn.ReLU)):
-                x = layer(x)
+            x = layer(x)
             if index in wanted:
                 features[wanted[index]] = x
         return features

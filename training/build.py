@@ -18,6 +18,7 @@ from imaging.tensors import picture_batch
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
 from models.checkpoints import Checkpoint, load_checkpoint
+from models.cpu_kernels import accelerate
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
@@ -144,7 +145,7 @@ def build_training(
     torch.manual_seed(config.seed)
     source = checkpoint or begun
     network = TransformerNet(config.norm, config.upsample) if source is None else source.network
-    network = processes.prepare(network.to(device, memory_format=memory_format(device))).train()
+    network = accelerate(processes.prepare(network.to(device, memory_format=memory_format(device)))).train()
     optimizer, options = torch.optim.Adam, {"fused": device.type in ("cpu", "cuda")}
     if config.optimizer == "soap":
         optimizer, options = SOAP, {}

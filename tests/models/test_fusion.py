@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from inference.tiling import halo
-from models.fusion import OneDNNConvolution, fuse_batch_norm, merge_pointwise
+from models.cpu_kernels import OneDNNConvolution, accelerate
+from models.fusion import fuse_batch_norm
 
 VARIANTS = [(norm, upsample) for norm in ("batch", "instance") for upsample in ("transposed", "resize")]
 
@@ -21,7 +21,7 @@ def stylized(network, images):
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
 def test_merged_is_apart_in_float32(norm, upsample, trained_like):
     network = trained_like(norm, upsample)
-    merged = merge_pointwise(fuse_batch_norm(network))
+    merged = accelerate(fuse_batch_norm(network))
     torch.testing.assert_close(stylized(merged, pictures()), stylized(network, pictures()), rtol=0, atol=1e-3)
 
 
@@ -31,13 +31,13 @@ def test_merged_is_as_near_to_float32_as_apart_in_bfloat16(norm, upsample, train
     reference = stylized(network, pictures())
     apart = fuse_batch_norm(network).to(torch.bfloat16, memory_format=torch.channels_last)
     error = (stylized(apart, pictures()) - reference).square().mean()
-    merged = (stylized(merge_pointwise(apart), pictures()) - reference).square().mean()
+    merged = (stylized(accelerate(apart), pictures()) - reference).square().mean()
     assert 0 < merged < 1.3 * error
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 def test_every_convolution_takes_in_what_follows(upsample, trained_like):
-    network = merge_pointwise(fuse_batch_norm(trained_like(upsample=upsample)))
+    network = accelerate(fuse_batch_norm(trained_like(upsample=upsample)))
     merged = [module for module in network.modules() if isinstance(module, OneDNNConvolution)]
     assert len(merged) == 16  # all convolutions of the network
     assert [module.activation for module in merged].count("relu") == 10  # but the last, and the second of five blocks
@@ -46,11 +46,11 @@ def test_every_convolution_takes_in_what_follows(upsample, trained_like):
 
 def test_the_halo_is_read_off_merged_layers_alike(trained_like):
     network = fuse_batch_norm(trained_like())
-    before = halo(network)
-    assert halo(merge_pointwise(network)) == before == 60
+    before = network.reach()
+    assert accelerate(network).reach() == before == 60
 
 
 def test_other_types_are_left_alone(trained_like):
     network = fuse_batch_norm(trained_like()).double()
-    assert merge_pointwise(network) is network
+    assert accelerate(network) is network
     assert not any(isinstance(module, OneDNNConvolution) for module in network.modules())
