@@ -15,8 +15,9 @@ def _full_precision(x: torch.Tensor) -> torch.Tensor:
 
 def _no_autocast(x: torch.Tensor):
     # torch.autocast would take a Gram matrix's product to half precision, where the sum over HW loses its digits.
-    kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else contextlib.nullcontext()
+    kind = x.device.type  # PyTorch 2.4 knows of no autocast on Apple's MPS, not even whether there is one
+    enabled = kind != "mps" and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if enabled else contextlib.nullcontext()
 
 
 def content_loss(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

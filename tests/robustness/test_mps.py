@@ -1,0 +1,84 @@
+"""What Apple's MPS lacks is not asked of it. There is none here: a CPU is watched while it does the same.
+
+MPS has no float64, few decompositions of matrices, and errors in channels last.
+"""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from inference.options import StyleOptions
+from inference.stylizer import Stylizer
+from losses.perceptual import PerceptualLoss, style_grams
+from models.transformer_net import TransformerNet
+from training import soap
+from utils.device import Compute, memory_format
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+
+
+class Watched(TorchDispatchMode):
+    """Notes what MPS would refuse: pictures and features in float64 (a few numbers are the CPU's), decompositions."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        name = str(func)
+        tensors = [t for t in tree_leaves((args, result)) if isinstance(t, torch.Tensor)]
+        if any(t.dtype == torch.float64 and t.numel() > 5000 for t in tensors):
+            self.seen.append(f"{name} in float64")
+        if "linalg" in name:
+            self.seen.append(name)
+        return result
+
+
+@pytest.fixture
+def as_on_mps(monkeypatch):
+    """The memory format is that of MPS, wherever it is asked for."""
+    original, on_mps = memory_format, memory_format(torch.device("mps"))
+    assert on_mps == torch.contiguous_format
+    for module in list(sys.modules.values()):
+        if getattr(module, "memory_format", None) is original:
+            monkeypatch.setattr(module, "memory_format", lambda device: on_mps)
+
+
+def test_the_watch_sees_what_it_is_there_for():
+    with Watched() as watch:
+        torch.zeros(2, 50, 60).double()
+        torch.linalg.qr(torch.eye(3))
+    assert any("float64" in what for what in watch.seen) and any("linalg" in what for what in watch.seen)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_pictures_are_stylized_with_what_mps_has(as_on_mps, make_picture, norm):
+    """In tiles, for which instance norm takes the statistics of the whole; with all options."""
+    stylizer = Stylizer(TransformerNet(norm).eval(), compute=CPU, tile_size=64)
+    mask = Image.fromarray(np.tile(np.linspace(0, 255, 150, dtype=np.uint8), (110, 1)))
+    with Watched() as watch:
+        stylizer.stylize(make_picture(150, 110, seed=1), StyleOptions(0.5, True, mask, 0.9))
+    assert not watch.seen
+    assert all(kernel.is_contiguous() for kernel in stylizer.network.parameters())
+
+
+def test_a_step_is_trained_with_what_mps_has(vgg, as_on_mps, monkeypatch):
+    """Decompositions are those that are moved to the CPU."""
+    moved = []
+    monkeypatch.setattr(soap, "_where_lapack_is", lambda matrix: moved.append(matrix) or matrix)
+    network = TransformerNet("instance")
+    photographs = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 255
+    criterion = PerceptualLoss(vgg, style_grams(vgg, photographs[:1]), 48, 1.0, 15.0, 0.15)
+    optimizer = soap.SOAP(network.parameters(), lr=1e-3, basis_every_steps=1)
+    with Watched() as watch:
+        for _ in range(2):
+            criterion(network(photographs), photographs).total.backward()
+            optimizer.step()
+    assert len([what for what in watch.seen if "linalg" in what]) == len(moved) > 0
+    assert not [what for what in watch.seen if "float64" in what]
