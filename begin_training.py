@@ -35,7 +35,7 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == training.total_steps:
                 run.log()
-            if config.monitor_every_steps and step % config.monitor_every_steps == 0:
+            if run.is_monitor_step(step):
                 run.save_monitor_picture()
             if config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0:
                 run.save_checkpoint()
@@ -59,7 +59,6 @@ def training_step(training, photographs):
     losses = training.criterion(stylized, photographs)
     training.optimizer.zero_grad()
     training.scaler.scale(losses.total).backward()  # scales for float16 alone
-    training.processes.average_gradients(training.network)
     training.scaler.step(training.optimizer)
     training.scaler.update()
     training.scheduler.step()

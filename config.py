@@ -125,7 +125,11 @@ class TrainingConfig:
     )
 
     # The optimisation
-    num_epochs: int = setting(2, "passes over the photographs at most", minimum=1)
+    num_epochs: int | None = setting(
+        None,
+        "passes over the photographs at most; left out, 2, or with few photographs as many as make 2000 steps",
+        minimum=1,
+    )
     total_steps: int = setting(40000, "steps at most; num_epochs or total_steps ends training, the earlier", minimum=1)
     batch_size: int = setting(4, "photographs a step", minimum=1)
     optimizer: str = setting(
@@ -155,7 +159,9 @@ class TrainingConfig:
 
     # What is written, and how often
     log_every_steps: int = setting(50, "steps between two lines of metrics.jsonl", minimum=1)
-    monitor_every_steps: int = setting(500, "steps between two monitor pictures; 0 for none", minimum=0)
+    monitor_every_steps: int = setting(
+        500, "steps between two monitor pictures, beside early ones after 50, 100, 200, ...; 0 for none", minimum=0
+    )
     checkpoint_every_steps: int = setting(1000, "steps between two checkpoints; 0 for one at the end", minimum=0)
     keep_checkpoints: int = setting(
         0, "checkpoints to keep, the newest; older ones are removed once a newer one is safe; 0 keeps all", minimum=0

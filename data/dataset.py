@@ -2,10 +2,8 @@
 
 import os
 import random
-import threading
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,14 +16,8 @@ from imaging.tensors import image_to_tensor
 from imaging.transparency import flatten
 from utils.errors import ImageError, UserError
 
-READING_SECONDS = 60
-"""Seconds after which a photograph that is still being read, from a network folder that hangs say, is given up."""
-
 LARGEST_SCALE = 2.0
 """Short side of a photograph, in sides of the crop, up to which it is resized at random."""
-
-STALLED = "did not finish reading within"
-"""In the reason of a photograph that was given up."""
 
 
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
@@ -84,28 +76,6 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
     return image_to_tensor(ImageOps.mirror(crop) if rng.random() < 0.5 else crop)
 
 
-def _given_up_after(seconds: float, call: Callable, *args):
-    """What a call returns or raises; it runs in a thread of its own, which nobody waits for any more after ``seconds``.
-
-    Raises:
-        TimeoutError: after that.
-    """
-    future = Future()
-
-    def run():
-        try:
-            future.set_result(call(*args))
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()  # a daemon: the end of the program does not wait for it either
-    # In slices, of which a process that is stopped for an hour, or a machine that sleeps, loses one.
-    for _ in range(60):
-        if wait([future], seconds / 60).done:
-            return future.result()
-    raise TimeoutError
-
-
 class PhotographDataset(torch.utils.data.Dataset):
     """Random crops of photographs, addressed by position in an endless shuffled stream.
 
@@ -146,14 +116,9 @@ class PhotographDataset(torch.utils.data.Dataset):
         for position, index in chunk:
             try:
                 rng = random.Random(f"crop {self.seed} {position}")
-                crop = _given_up_after(
-                    READING_SECONDS, random_crop, self.paths[index], self.image_size, rng, self.max_pixels
-                )
-                crops.append(crop)
+                crops.append(random_crop(self.paths[index], self.image_size, rng, self.max_pixels))
             except ImageError as error:
                 failures[index] = str(error)
-            except TimeoutError:
-                failures[index] = f"{self.paths[index]} {STALLED} {READING_SECONDS:g} seconds"
             else:
                 positions.append(position)
         size = self.image_size

@@ -1,32 +1,28 @@
-"""Batches of photographs as one endless stream with a position, read ahead by worker processes."""
+"""Batches of photographs as one endless stream with a position, read ahead by torch's DataLoader."""
 
 import multiprocessing
-import multiprocessing.connection
 import signal
 import threading
 import warnings
 from collections.abc import Iterator
 
 import torch
+from torch.utils.data import DataLoader, Sampler
 
-from data.dataset import STALLED, PhotographDataset
+from data.dataset import PhotographDataset
 from utils.errors import UserError
 
 LARGEST_UNREADABLE_SHARE = 0.1
 
-MOST_STALLED = 3
-"""Photographs that a stream gives up waiting for before it takes the whole folder to be out of reach."""
-
-MOST_LOST_IN_A_ROW = 3
-"""Times that reading processes are replaced without a batch in between before the cause is taken to be lasting."""
+READING_SECONDS = 120
+"""Seconds after which reading processes that deliver nothing, from a network folder that hangs say, are given up."""
 
 
-class _Chunks(torch.utils.data.Sampler):
+class _Chunks(Sampler):
     """Chunks of (position, index) pairs from a position on, without end, passing over known unreadable files."""
 
-    def __init__(self, dataset, start, size, unreadable, shard, shards):
-        self.dataset, self.start, self.size, self.unreadable = dataset, start, size, unreadable
-        self.shard, self.shards = shard, shards
+    def __init__(self, dataset, start, size, shard, shards):
+        self.dataset, self.start, self.size, self.shard, self.shards = dataset, start, size, shard, shards
 
     def __iter__(self):
         n = len(self.dataset)
@@ -35,7 +31,7 @@ class _Chunks(torch.utils.data.Sampler):
         while True:
             order = self.dataset.order(epoch)
             for here in range(rank, n):
-                if order[here] not in self.unreadable:
+                if order[here] not in self.dataset.unreadable:
                     chunk.append((epoch * n + here, order[here]))
                 if len(chunk) == self.size:
                     if number % self.shards == self.shard:
@@ -57,11 +53,10 @@ class PhotographStream:
     """An iterator over batches of random crops, reproducible from any position.
 
     The order of photographs, and each crop, follow from the data set's seed and the position alone: neither the
-    number of workers nor an unreadable file changes what the remaining positions yield. A worker that is killed is
-    replaced, which changes nothing either.
+    number of workers nor an unreadable file changes what the remaining positions yield.
 
     Args:
-        dataset: the photographs.
+        dataset: the photographs; those that turn out unreadable are added to its ``unreadable``.
         batch_size: photographs a batch.
         start: position of the first photograph, 0 or a ``position`` of an earlier stream.
         num_workers: reading processes; 0 reads in this one.
@@ -71,7 +66,9 @@ class PhotographStream:
 
     Attributes:
         position: where to start a stream that goes on after the last batch handed out.
-        unreadable: the data set's, which is added to.
+
+    Raises:
+        UserError: in a process that a script without a guarded main module is starting.
     """
 
     def __init__(
@@ -84,24 +81,20 @@ class PhotographStream:
         shard: int = 0,
         shards: int = 1,
     ):
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # This is a reading process, which imports the script that started the training, and so begins it again.
+            raise UserError(_NO_GUARD)
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
-        self.position = start
-        self.num_workers, self._shard, self._shards = num_workers, shard, shards
-        self.unreadable = dataset.unreadable
-        self._stalled = self._lost_in_a_row = 0
-        self._open()
-
-    def _open(self) -> None:
-        """Read on from the position."""
-        self._start = self.position
-        chunks = _Chunks(self.dataset, self._start, self.batch_size, self.unreadable, self._shard, self._shards)
-        loader = torch.utils.data.DataLoader(
-            self.dataset,
+        self.position = self._start = start
+        self._shard, self._shards = shard, shards
+        loader = DataLoader(
+            dataset,
             batch_size=None,  # a chunk is a batch already
-            sampler=chunks,
-            num_workers=self.num_workers,
-            prefetch_factor=4 if self.num_workers else None,
-            worker_init_fn=_init_worker if self.num_workers else None,
+            sampler=_Chunks(dataset, start, batch_size, shard, shards),
+            num_workers=num_workers,
+            prefetch_factor=4 if num_workers else None,
+            timeout=READING_SECONDS if num_workers else 0,
+            worker_init_fn=_init_worker if num_workers else None,
             collate_fn=_unchanged,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
@@ -114,7 +107,7 @@ class PhotographStream:
         answered = hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread()
         if answered and getattr(signal.getsignal(signal.SIGCHLD), "__module__", "").startswith("torch."):
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._crops = torch.empty(0, 3, self.dataset.image_size, self.dataset.image_size, dtype=torch.uint8)
+        self._crops = torch.empty(0, 3, dataset.image_size, dataset.image_size, dtype=torch.uint8)
         self._positions: list[int] = []
 
     def __iter__(self) -> Iterator[torch.Tensor]:
@@ -124,8 +117,8 @@ class PhotographStream:
         """The next batch: batch_size x 3 x size x size, uint8, RGB.
 
         Raises:
-            UserError: when more than a tenth of the photographs, or all, turn out unreadable; when several of them do
-                not finish; when the reading processes are killed again and again.
+            UserError: when more than a tenth of the photographs, or all, turn out unreadable; when a reading process is
+                lost, or delivers nothing for :data:`READING_SECONDS`.
         """
         while len(self._positions) < self.batch_size:
             positions, crops, failures = self._next_chunk()
@@ -143,48 +136,33 @@ class PhotographStream:
         return batch.pin_memory() if self.pin_memory else batch
 
     def _next_chunk(self):
-        while True:
-            lost = self._lost_worker(0)
-            if lost is None:
-                try:
-                    chunk = next(self._loader)
-                except (RuntimeError, OSError, EOFError):  # torch's word for it, or that of the connection
-                    lost = self._lost_worker(5)
-                    if lost is None:
-                        raise
-                else:
-                    self._lost_in_a_row = 0
-                    return chunk
-            self._replace_workers(lost)
-
-    def _lost_worker(self, seconds: float) -> multiprocessing.Process | None:
-        """One that has ended, or does so within some seconds."""
-        ended = multiprocessing.connection.wait([worker.sentinel for worker in self._workers], seconds)
-        return next((worker for worker in self._workers if worker.sentinel in ended), None)
-
-    def _replace_workers(self, lost: multiprocessing.Process) -> None:
-        lost.join()
-        status = lost.exitcode
+        if all(worker.is_alive() for worker in self._workers):
+            try:
+                return next(self._loader)
+            except (RuntimeError, OSError, EOFError) as error:  # torch's word for a lost worker, or its connection's
+                if "timed out" in str(error):
+                    raise UserError(
+                        f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder"
+                    ) from None
+                for worker in self._workers:
+                    worker.join(1)
+                if all(worker.is_alive() for worker in self._workers):
+                    raise
+        status = next(worker.exitcode for worker in self._workers if not worker.is_alive())
+        if status == 1 and multiprocessing.get_start_method() != "fork":
+            raise UserError(_NO_GUARD)
         reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        self._lost_in_a_row += 1
-        if self._lost_in_a_row > MOST_LOST_IN_A_ROW:
-            raise UserError(
-                f"the processes that read photographs are lost again and again ({reason}): give fewer with "
-                "--num_workers if memory is short, or --num_workers 0"
-            )
-        warnings.warn(f"process {lost.pid}, which read photographs, was lost ({reason}) and is replaced", stacklevel=2)
-        self.close()
-        self._open()
+        raise UserError(
+            f"a process that reads photographs was lost ({reason}), as where memory is short: give fewer with "
+            "--num_workers, or --num_workers 0"
+        )
 
     def _note_unreadable(self, index: int, reason: str) -> None:
-        if index in self.unreadable:  # read ahead before the first failure was known
+        if index in self.dataset.unreadable:  # read ahead before the first failure was known
             return
-        self.unreadable[index] = reason
+        self.dataset.unreadable[index] = reason
         warnings.warn(f"skipped: {reason}", stacklevel=2)
-        self._stalled += STALLED in reason
-        if self._stalled > MOST_STALLED:
-            raise UserError(f"--dataset_dir is out of reach ({reason}, as {MOST_STALLED} others before it): see to it")
-        bad, n = len(self.unreadable), len(self.dataset)
+        bad, n = len(self.dataset.unreadable), len(self.dataset)
         if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
             raise UserError(
                 f"{bad} of the {n} photographs in --dataset_dir cannot be read, more than a tenth; the last was "
@@ -198,6 +176,12 @@ class PhotographStream:
             worker.kill()  # what is left hangs in a file
             worker.join()
         self._workers, self._crops = [], None  # these lie in memory shared with them, an open file
+
+
+_NO_GUARD = (
+    "the processes that read photographs could not be started: a script that calls train() has to do so below the line "
+    'if __name__ == "__main__":, or with num_workers=0'
+)
 
 
 def _unchanged(item):

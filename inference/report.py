@@ -88,9 +88,8 @@ class InferenceReport:
                 "seconds": seconds,
                 "error": error,
             }
-            write = self._bar.write if sys.stderr.isatty() else print  # a log need not have the bar at each line
             with writing_output():
-                write(json.dumps(facts), file=sys.stdout)
+                self._bar.write(json.dumps(facts), file=sys.stdout)
                 sys.stdout.flush()
 
     def close(self) -> None:

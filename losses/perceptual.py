@@ -24,9 +24,12 @@ STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 TERMS = ("content", "style", "total_variation", "checkerboard")
 """The terms of the objective, in the order in which they are reported."""
 
+FLAT = 8.0
+"""Grey levels between darkest and lightest in every channel, up to which an image counts as flat."""
+
 
 def style_grams(vgg: VGG19, style_image: torch.Tensor) -> list[torch.Tensor]:
-    """Gram matrices of a painting, 1 x C x C each, in the order of :data:`STYLE_LAYERS`.
+    """Gram matrices of a style image, 1 x C x C each, in the order of :data:`STYLE_LAYERS`.
 
     Args:
         style_image: 1 x 3 x H x W, RGB in [0, 255], any size from 16 x 16 up.
@@ -38,7 +41,7 @@ def style_grams(vgg: VGG19, style_image: torch.Tensor) -> list[torch.Tensor]:
 
 @dataclass(frozen=True)
 class LossScales:
-    """What each term is divided by, so that a weight means the same for every painting, loss network and size.
+    """What each term is divided by, so that a weight means the same for every style image, loss network and size.
 
     Attributes:
         content: divisor of the content term.
@@ -58,7 +61,7 @@ class LossScales:
         batches: Iterable[torch.Tensor],
         content_layer: str = CONTENT_LAYER,
     ) -> "LossScales":
-        """Scales measured on a painting and a fixed set of photographs.
+        """Scales measured on a style image and a fixed set of photographs.
 
         Content: the squared mean activation of its layer over the photographs (Gatys et al., 2016, bring VGG to a mean
         activation of one). Style: ||G_j(s)||_F^2, times the number of layers, which makes the sum a mean. Total
@@ -104,19 +107,20 @@ class PerceptualLoss(nn.Module):
 
     To it comes a term of ours against the mesh, see :func:`losses.functional.checkerboard_loss`.
 
-    A photograph of one colour says nothing, and in a normalisation layer its gradient grows beyond all bounds: it is
-    counted, and has no gradient.
+    A content image of next to one colour, an empty frame of a film say, tells the network nothing, and without a
+    variance every normalisation layer multiplies its gradient, by 300 or so, beyond all bounds: it is counted, and has
+    no gradient. Nothing waits for the GPU to know.
 
     Args:
         vgg: the loss network.
-        grams: of the painting, see :func:`style_grams`.
+        grams: of the style image, see :func:`style_grams`.
         image_size: side of the training crops, or height and width of what will be compared.
         content_weight, style_weight, tv_weight, checkerboard_weight: the lambdas.
         style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
             mean of one, so that equal ones are the paper's plain sum.
         content_layer: of the content term.
         scales: divisors; ``LossScales()`` divides by nothing, as the paper.
-        ceiling: eases the style term where the photograph would drown; ``None`` for the paper's plain sum.
+        ceiling: eases the style term where the content would drown; ``None`` for the paper's plain sum.
         mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
     """
 
@@ -151,17 +155,18 @@ class PerceptualLoss(nn.Module):
             grey = torch.full((1, 3, height, width), 127.5, device=device)
             self.grey = vgg(grey, (content_layer,))[content_layer]
 
-    def forward(self, stylised: torch.Tensor, photographs: torch.Tensor) -> Losses:
+    def forward(self, stylized: torch.Tensor, content_images: torch.Tensor) -> Losses:
         """The objective of a batch.
 
         Args:
-            stylised, photographs: N x 3 x image_size x image_size, RGB in [0, 255].
+            stylized, content_images: N x 3 x image_size x image_size, RGB in [0, 255].
         """
         with torch.no_grad():
-            target = self.vgg(photographs, (self.content_layer,))[self.content_layer]
-        flat = (photographs.amax((2, 3), keepdim=True) == photographs.amin((2, 3), keepdim=True)).all(1, keepdim=True)
-        stylised = torch.where(flat, stylised.detach(), stylised)
-        features = self.vgg(stylised, (*STYLE_LAYERS, self.content_layer))
+            target = self.vgg(content_images, (self.content_layer,))[self.content_layer]
+            contrast = content_images.amax((2, 3), keepdim=True) - content_images.amin((2, 3), keepdim=True)
+        flat = (contrast <= FLAT).all(1, keepdim=True)
+        stylized = torch.where(flat, stylized.detach(), stylized)
+        features = self.vgg(stylized, (*STYLE_LAYERS, self.content_layer))
         content = content_loss(features[self.content_layer], target)
         layers = [style_loss(gram_matrix(features[name]), gram) for name, gram in zip(STYLE_LAYERS, self.grams)]
         layers = torch.stack(layers)
@@ -174,8 +179,8 @@ class PerceptualLoss(nn.Module):
             style = style * self.ceiling.level()
             self.ceiling.observe(content_to_grey)
 
-        variation = total_variation_loss(stylised)
-        checkerboard = checkerboard_loss(stylised)
+        variation = total_variation_loss(stylized)
+        checkerboard = checkerboard_loss(stylized)
         weighted = self.weights * torch.stack([content, style, variation, checkerboard])
         raw = torch.stack([content.detach(), layers.detach().sum(), variation.detach(), checkerboard.detach()])
         return Losses(weighted.sum(), raw, weighted.detach(), content_to_grey)

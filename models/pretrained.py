@@ -27,8 +27,8 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
     """The frozen loss network with ImageNet weights.
 
     Args:
-        weights_file: a torchvision ``vgg19`` state dict, float16 or float32, whole or cut after ``features.28``;
-            ``None`` for torchvision's own download, kept in torch's cache.
+        weights_file: a torchvision ``vgg19`` state dict, float16 or float32, whole or cut after ``features.28``, or a
+            ``vgg16`` one, whose features it then gives; ``None`` for torchvision's own download, kept in torch's cache.
         device, dtype: where and in which type the convolutions run. Stored in that type, not converted each step.
 
     Returns:
@@ -40,14 +40,16 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
     state = _downloaded() if weights_file is None else _from_file(Path(weights_file))
     vgg = VGG19()
     expected = vgg.state_dict()
+    if "features.17.weight" in state:  # which is a ReLU in VGG-19
+        state = _from_vgg16(state)
     source = "torchvision's download" if weights_file is None else f"--vgg_weights {weights_file}"
     for key, value in expected.items():
         found = state.get(key)
         if not isinstance(found, torch.Tensor) or found.shape != value.shape:
             has = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else "no such tensor"
             raise UserError(
-                f"{source} is not a torchvision vgg19 state dict: expected {key} of shape {tuple(value.shape)}, found "
-                f"{has}; the file needs features.0.weight to features.28.bias"
+                f"{source} is no torchvision vgg19 or vgg16 state dict: expected {key} of shape {tuple(value.shape)}, "
+                f"found {has}; the file needs features.0.weight to features.28.bias"
             )
         if not found.is_floating_point() or not found.isfinite().all():
             raise UserError(f"{source} is damaged: {key} must hold finite floating-point numbers")
@@ -58,6 +60,25 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
     vgg.fingerprint = _fingerprint(vgg)  # before the conversion, which must not change it
     vgg.features.to(dtype)
     return accelerate(vgg.to(device, memory_format=memory_format(device)))
+
+
+def _from_vgg16(state: dict) -> dict:
+    """The VGG-19 state dict that computes the features of a VGG-16, the paper's loss network, under the same names.
+
+    VGG-19's additional convolutions, conv3_4 and conv4_4, pass on what they get: it is a ReLU's, and not negative.
+    """
+    numbers = {**{number: number for number in (0, 2, 5, 7, 10, 12, 14)}, 17: 19, 19: 21, 21: 23, 24: 28}
+    converted = {
+        f"features.{to}.{part}": state[f"features.{number}.{part}"]
+        for number, to in numbers.items()
+        for part in ("weight", "bias")
+        if f"features.{number}.{part}" in state
+    }
+    for number, channels in ((16, 256), (25, 512)):
+        identity = torch.zeros(channels, channels, 3, 3)
+        identity[range(channels), range(channels), 1, 1] = 1.0
+        converted |= {f"features.{number}.weight": identity, f"features.{number}.bias": torch.zeros(channels)}
+    return converted
 
 
 def _fingerprint(vgg: VGG19) -> str:

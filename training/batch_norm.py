@@ -10,7 +10,7 @@ from torch import nn
 def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
     """Estimate the running mean and variance of every batch-norm layer afresh, over given batches.
 
-    The running averages that training keeps lag behind the weights, which shows as dark patches in stylised pictures;
+    The running averages that training keeps lag behind the weights, which shows as dark patches in stylized pictures;
     training itself never reads them. A network without batch norm is left as it is, and so is everything but those
     statistics.
 

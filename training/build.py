@@ -32,6 +32,12 @@ from utils.processes import ALONE, Processes
 CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
 
+ENOUGH_STEPS = 2000
+"""Steps after which most style images look right."""
+
+FAR = 30
+"""Times the usual proportion of two weights from which on a training says what they mean."""
+
 SMALLEST_STYLE_IMAGE = 16
 """Pixels of a style image's short side; the deepest features look at as many."""
 
@@ -47,7 +53,7 @@ class Training:
         photographs: the data set of random crops.
         calibration: fixed batches of them, N x 3 x H x W, uint8, on the CPU; see :meth:`calibration_batches`.
         network: in training mode, on the device.
-        forward: what a step calls; the network, or what torch.compile made of it.
+        forward: what a step calls; the network, or what torch.compile or DistributedDataParallel made of it.
         criterion: gives the ``Losses`` of stylized images and photographs.
         optimizer, scheduler, scaler: the scaler scales for float16 alone.
         total_steps: length of the training; ``why`` is the sum that led to it, in words.
@@ -158,7 +164,7 @@ def build_training(
         photographs=photographs,
         calibration=calibration,
         network=network,
-        forward=network,
+        forward=processes.forward_of(network),
         criterion=criterion,
         optimizer=optimizer,
         scheduler=CosineAnnealingLR(optimizer, total_steps),
@@ -200,21 +206,48 @@ def build_criterion(
 
 
 def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:
-    """Steps that a training will run, and the sum that led to it, in words.
+    """Steps that a training will run, and what led to it, in words.
 
     Args:
         photographs: size of the data set.
         processes: that each train on --batch_size photographs a step.
     """
-    by_epochs = max(1, config.num_epochs * photographs // (config.batch_size * processes))
+    by_epochs = max(1, (config.num_epochs or 2) * photographs // (config.batch_size * processes))
+    if config.num_epochs is None:
+        by_epochs = max(by_epochs, ENOUGH_STEPS)
     steps = min(config.total_steps, by_epochs)
-    why = (
-        f"{steps} steps: the smaller of --total_steps {config.total_steps} and --num_epochs {config.num_epochs} x "
-        f"{photographs} photographs / --batch_size {config.batch_size}"
-        + (f" / {processes} processes" if processes > 1 else "")
-        + f" = {by_epochs}"
-    )
-    return steps, why
+    passes = steps * config.batch_size * processes / photographs
+    limit = "--num_epochs" if by_epochs < config.total_steps else "--total_steps"
+    reason = "" if limit == "--num_epochs" and config.num_epochs is None else f", as {limit} says"
+    return steps, f"{steps} steps, {passes:.3g} passes over {photographs} photographs{reason}"
+
+
+def strange_weights(config: TrainingConfig) -> str | None:
+    """A sentence about weights that are far from all that gives a picture, such as those of another project."""
+    content, style, variation = config.content_weight, config.style_weight, config.tv_weight
+    usual = TrainingConfig()
+    if config.loss_scale == "paper":
+        if (content, style) == (usual.content_weight, usual.style_weight):
+            return (
+                "--loss_scale paper gives --content_weight and --style_weight another meaning, and these are the "
+                "relative scale's: docs/training.md has weights to start from"
+            )
+        return None
+    if not content:
+        return None
+    style_factor = style / content / (usual.style_weight / usual.content_weight)
+    variation_factor = variation / content / (usual.tv_weight / usual.content_weight)
+    for name, value, factor, effect in (
+        ("style_weight", style, style_factor, "the photograph will drown"),
+        ("tv_weight", variation, variation_factor, "all will be smoothed away"),
+        ("content_weight", content, 1 / style_factor if style else 0.0, "next to nothing of the style will be learnt"),
+    ):
+        if factor > FAR:
+            return (
+                f"--{name} {value:g} is {factor:,.0f} times the usual beside the other weights, and {effect}; weights "
+                "of the size that other projects have go with --loss_scale paper, see docs/training.md"
+            )
+    return None
 
 
 def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset[str]) -> TrainingConfig:

@@ -33,7 +33,7 @@ def compile_step(
 
     Args:
         network: in the mode that it is trained in; its buffers and gradients are left as they were.
-        criterion: called with the stylised images and the photographs; gives an object with ``total``.
+        criterion: called with the stylized images and the photographs; gives an object with ``total``.
         images: N x 3 x H x W, RGB in [0, 255], a batch such as the training's.
         autocast: what the network is called under.
 

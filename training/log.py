@@ -103,7 +103,7 @@ class TrainingLog:
         self._window, self._since = [], now
 
     def message(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Print a line beside the progress."""
         if self.path is not None:
             self._bar.write(one_line(text), file=sys.stdout)
 
@@ -125,13 +125,13 @@ def _lines_up_to(path: Path, step: float) -> list[bytes]:
     return kept
 
 
-def plot_losses(metrics: Path, path: Path) -> bool:
-    """Plot the weighted losses of a ``metrics.jsonl`` to a PNG; False where matplotlib is not installed."""
+def plot_losses(metrics: Path, path: Path) -> None:
+    """Plot the weighted losses of a ``metrics.jsonl`` to a PNG, where matplotlib is installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        return False
+        return
     lines = [json.loads(line) for line in _lines_up_to(metrics, math.inf)]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
@@ -142,4 +142,3 @@ def plot_losses(metrics: Path, path: Path) -> bool:
     axes.grid(alpha=0.3)
     with atomic_write(path) as file:
         canvas.print_png(file)
-    return True

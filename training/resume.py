@@ -18,7 +18,7 @@ from utils.settings import validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "batch_size", "optimizer", "seed",
+    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed",
 )  # fmt: skip
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")

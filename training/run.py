@@ -3,8 +3,11 @@
 import contextlib
 import dataclasses
 import importlib.metadata
+import itertools
+import math
 import platform
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -18,7 +21,7 @@ from inference.stylizer import Stylizer
 from losses.perceptual import Losses
 from models.checkpoints import Checkpoint, save_checkpoint
 from training.batch_norm import estimate_statistics
-from training.build import build_training, read_picture
+from training.build import ENOUGH_STEPS, build_training, read_picture, strange_weights
 from training.compilation import NotCompiled, compile_step, should_compile
 from training.folder import (
     TrainingFolder,
@@ -36,8 +39,18 @@ from utils.errors import UserError
 from utils.processes import Processes
 from utils.settings import command_line, validate
 
-ENOUGH_STEPS = 2000
-"""Steps after which most style images look right; a training that is planned shorter says so."""
+FIRST_MONITOR_STEP = 50
+"""Steps after which the first monitor picture is there, where --monitor_every_steps would have one later."""
+
+SAME = 0.01
+"""Differences between stylized photographs, in those between the photographs, below which a network has collapsed.
+
+One with random weights has 0.07, which grows from the first steps on; at learning rates of 1 to 10,000 it was 0 to
+0.002, or all was black and white, see :data:`SATURATED`.
+"""
+
+SATURATED = 0.99
+"""Share of the values at either end of [0, 255] from which on a network has collapsed: it has no gradient any more."""
 
 _PATHS = (
     "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
@@ -81,6 +94,7 @@ class TrainingRun:
                 self.monitor_content_image = read_picture(config, "training_monitor_content_image")
             self.training = training = build_training(config, given, checkpoint, processes)
             self.config = training.config
+            taken.callback(lambda: setattr(training, "forward", training.network))  # see Processes.leave
             self._refuse_if_finished()
 
             workers = default_num_workers(device) if config.num_workers is None else config.num_workers
@@ -125,15 +139,10 @@ class TrainingRun:
             message(f"That is the sample {config.style_image}: --style_image names the painting to learn from")
         message(training.why + (f"; resumed after step {training.step}" if training.step else ""))
         if training.total_steps < ENOUGH_STEPS:
-            epochs = -(-ENOUGH_STEPS * config.batch_size * count // len(training.photographs))
-            message(
-                f"That is little: {ENOUGH_STEPS} steps give a good picture, --num_epochs {epochs} and --total_steps "
-                f"{max(ENOUGH_STEPS, config.total_steps)} would run them"
-            )
-        scales = training.criterion.scales
-        numbers = ", ".join(f"{value:.4g}" for value in scales.style)
-        variation = f"total variation {scales.total_variation:.4g}"
-        message(f"Divisors: content {scales.content:.4g}; style {numbers}; {variation}")
+            message(f"That is little: {ENOUGH_STEPS} steps give a good picture")
+        strange = strange_weights(config)
+        if strange and not training.step:
+            warnings.warn(strange, stacklevel=2)
 
     def _compile(self) -> None:
         message, training = self.log_file.message, self.training
@@ -156,18 +165,24 @@ class TrainingRun:
         Raises:
             UserError: when there are none to be had. What was trained so far has been saved then.
         """
-        unreadable, step = self.training.photographs.unreadable, self.training.step
+        unreadable = self.training.photographs.unreadable
         known = len(unreadable)
         try:
             return self.training.to_device(next(self.stream))
         except UserError as error:
             for index in list(unreadable)[known:]:
                 del unreadable[index]  # they may be there again when the training is resumed
-            last = self.folder.last_checkpoint
-            alone = self.processes.count == 1  # several would have to come here together
-            if alone and step and (last is None or last.name != checkpoint_name(step)):
+            raise UserError(f"{error}; {self._rescued()}") from None
+
+    def _rescued(self) -> str:
+        """Save what was trained so far, if that can be, and say where to resume."""
+        path = self.folder.path / checkpoint_name(self.training.step)
+        if self.processes.count == 1 and self.training.step and self.folder.last_checkpoint != path:
+            try:  # several processes would have to come here together
                 self.save_checkpoint()
-            raise UserError(f"{error}; {self.folder.where_to_resume()}") from None
+            except UserError as error:
+                return f"and what was trained since the last checkpoint could not be saved ({error})"
+        return self.folder.where_to_resume()
 
     def finish_step(self, step: int, losses: Losses) -> None:
         """Take note of a step that was run.
@@ -187,12 +202,32 @@ class TrainingRun:
         except NonFiniteLoss as error:
             raise self._diverged(str(error)) from None
 
-    def _check_weights(self) -> None:
+    def _check_state(self) -> None:
+        """Refuse to go on with what is broken, as soon as it can be seen without waiting for the GPU once more."""
+        self._check_losses()
         # A finite loss can have a gradient that is not, and finite weights can have statistics or a second moment that
         # are not: a checkpoint of them would be refused when it is needed.
+        device = self.training.compute.device
         moments = (value for state in self.training.optimizer.state.values() for value in state.values())
-        if not all(value.isfinite().all() for value in (*self.training.network.state_dict().values(), *moments)):
+        values = (*self.training.network.state_dict().values(), *moments)
+        finite = [value.to(device).isfinite().all() for value in values]
+        if not torch.stack(finite).all():
             raise self._diverged(f"the weights are not finite after step {self.training.step}")
+
+    @torch.no_grad()
+    def _check_network(self) -> None:
+        """Refuse a network that has collapsed: it gives every photograph the same picture, or black and white alone."""
+        network, batches = self.training.network, self.training.calibration_batches()
+        content_images = torch.cat(list(itertools.islice(batches, 2)))
+        with self.training.compute.autocast():
+            stylized = network.eval()(content_images).float()
+        network.train()
+        before, after = ((images.amax(0) - images.amin(0)).mean() for images in (content_images, stylized))
+        saturated = ((stylized - 127.5).abs() > 127).float().mean()
+        if after < SAME * before or saturated > SATURATED:
+            raise self._diverged(
+                f"the network has collapsed by step {self.training.step}: it paints the same for every photograph"
+            )
 
     def _diverged(self, what: str) -> UserError:
         return UserError(
@@ -201,12 +236,20 @@ class TrainingRun:
         )
 
     def log(self) -> None:
-        """Write a line of metrics."""
-        self._check_losses()
+        """Write a line of metrics, of a training that is sound."""
+        self._check_state()
         ceiling = self.training.criterion.ceiling
         level = 1.0 if ceiling is None else ceiling.level().item()
         with self.folder.writing() if self.processes.first else contextlib.nullcontext():
             self.log_file.write_line(self.training.step, self.training.scheduler.get_last_lr()[0], level)
+
+    def is_monitor_step(self, step: int) -> bool:
+        """Whether a monitor picture is due: early ones after 50, 100, 200, ... steps, later ones by the setting."""
+        every, early = self.config.monitor_every_steps, step / FIRST_MONITOR_STEP
+        if not every:
+            return False
+        is_early = step < every and early >= 1 and math.log2(early).is_integer()
+        return is_early or step % every == 0 or step == self.training.total_steps
 
     def save_monitor_picture(self) -> None:
         """Stylise the monitor photograph and put it beside photograph and painting."""
@@ -227,11 +270,11 @@ class TrainingRun:
         """Write ``step_NNNNNN.pth``, which both training and inference take, and remove what is not to be kept.
 
         Raises:
-            UserError: when a loss or a weight is not finite, or the file cannot be written.
+            UserError: when a loss or a weight is not finite, the network has collapsed, or the file cannot be written.
         """
-        self._check_losses()
+        self._check_state()
         self._estimate_statistics()
-        self._check_weights()
+        self._check_network()
         path = self.folder.path / checkpoint_name(self.training.step)
         state = state_of(self.training, self.stream.position)
         if self.processes.first:
@@ -308,10 +351,7 @@ class TrainingRun:
                 results.append(_last_third(image, self.monitor_content_image))
         if results:
             save_png(filmstrip(results), self.folder.path / "filmstrip.png")
-        if not plot_losses(self.folder.path / "metrics.jsonl", self.folder.path / "losses.png"):
-            self.log_file.message(
-                "No plot of the losses: matplotlib is not installed (pip install -r requirements-extra.txt)"
-            )
+        plot_losses(self.folder.path / "metrics.jsonl", self.folder.path / "losses.png")
 
     def __enter__(self):
         return self

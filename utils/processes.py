@@ -1,5 +1,6 @@
 """Several processes that train one network together, as torchrun starts them; and the one that is alone."""
 
+import gc
 import os
 from dataclasses import dataclass
 
@@ -79,76 +80,35 @@ class Processes:
             dist.barrier()
 
     def prepare(self, network: nn.Module) -> nn.Module:
-        """The network with batch norm's statistics taken over the batches of all processes, as one big batch would."""
+        """The network with batch norm's statistics taken over the batches of all processes, as one big batch would.
+
+        Raises:
+            UserError: on a CPU, where torch has no such batch norm.
+        """
         if self.count == 1:
             return network
         if next(network.parameters()).is_cuda:
             return nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return _synchronise_batch_norm(network)
+        if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+            raise UserError("--norm batch in several processes needs GPUs: give --norm instance, or start one process")
+        return network
 
-    def average_gradients(self, network: nn.Module) -> None:
-        """Replace the gradients by their means over the processes. Every process calls it after its backward pass.
-
-        One sum of 7 MB: torch's DistributedDataParallel, which sends parts of it while the backward pass still runs, is
-        for networks that take longer to send.
-        """
+    def forward_of(self, network: nn.Module) -> nn.Module:
+        """What a step calls in place of the network, so that its gradients are the means over the processes."""
         if self.count == 1:
-            return
-        gradients = [parameter.grad for parameter in network.parameters()]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        means = self.mean(flat).split([gradient.numel() for gradient in gradients])
-        for gradient, mean in zip(gradients, means):
-            gradient.copy_(mean.view_as(gradient))
+            return network
+        # Buffers are alike already: batch norm's statistics are taken over all processes.
+        return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
 
     def leave(self) -> None:
-        """Part from the others."""
+        """Part from the others; what :meth:`forward_of` gave is of no use any more, and nobody may hold it.
+
+        It holds the connections, whose threads would outlast the interpreter, which aborts it now and then.
+        """
         if self.count > 1 and dist.is_initialized():
+            gc.collect()
             dist.destroy_process_group()
 
 
 ALONE = Processes()
 """One process by itself."""
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over the processes; the gradient is summed likewise, since each of them uses the sum."""
-
-    @staticmethod
-    def forward(ctx, values):
-        values = values.clone()
-        dist.all_reduce(values)
-        return values
-
-    @staticmethod
-    def backward(ctx, grad):
-        grad = grad.clone()
-        dist.all_reduce(grad)
-        return grad
-
-
-class SynchronisedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, on a CPU, where torch has none; equal batches are assumed."""
-
-    def forward(self, x):
-        if not self.training:
-            return super().forward(x)
-        dtype, x = x.dtype, x.float()
-        count = x.numel() / x.shape[1] * dist.get_world_size()
-        moments = torch.stack([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])
-        mean, square = _SumOverProcesses.apply(moments) / count
-        variance = square - mean.square()
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            rate = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-            self.running_mean.lerp_(mean, rate)
-            self.running_var.lerp_(variance * (count / (count - 1)), rate)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return (x * scale[:, None, None] + shift[:, None, None]).to(dtype)
-
-
-def _synchronise_batch_norm(network: nn.Module) -> nn.Module:
-    for module in network.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = SynchronisedBatchNorm2d  # the same parameters and buffers under the same names
-    return network

@@ -1,31 +1,46 @@
-"""Progress bars."""
+"""Progress on standard error: a bar in a terminal, a line now and then in a log file."""
 
+import os
 import sys
-import time
 
 from tqdm import tqdm
 
+SECONDS_BETWEEN_LINES = 30
 
-class _Bar(tqdm):
-    """A progress bar whose times are right when the machine's clock is set, and that has no thread of its own."""
 
-    monitor_interval = 0  # the thread would be there to redraw a bar that stands still
+class _Lines(tqdm):
+    """Says in whole lines what a bar would show: nothing is redrawn, neither for a message nor at the end."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, miniters=1, **kwargs)  # without the thread: look at the clock at every step
-        self._time = time.monotonic
-        self.start_t = self.last_print_t = self._time()
+    monitor_interval = 0  # no thread, which would be there to redraw a bar that stands still
+
+    def __init__(self, delay: float = 0, **kwargs):
+        super().__init__(
+            mininterval=SECONDS_BETWEEN_LINES,
+            miniters=1,
+            delay=max(delay, 1e-6),  # no line at the start
+            leave=False,  # nor one at the end
+            bar_format="{unit} {n_fmt} of {total_fmt}, {elapsed} so far, {remaining} left, {rate_fmt}{postfix}",
+            **kwargs,
+        )
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        text = str(self) if msg is None else msg
+        if text:
+            print(text, file=self.fp, flush=True)
+        return False
+
+    @classmethod
+    def write(cls, s: str, file=None, end: str = "\n", nolock: bool = False) -> None:
+        print(s, file=file or sys.stdout, end=end)
 
 
 def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False, delay: float = 0) -> tqdm:
-    """A progress bar on standard error, from ``delay`` seconds on."""
-    seconds = 0.5 if sys.stderr.isatty() else 30  # a log file need not hold every state of the bar
-    return _Bar(
-        total=total,
-        initial=initial,
-        unit=unit,
-        dynamic_ncols=True,
-        mininterval=seconds,
-        disable=disable,
-        delay=delay,
-    )
+    """Progress on standard error, from ``delay`` seconds on. ``write`` puts a message beside it."""
+    common = {"total": total, "unit": unit, "initial": initial, "disable": disable, "delay": delay}
+    if not sys.stderr.isatty():
+        return _Lines(**common)
+    try:
+        sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):
+        sized = False
+    return tqdm(**common, **({"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}))

@@ -87,7 +87,7 @@ def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(
     result = stylize(photos / "c.png", photos, photos / ".." / "photos" / "b.png", "--json")
     inputs = [json.loads(line)["input"] for line in result.stdout.splitlines()]
     assert inputs == [str(photos / name) for name in ("c.png", "a.png", "b/x.png", "b.png")]
-    assert "0/4" in result.stderr and "3/4" not in result.stderr  # no bar at each line in a log
+    assert "\r" not in result.stderr  # no bar in a log
 
 
 @pytest.mark.posix

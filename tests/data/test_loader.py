@@ -6,14 +6,17 @@ import multiprocessing.connection
 import os
 import shutil
 import signal
-import threading
+import subprocess
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
 import data.dataset
+import data.loader
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from utils.errors import ImageError, UserError
@@ -187,103 +190,57 @@ def test_workers_that_hang_end_with_the_stream(dataset, monkeypatch):
         worker.kill()
 
 
-# -- reading processes that are lost, and photographs that do not end ----------------------------------------------
+# -- reading processes that are lost, and folders that hang --------------------------------------------------------
 
 
 @pytest.mark.posix
-def test_a_worker_that_is_killed_is_replaced_and_no_batch_is_lost(dataset):
-    """More than once."""
-    expected = torch.cat(take(12, dataset, 4)[0])
-    stream = PhotographStream(dataset, 4, num_workers=2)
-    batches = []
-    with pytest.warns(UserWarning, match=r"process \d+, which read photographs, was lost \(SIGKILL\)") as caught:
-        for number in range(12):
-            if number in (3, 7):
-                worker = stream._workers[number % 2]
-                worker.kill()
-                worker.join()
-            batches.append(next(stream))
-    position = stream.position
-    stream.close()
-    assert torch.equal(torch.cat(batches), expected) and position == 48
-    assert len(caught) == 2
-
-
-def test_the_end_of_a_worker_interrupts_nothing(dataset):
+def test_a_worker_that_is_killed_is_told_where_the_next_batch_is_asked_for(dataset):
     """Left to itself torch raises an exception wherever the program is when a worker dies: in the middle of a step."""
-    stream = PhotographStream(dataset, 4, num_workers=1)
+    stream = PhotographStream(dataset, 4, num_workers=2)
     next(stream)
-    stream._workers[0].kill()
-    multiprocessing.connection.wait([stream._workers[0].sentinel])
+    stream._workers[1].kill()
+    multiprocessing.connection.wait([stream._workers[1].sentinel])
     time.sleep(0.05)  # where the exception would be raised
-    with pytest.warns(UserWarning, match="is replaced"):
+    with pytest.raises(UserError, match=r"was lost \(SIGKILL\).*--num_workers"):
         next(stream)
     stream.close()
 
 
 @pytest.mark.posix
-def test_workers_that_are_lost_again_and_again_stop_it(dataset, monkeypatch):
-    """As by a memory that is too small for them."""
+@pytest.mark.parametrize("fault", ["killed", "hangs"])
+def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
+    monkeypatch.setattr(data.loader, "READING_SECONDS", 3)
 
-    class Kills(PhotographDataset):
-        def __getitem__(self, chunk):
+    def read(*args, **kwargs):
+        if fault == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
 
-    opened = []
-    open_ = PhotographStream._open
-
-    def counted(stream):
-        open_(stream)
-        opened.append(None)
-        for worker in stream._workers:
-            worker.join()  # they have died before they are asked for anything
-
-    monkeypatch.setattr(PhotographStream, "_open", counted)
-    stream = PhotographStream(Kills(dataset.paths, SIZE, seed=3), 4, num_workers=1)
-    with pytest.warns(UserWarning, match="is replaced"), pytest.raises(UserError) as error:
+    monkeypatch.setattr(data.dataset, "read_image", read)
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
+    stream = PhotographStream(dataset, 4, num_workers=1)
+    words = r"was lost \(SIGKILL\)" if fault == "killed" else "gave no photograph for 3 seconds"
+    with pytest.raises(UserError, match=words):
         next(stream)
     stream.close()
-    assert "lost again and again (SIGKILL)" in str(error.value) and "--num_workers 0" in str(error.value)
-    assert len(opened) == 4
 
 
-@pytest.fixture
-def hanging(monkeypatch):
-    """``hanging(*paths)``: reading these does not end, as in a network folder that is lost."""
-    end = threading.Event()
-
-    def arrange(*paths):
-        read_image = data.dataset.read_image
-        monkeypatch.setattr(data.dataset, "READING_SECONDS", 0.3)
-
-        def read(path, *args, **kwargs):
-            if path in paths:
-                end.wait()
-            return read_image(path, *args, **kwargs)
-
-        monkeypatch.setattr(data.dataset, "read_image", read)
-
-    yield arrange
-    end.set()
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_photograph_that_does_not_end_is_skipped_and_named(dataset, hanging, num_workers):
-    n, victim = len(dataset), dataset.order(0)[2]
-    hanging(dataset.paths[victim])
-    words = f"skipped: {dataset.paths[victim]} did not finish reading within 0.3 seconds"
-    with pytest.warns(UserWarning, match=words):
-        batches, _ = take(5, dataset, 4, num_workers=num_workers)
-    readable = [p for p in range(24) if dataset.order(p // n)[p % n] != victim][:20]
-    assert torch.equal(torch.cat(batches), expected_crops(dataset, readable))
-
-
-def test_photographs_that_do_not_end_one_after_the_other_stop_it(photos, hanging):
-    """Of a large folder, long before a tenth of it: a minute for each would be days."""
-    paths = list_photographs(photos) * 10
-    hanging(*paths)
-    with pytest.warns(UserWarning, match="skipped"), pytest.raises(UserError, match="--dataset_dir is out of reach"):
-        take(1, PhotographDataset(paths, SIZE, seed=3), 4)
+def test_a_script_without_a_guarded_main_module_is_told(photos, tmp_path):
+    """Where processes are spawned, as on Windows and macOS, each reading process imports the script."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from data.dataset import PhotographDataset, list_photographs\n"
+        "from data.loader import PhotographStream\n"
+        "multiprocessing.set_start_method('spawn', force=True)\n"
+        f"dataset = PhotographDataset(list_photographs({str(photos)!r}), 32, seed=0)\n"
+        "next(PhotographStream(dataset, 4, num_workers=1))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, script]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("utils.errors.UserError: the processes")
+    assert result.stderr.count('if __name__ == "__main__"') == 2  # the reading process and its parent
 
 
 def test_what_reading_raises_arrives(dataset, monkeypatch):

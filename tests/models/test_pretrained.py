@@ -84,14 +84,14 @@ def test_missing_key(vgg_state, saved):
 
 
 def test_weights_of_another_network(saved):
-    vgg16 = torchvision.models.vgg16
+    vgg13 = torchvision.models.vgg13
     with torch.device("meta"):
         shapes = {
             key: value.shape
-            for key, value in vgg16(weights=None).features.state_dict(prefix="features.").items()
+            for key, value in vgg13(weights=None).features.state_dict(prefix="features.").items()
         }
     message = refusal(saved({key: torch.zeros(shape) for key, shape in shapes.items()}))
-    assert "torchvision vgg19 state dict" in message
+    assert "is no torchvision vgg19 or vgg16 state dict" in message
 
 
 def test_wrong_shape(vgg_state, saved):
@@ -228,3 +228,25 @@ def test_half_precision_is_stored_as_such(vgg_file):
 def test_real_weights_load(real_weights):
     state = load(real_weights).state_dict()
     assert state.keys() == VGG19().state_dict().keys()
+
+
+def test_vgg16_weights_give_vgg16_features(saved):
+    """The paper's loss network: torchvision's own, and ours from its weights."""
+    torch.manual_seed(0)
+    reference = torchvision.models.vgg16(weights=None).features[:26]
+    for layer in reference:
+        if isinstance(layer, torch.nn.ReLU):
+            layer.inplace = False
+    state = reference.state_dict(prefix="features.")
+    images = torch.rand(1, 3, 32, 32) * 255
+    vgg = load(saved(state))
+    x, expected = (images - vgg.mean) / vgg.std, {}
+    for index, layer in enumerate(reference):
+        x = layer(x)
+        expected[index] = x
+    indices = {"relu1_1": 1, "relu2_2": 8, "relu3_3": 15, "relu4_1": 18, "relu4_2": 20, "relu4_3": 22, "relu5_1": 25}
+    for name, found in vgg(images, tuple(indices)).items():
+        torch.testing.assert_close(found, expected[indices[name]], rtol=1e-4, atol=1e-5)
+    del state["features.24.bias"]
+    with pytest.raises(UserError, match="expected features.28.bias"):
+        load(saved(state))

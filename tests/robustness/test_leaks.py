@@ -76,7 +76,7 @@ def test_a_training_returns_all_it_took(config):
     "where, what",
     [
         ("finish_step", KeyboardInterrupt()),
-        ("_check_weights", ValueError("a bug")),
+        ("_check_state", ValueError("a bug")),
         ("save_results", UserError("a fault")),
     ],
     ids=["Ctrl-C", "exception", "refusal"],

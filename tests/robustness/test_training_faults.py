@@ -431,14 +431,33 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
     assert after["unreadable"] == {} and after["loss_scales"] == before["loss_scales"]  # not measured on others
 
 
-def test_a_reading_process_that_is_killed_is_replaced_and_changes_nothing(train, at_step, monkeypatch, tmp_path):
-    assert train(6).returncode == 0
+def test_a_reading_process_that_is_killed_costs_no_step(train, at_step, monkeypatch, folder, tmp_path):
+    """What was trained is saved, and the same command goes on as if nothing had been."""
+    flags = ["--checkpoint_every_steps", 0, "--resume"]
+    assert train(6, *flags).returncode == 0
     shutil.move(tmp_path / "out", tmp_path / "straight")
     streams = []
-    opened = PhotographStream._open
-    monkeypatch.setattr(PhotographStream, "_open", lambda stream: (opened(stream), streams.append(stream)))
-    at_step(3, lambda: os.kill(streams[-1]._workers[0].pid, signal.SIGKILL))
-    with pytest.warns(UserWarning, match=r"process \d+, which read photographs, was lost \(SIGKILL\) and is replaced"):
-        result = train(6, "--num_workers", 2)
-    assert result.returncode == 0, result.stderr
+    begin = PhotographStream.__init__
+    monkeypatch.setattr(PhotographStream, "__init__", lambda s, *a: (begin(s, *a), streams.append(s))[0])
+    at_step(3, lambda: streams[-1]._workers and (streams[-1]._workers[0].kill(), streams[-1]._workers[0].join()))
+    error = train(6, *flags, "--num_workers", 2).error
+    assert "was lost (SIGKILL)" in error and f"resume from {folder / 'step_000003.pth'}" in error
+    assert train(6, *flags, "--num_workers", 0).returncode == 0
     assert_same_weights(tmp_path / "out" / "stripes.pth", tmp_path / "straight" / "stripes.pth")
+
+
+def test_a_rescue_that_fails_does_not_hide_what_it_was_for(train, own_photos, at_step, monkeypatch, tmp_path):
+    """Photographs that are lost, and then no room to save what was trained."""
+
+    def lose():
+        own_photos.rename(tmp_path / "away")
+        monkeypatch.setattr(training_run, "save_checkpoint", fail)
+
+    def fail(*args):
+        raise UserError("the disk is full")
+
+    at_step(2, lose)
+    with pytest.warns(UserWarning, match="skipped: "):
+        error = train(9, "--dataset_dir", own_photos, "--checkpoint_every_steps", 0).error
+    assert "of the 40 photographs in --dataset_dir cannot be read" in error
+    assert "could not be saved (the disk is full" in error

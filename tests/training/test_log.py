@@ -12,6 +12,7 @@ from PIL import Image
 
 from losses.perceptual import Losses
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
+from utils import progress
 
 
 def losses(content, style, variation, weighted=None):
@@ -80,16 +81,18 @@ def test_a_new_training_starts_an_empty_log(tmp_path):
     assert path.read_text() == ""
 
 
-def test_the_bar_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys):
+def test_progress_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
     log = TrainingLog(tmp_path / "metrics.jsonl", 3, 10, batch_size=2)
     log.add(4, losses(1.0, 2.0, 3.0))
     log.flush()
-    log.message("a line above the bar")
+    log.add(5, losses(1.0, 2.0, 3.0))
+    log.message("a line beside it")
     log.close()
     output = capsys.readouterr()
-    assert "4/10" in output.err
+    assert "step 5 of 10" in output.err
     assert "content=1" in output.err and "style=4" in output.err and "total_variation=9" in output.err
-    assert output.out == "a line above the bar\n"
+    assert output.out == "a line beside it\n"
 
 
 def test_plot(tmp_path):
@@ -99,7 +102,7 @@ def test_plot(tmp_path):
         for i in range(1, 6)
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
+    plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
     with Image.open(tmp_path / "losses.png") as image:
         assert image.format == "PNG" and np.asarray(image.convert("L")).std() > 5
 
@@ -107,7 +110,7 @@ def test_plot(tmp_path):
 def test_without_matplotlib_there_is_no_plot_and_no_error(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it fails
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    assert not plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
+    plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
     assert not (tmp_path / "losses.png").exists()
 
 

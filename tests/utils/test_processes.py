@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from utils.errors import UserError
+from utils.processes import Processes
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -18,14 +21,13 @@ import torch
 from utils.processes import Processes
 
 processes = Processes.join(torch.device("cpu"))
-network = torch.nn.Linear(3, 3)
-network(torch.ones(3)).sum().backward()
-for parameter in network.parameters():
-    parameter.grad *= processes.rank
-processes.average_gradients(network)
+network = processes.prepare(torch.nn.Linear(3, 3))
+forward = processes.forward_of(network)
+(forward(torch.ones(1, 3)).sum() * processes.rank).backward()
 torch.optim.Adam(network.parameters()).step()
 processes.wait()
 threads = len(os.listdir("/proc/self/task"))
+del forward
 processes.leave()
 threads -= len(os.listdir("/proc/self/task"))
 gradients = [parameter.grad.unique().item() for parameter in network.parameters()]
@@ -56,10 +58,14 @@ def test_gradients_are_averaged_and_parting_leaves_no_thread(tmp_path):
     assert result.stdout.splitlines() == ["True [0.5, 0.5]"] * 2
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, norm):
+def test_batch_norm_in_several_processes_on_a_cpu_is_refused():
+    with pytest.raises(UserError, match="--norm batch .* give --norm instance"):
+        Processes(0, 2).prepare(torch.nn.Sequential(torch.nn.BatchNorm2d(3)))
+
+
+def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file):
     common = [
-        *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--norm", norm),
+        *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
         *("--image_size", 32, "--total_steps", 3, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
         *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),

@@ -1,30 +1,62 @@
-"""Progress bars."""
+"""Progress in terminals and log files."""
 
-import itertools
-import re
-import sys
-import threading
+import io
 
-import tqdm.std
+import pytest
 
+from utils import progress
 from utils.progress import progress_bar
 
 
-def test_a_clock_that_is_set_back_upsets_no_bar(monkeypatch, capsys):
-    clock = itertools.count(1e9, -3600)  # an hour back at every look
-    monkeypatch.setattr(tqdm.std, "time", lambda: next(clock))
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    bar = progress_bar(10, unit="step")
-    bar.mininterval = 0
-    for _ in range(10):
-        bar.update(1)
-    bar.close()
-    shown = capsys.readouterr().err
-    assert "10/10 [00:0" in shown and not re.search(r"-\d", shown), shown
+class Stream(io.StringIO):
+    """Standard error as a terminal without a window size, or as a file."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.isatty = lambda: terminal
 
 
-def test_a_bar_has_no_thread():
-    before = threading.active_count()
-    bar = progress_bar(10, unit="step")
-    assert threading.active_count() == before
+@pytest.fixture
+def stderr(monkeypatch):
+    def replace(terminal):
+        stream = Stream(terminal)
+        monkeypatch.setattr("sys.stderr", stream)
+        return stream
+
+    return replace
+
+
+def test_a_log_file_gets_whole_lines_and_no_bar(stderr, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
+    stream = stderr(terminal=False)
+    bar = progress_bar(3, unit="step", initial=1)
+    bar.write("a message")
+    bar.set_postfix(content="1", refresh=False)
+    bar.update()
     bar.close()
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("step 2 of 3, ") and line.endswith(", content=1") and "\r" not in line
+    assert capsys.readouterr().out == "a message\n"
+
+
+def test_a_log_file_gets_few_lines(stderr):
+    stream = stderr(terminal=False)
+    bar = progress_bar(1000, unit="step")
+    for _ in range(1000):
+        bar.update()
+    bar.close()
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_without_a_window_size_has_a_bar(stderr):
+    stream = stderr(terminal=True)
+    progress_bar(10, unit="step").close()
+    assert "0/10" in stream.getvalue() and "|" in stream.getvalue()
+
+
+def test_what_is_disabled_says_nothing(stderr):
+    stream = stderr(terminal=False)
+    bar = progress_bar(1, unit="step", disable=True)
+    bar.update()
+    bar.close()
+    assert stream.getvalue() == ""

@@ -1,0 +1,119 @@
+"""What a training is made of: its length, its weights, and the photographs that must not harm it."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from begin_training import training_step
+from config import TrainingConfig
+from data.loader import PhotographStream
+from models.checkpoints import Checkpoint, save_checkpoint
+from training import build
+from training.build import build_training, planned_steps, strange_weights
+
+
+@pytest.fixture
+def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
+    """``config(**settings)`` of a small training."""
+    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
+    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
+    common = {
+        "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
+        "batch_size": 1, "total_steps": 8, "device": "cpu", "precision": "float32", "num_workers": 0,
+        "output_dir": str(tmp_path / "out"), "monitor_every_steps": 0,
+    }  # fmt: skip
+    return lambda **more: TrainingConfig(**{**common, **more})
+
+
+@pytest.mark.parametrize(
+    "photographs, batch_size, num_epochs, total_steps, steps, reason",
+    [
+        (118_287, 4, None, 40_000, 40_000, "as --total_steps says"),  # COCO
+        (1203, 4, 2, 40_000, 601, "as --num_epochs says"),
+        (100, 4, None, 40_000, 2000, "80 passes over 100 photographs"),  # few are gone through more often
+        (10_000, 4, None, 40_000, 5000, "2 passes over 10000 photographs"),
+        (100, 4, None, 500, 500, "as --total_steps says"),
+        (3, 8, 1, 100, 1, "as --num_epochs says"),  # less than one batch: one step still
+    ],
+)
+def test_planned_steps(photographs, batch_size, num_epochs, total_steps, steps, reason):
+    config = TrainingConfig(batch_size=batch_size, num_epochs=num_epochs, total_steps=total_steps)
+    planned, why = planned_steps(config, photographs)
+    assert planned == steps and why.startswith(f"{steps} steps, ") and reason in why
+
+
+def frames(kind):
+    """Photographs of next to one colour, 40 x 40: of films, scans, lens caps."""
+    frame = np.full((40, 40, 3), {"black": 0, "white": 255}.get(kind, 3), np.uint8)
+    if kind == "one pixel":
+        frame[20, 20] += 1
+    if kind == "step":
+        frame[:, 20:] += 1
+    return Image.fromarray(frame)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_flat_photographs_do_not_harm_a_training(config, trained_like, tmp_path, norm, optimizer, precision):
+    """Left to themselves their gradient is 1e4 to 1e33 times the others', in networks that have learnt something."""
+    save_checkpoint(tmp_path / "model.pth", Checkpoint(trained_like(norm), {}))
+    (tmp_path / "photos").mkdir()
+    for name in ("black", "white", "one pixel", "step"):
+        frames(name).save(tmp_path / "photos" / f"{name}.png")
+    training = build_training(
+        config(
+            dataset_dir=str(tmp_path / "photos"), norm=norm, optimizer=optimizer, precision=precision,
+            start_from=str(tmp_path / "model.pth"), loss_scale="paper",
+        )
+    )  # fmt: skip
+    stream = PhotographStream(training.photographs, 1)
+    before = [parameter.clone() for parameter in training.network.parameters()]
+    for _ in range(4):
+        losses = training_step(training, training.to_device(next(stream)))
+        assert losses.total.isfinite()
+        assert not any(parameter.grad.any() for parameter in training.network.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, training.network.parameters()))
+
+
+@pytest.mark.parametrize(
+    "weights, flag",
+    [
+        ({"content_weight": 1e5, "style_weight": 1e10, "tv_weight": 1e-6}, "--style_weight 1e+10 is 6,667 times"),
+        ({"tv_weight": 1e3}, "--tv_weight 1000 is 6,667 times"),
+        ({"content_weight": 100.0}, "--content_weight 100 is 100 times"),
+        ({"loss_scale": "paper"}, "docs/training.md has weights"),
+    ],
+)
+def test_weights_of_other_projects_are_told(weights, flag):
+    told = strange_weights(TrainingConfig(**weights))
+    assert flag in told and "--loss_scale paper" in told
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [{}, {"style_weight": 100.0}, {"style_weight": 1.0}, {"content_weight": 0.0}, {"style_weight": 0.0},
+     {"tv_weight": 0.0}, {"loss_scale": "paper", "style_weight": 3e-6}],
+)  # fmt: skip
+def test_usual_weights_are_passed_over(weights):
+    assert strange_weights(TrainingConfig(**weights)) is None
+
+
+def test_the_papers_settings_train(call_cli, tmp_path, style_image, photos, vgg_file):
+    """The command of docs/training.md, on small pictures: both terms count, and their sum falls."""
+    text = Path(__file__).resolve().parents[2].joinpath("docs/training.md").read_text(encoding="utf-8")
+    command = re.search(r"python (begin_training\.py .*?--loss_scale paper.*?)\n```", text, re.DOTALL)[1]
+    script, *flags = shlex.split(command.replace("\\\n", " "))
+    flags[flags.index("painting.jpg")], flags[flags.index("photos")] = style_image, photos
+    small = ["--image_size", 32, "--total_steps", 12, "--log_every_steps", 4, "--monitor_every_steps", 0,
+             "--device", "cpu", "--precision", "float32", "--output_dir", tmp_path]  # fmt: skip
+    result = call_cli(script, *flags, *small, "--vgg_weights", vgg_file)
+    assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
+    lines = [json.loads(line) for line in (tmp_path / "stripes_training/metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["total"] < lines[0]["total"] and min(lines[-1]["weighted"][t] for t in ("content", "style")) > 0
