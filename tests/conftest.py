@@ -115,6 +115,19 @@ def call_cli(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture
+def stylize(call_cli, style_model, tmp_path):
+    """``stylize(*photographs, *flags)`` runs the command with ``style_model``, float32, into ``tmp_path/results``."""
+
+    def call(*arguments) -> Result:
+        return call_cli(
+            "begin_inference.py", "--model_path", style_model, "--output_dir", tmp_path / "results", "--device", "cpu",
+            "--precision", "float32", "--content_image", *arguments,
+        )  # fmt: skip
+
+    return call
+
+
 class ForkedTraining:
     """A training forked off a process that had torch imported."""
 

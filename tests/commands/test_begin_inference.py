@@ -12,9 +12,7 @@ from PIL import Image
 import begin_inference
 from config import InferenceConfig
 from inference.stylizer import Stylizer
-from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.transformer_net import TransformerNet
-from training.batch_norm import estimate_statistics
+from models.checkpoints import load_checkpoint
 from utils.device import Compute
 from utils.errors import UserError
 
@@ -22,33 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def network():
-    """An untrained network that changes a picture visibly, with sound statistics."""
-    torch.manual_seed(3)
-    net = TransformerNet()
-    torch.nn.init.uniform_(net.layers[-1][0].weight, -0.5, 0.5)
-    estimate_statistics(net, [torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255])
-    return net.eval()
+def model(style_model):
+    return style_model
 
 
 @pytest.fixture(scope="module")
-def model(network, tmp_path_factory):
-    path = tmp_path_factory.mktemp("models") / "stripes.pth"
-    save_checkpoint(path, Checkpoint(network, {"style": "stripes.png"}))
-    return path
-
-
-@pytest.fixture
-def stylize(call_cli, model, tmp_path):
-    """``stylize(photograph, *flags)`` runs the command in float32, into ``tmp_path/results``."""
-
-    def call(photograph, *flags):
-        return call_cli(
-            "begin_inference.py", "--model_path", model, "--content_image", photograph,
-            "--output_dir", tmp_path / "results", "--device", "cpu", "--precision", "float32", *flags,
-        )  # fmt: skip
-
-    return call
+def network(style_model):
+    return load_checkpoint(style_model).network
 
 
 @torch.no_grad()
@@ -74,15 +52,6 @@ def test_result_has_the_photographs_size_and_is_what_the_network_says(
         assert image.size == size and image.mode == "RGB"
         difference = np.abs(np.asarray(image, float) - expected_result(model, np.asarray(picture)))
     assert difference.max() <= 0.6  # rounding to whole grey levels, and float32
-
-
-def test_the_picture_is_changed(stylize, tmp_path, make_picture):
-    picture = make_picture(64, 48, seed=1)
-    picture.save(tmp_path / "photo.png")
-    stylize(tmp_path / "photo.png")
-    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
-        array = np.asarray(image, float)
-    assert array.std() > 2 and np.abs(array - np.asarray(picture, float)).mean() > 5
 
 
 @pytest.mark.parametrize(
@@ -116,67 +85,6 @@ def test_on_the_real_command_line(run_cli, model, tmp_path, make_picture):
         assert image.size == (45, 31)
 
 
-def test_bfloat16_looks_the_same(stylize, tmp_path, make_picture):
-    make_picture(64, 48, seed=1).save(tmp_path / "photo.png")
-    results = []
-    for precision in ("float32", "bfloat16"):
-        stylize(tmp_path / "photo.png", "--precision", precision, "--overwrite")
-        with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
-            results.append(np.asarray(image, float))
-    assert np.abs(results[0] - results[1]).mean() < 3
-
-
-# -- every kind of photograph ----------------------------------------------------------------------
-
-
-def test_alpha_is_kept(stylize, tmp_path, make_picture):
-    photo = make_picture(37, 29, seed=1)
-    alpha = Image.fromarray(np.random.default_rng(0).integers(0, 256, (29, 37), np.uint8))
-    photo.putalpha(alpha)
-    photo.save(tmp_path / "photo.png")
-    assert stylize(tmp_path / "photo.png").returncode == 0
-    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
-        assert image.mode == "RGBA" and image.size == (37, 29)
-        np.testing.assert_array_equal(np.asarray(image.getchannel("A")), np.asarray(alpha))
-
-
-def test_exif_orientation_is_honoured_once(stylize, model, tmp_path, make_picture):
-    """The result is upright and says nothing of a turn, or a viewer would turn it again."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture = make_picture(40, 24, seed=1)
-    picture.save(tmp_path / "photo.png", exif=exif)
-    assert stylize(tmp_path / "photo.png").returncode == 0
-    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
-        assert image.size == (24, 40)
-        assert image.getexif().get(0x0112, 1) == 1
-        expected = expected_result(model, np.rot90(np.asarray(picture), -1))
-        assert np.abs(np.asarray(image, float) - expected).max() <= 0.6
-
-
-PICTURES = {
-    "grey.png": lambda p: p.convert("L"),
-    "grey_alpha.png": lambda p: p.convert("LA"),
-    "palette.png": lambda p: p.convert("P"),
-    "one_bit.png": lambda p: p.convert("1"),
-    "palette.gif": lambda p: p.convert("P"),
-    "inks.jpg": lambda p: p.convert("CMYK"),
-    "grey.jpg": lambda p: p.convert("L"),
-    "deep.png": lambda p: Image.fromarray(np.asarray(p.convert("L"), np.uint16) * 257),
-    "float.tif": lambda p: p.convert("F"),
-}
-
-
-@pytest.mark.parametrize("name", PICTURES)
-def test_every_mode_is_stylized_as_a_viewer_would_show_it(stylize, tmp_path, make_picture, name):
-    PICTURES[name](make_picture(31, 22, seed=1)).save(tmp_path / name)
-    result = stylize(tmp_path / name)
-    assert result.returncode == 0, result.stderr
-    (path,) = (tmp_path / "results").iterdir()
-    with Image.open(path) as image:
-        assert image.size == (31, 22) and image.mode == ("RGBA" if "alpha" in name else "RGB")
-
-
 # -- nothing is replaced unasked, nothing is written on a fault ------------------------------------
 
 
@@ -207,17 +115,10 @@ def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(
     assert not (tmp_path / "results").exists()
 
 
-def test_max_pixels(stylize, tmp_path, make_picture):
-    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
-    error = stylize(tmp_path / "photo.png", "--max_pixels", "377").error
-    assert "photo.png has 378 pixels" in error and "--max_pixels" in error
-    assert stylize(tmp_path / "photo.png", "--max_pixels", "378").returncode == 0
-
-
 def test_a_broken_picture_on_the_real_command_line(run_cli, model, tmp_path, make_picture):
     path = tmp_path / "photo.png"
     make_picture(64, 64, seed=1).save(path)
-    path.write_bytes(path.read_bytes()[:500])
+    path.write_bytes(path.read_bytes()[:50])
     result = run_cli(
         "begin_inference.py",
         "--model_path",
@@ -371,13 +272,6 @@ def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(network):
         assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     finally:
         network.eval()
-
-
-def test_pictures_of_a_batch_are_stylized_apart(network, make_picture):
-    stylizer = Stylizer(network, device="cpu", precision="float32")
-    images = torch.rand(3, 3, 20, 24, generator=torch.Generator().manual_seed(1)) * 255
-    alone = torch.cat([stylizer.stylize_tensor(image[None]) for image in images])
-    torch.testing.assert_close(stylizer.stylize_tensor(images), alone, rtol=0, atol=0.02)
 
 
 @pytest.mark.gpu

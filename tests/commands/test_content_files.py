@@ -6,17 +6,6 @@ from PIL import Image
 
 
 @pytest.fixture
-def stylize(call_cli, style_model, tmp_path):
-    def call(*arguments):
-        return call_cli(
-            "begin_inference.py", "--model_path", style_model, "--output_dir", tmp_path / "results", "--device", "cpu",
-            "--content_image", *arguments,
-        )  # fmt: skip
-
-    return call
-
-
-@pytest.fixture
 def folder(tmp_path, make_picture):
     (tmp_path / "photos").mkdir()
     make_picture(40, 32, seed=1).save(tmp_path / "photos" / "a.png")

@@ -14,19 +14,6 @@ from inference.stylizer import Stylizer
 
 
 @pytest.fixture
-def stylize(call_cli, style_model, tmp_path):
-    """``stylize(*photographs, *flags)`` runs the command into ``tmp_path/results``."""
-
-    def call(*arguments):
-        return call_cli(
-            "begin_inference.py", "--model_path", style_model, "--output_dir", tmp_path / "results", "--device", "cpu",
-            "--precision", "float32", "--content_image", *arguments,
-        )  # fmt: skip
-
-    return call
-
-
-@pytest.fixture
 def folder(tmp_path, make_picture):
     """``folder(*names)`` fills ``tmp_path/photos`` with small pictures of different sizes and returns it."""
 

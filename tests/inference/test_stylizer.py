@@ -92,20 +92,19 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("tile_size", [64, 2048])
 @pytest.mark.parametrize("name", OPTIONS)
-def test_tensors_have_all_options_of_pictures(network, make_picture, tile_size, name):
-    """A batch of two, by tiles or at once; pictures are rounded between the resizing and the network."""
-    stylizer = Stylizer(network, "cpu", "float32", tile_size=tile_size)
+def test_tensors_have_all_options_of_pictures_and_tiles_are_not_seen(network, make_picture, name):
+    """A batch of two by tiles, against pictures at once, which are rounded between the resizing and the network."""
     pictures = [make_picture(90, 64, seed=seed) for seed in (1, 2)]
     batch = torch.stack([torch.from_numpy(np.array(picture)).permute(2, 0, 1) for picture in pictures])
-    result = stylizer.stylize_tensor(batch, OPTIONS[name])
-    expected = [np.asarray(stylizer.stylize(picture, OPTIONS[name]), float) for picture in pictures]
+    small, large = (Stylizer(network, "cpu", "float32", tile_size=size) for size in (40, 2048))
+    result = small.stylize_tensor(batch, OPTIONS[name])
+    expected = [np.asarray(large.stylize(picture, OPTIONS[name]), float) for picture in pictures]
     difference = np.abs(result.permute(0, 2, 3, 1).numpy() - np.stack(expected))
-    assert difference.max() <= (0.51 if "strokes" not in name else 50) and difference.mean() < 2
+    assert difference.max() <= (0.52 if "strokes" not in name else 50) and difference.mean() < 2
     rounded = torch.empty_like(batch)
-    assert stylizer.stylize_tensor(batch, OPTIONS[name], rounded) is rounded
-    torch.testing.assert_close(rounded.float(), result, rtol=0, atol=0.51)
+    assert large.stylize_tensor(batch, OPTIONS[name], rounded) is rounded
+    torch.testing.assert_close(rounded.float(), result, rtol=0, atol=0.52)
 
 
 # -- short memory ----------------------------------------------------------------------------------
@@ -194,14 +193,6 @@ def test_larger_strokes_have_the_photographs_detail(network, make_picture):
     difference = np.asarray(result, float) - (255 - plain + fine)  # detail as in the photograph, not as in the negative
     assert np.abs(difference).mean() < 3
     assert np.abs(np.asarray(result, float) - (255 - plain - fine)).mean() > 15
-
-
-@pytest.mark.parametrize("scale", [3.0, 0.5])
-def test_scaled_parts_join(network, scale):
-    photograph = noise(101, 75)
-    whole = Stylizer(network, "cpu", "float32").stylize(photograph, StyleOptions(stroke_scale=scale))
-    stylizer = Stylizer(network, "cpu", "float32", tile_size=64)
-    assert_same(stylizer.stylize(photograph, StyleOptions(stroke_scale=scale)), whole)
 
 
 def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make_picture, monkeypatch):

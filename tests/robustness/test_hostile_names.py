@@ -10,28 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.transformer_net import TransformerNet
+from models.checkpoints import load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = ["--image_size", 32, "--batch_size", 2, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("models") / "stripes.pth"
-    save_checkpoint(path, Checkpoint(TransformerNet(), {"style": "stripes.png"}))
-    return path
-
-
-@pytest.fixture
-def stylize(call_cli, model, tmp_path):
-    def call(photograph, *flags, output=tmp_path / "results"):
-        return call_cli(
-            "begin_inference.py", "--model_path", model, "--content_image", photograph, "--output_dir", output, *flags
-        )
-
-    return call
 
 
 @pytest.fixture
@@ -97,7 +79,7 @@ def test_names_that_are_too_long_for_the_system(call_cli, train, style_image, tm
 def test_a_pattern_does_not_lead_out(stylize, tmp_path, make_picture, pattern):
     (tmp_path / "photos" / "more").mkdir(parents=True)
     make_picture(9, 8, seed=1).save(tmp_path / "outside.png")
-    result = stylize(tmp_path / pattern, output=tmp_path / "deep" / "results")
+    result = stylize(tmp_path / pattern, "--output_dir", tmp_path / "deep" / "results")
     if result.returncode:
         assert "would lie outside --output_dir" in result.error
     assert all(path.startswith("deep/results/") for path in files(tmp_path) if path != "outside.png")
@@ -129,7 +111,7 @@ def test_a_folder_of_results_that_is_a_link_is_refused(stylize, tmp_path, make_p
     assert not files(tmp_path / "elsewhere")
     # The output folder itself is the user's to choose.
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    assert stylize(tmp_path / "photos", output=tmp_path / "link").returncode == 0
+    assert stylize(tmp_path / "photos", "--output_dir", tmp_path / "link").returncode == 0
     assert files(tmp_path / "elsewhere") == ["trip/photo_stripes.png"]
 
 
@@ -293,13 +275,14 @@ def without_network(module, *arguments, **environment):
     )  # fmt: skip
 
 
-def test_no_command_asks_for_a_network(model, style_image, photos, vgg_file, tmp_path, make_picture):
+def test_no_command_asks_for_a_network(style_model, style_image, photos, vgg_file, tmp_path, make_picture):
     """Where the weights of the loss network are given or lie in the cache; reading processes included."""
     make_picture(9, 8, seed=1).save(tmp_path / "photo.png")
     training = ["--style_image", style_image, *PLAN, "--num_workers", 1, "--output_dir", tmp_path / "out"]
     monitor = ["--training_monitor_content_image", tmp_path / "photo.png", "--monitor_every_steps", 1]
+    inference = ["--model_path", style_model, "--content_image", tmp_path / "photo.png", "--output_dir", tmp_path]
     for command in (
-        ["begin_inference", "--model_path", model, "--content_image", tmp_path / "photo.png", "--output_dir", tmp_path],
+        ["begin_inference", *inference],
         ["begin_training", *training, *monitor, "--dataset_dir", photos, "--vgg_weights", vgg_file],
     ):
         result = without_network(*command)

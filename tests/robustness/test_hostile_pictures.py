@@ -444,13 +444,6 @@ def test_a_picture_larger_than_pillow_would_open_is_read(tmp_path):
     assert read_image(tmp_path / "large.png").size == (18_000, 10_000)
 
 
-def test_defaults_agree():
-    from config import InferenceConfig, TrainingConfig
-    from imaging.reading import MAX_PIXELS
-
-    assert InferenceConfig().max_pixels == TrainingConfig().max_pixels == MAX_PIXELS
-
-
 @pytest.mark.parametrize("max_pixels", [10, 10**9])
 def test_pillows_own_settings_come_back(tmp_path, max_pixels):
     """Also when several threads read at once, and with a limit that a caller has set."""
