@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -68,7 +69,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        os.replace(temporary, path)  # a link of that name is replaced, not followed
+        _replace(temporary, path)
         temporary = None
         _sync_folder(path.parent)
     except OSError as error:
@@ -77,6 +78,19 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+_PAUSES = (0.05, 0.2, 1.0) if os.name == "nt" else ()
+"""Seconds between attempts to replace a file: on Windows nobody can while a viewer or a virus scanner looks at it."""
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename a file; a link of that name is replaced, not followed."""
+    for seconds in _PAUSES:
+        with contextlib.suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(seconds)
+    os.replace(source, target)
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:
