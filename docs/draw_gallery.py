@@ -1,14 +1,18 @@
-"""Draw the pictures of docs/gallery/ that the models which ship make, each with the command that the README names.
+"""Draw the pictures of docs/gallery/ that the models which ship make, each with the command that the manuals name.
 
-    python -m docs.draw_gallery
+    pip install scikit-image && python -m docs.draw_gallery
+
+scikit-image brings the two photographs with a face and an animal: ``astronaut.png`` (Eileen Collins, by NASA, in the
+public domain) and ``chelsea.png`` (a cat, by Stefan van der Walt, CC0).
 """
 
+import importlib.util
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from imaging.reading import read_image
 from imaging.sheets import contact_sheet
@@ -20,6 +24,22 @@ GALLERY = ROOT / "docs" / "gallery"
 def stylize(output_dir: Path, *flags: object) -> None:
     command = [sys.executable, "begin_inference.py", "--output_dir", output_dir, "--overwrite", *flags]
     subprocess.run([*map(str, command)], cwd=ROOT, check=True)
+
+
+def draw_front(models: list[str], scratch: Path) -> Image.Image:
+    """A face and an animal, in each style."""
+    samples = Path(importlib.util.find_spec("skimage").origin).parent / "data"
+    pictures = []
+    for name in ("astronaut", "chelsea"):
+        photograph = read_image(samples / f"{name}.png").convert("RGB")
+        cells = [("photograph", photograph)]
+        for model in models:
+            style = Path(model).stem
+            stylize(scratch / style, "--content_image", samples / f"{name}.png", "--model_path", model)
+            cells.append((style.replace("_", " "), read_image(scratch / style / f"{name}_{style}.png")))
+        side = min(photograph.size)
+        pictures += [(name, ImageOps.fit(cell, (side, side), Image.Resampling.LANCZOS)) for name, cell in cells]
+    return contact_sheet(pictures, columns=len(models) + 1, width=300)
 
 
 def draw_taste(scratch: Path) -> Image.Image:
@@ -66,6 +86,7 @@ def main() -> None:
         sheet = read_image(scratch / "harbour_contact_sheet.jpg")
         sheet.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
         sheet.save(GALLERY / "harbour_contact_sheet.jpg", quality=85)
+        draw_front(models, scratch).save(GALLERY / "face_and_cat.jpg", quality=88)
         draw_taste(scratch).save(GALLERY / "taste.jpg", quality=85)
         draw_stroke_scale(scratch).save(GALLERY / "stroke_scale.jpg", quality=85)
 
