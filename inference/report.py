@@ -39,7 +39,7 @@ class InferenceReport:
     def say(self, text: str) -> None:
         """A line for people."""
         with writing_output():
-            self._bar.write(one_line(text), file=self._people)
+            self._bar.write(one_line(text, self._people), file=self._people)
 
     def warn(self, text: str) -> None:
         """What a person should know of a result that there will be."""

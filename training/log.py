@@ -105,7 +105,7 @@ class TrainingLog:
     def message(self, text: str) -> None:
         """Print a line beside the progress."""
         if self.path is not None:
-            self._bar.write(one_line(text), file=sys.stdout)
+            self._bar.write(one_line(text, sys.stdout), file=sys.stdout)
 
     def close(self) -> None:
         self._bar.close()

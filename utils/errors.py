@@ -3,17 +3,21 @@
 import contextlib
 import unicodedata
 from collections.abc import Iterator
+from typing import TextIO
 
 
-def one_line(text: object) -> str:
+def one_line(text: object, stream: TextIO | None = None) -> str:
     """A text for a terminal, in one line: what a file name may hold of control characters is spelt out.
 
-    Bytes of a name that are not UTF-8, which Python keeps as lone surrogates, become ``\\udcNN``.
+    Bytes of a name that are not UTF-8, which Python keeps as lone surrogates, become ``\\udcNN``; so does what
+    ``stream`` has no letter for, as many a console on Windows.
     """
-    return "".join(
+    line = "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c
         for c in str(text)
     )
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class UserError(Exception):

@@ -35,9 +35,13 @@ class _Lines(tqdm):
 
 
 def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False, delay: float = 0) -> tqdm:
-    """Progress on standard error, from ``delay`` seconds on. ``write`` puts a message beside it."""
+    """Progress on standard error, from ``delay`` seconds on. ``write`` puts a message beside it.
+
+    A program with a window may have no standard error, and nothing is shown then.
+    """
+    disable = disable or sys.stderr is None
     common = {"total": total, "unit": unit, "initial": initial, "disable": disable, "delay": delay}
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         return _Lines(**common)
     try:
         sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0

@@ -1,6 +1,8 @@
 """Stylising through the command line."""
 
 import dataclasses
+import io
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -248,9 +250,13 @@ def test_a_stylizer_validates_its_tiles(network, wrong):
         Stylizer(network, device="cpu", tile_size=wrong)
 
 
-def test_pictures_are_stylized_outside_the_main_thread(model, tmp_path, make_picture):
-    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
-    config = InferenceConfig(model, tmp_path / "photo.png", tmp_path / "results", device="cpu")
+@pytest.mark.parametrize("console", ["cp1252", None])
+def test_pictures_are_stylized_outside_the_main_thread(model, tmp_path, make_picture, monkeypatch, console):
+    """As by a server or a window, with a console that has no letters for a name, or with none at all."""
+    make_picture(21, 18, seed=1).save(tmp_path / "\u6728.png")
+    config = InferenceConfig(model, tmp_path / "\u6728.png", tmp_path / "results", device="cpu")
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, console and io.TextIOWrapper(io.BytesIO(), encoding=console))
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(begin_inference.stylize, config).result() == 0
 
