@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.reading import HEIC_ENDINGS, picture_endings
+from imaging.formats import HEIC_ENDINGS, picture_endings
 from utils.errors import UserError
 
 

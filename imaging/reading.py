@@ -1,8 +1,6 @@
 """Picture files: decoded once, for training and inference alike, to what a viewer would show."""
 
 import contextlib
-import ctypes
-import functools
 import io
 import logging
 import os
@@ -15,34 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, ImageOps
 
 from config import MAX_PIXELS
+from imaging.formats import HEIC, NOT_DECODED, in_words, lacking_compression, libtiff, no_picture, reads_heic
 from imaging.icc import through_own_profile
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
-
-_HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|(mif1|msf1).{4}(?!.*avif).*he[iv])", re.DOTALL)  # ISO/IEC 23008-12
-HEIC_ENDINGS = (".heic", ".heif", ".hif")
-
-_NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
-"""Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
-wrapping of any other format."""
-
-_SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
-"""Formats whose first bytes are like no others'."""
-
-_TIFF_COMPRESSIONS = {
-    34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
-    50002: "JPEG XL",
-}  # fmt: skip
-"""Those that a libtiff, or Pillow, may lack."""
-
-_IN_WORDS = {
-    r"truncated|not processed|unexpected end|EOF": "its end is missing",
-    r"decoder error|broken|decoding|unrecognized data|create decoder|cannot load this": "its data are damaged",
-}
-"""What libraries say of a file, and what it means."""
 
 _MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
 
@@ -82,7 +59,7 @@ def read_image(
                 if not partial or isinstance(error, MemoryError):
                     raise
                 image = _as_far_as_it_goes(path, image, error)
-                remarks.append(f"{path} is damaged ({_in_words(error)}): what can be read of it is taken")
+                remarks.append(f"{path} is damaged ({in_words(error)}): what can be read of it is taken")
             result = to_rgb(_upright(image))
             result.info["remarks"] = remarks
             return result
@@ -101,7 +78,7 @@ def read_image(
         raise ImageError(f"{path} needs more memory than there is to be read: reduce it first") from None
     # Decoders meet hostile and damaged files with nearly every built-in exception, from struct.error to RecursionError.
     except Exception as error:
-        raise ImageError(f"{path} cannot be read as a picture ({_in_words(error)}): give another file") from None
+        raise ImageError(f"{path} cannot be read as a picture ({in_words(error)}): give another file") from None
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -127,51 +104,26 @@ def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
                 "a smaller file or a larger --max_pixels"
             )
         head = file.read(HEAD_BYTES)
-        if compression := _lacking_compression(head, file):
+        if compression := lacking_compression(head, file):
             raise ImageError(
                 f"{path} is a TIFF compressed with {compression}, which the Pillow installed here does not decode: "
                 "save it with another compression, such as LZW"
             )
         file.seek(0)
-        if _HEIC.match(head) and not reads_heic():
+        if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
         try:
             image = Image.open(file)
         except (Image.DecompressionBombError, MemoryError):
             raise
         except Exception as error:
-            raise _no_picture(path, head, error) from None
+            raise no_picture(path, head, error) from None
         with image:
-            if image.format in _NOT_DECODED:
+            if image.format in NOT_DECODED:
                 what = known_kind(head) or f"{image.format}, which is not read here: save it in another format"
                 raise ImageError(f"{path} is {what}")
             _correct_transparency(image)
             yield image
-
-
-def _no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
-    """What is the matter with a file that Pillow does not open."""
-    if not head:
-        return ImageError(f"{path} cannot be read as a picture (it is empty): give another file")
-    Image.init()
-    for name in _SIGNED:
-        found = Image.OPEN[name][1](head[:16]) if name in Image.OPEN else False
-        if isinstance(found, str):
-            return ImageError(f"{path} is {name}, which the Pillow installed here does not read: save it as PNG")
-        if found:
-            return ImageError(f"{path} is a damaged or incomplete {name}: give another copy of it")
-    if kind := known_kind(head):
-        return ImageError(f"{path} is {kind}")
-    reason = "no format that this Pillow decodes" if isinstance(error, Image.UnidentifiedImageError) else None
-    return ImageError(f"{path} cannot be read as a picture ({reason or _in_words(error)}): give another file")
-
-
-def _in_words(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200]
-    for pattern, words in _IN_WORDS.items():
-        if re.search(pattern, text, re.IGNORECASE):
-            return words
-    return text if " " in text else f"its data are damaged, {type(error).__name__}"
 
 
 def _as_far_as_it_goes(path: Path, image: Image.Image, error: Exception) -> Image.Image:
@@ -215,55 +167,6 @@ def _correct_transparency(image: Image.Image) -> None:
     values = transparent if isinstance(transparent, tuple) else (transparent,)
     values = tuple(int(value * depth) for value in values)
     image.info["transparency"] = values if isinstance(transparent, tuple) else values[0]
-
-
-@functools.cache
-def reads_heic() -> bool:
-    """Whether the package pillow-heif is installed, which is then made known to Pillow."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return False
-    pillow_heif.register_heif_opener(thumbnails=False)
-    return True
-
-
-def picture_endings() -> tuple[str, ...]:
-    """Endings of the files that Pillow reads, in lower case, with their dot."""
-    Image.init()
-    # Some formats, such as PDF, Pillow writes but does not read; MPO, several JPEGs in a file, is read as JPEG.
-    decoded = (Image.OPEN.keys() | {"MPO"}) - set(_NOT_DECODED)
-    endings = tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
-    return endings + (HEIC_ENDINGS if reads_heic() else ())
-
-
-@functools.cache
-def _libtiff() -> ctypes.CDLL | None:
-    """The library that Pillow decodes TIFFs with, where the system tells."""
-    try:
-        library = ctypes.CDLL(Image.core.__file__)
-        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-            getattr(library, name).restype = ctypes.c_void_p
-            getattr(library, name).argtypes = [ctypes.c_void_p]
-    except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
-        return None
-    return library
-
-
-def _lacking_compression(head: bytes, file: BinaryIO) -> str | None:
-    """The name of a TIFF's compression if Pillow or its libtiff was built without it."""
-    if head[:4] not in (b"II*\0", b"MM\0*"):
-        return None
-    scheme = None
-    with contextlib.suppress(Exception):  # of a file that is damaged, which decoding will tell
-        directory = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
-        file.seek(directory.next)
-        directory.load(file)
-        scheme = directory.get(ExifTags.Base.Compression)
-    lacking = scheme not in TiffImagePlugin.COMPRESSION_INFO or (
-        _libtiff() is not None and not _libtiff().TIFFIsCODECConfigured(scheme)
-    )
-    return _TIFF_COMPRESSIONS.get(scheme) if lacking else None
 
 
 def largest_file(max_pixels: int) -> int:
@@ -315,8 +218,8 @@ def _pillow_prepared(max_pixels: int):
             log.addHandler(silent)
             _restore_pillow.callback(log.removeHandler, silent)
             # libtiff writes hundreds of lines on a damaged file to standard error, past Python.
-            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if _libtiff() else ():
-                handler = getattr(_libtiff(), name)
+            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if libtiff() else ():
+                handler = getattr(libtiff(), name)
                 _restore_pillow.callback(handler, handler(None))
         _readers += 1
         # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.

@@ -136,8 +136,9 @@ class InferenceRun:
         """
         workers = default_num_workers(self.compute.device) or 1
         self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
-        self._readers = self._stack.enter_context(_pool(workers))
-        self._writers = self._stack.enter_context(_pool(workers))
+        self._readers, self._writers = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
+        for pool in (self._readers, self._writers):
+            self._stack.callback(pool.shutdown, cancel_futures=True)
         waiting: collections.deque[_Waiting] = collections.deque()
         for job in self.jobs:
             if job.output in self._existing and self.config.skip_existing:
@@ -290,15 +291,6 @@ def _check_writable(folder: Path) -> None:
 
 def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:
     return len(waiting) < most and sum(one.pixels for one in waiting) + pixels <= MOST_PIXELS
-
-
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(workers)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _read(job: Job, max_pixels: int) -> Image.Image:

@@ -65,15 +65,12 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
         refuse_url(value)
         if os.path.isdir(value):
             place = Path(Path(value).resolve().name if len(values) > 1 else "")
-            inside, left_out = _in_folder(value, place, output_dir)
+            inside = _in_folder(value, place, output_dir, others)
             if not inside:
-                raise no_pictures(f"--content_image {value}", left_out)
+                raise no_pictures(f"--content_image {value}", others)
             found += inside
-            others |= left_out
         elif is_pattern(value):
-            inside, left_out = _matches(value, output_dir)
-            found += inside
-            others |= left_out
+            found += _matches(value, output_dir, others)
         else:  # a missing file is reported when its turn comes, like one that is damaged
             path = beside_program(value)
             error = f"--content_image {value} does not exist: give the path of a picture"
@@ -89,34 +86,31 @@ def is_pattern(value: str) -> bool:
     return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
 
 
-def _matches(pattern: str, output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
+def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
     fixed = Path(pattern).parent
     while is_pattern(str(fixed)):
         fixed = fixed.parent
     found: list[ContentImage] = []
-    others: set[str] = set()
     for name in sorted(glob.glob(pattern, recursive=True)):
         relative = Path(os.path.relpath(name, fixed))
         if not os.path.isdir(name):
             found.append(ContentImage(Path(name), relative))
         elif not _same(name, output_dir):
-            inside, left_out = _in_folder(name, relative, output_dir)
-            found += inside
-            others |= left_out
+            found += _in_folder(name, relative, output_dir, others)
     if not found:
         raise UserError(f"--content_image {pattern} matches no file: give another pattern")
-    return found, others
+    return found
 
 
-def _in_folder(root: str, place: Path, output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
-    """The pictures below a folder, sorted by their places, and the real paths of its other files."""
+def _in_folder(root: str, place: Path, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
+    """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files."""
     contents = walk_pictures(root, leave_out=output_dir)
     found = [ContentImage(Path(path), place / os.path.relpath(path, root)) for path in contents.pictures]
     for folder, error in contents.unlisted:
         reason = f"{folder} cannot be listed ({error}): its pictures are left out"
         found.append(ContentImage(Path(folder), place / os.path.relpath(folder, root), reason))
-    found.sort(key=lambda content_image: content_image.relative)
-    return found, {os.path.realpath(path) for path in contents.others}
+    others.update(os.path.realpath(path) for path in contents.others)
+    return sorted(found, key=lambda content_image: content_image.relative)
 
 
 def plan_jobs(
@@ -146,34 +140,26 @@ def plan_jobs(
     jobs = [job(content_image, content_image.path.stem) for content_image in content_images]
     times = collections.Counter(job.output for job in jobs)
     jobs = [job(each.content_image, each.content_image.path.name) if times[each.output] > 1 else each for each in jobs]
-    _refuse_to_leave(jobs, output_dir)
-    _refuse_collisions(jobs)
+    _refuse_to_leave_or_collide(jobs, output_dir)
     _refuse_results_among_content_images(jobs, [value for value in values if os.path.isdir(value)], output_dir)
     return jobs, left_out
 
 
-def _refuse_to_leave(jobs: list[Job], output_dir: str | Path) -> None:
-    """Refuse results outside the output folder, where a pattern with ``..`` or a link inside it would put them."""
+def _refuse_to_leave_or_collide(jobs: list[Job], output_dir: str | Path) -> None:
+    """Refuse a result outside the output folder, where a pattern with ``..`` or a link inside it would put it, and one
+    in the place of another result or of a photograph."""
     top = os.path.realpath(output_dir)
-    inside: dict[Path, bool] = {}  # resolved once: there may be 100,000 files
+    sources = {os.path.normcase(os.path.realpath(job.content_image.path)) for job in jobs}
+    folders = {folder: os.path.realpath(folder) for folder in {job.output.parent for job in jobs}}
+    first: dict[str, Job] = {}
     for job in jobs:
-        folder = job.output.parent
-        if folder not in inside:
-            inside[folder] = lies_in(os.path.realpath(folder), top)
-        if not inside[folder]:
+        folder = folders[job.output.parent]
+        if not lies_in(folder, top):
             raise UserError(
                 f"{job.output}, the result of {job.content_image.path}, would lie outside --output_dir {output_dir}: "
                 "remove the link in it, or name the photographs without '..'"
             )
-
-
-def _refuse_collisions(jobs: list[Job]) -> None:
-    first: dict[str, Job] = {}
-    sources = {os.path.normcase(os.path.realpath(job.content_image.path)): job for job in jobs}
-    folders: dict[Path, str] = {}  # resolved once: there may be 100,000 files
-    for job in jobs:
-        folder = job.output.parent
-        real = os.path.normcase(os.path.join(folders.setdefault(folder, os.path.realpath(folder)), job.output.name))
+        real = os.path.normcase(os.path.join(folder, job.output.name))
         other = first.setdefault(real, job)
         if other is not job:
             raise UserError(

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from imaging.folders import unread_heic
-from imaging.reading import HEIC_ENDINGS
+from imaging.formats import HEIC_ENDINGS
 from inference.inputs import Job
 from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
@@ -79,15 +79,8 @@ class InferenceReport:
         self.counts[status] += 1
         self._bar.update(1)
         if self.as_json:
-            facts = {
-                "input": str(job.content_image.path),
-                "output": str(job.output),
-                "status": status,
-                "width": width,
-                "height": height,
-                "seconds": seconds,
-                "error": error,
-            }
+            facts = {"input": str(job.content_image.path), "output": str(job.output), "status": status}
+            facts |= {"width": width, "height": height, "seconds": seconds, "error": error}
             with writing_output():
                 self._bar.write(json.dumps(facts), file=sys.stdout)
                 sys.stdout.flush()

@@ -4,6 +4,7 @@ It knows neither flags nor files other than models; :class:`StylizeError` says w
 """
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ _TILE_BYTES = 384 * 2**20  # what a tile and the row of a picture that it lies i
 
 _AS_TRAINED = StyleOptions()
 _AT_OWN_SIZE = StyleOptions(stroke_scale=1)
+_NO_BAR = functools.partial(tqdm, total=0, disable=True)
 
 Canvas = PictureCanvas | TensorCanvas
 Reader = Callable[[Place], torch.Tensor]  # gives N x 3 x H x W, RGB in [0, 255]
@@ -95,7 +97,7 @@ class Stylizer:
             options: stroke size, strength, colours, mask.
             in_place: paint over ``image`` and return it, rather than a copy: then memory is taken for a row of tiles
                 alone, whatever the size.
-            bar: a progress bar, whose total grows by the number of tiles.
+            bar: a progress bar, whose total, 0 for instance, grows by the number of tiles.
 
         Returns:
             A picture of the same mode.
@@ -107,7 +109,7 @@ class Stylizer:
         if image.mode not in ("RGB", "RGBA"):
             raise StylizeError(f'a picture of mode {image.mode} is to be converted first: image.convert("RGB")')
         canvas = PictureCanvas(image if in_place else image.copy())
-        self._paint(canvas, options, bar)
+        self._paint(canvas, options, _NO_BAR() if bar is None else bar)
         return canvas.image
 
     @torch.inference_mode()
@@ -134,10 +136,10 @@ class Stylizer:
         outputs = [None] if output is None else output.split(len(batches[0]))
         for batch, target in zip(batches, outputs):
             canvas = TensorCanvas(batch, target)
-            self._paint(canvas, options)
+            self._paint(canvas, options, _NO_BAR())
         return canvas.output.to(self.compute.device) if output is None else output
 
-    def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm | None = None) -> None:
+    def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm) -> None:
         """Write what the network and the options make of the content image on a canvas."""
         options.check_mask(*canvas.size)
         working_size = options.working_size(*canvas.size)
@@ -151,21 +153,21 @@ class Stylizer:
         for place, content_image, stylized in stylized_tiles:
             canvas.write(place, options.apply(content_image, stylized, canvas.size, box(place)))
 
-    def _tiles(self, canvas: Canvas, bar: tqdm | None) -> Iterator[tuple[Place, torch.Tensor, torch.Tensor]]:
+    def _tiles(self, canvas: Canvas, bar: tqdm) -> Iterator[tuple[Place, torch.Tensor, torch.Tensor]]:
         """Places, each with the content image there, as it is on the canvas, and what the network makes of it."""
         width, height = canvas.size
         engine = self._for_picture(height, width, canvas.crop, bar)
         size = max(width, height) if engine._halo is None else engine._tile_size_for(width, height)
         places = list(tiles(height, width, size, engine._halo or 0))
-        _announce(bar, len(places))
+        bar.total += len(places)
         for place in places:
             source = canvas.source(place.source)
             stylized = engine._forward(source.to(self.compute.device))
             yield place.target, source[(..., *place.inside)], stylized[(..., *place.inside)]
-            _advance(bar)
+            bar.update()
 
     def _tiles_at(
-        self, size: tuple[int, int], canvas: Canvas, bar: tqdm | None
+        self, size: tuple[int, int], canvas: Canvas, bar: tqdm
     ) -> Iterator[tuple[Place, torch.Tensor, torch.Tensor]]:
         """The same, with the network at work on the canvas resized to ``size``.
 
@@ -173,7 +175,7 @@ class Stylizer:
         """
         width, height = canvas.size
         places = list(tiles(height, width, min(self.tile_size, _SMALL_TILE), 0))
-        _announce(bar, len(places))
+        bar.total += len(places)
         working = canvas.reduced(size)
         for place, _, stylized in self._tiles(working, bar):
             working.write(place, stylized)
@@ -186,7 +188,7 @@ class Stylizer:
                 content_lightness = lightness(content_image.to(self.compute.device).float())
                 stylized = stylized + (content_lightness - reduced_lightness)
             yield place.target, content_image, stylized.clamp(0, 255)
-            _advance(bar)
+            bar.update()
 
     def _in_one_pass(self, height: int, width: int) -> bool:
         # With instance norm tiles cost more than a pass: the area decides.
@@ -201,7 +203,7 @@ class Stylizer:
         side = (math.sqrt((3 * width) ** 2 + 4 * cost * _TILE_BYTES) - 3 * width) / (2 * cost)
         return min(self.tile_size, max(_SMALLEST_TILE, (int(side) - 2 * self._halo) // 4 * 4))
 
-    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm | None = None) -> "Stylizer":
+    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm) -> "Stylizer":
         """What stylises the picture that ``read`` reads: with instance norm, and in tiles, by its own statistics."""
         while self._halo is None and not self._in_one_pass(height, width):
             network = self._with_instance_norm
@@ -259,7 +261,7 @@ class Blend(Stylizer):
         self._halo = None if None in halos else max(halos)
         self.tile_size = min(part.tile_size for part in parts)
 
-    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm | None = None) -> Stylizer:
+    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm) -> Stylizer:
         if self._halo is not None or self._in_one_pass(height, width):
             return self
         for part in self.parts:
@@ -273,16 +275,6 @@ class Blend(Stylizer):
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         lab = sum(weight * rgb_to_oklab(part._pass(images)) for part, weight in zip(self.parts, self.weights))
         return oklab_to_rgb(lab)
-
-
-def _announce(bar: tqdm | None, tiles: int) -> None:
-    if bar is not None:
-        bar.total = (bar.total or 0) + tiles
-
-
-def _advance(bar: tqdm | None) -> None:
-    if bar is not None:
-        bar.update()
 
 
 def _affordable(tile_size: int, margin: int, compute: Compute) -> int:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from imaging.reading import picture_endings, read_image, reads_heic
+from imaging.formats import picture_endings, reads_heic
+from imaging.reading import read_image
 from imaging.tensors import image_to_tensor, picture_batch, tensor_to_image
 from utils.errors import ImageError, UserError
 
@@ -302,7 +303,8 @@ def test_heic_is_read_or_the_package_named(tmp_path, monkeypatch, make_picture):
     path = tmp_path / "p.jpg"
     path.write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(50))
     with monkeypatch.context() as patch:
-        patch.setattr("imaging.reading.reads_heic", lambda: False)
+        for module in ("formats", "reading"):
+            patch.setattr(f"imaging.{module}.reads_heic", lambda: False)
         with pytest.raises(ImageError, match="is HEIC, which needs a package: pip install pillow-heif"):
             read_image(path)
         assert ".heic" not in picture_endings()
