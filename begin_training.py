@@ -24,9 +24,14 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from training.run import TrainingRun
+
+    return run_training(TrainingRun(config, given))
+
+
+def run_training(run) -> int:
+    """The loop: ``train`` without building what is trained."""
     from utils.interrupts import Interrupts
 
-    run = TrainingRun(config, given)
     training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
     with Interrupts() as interrupts, run:
         for step in range(training.step + 1, training.total_steps + 1):

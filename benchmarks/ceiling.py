@@ -15,12 +15,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from begin_training import train
+from begin_training import run_training
 from config import TrainingConfig
 from imaging.reading import read_image
 from imaging.sheets import side_by_side
 from inference.stylizer import Stylizer
-from losses.content_ceiling import ContentCeiling
+from training.run import TrainingRun
 from utils.measuring import table
 
 
@@ -41,13 +41,11 @@ def main() -> int:
     parser.add_argument("--picture", required=True, help="JPEG file")
     args = parser.parse_args()
 
-    photograph, rate = read_image(args.photograph), ContentCeiling.RATE
+    photograph = read_image(args.photograph)
     rows, pictures = [], []
     for style in map(Path, args.styles):
         row, results = [style.stem], []
-        for ceiling_rate in (0.0, rate):
-            # A ceiling that never moves is none.
-            ContentCeiling.RATE = ceiling_rate
+        for with_ceiling in (False, True):
             with tempfile.TemporaryDirectory() as folder:
                 config = TrainingConfig(
                     style_image=str(style),
@@ -61,7 +59,10 @@ def main() -> int:
                     log_every_steps=max(1, args.total_steps // 5),
                     monitor_every_steps=0,
                 )
-                train(config)
+                run = TrainingRun(config)
+                if not with_ceiling:
+                    run.training.criterion.ceiling.gain = 0.0  # one that never moves is none
+                run_training(run)
                 metrics = last_line(Path(folder), style)
                 results.append(Stylizer(Path(folder, f"{style.stem}.pth")).stylize(photograph))
             level = metrics["style_level"]

@@ -12,11 +12,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
-from begin_training import train
+from begin_training import run_training
 from benchmarks.common import draw, new_parser, new_result, resident_memory, training_inputs, write_result
 from benchmarks.tables import memory_table
 from config import TrainingConfig
@@ -42,14 +41,13 @@ def watch_training(folder: Path, steps: int, size: int, note: Callable[[int], No
         checkpoint_every_steps=steps // 20,
         keep_checkpoints=2,
     )
-    finish_step = TrainingRun.finish_step
 
-    def finish(run, step, losses):
-        finish_step(run, step, losses)
-        note(step)
+    class WatchedRun(TrainingRun):
+        def finish_step(self, step, losses):
+            super().finish_step(step, losses)
+            note(step)
 
-    with mock.patch.object(TrainingRun, "finish_step", finish):
-        train(config)
+    run_training(WatchedRun(config))
 
 
 def watch_inference(folder: Path, pictures: int, size: int, note: Callable[[int], None]) -> None:

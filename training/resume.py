@@ -175,7 +175,7 @@ def restore_settings(
 
 
 def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
-    """Refuse to resume with another painting, loss network or set of photographs under the old names."""
+    """Refuse to resume with another style image, loss network or set of photographs under the old names."""
     if before["style"] != now["style"]:
         raise UserError("--style_image is not the picture that this training began with: give that one")
     processes = before.get("processes", 1)  # checkpoints did not always say

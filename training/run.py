@@ -252,7 +252,7 @@ class TrainingRun:
         return is_early or step % every == 0 or step == self.training.total_steps
 
     def save_monitor_picture(self) -> None:
-        """Stylise the monitor photograph and put it beside photograph and painting."""
+        """Stylize the monitor picture and put it beside content image and style image."""
         self._check_losses()
         self._estimate_statistics()
         if not self.processes.first:
@@ -362,7 +362,7 @@ class TrainingRun:
                 self.processes.wait()  # the first one is still writing, and the others would break its connections
 
 
-def _last_third(monitor: Image.Image, photograph: Image.Image) -> Image.Image:
-    """The result out of a monitor picture: as wide as the photograph is at the picture's height."""
-    width = max(1, round(photograph.width * monitor.height / photograph.height))
+def _last_third(monitor: Image.Image, content_image: Image.Image) -> Image.Image:
+    """The result out of a monitor picture: as wide as the content image is at the picture's height."""
+    width = max(1, round(content_image.width * monitor.height / content_image.height))
     return monitor.crop((monitor.width - width, 0, monitor.width, monitor.height)).convert("RGB")
