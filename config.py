@@ -125,12 +125,13 @@ class TrainingConfig:
     )
 
     # The optimisation
-    num_epochs: int | None = setting(
+    num_epochs: int | None = setting(None, "passes over the photographs at most; see total_steps", minimum=1)
+    total_steps: int | None = setting(
         None,
-        "passes over the photographs at most; left out, 2, or with few photographs as many as make 2000 steps",
+        "steps at most; num_epochs or total_steps ends training, the earlier; both left out, two passes over the "
+        "photographs, but no fewer than 2000 steps, which a good picture takes, and no more than 40000",
         minimum=1,
     )
-    total_steps: int = setting(40000, "steps at most; num_epochs or total_steps ends training, the earlier", minimum=1)
     batch_size: int = setting(4, "photographs a step", minimum=1)
     optimizer: str = setting(
         "soap",

@@ -33,7 +33,10 @@ CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
 
 ENOUGH_STEPS = 2000
-"""Steps after which most style images look right."""
+"""Steps after which most style images look right; unless a flag says otherwise a training has no fewer."""
+
+MOST_STEPS = 40_000
+"""The paper's; unless a flag says otherwise a training has no more."""
 
 FAR = 30
 """Times the usual proportion of two weights from which on a training says what they mean."""
@@ -212,14 +215,13 @@ def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) 
         photographs: size of the data set.
         processes: that each train on --batch_size photographs a step.
     """
-    by_epochs = max(1, (config.num_epochs or 2) * photographs // (config.batch_size * processes))
-    if config.num_epochs is None:
-        by_epochs = max(by_epochs, ENOUGH_STEPS)
-    steps = min(config.total_steps, by_epochs)
-    passes = steps * config.batch_size * processes / photographs
-    limit = "--num_epochs" if by_epochs < config.total_steps else "--total_steps"
-    reason = "" if limit == "--num_epochs" and config.num_epochs is None else f", as {limit} says"
-    return steps, f"{steps} steps, {passes:.3g} passes over {photographs} photographs{reason}"
+    batch = config.batch_size * processes
+    steps, reason = min(max(2 * photographs // batch, ENOUGH_STEPS), MOST_STEPS), ""
+    if config.num_epochs is not None:
+        steps, reason = max(1, config.num_epochs * photographs // batch), ", as --num_epochs says"
+    if config.total_steps is not None and (config.num_epochs is None or config.total_steps <= steps):
+        steps, reason = config.total_steps, ", as --total_steps says"
+    return steps, f"{steps} steps, {steps * batch / photographs:.3g} passes over {photographs} photographs{reason}"
 
 
 def strange_weights(config: TrainingConfig) -> str | None:

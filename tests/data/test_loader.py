@@ -19,7 +19,7 @@ import data.dataset
 import data.loader
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
-from utils.errors import ImageError, UserError
+from utils.errors import UserError
 
 SIZE = 32
 
@@ -241,15 +241,6 @@ def test_a_script_without_a_guarded_main_module_is_told(photos, tmp_path):
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("utils.errors.UserError: the processes")
     assert result.stderr.count('if __name__ == "__main__"') == 2  # the reading process and its parent
-
-
-def test_what_reading_raises_arrives(dataset, monkeypatch):
-    def fail(*args, **kwargs):
-        raise ImageError("no picture at all")
-
-    monkeypatch.setattr(data.dataset, "read_image", fail)
-    positions, crops, failures = dataset[[(0, 7)]]
-    assert (positions, len(crops), failures) == ([], 0, {7: "no picture at all"})
 
 
 @pytest.mark.posix

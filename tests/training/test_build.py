@@ -34,12 +34,15 @@ def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "photographs, batch_size, num_epochs, total_steps, steps, reason",
     [
-        (118_287, 4, None, 40_000, 40_000, "as --total_steps says"),  # COCO
+        (118_287, 4, None, None, 40_000, "1.35 passes"),  # COCO
         (1203, 4, 2, 40_000, 601, "as --num_epochs says"),
-        (100, 4, None, 40_000, 2000, "80 passes over 100 photographs"),  # few are gone through more often
-        (10_000, 4, None, 40_000, 5000, "2 passes over 10000 photographs"),
+        (1203, 4, 2, None, 601, "as --num_epochs says"),
+        (100, 4, None, None, 2000, "80 passes over 100 photographs"),  # few are gone through more often
+        (10_000, 4, None, None, 5000, "2 passes over 10000 photographs"),
         (100, 4, None, 500, 500, "as --total_steps says"),
-        (3, 8, 1, 100, 1, "as --num_epochs says"),  # less than one batch: one step still
+        (100, 4, None, 4000, 4000, "as --total_steps says"),
+        (100, 4, 100, 500, 500, "as --total_steps says"),
+        (3, 8, 1, None, 1, "as --num_epochs says"),  # less than one batch: one step still
     ],
 )
 def test_planned_steps(photographs, batch_size, num_epochs, total_steps, steps, reason):

@@ -139,7 +139,7 @@ def test_defaults_are_those_that_were_agreed():
     agreed = {
         "content_weight": 1.0, "style_weight": 15.0, "tv_weight": 0.15, "loss_scale": "relative",
         "style_layer_weights": (0.5, 1.0, 1.0, 1.0, 0.1), "checkerboard_weight": 0.3, "optimizer": "soap",
-        "num_epochs": 2, "batch_size": 4, "total_steps": 40000, "lr": 5e-3, "weight_decay": 0.0,
+        "num_epochs": None, "batch_size": 4, "total_steps": None, "lr": 5e-3, "weight_decay": 0.0,
         "image_size": 256, "norm": "instance", "upsample": "transposed", "device": "auto", "precision": "auto",
         "style_size": None, "vgg_weights": None, "checkpoint_path": None,
     }  # fmt: skip
