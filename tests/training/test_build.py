@@ -111,8 +111,8 @@ def test_usual_weights_are_passed_over(weights):
 def test_the_papers_settings_train(call_cli, tmp_path, style_image, photos, vgg_file):
     """The command of docs/training.md, on small pictures: both terms count, and their sum falls."""
     text = Path(__file__).resolve().parents[2].joinpath("docs/training.md").read_text(encoding="utf-8")
-    command = re.search(r"python (begin_training\.py .*?--loss_scale paper.*?)\n```", text, re.DOTALL)[1]
-    script, *flags = shlex.split(command.replace("\\\n", " "))
+    (command,) = (block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "--loss_scale paper" in block)
+    _, script, *flags = shlex.split(command.replace("\\\n", " "))
     flags[flags.index("painting.jpg")], flags[flags.index("photos")] = style_image, photos
     small = ["--image_size", 32, "--total_steps", 12, "--log_every_steps", 4, "--monitor_every_steps", 0,
              "--device", "cpu", "--precision", "float32", "--output_dir", tmp_path]  # fmt: skip
