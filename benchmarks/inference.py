@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.common import add_timing_flags, gibibytes, new_parser, new_result, peak_memory, write_result
 from benchmarks.plain import PlainNetwork
+from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
@@ -56,7 +57,7 @@ def main() -> int:
     rows = []
     for size in sorted({*args.sizes, *args.own_sizes}):
         image = torch.rand(1, 3, size, size, device=device) * 255
-        calls = {"ours": lambda image=image: stylizer.stylize_tensor(image)}
+        calls = {"ours": lambda image=image: stylizer.stylize_tensor(image, StyleOptions(stroke_scale=1))}
         if size in args.sizes:
             calls["plain"] = torch.inference_mode()(lambda image=image: plain(image))
             session = onnx_session(plain, image) if device.type == "cpu" else None

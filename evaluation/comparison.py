@@ -21,6 +21,7 @@ from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, check_result, write_file, write_picture
 from evaluation.weights import OBJECTIVE
 from imaging.tensors import picture_batch
+from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
 from models.checkpoints import Checkpoint, load_checkpoint
@@ -338,14 +339,14 @@ def _summary(measured: list[dict[str, float]]) -> dict[str, dict]:
 
 def _time(config: CompareConfig, compute: Compute, model: Model, vgg, path: Path) -> list[dict]:
     """Seconds of the network and of an iteration of L-BFGS, in turns, on squares of several sizes."""
-    timed = []
+    timed, at_own_size = [], StyleOptions(stroke_scale=1)
     for size in config.timed_sizes:
         photograph = read_square(path, size, config.max_pixels).to(compute.device).float()
         criterion = criterion_of(model.settings, vgg, model.painting, [photograph], model.scales)
         rounds, warmup = TIMING_ROUNDS, 2  # the first two: the start itself, and the longest line search
         iterates = optimize(criterion, photograph, starting_picture("noise", photograph), rounds + warmup)
         calls = {
-            "network": lambda photograph=photograph: model.stylizer.stylize_tensor(photograph),
+            "network": lambda photograph=photograph: model.stylizer.stylize_tensor(photograph, at_own_size),
             "iteration": lambda iterates=iterates: next(iterates),
         }
         seconds = time_in_turns(calls, compute.device, rounds, warmup)

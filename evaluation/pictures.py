@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from data.dataset import list_photographs
 from imaging.reading import read_image
 from imaging.tensors import image_to_tensor
+from imaging.transparency import flatten
 from utils.errors import UserError
 
 HELD_OUT = Path(__file__).with_name("held_out.txt")
@@ -72,7 +73,7 @@ def read_square(path: Path, size: int, max_pixels: int) -> torch.Tensor:
     Raises:
         ImageError: if it cannot be read.
     """
-    image = read_image(path, max_pixels=max_pixels).convert("RGB")
+    image = flatten(read_image(path, max_pixels=max_pixels))
     return image_to_tensor(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))[None]
 
 

@@ -29,8 +29,8 @@ def styles(trained_like, tmp_path_factory):
 
 
 @pytest.fixture
-def paint(call_cli, styles, tmp_path):
-    """``paint(*flags)``: ``photo.png`` in the first style, into ``tmp_path/results``."""
+def stylize(call_cli, styles, tmp_path):
+    """``stylize(*flags)``: ``photo.png`` in the first style, into ``tmp_path/results``."""
 
     def call(*flags, photograph=tmp_path / "photo.png", model=True):
         model_path = ["--model_path", styles / "one.pth"] if model else []
@@ -69,7 +69,7 @@ def mask(tmp_path):
     return picture
 
 
-def test_flags_are_the_options_of_the_engine(paint, styles, photo, mask, tmp_path):
+def test_flags_are_the_options_of_the_engine(stylize, styles, photo, mask, tmp_path):
     stylizer = Stylizer(styles / "one.pth", "cpu", "float32")
     for flags, options in (
         ([], StyleOptions()),
@@ -79,39 +79,39 @@ def test_flags_are_the_options_of_the_engine(paint, styles, photo, mask, tmp_pat
         (["--stroke_scale", 2], StyleOptions(stroke_scale=2)),
         (["--mask", tmp_path / "mask.png", "--strength", 0.7], StyleOptions(strength=0.7, mask=mask)),
     ):
-        run = paint(*flags)
+        run = stylize(*flags)
         assert run.returncode == 0, run.stderr
         expected = stylizer.stylize(Image.fromarray(photo), options)
         np.testing.assert_array_equal(result(tmp_path), np.asarray(expected), err_msg=str(flags))
         np.testing.assert_array_equal(result(tmp_path)[..., 3], photo[..., 3])
     np.testing.assert_array_equal(result(tmp_path)[:, :42], photo[:, :42])  # what the mask keeps
     for flag, wrong in (("--strength", "-0.1"), ("--strength", "nan"), ("--stroke_scale", "0"), ("--max_size", "15")):
-        assert flag in paint(flag, wrong).error
+        assert flag in stylize(flag, wrong).error
 
 
-def test_a_mask_that_cannot_be_used_names_its_flag(paint, photo, mask, tmp_path):
+def test_a_mask_that_cannot_be_used_names_its_flag(stylize, photo, mask, tmp_path):
     Image.new("L", (50, 50)).save(tmp_path / "square.png")
-    error = paint("--mask", tmp_path / "square.png").error
+    error = stylize("--mask", tmp_path / "square.png").error
     assert f"{tmp_path / 'photo.png'}: --mask is 50 x 50 and the picture 90 x 60" in error
-    assert f"--mask: {tmp_path / 'missing.png'} does not exist" in paint("--mask", tmp_path / "missing.png").error
-    assert "--mask: " in paint("--mask", tmp_path / "mask.png", "--max_pixels", "5399").error  # one less than it has
+    assert f"--mask: {tmp_path / 'missing.png'} does not exist" in stylize("--mask", tmp_path / "missing.png").error
+    assert "--mask: " in stylize("--mask", tmp_path / "mask.png", "--max_pixels", "5399").error  # one less than it has
 
 
-def test_a_blend_is_the_engines(paint, styles, photo, tmp_path):
+def test_a_blend_is_the_engines(stylize, styles, photo, tmp_path):
     blend = f"{styles / 'one.pth'}:0.6, {styles / 'two.pth'}:0.2"
-    assert paint("--blend", blend, model=False).returncode == 0
+    assert stylize("--blend", blend, model=False).returncode == 0
     stylizers = [Stylizer(styles / f"{name}.pth", "cpu", "float32") for name in ("one", "two")]
     expected = Blend(stylizers, [3, 1]).stylize(Image.fromarray(photo))
     np.testing.assert_array_equal(result(tmp_path, "photo_one+two.png"), np.asarray(expected))
     assert len(style_name(InferenceConfig(blend=f"{'x' * 90}.pth:1,{'y' * 90}.pth:1"))) == 100
 
 
-def test_a_mask_that_fits_some_of_many_photographs(paint, photo, tmp_path, make_picture):
+def test_a_mask_that_fits_some_of_many_photographs(stylize, photo, tmp_path, make_picture):
     (tmp_path / "album").mkdir()
     for name, size in (("fits", (90, 60)), ("wrong", (60, 90))):
         make_picture(*size, seed=1).save(tmp_path / "album" / f"{name}.png")
     Image.new("L", (45, 30)).save(tmp_path / "mask.png")
-    run = paint("--mask", tmp_path / "mask.png", "--json", photograph=tmp_path / "album")
+    run = stylize("--mask", tmp_path / "mask.png", "--json", photograph=tmp_path / "album")
     assert run.returncode == 1
     facts = {Path(fact["input"]).stem: fact for fact in map(json.loads, run.stdout.splitlines())}
     assert facts["fits"]["status"] == "done" and facts["wrong"]["status"] == "failed"
@@ -119,43 +119,43 @@ def test_a_mask_that_fits_some_of_many_photographs(paint, photo, tmp_path, make_
     np.testing.assert_array_equal(result(tmp_path, "fits_one.png"), read(tmp_path / "album" / "fits.png"))
 
 
-def test_max_size(paint, photo, tmp_path):
-    run = paint("--max_size", "45")
+def test_max_size(stylize, photo, tmp_path):
+    run = stylize("--max_size", "45")
     assert run.returncode == 0 and "Reduced from 90 x 60 to 45 x 30" in run.stdout
     small = result(tmp_path)
     assert small.shape == (30, 45, 4)
-    assert "Reduced" not in paint("--max_size", "90").stdout
+    assert "Reduced" not in stylize("--max_size", "90").stdout
     assert result(tmp_path).shape == (60, 90, 4)
     with Image.open(tmp_path / "photo.png") as image:
         image.resize((45, 30), Image.Resampling.LANCZOS).save(tmp_path / "photo.png")
-    paint()
+    stylize()
     np.testing.assert_array_equal(small, result(tmp_path))
 
 
-def test_a_mask_of_the_photographs_size_fits_the_reduced_one(paint, tmp_path, make_picture):
+def test_a_mask_of_the_photographs_size_fits_the_reduced_one(stylize, tmp_path, make_picture):
     """Whose proportions are rounded: 20 x 2 of 600 x 62."""
     make_picture(600, 62, seed=1).save(tmp_path / "photo.png")
     Image.new("L", (600, 62)).save(tmp_path / "mask.png")
-    assert paint("--mask", tmp_path / "mask.png", "--max_size", "20").returncode == 0
+    assert stylize("--mask", tmp_path / "mask.png", "--max_size", "20").returncode == 0
     assert result(tmp_path).shape == (2, 20, 3)
 
 
-def test_the_default_says_what_it_does_to_a_large_photograph(paint, photo, tmp_path, monkeypatch):
+def test_the_default_says_what_it_does_to_a_large_photograph(stylize, photo, tmp_path, monkeypatch):
     """With a stand-in for the 720 pixels from which on photographs are large."""
-    assert "Strokes" not in paint().stdout
+    assert "Strokes" not in stylize().stdout
     monkeypatch.setattr("inference.options.WORKING_SHORT_SIDE", 20)
-    assert "Strokes as on 30 x 20" in paint().stdout and result(tmp_path).shape == (60, 90, 4)
+    assert "Strokes as on 30 x 20" in stylize().stdout and result(tmp_path).shape == (60, 90, 4)
     by_default = result(tmp_path)
-    assert "Strokes" not in paint("--stroke_scale", "3").stdout
+    assert "Strokes" not in stylize("--stroke_scale", "3").stdout
     np.testing.assert_array_equal(by_default, result(tmp_path))
 
 
-def test_what_is_done_to_large_photographs_is_told_once_for_all(paint, photo, tmp_path, monkeypatch):
+def test_what_is_done_to_large_photographs_is_told_once_for_all(stylize, photo, tmp_path, monkeypatch):
     monkeypatch.setattr("inference.options.WORKING_SHORT_SIDE", 20)
     (tmp_path / "album").mkdir()
     for name in "abc":
         Image.fromarray(photo).save(tmp_path / "album" / f"{name}.png")
-    run = paint("--max_size", "45", photograph=tmp_path / "album")
+    run = stylize("--max_size", "45", photograph=tmp_path / "album")
     assert run.returncode == 0
     assert run.stdout.count("reduced to 45 pixels, by --max_size") == run.stdout.count("--stroke_scale 1 draws") == 1
 
@@ -163,20 +163,20 @@ def test_what_is_done_to_large_photographs_is_told_once_for_all(paint, photo, tm
 @pytest.mark.parametrize(
     "blend", ["one.pth", "one.pth:1", "one.pth:1,two.pth", "a:1,b:0", "a:1,b:-1", "a:nan,b:1", ":1,b:1"]
 )
-def test_a_blend_that_is_none_is_refused(paint, photo, blend):
-    error = paint("--blend", blend, model=False).error
+def test_a_blend_that_is_none_is_refused(stylize, photo, blend):
+    error = stylize("--blend", blend, model=False).error
     assert blend in error and "a.pth:0.6,b.pth:0.4" in error
 
 
-def test_a_blend_and_a_model_exclude_each_other(paint, photo, styles, tmp_path):
-    assert "--model_path" in paint("--blend", f"{styles / 'one.pth'}:1,{styles / 'two.pth'}:1").error
-    error = paint("--blend", f"{styles / 'one.pth'}:1,{tmp_path / 'none.pth'}:1", model=False).error
+def test_a_blend_and_a_model_exclude_each_other(stylize, photo, styles, tmp_path):
+    assert "--model_path" in stylize("--blend", f"{styles / 'one.pth'}:1,{styles / 'two.pth'}:1").error
+    error = stylize("--blend", f"{styles / 'one.pth'}:1,{tmp_path / 'none.pth'}:1", model=False).error
     assert "--blend" in error and "none.pth" in error
     assert not (tmp_path / "results").exists()
 
 
-def test_several_models_make_a_contact_sheet(paint, styles, photo, tmp_path):
-    run = paint("--model_path", styles / "two.pth", "--preserve_color")
+def test_several_models_make_a_contact_sheet(stylize, styles, photo, tmp_path):
+    run = stylize("--model_path", styles / "two.pth", "--preserve_color")
     assert run.returncode == 0, run.stderr
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["photo_contact_sheet.png"]
     sheet = result(tmp_path, "photo_contact_sheet.png")
@@ -189,16 +189,16 @@ def test_several_models_make_a_contact_sheet(paint, styles, photo, tmp_path):
             left = (i + 1) * 168
             np.testing.assert_array_equal(sheet[:60, left : left + 90], np.asarray(styled))
             assert (sheet[60:, left : left + 90] < 128).any()  # its name
-    assert paint("--model_path", styles / "two.pth", "--max_size", "100").returncode == 0
+    assert stylize("--model_path", styles / "two.pth", "--max_size", "100").returncode == 0
     assert max(result(tmp_path, "photo_contact_sheet.png").shape) == 100
 
 
-def test_models_of_one_name_are_told_apart(paint, styles, photo, tmp_path, monkeypatch):
+def test_models_of_one_name_are_told_apart(stylize, styles, photo, tmp_path, monkeypatch):
     (tmp_path / "b").mkdir()
     shutil.copy(styles / "two.pth", tmp_path / "b" / "one.pth")
     names = []
     monkeypatch.setattr(
         "inference.batch.contact_sheet", lambda pictures, **_: names.extend(pictures) or pictures[0][1]
     )
-    assert paint("--model_path", tmp_path / "b" / "one.pth", styles / "two.pth").returncode == 0
+    assert stylize("--model_path", tmp_path / "b" / "one.pth", styles / "two.pth").returncode == 0
     assert [name for name, _ in names] == ["photograph", f"{styles.name}/one", "b/one", "two"]

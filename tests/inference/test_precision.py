@@ -21,8 +21,9 @@ def psnr(one, other):
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
 def test_shipped_styles_look_the_same_in_bfloat16(model):
-    photograph = picture_batch(read_image(ROOT / "content" / "mountains.jpg"), 192)
-    full, half = (Stylizer(model, "cpu", precision).stylize_tensor(photograph) for precision in ("float32", "bfloat16"))
+    content_image = picture_batch(read_image(ROOT / "content" / "mountains.jpg"), 192)
+    stylizers = [Stylizer(model, "cpu", precision) for precision in ("float32", "bfloat16")]
+    full, half = (stylizer.stylize_tensor(content_image) for stylizer in stylizers)
     assert not torch.equal(full, half)
     assert psnr(full, half) > 40
 
@@ -31,8 +32,8 @@ def test_real_photographs_look_the_same_in_bfloat16(real_photos):
     paths = sorted(path for path in real_photos.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:4]
     full, half = (Stylizer(MODELS[0], "cpu", precision) for precision in ("float32", "bfloat16"))
     for path in paths:
-        photograph = picture_batch(read_image(path))
-        assert psnr(full.stylize_tensor(photograph), half.stylize_tensor(photograph)) > 40, path
+        content_image = picture_batch(read_image(path))
+        assert psnr(full.stylize_tensor(content_image), half.stylize_tensor(content_image)) > 40, path
 
 
 def test_losses_of_a_training_in_bfloat16_are_those_of_float32(

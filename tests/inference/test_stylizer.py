@@ -41,14 +41,14 @@ def assert_same(image, expected, levels=1):
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_painting_over_the_picture_by_tiles_equals_one_pass(network, stylizer, mode):
     """Tiles look at rows and columns of the photograph that were painted over already."""
-    photograph = noise(203, 150, mode)
-    one_pass = stylizer.stylize(photograph)
-    before = np.asarray(photograph).copy()
+    content_image = noise(203, 150, mode)
+    one_pass = stylizer.stylize(content_image)
+    before = np.asarray(content_image).copy()
     tiled = Stylizer(network, "cpu", "float32", tile_size=64)
-    assert_same(tiled.stylize(photograph), one_pass)
-    assert np.array_equal(np.asarray(photograph), before)
-    result = tiled.stylize(photograph, in_place=True)
-    assert result is photograph
+    assert_same(tiled.stylize(content_image), one_pass)
+    assert np.array_equal(np.asarray(content_image), before)
+    result = tiled.stylize(content_image, in_place=True)
+    assert result is content_image
     assert_same(result, one_pass)
     if mode == "RGBA":
         assert np.array_equal(np.asarray(result)[..., 3], before[..., 3])
@@ -123,11 +123,11 @@ class ShortOfMemory(Stylizer):
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_where_memory_is_short_tiles_become_smaller(trained_like, norm):
-    network, photograph = trained_like(norm), noise(203, 150)
+    network, content_image = trained_like(norm), noise(203, 150)
     short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
-    assert_same(short.stylize(photograph), Stylizer(network, "cpu", "float32").stylize(photograph))
+    assert_same(short.stylize(content_image), Stylizer(network, "cpu", "float32").stylize(content_image))
     assert 64 <= short.tile_size < 204
-    tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
+    tensor = torch.from_numpy(np.array(content_image)).permute(2, 0, 1)[None]
     short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
     expected = Stylizer(network, "cpu", "float32").stylize_tensor(tensor)
     torch.testing.assert_close(short.stylize_tensor(tensor), expected, rtol=0, atol=0.02)
@@ -187,9 +187,9 @@ def test_larger_strokes_have_the_photographs_detail(network, make_picture):
     """The result is the style of the reduced photograph, with the lightness that reduction took away."""
     coarse = np.asarray(make_picture(240, 160, seed=1), float)
     fine = np.where(np.indices((160, 240)).sum(0) % 2, 12.0, -12.0)[..., None]  # of single pixels, and grey
-    photograph = Image.fromarray((coarse.clip(20, 235) + fine).round().astype(np.uint8))
-    plain = np.asarray(photograph, float) - fine
-    result = Negative(network, "cpu", "float32").stylize(photograph, StyleOptions(stroke_scale=4))
+    content_image = Image.fromarray((coarse.clip(20, 235) + fine).round().astype(np.uint8))
+    plain = np.asarray(content_image, float) - fine
+    result = Negative(network, "cpu", "float32").stylize(content_image, StyleOptions(stroke_scale=4))
     difference = np.asarray(result, float) - (255 - plain + fine)  # detail as in the photograph, not as in the negative
     assert np.abs(difference).mean() < 3
     assert np.abs(np.asarray(result, float) - (255 - plain - fine)).mean() > 15
@@ -217,8 +217,8 @@ def test_a_large_photograph_is_worked_at_the_short_side_by_default(network, make
 
 @pytest.mark.parametrize("norms", [("batch", "batch"), ("instance", "batch")])
 def test_a_blend_is_the_mixture_in_oklab_also_in_tiles(trained_like, norms):
-    photograph = noise(150, 90)
-    tensor = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None]
+    content_image = noise(150, 90)
+    tensor = torch.from_numpy(np.array(content_image)).permute(2, 0, 1)[None]
     networks = [trained_like(norm, seed=seed) for seed, norm in enumerate(norms)]
     parts = [Stylizer(network, "cpu", "float32") for network in networks]
     one, other = (rgb_to_oklab(part.stylize_tensor(tensor)) for part in parts)
@@ -226,4 +226,4 @@ def test_a_blend_is_the_mixture_in_oklab_also_in_tiles(trained_like, norms):
     torch.testing.assert_close(Blend(parts, [3, 1]).stylize_tensor(tensor), expected, rtol=0, atol=0.02)
     small = Blend([Stylizer(network, "cpu", "float32", tile_size=64) for network in networks], [3, 1])
     torch.testing.assert_close(small.stylize_tensor(tensor), expected, rtol=0, atol=0.05)
-    assert_same(small.stylize(photograph), Blend(parts, [3, 1]).stylize(photograph))
+    assert_same(small.stylize(content_image), Blend(parts, [3, 1]).stylize(content_image))

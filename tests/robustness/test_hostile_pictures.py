@@ -270,32 +270,27 @@ def bombs() -> dict[str, bytes]:
     last = scans[scans.rindex(b"\xff\xda") : -2]
     strip = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 64)]
     size = (256, 4, 1, many), (257, 4, 1, many)
+    texts = [(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)]
     cards = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", f"NAXIS1  = {many}", f"NAXIS2  = {many}", "END"]
+
+    def gif(screen, frame):
+        head = b"GIF89a" + struct.pack("<HHBBB", *screen, 0x80, 0, 0) + bytes(6)
+        return head + b"," + struct.pack("<HHHHB", 0, 0, *frame, 0) + b"\x02\x02\x4c\x01\0;"
+
     webp = b"WEBPVP8X" + struct.pack("<IB3x", 10, 0) + b"\xff\x3f\0" * 2
     icns = b"ic10" + struct.pack(">I", 8 + len(huge_png)) + huge_png
+    # fmt: off
     return {
         "png size": huge_png,
         "png one row": _png((b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 1, 1, 0, 0, 0, 0)), *end),
         "png zTXt": _png(ihdr, (b"zTXt", b"Comment\0\0" + zeros), *end),
         "png iTXt": _png(ihdr, (b"iTXt", b"Comment\0\1\0\0\0" + zeros), *end),
         "png iCCP": _png(ihdr, (b"iCCP", b"profile\0\0" + zeros), *end),
-        "png many texts": _png(
-            ihdr, *[(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)], *end
-        ),
+        "png many texts": _png(ihdr, *texts, *end),
         "png IDAT": _png(ihdr, (b"IDAT", zeros), (b"IEND", b"")),
         "png chunk length": huge_png[:8] + b"\xff\xff\xff\xff" + huge_png[12:],
-        "gif screen": b"GIF89a"
-        + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0)
-        + bytes(6)
-        + b","
-        + struct.pack("<HHHHB", 0, 0, 1, 1, 0)
-        + b"\x02\x02\x4c\x01\0;",
-        "gif frame": b"GIF89a"
-        + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0)
-        + bytes(6)
-        + b","
-        + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
-        + b"\x02\x02\x4c\x01\0;",
+        "gif screen": gif((65535, 65535), (1, 1)),
+        "gif frame": gif((1, 1), (65535, 65535)),
         "bmp": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
         "bmp rle": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 8, 1, 0, 0, 0, 0, 0),
         "dib": struct.pack("<IiiHHIIIIII", 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
@@ -303,15 +298,8 @@ def bombs() -> dict[str, bytes]:
         "tiff tag counts": _tiff(*strip, *[(n, 2, 2**32 - 1, 8) for n in (270, 271, 305, 700, 34675)]),
         "tiff bits": _tiff(*strip[:2], (258, 3, 2**32 - 1, 8), *strip[3:], (277, 3, 1, 65535)),
         "tiff offsets": _tiff(*strip[:4], (273, 4, 2**30, 8), (279, 4, 2**30, 8)),
-        "tiff tile": _tiff(
-            *strip[:3],
-            (259, 3, 1, 8),
-            strip[3],
-            (322, 4, 1, 2**20),
-            (323, 4, 1, 2**20),
-            (324, 4, 1, 8),
-            (325, 4, 1, 64),
-        ),
+        "tiff tile": _tiff(*strip[:3], (259, 3, 1, 8), strip[3], *((n, 4, 1, 2**20) for n in (322, 323)),
+                           (324, 4, 1, 8), (325, 4, 1, 64)),
         "webp": b"RIFF" + struct.pack("<I", len(webp) + 4) + webp,
         "jpeg": jpeg[:at] + struct.pack(">HH", 65500, 65500) + jpeg[at + 4 :],
         "jpeg scans": scans[:-2] + last * 2000 + b"\xff\xd9",
@@ -465,12 +453,8 @@ def test_a_pipe_a_device_and_a_folder_are_refused_without_waiting(tmp_path):
     (tmp_path / "device.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    for name, words in {
-        "pipe": "a pipe or",
-        "device": "or a device",
-        "folder": "is a folder",
-        "loop": "symbolic",
-    }.items():
+    told = {"pipe": "a pipe or", "device": "or a device", "folder": "is a folder", "loop": "symbolic"}
+    for name, words in told.items():
         with pytest.raises(ImageError, match=f"{name}.jpg .*{words}"):
             read_image(tmp_path / f"{name}.jpg")
     with pytest.raises(ImageError, match="File name too long"):
