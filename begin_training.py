@@ -1,6 +1,7 @@
 """Train a feed-forward network on one painting (Johnson, Alahi and Fei-Fei, 2016).
 
     python begin_training.py --style_image painting.jpg --dataset_dir photos/
+    python begin_training.py --style_image paintings/ --dataset_dir photos/    # as many styles of one network
     python begin_training.py --checkpoint_path checkpoints/painting_training    # resume
     torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
@@ -35,8 +36,8 @@ def run_training(run) -> int:
     training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
     with Interrupts() as interrupts, run:
         for step in range(training.step + 1, training.total_steps + 1):
-            photographs = run.next_batch()  # N x 3 x H x W, float, [0, 255], on the device
-            losses = training_step(training, photographs)
+            batch = run.next_batch()  # photographs, and of several styles the number of each one's
+            losses = training_step(training, *batch)
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == training.total_steps:
                 run.log()
@@ -52,16 +53,17 @@ def run_training(run) -> int:
     return 0
 
 
-def training_step(training, photographs):
+def training_step(training, photographs, *styles):
     """One step of the optimiser on a batch; returns its ``Losses``.
 
     Args:
         training: the parts, see ``training.build.Training``.
         photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
+        styles: of a network of several, N whole numbers.
     """
     with training.compute.autocast():
-        stylized = training.forward(photographs)
-    losses = training.criterion(stylized, photographs)
+        stylized = training.forward(photographs, *styles)
+    losses = training.criterion(stylized, photographs, *styles)
     training.optimizer.zero_grad()
     training.scaler.scale(losses.total).backward()  # scales for float16 alone
     training.scaler.step(training.optimizer)

@@ -49,7 +49,12 @@ class TrainingConfig:
     """Settings of ``begin_training.py``."""
 
     # What to learn from
-    style_image: str = setting("styles/swirls.jpg", "the painting whose style is learnt", metavar="PICTURE")
+    style_image: tuple[str, ...] = setting(
+        ("styles/swirls.jpg",),
+        "the painting whose style is learnt; several, also folders and patterns such as 'paintings/*.jpg', become as "
+        "many styles of one network, which needs --norm instance",
+        metavar="PICTURE",
+    )
     dataset_dir: str = setting(
         "photos", "folder of photographs to train on, read with its subfolders", metavar="FOLDER"
     )
@@ -60,6 +65,11 @@ class TrainingConfig:
         "checkpoints",
         "folder that receives STYLE.pth, and STYLE_training/ with checkpoints, metrics and pictures",
         metavar="FOLDER",
+    )
+    name: str | None = setting(
+        None,
+        "name of the result, in place of the style image's, or of gallery where there are several",
+        metavar="NAME",
     )
     checkpoint_path: str | None = setting(
         None,
@@ -122,6 +132,12 @@ class TrainingConfig:
         "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm and "
         "upsample are its own; left out, random weights, as in the paper",
         metavar="MODEL",
+    )
+    train: str = setting(
+        "all",
+        "norms: learn the scales and shifts of the normalisation layers alone, as a further style of the network that "
+        "--start_from names, whose styles stay what they are",
+        choices=("all", "norms"),
     )
 
     # The optimisation

@@ -48,7 +48,7 @@ def main() -> int:
         for with_ceiling in (False, True):
             with tempfile.TemporaryDirectory() as folder:
                 config = TrainingConfig(
-                    style_image=str(style),
+                    style_image=(str(style),),
                     dataset_dir=args.dataset_dir,
                     vgg_weights=args.vgg_weights,
                     output_dir=folder,

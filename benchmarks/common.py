@@ -56,7 +56,7 @@ def training_inputs(folder: Path, photographs: int, size: int, vgg_weights: str 
         vgg_weights = str(folder / "vgg19.pth")
         torch.save(VGG19().state_dict(), vgg_weights)
     return {
-        "style_image": str(paths[0]),
+        "style_image": (str(paths[0]),),
         "training_monitor_content_image": str(paths[1]),
         "dataset_dir": str(folder / "photographs"),
         "output_dir": str(folder / "out"),

@@ -31,7 +31,7 @@ WINDOWS = 6
 def losses_of_training(config: TrainingConfig) -> list[dict[str, float]]:
     """Content and style losses of a training by their formulas, means over :data:`WINDOWS` windows."""
     train(config)
-    metrics = Path(config.output_dir, f"{Path(config.style_image).stem}_training", "metrics.jsonl")
+    metrics = Path(config.output_dir, f"{Path(config.style_image[0]).stem}_training", "metrics.jsonl")
     return [json.loads(line)["raw"] for line in metrics.read_text(encoding="utf-8").splitlines()]
 
 
@@ -60,7 +60,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             losses[name] = losses_of_training(
                 TrainingConfig(
-                    style_image=args.style_image, dataset_dir=args.dataset_dir, vgg_weights=args.vgg_weights,
+                    style_image=(args.style_image,), dataset_dir=args.dataset_dir, vgg_weights=args.vgg_weights,
                     output_dir=folder, image_size=args.image_size, total_steps=args.steps, num_epochs=10**6,
                     log_every_steps=max(1, args.steps // WINDOWS), monitor_every_steps=0, checkpoint_every_steps=0,
                     device=args.device, precision=precision, lr=1e-3 * factor,

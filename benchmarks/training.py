@@ -54,7 +54,7 @@ def main() -> int:
         compute, device = ours.compute, ours.compute.device
         vgg = load_vgg19(config.vgg_weights, device, torch.float32)
     photographs = next(ours.calibration_batches())
-    style = picture_batch(ours.style_image, args.image_size)
+    style = picture_batch(ours.style_images[0], args.image_size)
     plain = PlainTraining(vgg.state_dict(), style, device)
     plain_photographs = photographs.contiguous()
 

@@ -25,7 +25,7 @@ class GatysConfig:
 
     # What to paint, in which style, and where it goes
     content_image: str = setting("content/mountains.jpg", "the photograph")
-    style_image: str = training_setting("style_image", help="the painting whose style it is given")
+    style_image: str = training_setting("style_image", "styles/swirls.jpg", help="the painting whose style it is given")
     output: str = setting("results/optimised.png", "the result: .png, .jpg, .webp or .tif")
     image_size: int = training_setting(
         "image_size", help="short side that the photograph is resized to, pixels; time and memory grow with its square"

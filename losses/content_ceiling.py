@@ -18,25 +18,33 @@ class ContentCeiling(nn.Module):
     Args:
         ceiling: content term allowed, relative to grey's.
         total_steps: length of the training; the level needs about a twentieth of it to follow.
+        styles: how many there are; each has a level of its own.
     """
 
     LOWEST_LEVEL = 1 / 50
     RATE = 50.0  # change of log(level) over a whole training, for each unit that content is off the ceiling
 
-    def __init__(self, ceiling: float, total_steps: int):
+    def __init__(self, ceiling: float, total_steps: int, styles: int = 1):
         super().__init__()
         self.ceiling, self.gain = ceiling, self.RATE / total_steps
-        self.register_buffer("log_level", torch.zeros(()))
+        self.register_buffer("log_level", torch.zeros(styles))
 
     def level(self) -> torch.Tensor:
-        """The present level, a scalar on the device."""
+        """The present level of each style, on the device."""
         return self.log_level.exp()
 
     @torch.no_grad()
-    def observe(self, ratio: torch.Tensor) -> None:
-        """Take note of a batch's content term relative to grey's. Stays on the device: nothing waits for the GPU."""
+    def observe(self, ratio: torch.Tensor, share: torch.Tensor | float = 1.0) -> None:
+        """Take note of a batch's content term relative to grey's. Stays on the device: nothing waits for the GPU.
+
+        Args:
+            ratio: of the photographs that have each style.
+            share: how much of the batch these are. Over a training each style's level moves as one alone would.
+        """
         error = (self.ceiling - ratio).clamp(-1.0, 1.0)
-        self.log_level.add_(self.gain * error).clamp_(min=math.log(self.LOWEST_LEVEL), max=0.0)
+        self.log_level.add_(self.gain * len(self.log_level) * share * error).clamp_(
+            min=math.log(self.LOWEST_LEVEL), max=0.0
+        )
 
 
 # At this ratio of the weights the ceiling is grey's own content term. The exponent is how the content term follows the

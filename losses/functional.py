@@ -20,16 +20,18 @@ def _no_autocast(x: torch.Tensor):
     return torch.autocast(kind, enabled=False) if enabled else contextlib.nullcontext()
 
 
-def content_loss(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def content_loss(features: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
     """Feature reconstruction loss, equation 2: ||phi(y_hat) - phi(y)||^2 / (C H W), averaged over the batch.
 
     Args:
         features, target: N x C x H x W.
+        reduction: "mean" over the batch; or "none", which gives N values, one for each picture.
 
     Returns:
         Scalar, float32 (float64 for float64 features), not negative.
     """
-    return (_full_precision(features) - _full_precision(target)).square().mean()
+    losses = (_full_precision(features) - _full_precision(target)).square().mean((1, 2, 3))
+    return losses if reduction == "none" else losses.mean()
 
 
 class _Gram(torch.autograd.Function):
@@ -96,17 +98,19 @@ def gram_matrix(features: torch.Tensor) -> torch.Tensor:
     return _Gram.apply(features)
 
 
-def style_loss(gram: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def style_loss(gram: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
     """Style reconstruction loss of one layer, equation 4: ||G(y_hat) - G(s)||_F^2, averaged over the batch.
 
     Args:
         gram: N x C x C.
         target: C x C or N x C x C.
+        reduction: "mean" over the batch; or "none", which gives N values, one for each picture.
 
     Returns:
         Scalar, not negative.
     """
-    return (gram - target).square().sum(dim=(-2, -1)).mean()
+    losses = (gram - target).square().sum(dim=(-2, -1))
+    return losses if reduction == "none" else losses.mean()
 
 
 def total_variation_loss(images: torch.Tensor) -> torch.Tensor:

@@ -45,12 +45,13 @@ class LossScales:
 
     Attributes:
         content: divisor of the content term.
-        style: divisor of each layer's style term, in the order of :data:`STYLE_LAYERS`.
+        style: divisor of each layer's style term, in the order of :data:`STYLE_LAYERS`; of several styles, one such
+            tuple for each.
         total_variation: divisor of the total variation.
     """
 
     content: float = 1.0
-    style: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS)
+    style: tuple[float, ...] | tuple[tuple[float, ...], ...] = (1.0,) * len(STYLE_LAYERS)
     total_variation: float = 1.0
 
     @classmethod
@@ -61,14 +62,14 @@ class LossScales:
         batches: Iterable[torch.Tensor],
         content_layer: str = CONTENT_LAYER,
     ) -> "LossScales":
-        """Scales measured on a style image and a fixed set of photographs.
+        """Scales measured on the style images and a fixed set of photographs.
 
         Content: the squared mean activation of its layer over the photographs (Gatys et al., 2016, bring VGG to a mean
         activation of one). Style: ||G_j(s)||_F^2, times the number of layers, which makes the sum a mean. Total
         variation: the photographs' own mean.
 
         Args:
-            grams: as :func:`style_grams` gives them.
+            grams: as :func:`style_grams` gives them; of several style images S x C x C.
             batches: N x 3 x H x W each, RGB in [0, 255].
             content_layer: of the content term.
         """
@@ -77,10 +78,12 @@ class LossScales:
             for images in batches:
                 activations.append(vgg(images, (content_layer,))[content_layer].float().mean())
                 variations.append(total_variation_loss(images))
+        powers = zip(*(gram.square().sum((1, 2)).tolist() for gram in grams))
+        style = tuple(tuple(len(grams) * power or 1.0 for power in layers) for layers in powers)
         # A set of flat pictures has no variation, and a dead loss network no activation: divide by nothing then.
         return cls(
             content=torch.stack(activations).mean().square().item() or 1.0,
-            style=tuple(len(grams) * gram.square().sum().item() or 1.0 for gram in grams),
+            style=style if len(style) > 1 else style[0],
             total_variation=torch.stack(variations).mean().item() or 1.0,
         )
 
@@ -94,12 +97,15 @@ class Losses:
         raw: the terms by their formulas, detached, 4 values in the order of :data:`TERMS`.
         weighted: the same as they stand in the sum: divided by their scale, times weight and level, detached.
         content_to_grey: content term relative to a uniform grey picture's, detached.
+        by_style: S x 3, detached: of the photographs that have each style their share of the batch, and the means over
+            the whole batch of their weighted content and style terms.
     """
 
     total: torch.Tensor
     raw: torch.Tensor
     weighted: torch.Tensor
     content_to_grey: torch.Tensor
+    by_style: torch.Tensor
 
 
 class PerceptualLoss(nn.Module):
@@ -113,7 +119,7 @@ class PerceptualLoss(nn.Module):
 
     Args:
         vgg: the loss network.
-        grams: of the style image, see :func:`style_grams`.
+        grams: of the style image, see :func:`style_grams`; of several, S x C x C each.
         image_size: side of the training crops, or height and width of what will be compared.
         content_weight, style_weight, tv_weight, checkerboard_weight: the lambdas.
         style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
@@ -148,39 +154,54 @@ class PerceptualLoss(nn.Module):
         weights = torch.tensor([*weights, checkerboard_weight], device=device)
         self.register_buffer("weights", weights, persistent=False)
         mean_weight = sum(style_layer_weights) / len(style_layer_weights)
-        layer_weights = [weight / mean_weight / scale for weight, scale in zip(style_layer_weights, scales.style)]
-        self.register_buffer("layer_weights", torch.tensor(layer_weights, device=device), persistent=False)
+        layer_weights = torch.tensor(style_layer_weights).double() / mean_weight / torch.tensor(scales.style).double()
+        layer_weights = layer_weights.float().expand(len(grams[0]), -1).to(device)
+        self.register_buffer("layer_weights", layer_weights, persistent=False)
         with torch.no_grad():
             height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
             grey = torch.full((1, 3, height, width), 127.5, device=device)
             self.grey = vgg(grey, (content_layer,))[content_layer]
 
-    def forward(self, stylized: torch.Tensor, content_images: torch.Tensor) -> Losses:
+    def forward(
+        self, stylized: torch.Tensor, content_images: torch.Tensor, style: torch.Tensor | None = None
+    ) -> Losses:
         """The objective of a batch.
 
         Args:
             stylized, content_images: N x 3 x image_size x image_size, RGB in [0, 255].
+            style: N whole numbers, which style each of them has; left out, all have the first.
         """
+        if style is None:
+            style = torch.zeros(len(content_images), dtype=torch.long, device=content_images.device)
         with torch.no_grad():
             target = self.vgg(content_images, (self.content_layer,))[self.content_layer]
             contrast = content_images.amax((2, 3), keepdim=True) - content_images.amin((2, 3), keepdim=True)
         flat = (contrast <= FLAT).all(1, keepdim=True)
         stylized = torch.where(flat, stylized.detach(), stylized)
         features = self.vgg(stylized, (*STYLE_LAYERS, self.content_layer))
-        content = content_loss(features[self.content_layer], target)
-        layers = [style_loss(gram_matrix(features[name]), gram) for name, gram in zip(STYLE_LAYERS, self.grams)]
-        layers = torch.stack(layers)
-        style = (self.layer_weights * layers).sum()
+        contents = content_loss(features[self.content_layer], target, reduction="none")
+        layers = [
+            style_loss(gram_matrix(features[name]), gram[style], reduction="none")
+            for name, gram in zip(STYLE_LAYERS, self.grams)
+        ]
+        layers = torch.stack(layers, 1)  # N x layers
+        styles = (self.layer_weights[style] * layers).sum(1)
 
-        greys = content_loss(target, self.grey.expand_as(target))
-        contents, greys = self._mean_over_processes(torch.stack([content.detach(), greys]))
-        content_to_grey = contents / greys.clamp_min(1e-6 * self.scales.content)
+        greys = content_loss(target, self.grey.expand_as(target), reduction="none")
+        # S x N: rows that take the mean over the batch of what belongs to a style, and its share of the batch.
+        chosen = nn.functional.one_hot(style, len(self.layer_weights)).T.to(contents.dtype) / len(style)
+        parts = torch.stack([contents.detach(), greys, torch.ones_like(greys)], 1)
+        parts = self._mean_over_processes(chosen @ parts)
+        least = 1e-6 * self.scales.content
+        content_to_grey = parts[:, 0].sum() / parts[:, 1].sum().clamp_min(least)
         if self.ceiling is not None:
-            style = style * self.ceiling.level()
-            self.ceiling.observe(content_to_grey)
+            styles = styles * self.ceiling.level()[style]
+            self.ceiling.observe(parts[:, 0] / parts[:, 1].clamp_min(least), share=parts[:, 2])
 
         variation = total_variation_loss(stylized)
         checkerboard = checkerboard_loss(stylized)
-        weighted = self.weights * torch.stack([content, style, variation, checkerboard])
-        raw = torch.stack([content.detach(), layers.detach().sum(), variation.detach(), checkerboard.detach()])
-        return Losses(weighted.sum(), raw, weighted.detach(), content_to_grey)
+        weighted = self.weights * torch.stack([contents.mean(), styles.mean(), variation, checkerboard])
+        raw = torch.stack([contents.mean(), layers.sum(1).mean(), variation, checkerboard]).detach()
+        terms = self.weights[:2] * torch.stack([contents, styles], 1).detach()
+        by_style = torch.cat([chosen.sum(1, keepdim=True), chosen @ terms], 1)
+        return Losses(weighted.sum(), raw, weighted.detach(), content_to_grey, by_style)

@@ -3,7 +3,8 @@
 A file is a dict of plain values and tensors. It is inspected, then read with ``weights_only=True``, which runs no code:
 
     format, version   what this is
-    model             {"norm", "upsample", "state_dict"} of a TransformerNet, ready for inference
+    model             {"architecture", "state_dict"} of a TransformerNet or MultiStyleNet, ready for inference; up to
+                      version 2 the architecture's "norm" and "upsample" stand beside the state_dict
     provenance        what made it: settings, step, loss network, data, library versions
     training          what resuming needs beyond that; None in a final style model
     checksum          SHA-256 of all that; from version 2 on
@@ -22,15 +23,16 @@ from pathlib import Path
 
 import torch
 
-from models.transformer_net import NORMS, UPSAMPLES, TransformerNet
+from models.multi_style import MOST_STYLES, MultiStyleNet, is_style_name
+from models.transformer_net import TransformerNet
 from models.untrusted import Refused, load_untrusted
 from utils.errors import UserError
 from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
 from utils.files import PROGRAM, atomic_write
 
 FORMAT = "fast-neural-style-transfer"
-VERSION = 2
-_READ_VERSIONS = (1, 2)
+VERSION = 3
+_READ_VERSIONS = (1, 2, 3)
 
 _OTHER_NETWORKS = {
     r"\bdeconv1\.conv2d\.weight": "fast_neural_style (pytorch/examples), another network",
@@ -53,6 +55,14 @@ class Checkpoint:
     provenance: dict
     training: dict | None = None
 
+    def styles(self, path: str | Path) -> tuple[str, ...]:
+        """Names of the network's styles; where it has one, after its style image, or else its own file."""
+        if isinstance(self.network, MultiStyleNet):
+            return self.network.styles
+        style = self.provenance.get("style")
+        name = Path(style if isinstance(style, str) else path).stem
+        return ("".join(c if is_style_name(c) else "_" for c in name)[:100] or "style",)
+
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file appears whole or not at all.
@@ -70,7 +80,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     contents = {
         "format": FORMAT,
         "version": VERSION,
-        "model": {"norm": network.norm, "upsample": network.upsample, "state_dict": state},
+        "model": {"architecture": network.architecture(), "state_dict": state},
         "provenance": checkpoint.provenance,
         "training": checkpoint.training,
     }
@@ -149,7 +159,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
         )
     if version > 1 and not (isinstance(checksum, str) and checksum == expected):
         raise UserError(f"{flag} {path} is damaged (its contents do not have its checksum): give another copy of it")
-    network = _build_network(contents.get("model"), f"{flag} {path}")
+    network = _network_of(contents.get("model"), f"{flag} {path}")
     provenance, training = contents.get("provenance"), contents.get("training")
     if not isinstance(provenance, dict) or not isinstance(training, dict | None):
         raise UserError(f"{flag} {path} is damaged (no provenance): give another file")
@@ -228,8 +238,7 @@ def _to_safetensors(contents: dict, path: str | Path) -> bytes:
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "norm": contents["model"]["norm"],
-        "upsample": contents["model"]["upsample"],
+        "architecture": json.dumps(contents["model"]["architecture"]),
         "provenance": json.dumps(contents["provenance"]),
         "checksum": _checksum(contents),
     }
@@ -250,10 +259,13 @@ def _from_safetensors(path: Path) -> dict:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no dict
         if metadata.get("format") != FORMAT:
             return {}
+        model = {name: metadata[name] for name in ("norm", "upsample") if name in metadata}
+        if "architecture" in metadata:
+            model["architecture"] = json.loads(metadata["architecture"])
         return {
             "format": FORMAT,
             "version": int(metadata["version"]),
-            "model": {"norm": metadata["norm"], "upsample": metadata["upsample"], "state_dict": state},
+            "model": {**model, "state_dict": state},
             "provenance": json.loads(metadata["provenance"]),
             "training": None,
             "checksum": metadata["checksum"],
@@ -263,10 +275,29 @@ def _from_safetensors(path: Path) -> dict:
         raise Refused(f"it cannot be read ({reason})") from None
 
 
-def _build_network(model, source: str) -> TransformerNet:
-    if not isinstance(model, dict) or model.get("norm") not in NORMS or model.get("upsample") not in UPSAMPLES:
-        raise UserError(f"{source} is damaged (unknown architecture): give another file")
-    network = TransformerNet(model["norm"], model["upsample"])
+def build_network(architecture: dict) -> TransformerNet:
+    """The network that :meth:`TransformerNet.architecture` describes, with random weights.
+
+    Raises:
+        TypeError, ValueError, AttributeError: where it describes none.
+    """
+    styles = architecture.get("styles")
+    if styles is None:
+        return TransformerNet(**architecture)
+    if architecture.keys() != {"norm", "upsample", "styles"} or architecture["norm"] != "instance":
+        raise ValueError("several styles need instance norm")
+    if not isinstance(styles, list) or len(styles) > MOST_STYLES or not all(map(is_style_name, styles)):
+        raise ValueError("styles must be names")
+    return MultiStyleNet(styles, architecture["upsample"])
+
+
+def _network_of(model, source: str) -> TransformerNet:
+    model = model if isinstance(model, dict) else {}
+    architecture = model.get("architecture", {name: model.get(name) for name in ("norm", "upsample")})
+    try:
+        network = build_network(architecture)
+    except (TypeError, ValueError, AttributeError):
+        raise UserError(f"{source} is damaged (unknown architecture): give another file") from None
     state, expected = model.get("state_dict"), network.state_dict()
     if not isinstance(state, dict) or state.keys() != expected.keys():
         raise UserError(f"{source} is damaged (its weights are not those of a TransformerNet): give another file")

@@ -170,7 +170,10 @@ class TransformerNet(nn.Module):
         Returns:
             N x 3 x H x W, float32 (float64 for float64 input), in [0, 255] by the tanh.
         """
-        x = self.layers(self.prepare(images))
+        return self.finish(self.layers(self.prepare(images)), images)
+
+    def finish(self, x: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """The result out of what the last layer gives for ``images``: their size, and values in [0, 255]."""
         # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         x = F.pad(x, [-side for side in self._padding(images)])
@@ -191,6 +194,10 @@ class TransformerNet(nn.Module):
         height, width = (side + self.STRIDE - 1 for side in images.shape[-2:])
         height, width = (max(2, side // self.STRIDE) * self.STRIDE for side in (height, width))
         return [0, width - images.shape[-1], 0, height - images.shape[-2]]
+
+    def architecture(self) -> dict:
+        """What to build it from again, in plain values."""
+        return {"norm": self.norm, "upsample": self.upsample}
 
     def norms(self) -> list[nn.Module]:
         """The normalisation layers, in the order in which a picture passes them."""

@@ -19,15 +19,18 @@ from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.cpu_kernels import accelerate
+from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
+from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
 from training.soap import SOAP
 from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import ImageError, UserError
 from utils.files import beside_program
 from utils.processes import ALONE, Processes
+from utils.settings import validate
 
 CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and batch-norm statistics are measured: the same ones throughout a run."""
@@ -52,7 +55,8 @@ class Training:
     Attributes:
         config: the settings; ``norm`` and ``upsample`` are those of the network.
         compute, processes: where it runs, in which arithmetic, and with whom.
-        style_image: as it was read.
+        style_images: as they were read.
+        styles: their names.
         photographs: the data set of random crops.
         calibration: fixed batches of them, N x 3 x H x W, uint8, on the CPU; see :meth:`calibration_batches`.
         network: in training mode, on the device.
@@ -68,11 +72,12 @@ class Training:
     config: TrainingConfig
     compute: Compute
     processes: Processes
-    style_image: Image.Image
+    style_images: list[Image.Image]
+    styles: tuple[str, ...]
     photographs: PhotographDataset
     calibration: list[torch.Tensor]
     network: TransformerNet
-    forward: Callable[[torch.Tensor], torch.Tensor]
+    forward: Callable[..., torch.Tensor]
     criterion: PerceptualLoss
     optimizer: torch.optim.Optimizer
     scheduler: CosineAnnealingLR
@@ -87,6 +92,15 @@ class Training:
     def to_device(self, batch: torch.Tensor) -> torch.Tensor:
         """A batch of photographs, uint8, as a step takes it: float, RGB in [0, 255], on the device."""
         return _to_device(batch, self.compute)
+
+    def styles_at(self, step: int) -> tuple[torch.Tensor, ...]:
+        """Which style each photograph of a step is given, N whole numbers on the device; nothing where there is one."""
+        if len(self.styles) == 1:
+            return ()
+        size, processes = self.config.batch_size, self.processes
+        start = ((step - 1) * processes.count + processes.rank) * size
+        numbers = style_order(self.config.seed, start, size, len(self.styles))
+        return (torch.tensor(numbers).to(self.compute.device, non_blocking=True),)
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""
@@ -110,6 +124,7 @@ def build_training(
     Raises:
         UserError: naming the flag or file at fault.
     """
+    config = validate(config)
     compute = resolve_compute(config.device, config.precision, Processes.local_rank())
     device = compute.device
     if device.type == "cpu":
@@ -120,14 +135,17 @@ def build_training(
         begun = load_checkpoint(config.start_from, "--start_from")
         config = _with_network_of(begun, config, given)
 
-    style_image, style_batch = _read_style_image(config)
+    styles = style_names(config.style_image)
+    _refuse_styles(config, styles)
+    style_images = [_read_style_image(config, path) for path in config.style_image]
+    style_batches = [picture_batch(image, config.style_size or config.image_size) for image in style_images]
     paths = list_photographs(config.dataset_dir)
     photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(paths), processes.count)
     vgg = load_vgg19(config.vgg_weights, device, compute.dtype)
     names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in paths)
     identity = {
-        "style": _digest(style_batch.byte().numpy().tobytes()),
+        "style": _digest(b"".join(batch.byte().numpy().tobytes() for batch in style_batches)),
         "processes": processes.count,
         "photographs": len(paths),
         "photograph_names": _digest(names.encode("utf-8", "surrogateescape")),
@@ -140,10 +158,10 @@ def build_training(
             photographs.unreadable.update(checkpoint.training["unreadable"])
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
 
-    grams = style_grams(vgg, style_batch.to(device))
+    grams = [torch.cat(layer) for layer in zip(*(style_grams(vgg, batch.to(device)) for batch in style_batches))]
     scales, ceiling = LossScales(), None
     if config.loss_scale == "relative":
-        ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), total_steps)
+        ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), total_steps, len(styles))
     if checkpoint is not None:
         scales = LossScales(**checkpoint.training["loss_scales"])
     elif config.loss_scale == "relative":
@@ -152,18 +170,23 @@ def build_training(
     criterion = build_criterion(config, vgg, grams, config.image_size, scales, ceiling, processes)
 
     torch.manual_seed(config.seed)
-    source = checkpoint or begun
-    network = TransformerNet(config.norm, config.upsample) if source is None else source.network
+    network = _new_network(config, styles, begun) if checkpoint is None else checkpoint.network
+    if config.train == "norms":
+        network.requires_grad_(False)
+        for norm in network.norms():
+            norm.requires_grad_(True)
     network = accelerate(processes.prepare(network.to(device, memory_format=memory_format(device)))).train()
     optimizer, options = torch.optim.Adam, {"fused": device.type in ("cpu", "cuda")}
     if config.optimizer == "soap":
         optimizer, options = SOAP, {}
-    optimizer = optimizer(network.parameters(), config.lr, weight_decay=config.weight_decay, **options)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = optimizer(trained, config.lr, weight_decay=config.weight_decay, **options)
     training = Training(
         config=config,
         compute=compute,
         processes=processes,
-        style_image=style_image,
+        style_images=style_images,
+        styles=styles,
         photographs=photographs,
         calibration=calibration,
         network=network,
@@ -267,24 +290,53 @@ def _summary(begun: Checkpoint) -> dict:
     return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
 
 
-def read_picture(config: TrainingConfig, name: str) -> Image.Image:
-    """The picture that a setting names. Errors name the flag."""
+def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
+    """A picture that a setting names. Errors name the flag."""
     try:
-        return read_image(beside_program(getattr(config, name)), max_pixels=config.max_pixels)
+        return read_image(beside_program(path), max_pixels=config.max_pixels)
     except ImageError as error:
         raise UserError(f"--{name}: {error}") from None
 
 
-def _read_style_image(config: TrainingConfig) -> tuple[Image.Image, torch.Tensor]:
-    """The style image, and as the loss network will see it: 1 x 3 x H x W, RGB in [0, 255]."""
-    image = read_picture(config, "style_image")
+def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpoint | None) -> TransformerNet:
+    """What a training begins with: random weights, or those of ``--start_from``."""
+    if begun is None and len(styles) == 1:
+        return TransformerNet(config.norm, config.upsample)
+    if begun is None:
+        return MultiStyleNet(styles, config.upsample)
+    if len(styles) > 1 or isinstance(begun.network, MultiStyleNet):
+        network = MultiStyleNet.begun_from(begun.network, styles)
+        return network if len(styles) > 1 else network.for_style(0)
+    return begun.network
+
+
+def _refuse_styles(config: TrainingConfig, styles: tuple[str, ...]) -> None:
+    """Refuse what does not go together with several styles, or with learning one more of a network."""
+    if len(styles) > 1 and config.norm == "batch":
+        raise UserError(
+            f"--norm batch does not go together with {len(styles)} style images: give one, or --norm instance"
+        )
+    if config.train == "norms":
+        if config.start_from is None or config.norm == "batch":
+            raise UserError("--train norms learns a style of another network: name one of instance norm, --start_from")
+        if config.weight_decay:
+            raise UserError("--train norms does not go together with --weight_decay: leave one of them out")
+        known = load_checkpoint(config.start_from, "--start_from").styles(config.start_from)
+        if twice := set(known) & set(styles):
+            raise UserError(
+                f"--start_from {config.start_from} has a style {min(twice)} already: rename the style image"
+            )
+
+
+def _read_style_image(config: TrainingConfig, path: str) -> Image.Image:
+    image = read_picture(config, "style_image", path)
     width, height = image.size
     if min(width, height) < SMALLEST_STYLE_IMAGE or max(width, height) > 64 * min(width, height):
         raise UserError(
-            f"--style_image {config.style_image} is {width} x {height} pixels, too small or too narrow to learn a "
+            f"--style_image {path} is {width} x {height} pixels, too small or too narrow to learn a "
             f"style from: give a picture with sides of at least {SMALLEST_STYLE_IMAGE}, or crop it"
         )
-    return image, picture_batch(image, config.style_size or config.image_size)
+    return image
 
 
 def _read_calibration_photographs(photographs: PhotographDataset, batch_size: int) -> list[torch.Tensor]:

@@ -27,7 +27,11 @@ def should_compile(device: torch.device, steps: int, processes: int) -> bool:
 
 
 def compile_step(
-    network: nn.Module, criterion: nn.Module, images: torch.Tensor, autocast: contextlib.AbstractContextManager
+    network: nn.Module,
+    criterion: nn.Module,
+    images: torch.Tensor,
+    autocast: contextlib.AbstractContextManager,
+    styles: tuple[torch.Tensor, ...] = (),
 ) -> tuple[Callable, Callable]:
     """Compile a network and its objective, and run them forwards and backwards once to see that they work.
 
@@ -36,6 +40,7 @@ def compile_step(
         criterion: called with the stylized images and the photographs; gives an object with ``total``.
         images: N x 3 x H x W, RGB in [0, 255], a batch such as the training's.
         autocast: what the network is called under.
+        styles: what both are given besides.
 
     Returns:
         What to call instead of network and criterion.
@@ -47,8 +52,8 @@ def compile_step(
     try:
         compiled = tuple(torch.compile(module, backend=BACKEND, dynamic=False) for module in (network, criterion))
         with autocast:
-            stylized = compiled[0](images)
-        compiled[1](stylized, images).total.backward()
+            stylized = compiled[0](images, *styles)
+        compiled[1](stylized, images, *styles).total.backward()
         if images.is_cuda:
             torch.cuda.synchronize()  # a kernel that fails does so here
     except Exception as error:  # whatever a compiler may raise

@@ -13,13 +13,14 @@ from config import TrainingConfig
 from models.checkpoints import load_checkpoint
 from models.transformer_net import TransformerNet
 from training.folder_lock import FolderLock
+from training.gallery import training_name
 from utils.errors import UserError
 from utils.files import check_output_dir, remove_unfinished
 from utils.settings import quoted
 
 
 def training_folder(config: TrainingConfig) -> Path:
-    return Path(config.output_dir, f"{Path(config.style_image).stem}_training")
+    return Path(config.output_dir, f"{training_name(config)}_training")
 
 
 def checkpoint_name(step: int) -> str:
@@ -79,7 +80,7 @@ class TrainingFolder:
 
     def __init__(self, config: TrainingConfig, kept_step: int | None, writes: bool = True):
         self.path = training_folder(config)
-        self.result_path = Path(config.output_dir, f"{Path(config.style_image).stem}.pth")
+        self.result_path = Path(config.output_dir, f"{training_name(config)}.pth")
         self.last_checkpoint: Path | None = None
         self._kept_step, self._overwrite = kept_step, config.overwrite
         check_output_dir(config.output_dir)
@@ -144,11 +145,12 @@ class TrainingFolder:
         elif found:
             raise UserError(
                 f"{self.path} holds an earlier training: resume it with {quoted('--checkpoint_path', self.path)}, give "
-                "another --output_dir, or add --overwrite to start again"
+                "another --output_dir or --name, or add --overwrite to start again"
             )
         elif os.path.lexists(self.result_path):
             raise UserError(
-                f"{self.result_path} exists already: give another --output_dir, or add --overwrite to replace it"
+                f"{self.result_path} exists already: give another --output_dir or --name, or add --overwrite to "
+                "replace it"
             )
 
 

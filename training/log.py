@@ -37,10 +37,13 @@ class TrainingLog:
             writes and shows nothing: for all but the first of several processes.
         start_step, total_steps: where the training stands, and where it ends.
         batch_size: for the speed in photographs a second.
+        styles: names; of several each has its own means.
     """
 
-    def __init__(self, path: Path | None, start_step: int, total_steps: int, batch_size: int):
-        self.path, self.batch_size = path, batch_size
+    def __init__(
+        self, path: Path | None, start_step: int, total_steps: int, batch_size: int, styles: tuple[str, ...] = ("",)
+    ):
+        self.path, self.batch_size, self.styles = path, batch_size, styles
         self._pending: list[tuple[int, torch.Tensor]] = []
         self._window: list[list[float]] = []
         self._since = time.perf_counter()
@@ -52,7 +55,7 @@ class TrainingLog:
 
     def add(self, step: int, losses: Losses) -> None:
         """Take note of a step's losses, without waiting for them."""
-        values = torch.cat([losses.raw, losses.weighted, losses.content_to_grey.reshape(1)])
+        values = torch.cat([losses.raw, losses.weighted, losses.content_to_grey.reshape(1), losses.by_style.flatten()])
         self._pending.append((step, values))
         self._bar.update(1)
 
@@ -75,7 +78,7 @@ class TrainingLog:
         weighted = rows[-1][len(TERMS) : 2 * len(TERMS)]
         self._bar.set_postfix({term: f"{value:.3g}" for term, value in zip(TERMS, weighted)}, refresh=False)
 
-    def write_line(self, step: int, lr: float, style_level: float) -> None:
+    def write_line(self, step: int, lr: float, style_levels: list[float]) -> None:
         """Write the means since the last line to ``metrics.jsonl``."""
         self.flush()
         if self.path is None:
@@ -89,12 +92,19 @@ class TrainingLog:
             "raw": dict(zip(TERMS, means)),
             "weighted": dict(zip(TERMS, means[len(TERMS) :])),
             "total": sum(means[len(TERMS) : 2 * len(TERMS)]),
-            "content_to_grey": means[-1],
-            "style_level": style_level,
+            "content_to_grey": means[2 * len(TERMS)],
+            "style_level": sum(style_levels) / len(style_levels),
             "lr": lr,
             "seconds_per_step": round(seconds, 5),
             "photographs_per_second": round(self.batch_size / seconds, 2),
         }
+        if len(self.styles) > 1:
+            rows = iter(means[2 * len(TERMS) + 1 :])
+            line["styles"] = {
+                name: {"content": content / share, "style": style / share, "level": level}
+                for name, level, share, content, style in zip(self.styles, style_levels, rows, rows, rows)
+                if share  # a style may have had no photograph in so few steps
+            }
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

@@ -11,6 +11,7 @@ import torch
 from config import TrainingConfig
 from losses.perceptual import STYLE_LAYERS
 from models.checkpoints import Checkpoint, load_checkpoint
+from models.multi_style import styles_of
 from training import soap
 from training.folder import checkpoints, newest_checkpoint, training_folder
 from utils.errors import UserError
@@ -18,7 +19,7 @@ from utils.settings import validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed",
+    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed", "train",
 )  # fmt: skip
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
@@ -65,14 +66,19 @@ def _check(checkpoint: Checkpoint) -> None:
         raise _Unfit("unreadable")
 
     scales = _entry(training, "loss_scales", dict)
+    styles = len(styles_of(checkpoint.network))
     style = _entry(scales, "style", (tuple, list))
-    if scales.keys() != {"content", "style", "total_variation"} or len(style) != len(STYLE_LAYERS):
+    rows = style if styles > 1 else [style]
+    if scales.keys() != {"content", "style", "total_variation"} or len(rows) != styles:
         raise _Unfit("loss_scales")
-    for value in (scales["content"], *style, scales["total_variation"]):
+    if not all(isinstance(row, tuple | list) and len(row) == len(STYLE_LAYERS) for row in rows):
+        raise _Unfit("loss_scales")
+    for value in (scales["content"], *(value for row in rows for value in row), scales["total_variation"]):
         if type(value) not in _NUMBER or not 0 < value < math.inf:
             raise _Unfit("loss_scales")
-    level = _entry(training, "log_level", (float, type(None)))
-    if level is not None and not math.isfinite(level):
+    level = _entry(training, "log_level", (float, type(None)) if styles == 1 else (list, type(None)))
+    levels = [level] if styles == 1 else level or [None] * styles
+    if len(levels) != styles or not all(one is None or type(one) is float and math.isfinite(one) for one in levels):
         raise _Unfit("log_level")
 
     for name, kind in _SCHEDULE.items():
@@ -85,8 +91,11 @@ def _check(checkpoint: Checkpoint) -> None:
     if random_state.dtype != torch.uint8 or random_state.shape != torch.get_rng_state().shape:
         raise _Unfit("random_state")
     settings = checkpoint.provenance.get("settings")
-    optimizer = settings.get("optimizer", "adam") if isinstance(settings, dict) else "adam"
-    _check_optimizer(_entry(training, "optimizer", dict), list(checkpoint.network.parameters()), optimizer)
+    settings = settings if isinstance(settings, dict) else {}
+    parameters = list(checkpoint.network.parameters())
+    if settings.get("train") == "norms":
+        parameters = [parameter for norm in checkpoint.network.norms() for parameter in norm.parameters()]
+    _check_optimizer(_entry(training, "optimizer", dict), parameters, settings.get("optimizer", "adam"))
 
 
 def _check_optimizer(optimizer: dict, parameters: list[torch.nn.Parameter], name: str) -> None:
@@ -177,7 +186,7 @@ def restore_settings(
 def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
     """Refuse to resume with another style image, loss network or set of photographs under the old names."""
     if before["style"] != now["style"]:
-        raise UserError("--style_image is not the picture that this training began with: give that one")
+        raise UserError("--style_image is not what this training began with: give that")
     processes = before.get("processes", 1)  # checkpoints did not always say
     if processes != now["processes"]:
         raise UserError(
@@ -216,9 +225,13 @@ def state_of(training, position: int) -> dict:
         "scheduler": training.scheduler.state_dict(),
         "scaler": training.scaler.state_dict(),
         "loss_scales": dataclasses.asdict(criterion.scales),
-        "log_level": None if criterion.ceiling is None else criterion.ceiling.log_level.item(),
+        "log_level": None if criterion.ceiling is None else _one_or_several(criterion.ceiling.log_level),
         "random_state": torch.get_rng_state(),
     }
+
+
+def _one_or_several(values: torch.Tensor) -> float | list[float]:
+    return values.item() if len(values) == 1 else values.tolist()
 
 
 def restore(training, checkpoint: Checkpoint) -> None:
@@ -233,7 +246,7 @@ def restore(training, checkpoint: Checkpoint) -> None:
     if state["scaler"] and training.scaler.is_enabled():  # another precision may have been asked for
         training.scaler.load_state_dict(state["scaler"])
     if training.criterion.ceiling is not None and state["log_level"] is not None:
-        training.criterion.ceiling.log_level.fill_(state["log_level"])
+        training.criterion.ceiling.log_level.copy_(torch.tensor(state["log_level"]))
     torch.set_rng_state(state["random_state"])
     known = scheduler.state_dict().keys()  # it would take any other name for an attribute
     scheduler.load_state_dict({k: v for k, v in state["scheduler"].items() if k in known})

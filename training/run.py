@@ -19,7 +19,8 @@ from imaging.sheets import filmstrip, side_by_side
 from imaging.writing import save_png
 from inference.stylizer import Stylizer
 from losses.perceptual import Losses
-from models.checkpoints import Checkpoint, save_checkpoint
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.multi_style import MultiStyleNet
 from training.batch_norm import estimate_statistics
 from training.build import ENOUGH_STEPS, build_training, read_picture, strange_weights
 from training.compilation import NotCompiled, compile_step, should_compile
@@ -32,6 +33,7 @@ from training.folder import (
     remove_checkpoints,
     training_folder,
 )
+from training.gallery import find_style_images, training_name
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from training.resume import state_of, take_up
 from utils.device import default_num_workers, resolve_compute
@@ -58,6 +60,10 @@ _PATHS = (
 )  # fmt: skip
 
 
+MOST_MONITORED = 4
+"""Styles of several that the monitor picture shows, the first."""
+
+
 class TrainingRun:
     """A training that runs: its parts, the photographs on their way to it, its log and its folder.
 
@@ -78,7 +84,7 @@ class TrainingRun:
 
     def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
         with contextlib.ExitStack() as taken:
-            config, given, checkpoint, path = take_up(validate(config), given)
+            config, given, checkpoint, path = take_up(_with_style_images(config), given)
             if config.compile == "on" and Processes.expected() > 1:
                 raise UserError("--compile on does not work in several processes: leave it out")
             device = resolve_compute(config.device, config.precision, Processes.local_rank()).device
@@ -91,7 +97,9 @@ class TrainingRun:
 
             self.monitor_content_image = None
             if config.monitor_every_steps:  # first, for it is quick to read, and what people mistype
-                self.monitor_content_image = read_picture(config, "training_monitor_content_image")
+                self.monitor_content_image = read_picture(
+                    config, "training_monitor_content_image", config.training_monitor_content_image
+                )
             self.training = training = build_training(config, given, checkpoint, processes)
             self.config = training.config
             taken.callback(lambda: setattr(training, "forward", training.network))  # see Processes.leave
@@ -110,6 +118,7 @@ class TrainingRun:
                 training.step,
                 training.total_steps,
                 config.batch_size * processes.count,
+                training.styles,
             )
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
@@ -133,10 +142,10 @@ class TrainingRun:
     def _say_what_begins(self, workers: int, sample: bool) -> None:
         message, training, config, count = self.log_file.message, self.training, self.config, self.processes.count
         several = f", {count} processes" if count > 1 else ""
-        style = Path(config.style_image).stem
-        message(f"Training {style} on {training.compute.describe()}{several}, {workers} reading processes")
+        what = training_name(config) + (f", {len(training.styles)} styles," if len(training.styles) > 1 else "")
+        message(f"Training {what} on {training.compute.describe()}{several}, {workers} reading processes")
         if sample and config.style_image == TrainingConfig.style_image:
-            message(f"That is the sample {config.style_image}: --style_image names the painting to learn from")
+            message(f"That is the sample {config.style_image[0]}: --style_image names the painting to learn from")
         message(training.why + (f"; resumed after step {training.step}" if training.step else ""))
         if training.total_steps < ENOUGH_STEPS:
             message(f"That is little: {ENOUGH_STEPS} steps give a good picture")
@@ -150,7 +159,11 @@ class TrainingRun:
         start, batch = time.monotonic(), next(training.calibration_batches())[: self.config.batch_size]
         try:
             training.forward, training.criterion = compile_step(
-                training.network, training.criterion, batch, training.compute.autocast()
+                training.network,
+                training.criterion,
+                batch,
+                training.compute.autocast(),
+                tuple(styles[: len(batch)] for styles in training.styles_at(1)),
             )
         except NotCompiled as error:
             message(f"torch.compile does not work here ({error}): training goes on without, only slower")
@@ -159,8 +172,8 @@ class TrainingRun:
 
     # -- during the loop --------------------------------------------------------------------------------------------
 
-    def next_batch(self) -> torch.Tensor:
-        """The next photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
+    def next_batch(self) -> tuple[torch.Tensor, ...]:
+        """The next photographs: N x 3 x H x W, float, RGB in [0, 255], on the device; of several styles their numbers.
 
         Raises:
             UserError: when there are none to be had. What was trained so far has been saved then.
@@ -168,7 +181,7 @@ class TrainingRun:
         unreadable = self.training.photographs.unreadable
         known = len(unreadable)
         try:
-            return self.training.to_device(next(self.stream))
+            return self.training.to_device(next(self.stream)), *self.training.styles_at(self.training.step + 1)
         except UserError as error:
             for index in list(unreadable)[known:]:
                 del unreadable[index]  # they may be there again when the training is resumed
@@ -191,8 +204,8 @@ class TrainingRun:
             UserError: when a loss is not finite.
         """
         self.training.step = step
-        mean = self.processes.mean
-        self.log_file.add(step, dataclasses.replace(losses, raw=mean(losses.raw), weighted=mean(losses.weighted)))
+        means = {name: self.processes.mean(getattr(losses, name)) for name in ("raw", "weighted", "by_style")}
+        self.log_file.add(step, dataclasses.replace(losses, **means))
         if self.training.compute.device.type == "cpu":  # nothing to wait for: look at every step
             self._check_losses()
 
@@ -220,7 +233,7 @@ class TrainingRun:
         network, batches = self.training.network, self.training.calibration_batches()
         content_images = torch.cat(list(itertools.islice(batches, 2)))
         with self.training.compute.autocast():
-            stylized = network.eval()(content_images).float()
+            stylized = network.eval()(content_images, *[0] * isinstance(network, MultiStyleNet)).float()
         network.train()
         before, after = ((images.amax(0) - images.amin(0)).mean() for images in (content_images, stylized))
         saturated = ((stylized - 127.5).abs() > 127).float().mean()
@@ -238,10 +251,9 @@ class TrainingRun:
     def log(self) -> None:
         """Write a line of metrics, of a training that is sound."""
         self._check_state()
-        ceiling = self.training.criterion.ceiling
-        level = 1.0 if ceiling is None else ceiling.level().item()
+        levels = self._style_levels()
         with self.folder.writing() if self.processes.first else contextlib.nullcontext():
-            self.log_file.write_line(self.training.step, self.training.scheduler.get_last_lr()[0], level)
+            self.log_file.write_line(self.training.step, self.training.scheduler.get_last_lr()[0], levels)
 
     def is_monitor_step(self, step: int) -> bool:
         """Whether a monitor picture is due: early ones after 50, 100, 200, ... steps, later ones by the setting."""
@@ -257,10 +269,14 @@ class TrainingRun:
         self._estimate_statistics()
         if not self.processes.first:
             return
-        result = Stylizer(self.training.network, compute=self.training.compute).stylize(self.monitor_content_image)
-        picture = side_by_side([self.monitor_content_image, self.training.style_image, result])
+        training, pictures = self.training, [self.monitor_content_image]
+        for number in range(min(len(training.styles), MOST_MONITORED)):
+            several = isinstance(training.network, MultiStyleNet)
+            network = training.network.for_style(number) if several else training.network
+            result = Stylizer(network, compute=training.compute).stylize(self.monitor_content_image)
+            pictures += [training.style_images[number], result]
         with self.folder.writing():
-            save_png(picture, self.folder.path / f"monitor_{self.training.step:06d}.png")
+            save_png(side_by_side(pictures), self.folder.path / f"monitor_{self.training.step:06d}.png")
 
     def _estimate_statistics(self) -> None:
         with self.training.compute.autocast():
@@ -291,12 +307,17 @@ class TrainingRun:
             return False  # asking the others waits for the GPU
         return self.processes.any(interrupted)
 
+    def _style_levels(self) -> list[float]:
+        ceiling = self.training.criterion.ceiling
+        return [1.0] * len(self.training.styles) if ceiling is None else ceiling.level().tolist()
+
     def _provenance(self) -> dict:
-        settings, ceiling = dataclasses.asdict(self.config), self.training.criterion.ceiling
+        settings = dataclasses.asdict(self.config)
+        names, levels = [Path(path).name for path in self.config.style_image], self._style_levels()
         return {
-            "style": Path(self.config.style_image).name,
+            "style": names if len(names) > 1 else names[0],
             "started_from": self.training.started_from,
-            "style_level": 1.0 if ceiling is None else ceiling.level().item(),
+            "style_level": levels if len(levels) > 1 else levels[0],
             "loss_scales": dataclasses.asdict(self.training.criterion.scales),
             "step": self.training.step,
             "total_steps": self.training.total_steps,
@@ -340,9 +361,17 @@ class TrainingRun:
         provenance = self._provenance()
         # A model is passed on to others, who have no use for the names of folders.
         for name in _PATHS:
-            if provenance["settings"][name] is not None:
-                provenance["settings"][name] = Path(provenance["settings"][name]).name
-        save_checkpoint(self.folder.result_path, Checkpoint(self.training.network, provenance))
+            value = provenance["settings"][name]
+            if value is not None:
+                shorter = tuple(Path(path).name for path in value) if isinstance(value, tuple) else Path(value).name
+                provenance["settings"][name] = shorter
+        network = self.training.network
+        if self.config.train == "norms":
+            begun = load_checkpoint(self.config.start_from, "--start_from")
+            before = begun.styles(self.config.start_from)
+            network = MultiStyleNet.merged([(begun.network, before), (network.cpu(), self.training.styles)])
+            provenance["style"] = [*before, *(Path(path).name for path in self.config.style_image)]
+        save_checkpoint(self.folder.result_path, Checkpoint(network, provenance))
 
     def _write_pictures(self) -> None:
         results = []
@@ -360,6 +389,12 @@ class TrainingRun:
         with self._taken:
             if exception[0] is None:
                 self.processes.wait()  # the first one is still writing, and the others would break its connections
+
+
+def _with_style_images(config: TrainingConfig) -> TrainingConfig:
+    """The settings, checked, with the files that ``--style_image`` names."""
+    config = validate(config)
+    return dataclasses.replace(config, style_image=find_style_images(config.style_image))
 
 
 def _last_third(monitor: Image.Image, content_image: Image.Image) -> Image.Image:

@@ -7,7 +7,7 @@ def state_shapes(parameter: torch.Tensor) -> dict[str, tuple[int, ...]]:
     """Names and shapes of what :class:`SOAP` keeps of a parameter, all float32."""
     shape = _view(parameter).shape
     shapes = {"step": (), "exp_avg": tuple(shape), "exp_avg_sq": tuple(shape)}
-    for mode, size in enumerate(shape if len(shape) > 1 else ()):
+    for mode, size in enumerate(shape if len(shape) > 2 else ()):
         shapes[f"factor_{mode}"] = shapes[f"basis_{mode}"] = (size, size)
     return shapes
 
@@ -17,8 +17,8 @@ class SOAP(torch.optim.Optimizer):
 
     The style term is badly scaled: a few directions in the weights of a layer change the Gram matrices much, most
     change them little. Shampoo's factors G G^T, one a mode of the kernel (output channels, input channels, taps), know
-    these directions; Adam, run in their eigenbasis, gives each its own step. Vectors (scales, shifts, biases) have
-    Adam's own steps. In the first step the factors are measured and nothing is moved.
+    these directions; Adam, run in their eigenbasis, gives each its own step. Scales, shifts and biases, of many
+    styles too, have Adam's own steps. In the first step the factors are measured and nothing is moved.
 
     Args:
         parameters: of the network, float32.
@@ -56,7 +56,7 @@ class SOAP(torch.optim.Optimizer):
             gradient = gradient.add(parameter, alpha=group["weight_decay"])
         gradient = _view(gradient)
         beta1, beta2 = group["betas"]
-        modes = range(gradient.ndim if gradient.ndim > 1 else 0)
+        modes = range(gradient.ndim if gradient.ndim > 2 else 0)
         state = self.state[parameter]
         begins = not state
         if begins:
@@ -93,7 +93,7 @@ class SOAP(torch.optim.Optimizer):
 
 
 def _view(parameter: torch.Tensor) -> torch.Tensor:
-    """A kernel as output channels x input channels x taps, in memory's usual order; a vector as it is."""
+    """A kernel as output channels x input channels x taps, in memory's usual order; all else as it is."""
     return parameter.flatten(2).contiguous() if parameter.ndim == 4 else parameter
 
 

@@ -165,12 +165,12 @@ def other_format(contents):
 
 @edited
 def unknown_norm(contents):
-    contents["model"]["norm"] = "layer"
+    contents["model"]["architecture"]["norm"] = "layer"
 
 
 @edited
 def unhashable_norm(contents):
-    contents["model"]["norm"] = ["batch"]
+    contents["model"]["architecture"]["norm"] = ["batch"]
 
 
 @edited
@@ -368,7 +368,8 @@ def test_models_of_the_first_version_are_still_read(tmp_path):
     path = Path(__file__).resolve().parents[2] / "checkpoints" / "wave.pth"
     contents = torch.load(path, weights_only=True)
     assert contents.pop("version") > 1 and contents.pop("checksum")
-    torch.save({**contents, "version": 1}, tmp_path / "wave.pth")
+    model = {"norm": "instance", "upsample": "transposed", "state_dict": contents["model"]["state_dict"]}
+    torch.save({**contents, "version": 1, "model": model}, tmp_path / "wave.pth")
     assert load_checkpoint(tmp_path / "wave.pth").provenance["style"] == "wave.jpg"
 
 
@@ -392,7 +393,7 @@ def other_setting(contents):
 
 def other_architecture(contents):
     contents["model"]["state_dict"] = dict(reversed(state_of(contents).items()))
-    contents["model"]["upsample"] = "resize"
+    contents["model"]["architecture"]["upsample"] = "resize"
 
 
 def other_name(contents):

@@ -48,7 +48,8 @@ def test_others_can_read_it(model, tmp_path):
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     metadata = header.pop("__metadata__")
-    assert metadata["norm"] == "instance" and json.loads(metadata["provenance"])["step"] == 7
+    assert json.loads(metadata["architecture"])["norm"] == "instance"
+    assert json.loads(metadata["provenance"])["step"] == 7
     assert header["layers.0.0.weight"]["dtype"] == "F16" and header["layers.0.0.weight"]["shape"] == [32, 3, 9, 9]
 
 

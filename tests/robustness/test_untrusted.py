@@ -300,6 +300,9 @@ class TinyNet(nn.Module):
         self.norm, self.upsample = norm, upsample
         self.layers = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
 
+    def architecture(self):
+        return {"norm": self.norm, "upsample": self.upsample}
+
 
 def _same(one, other) -> bool:
     if isinstance(one, torch.Tensor):

@@ -1,0 +1,209 @@
+"""Many styles in one network: conditional instance normalisation (Dumoulin, Shlens, Kudlur, 2017, arXiv:1610.07629)."""
+
+import difflib
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from models.transformer_net import ResidualBlock, TransformerNet
+from utils.errors import UserError
+
+MOST_STYLES = 1000
+"""In one network, that a file may ask for."""
+
+
+class ConditionalInstanceNorm2d(nn.InstanceNorm2d):
+    """Instance normalisation with a scale and a shift of each style's own, equation 5 of the paper.
+
+    Attributes:
+        weight, bias: S x C, for S styles and C channels.
+    """
+
+    def __init__(self, channels: int, styles: int):
+        super().__init__(channels)
+        self.weight = nn.Parameter(torch.ones(styles, channels))
+        self.bias = nn.Parameter(torch.zeros(styles, channels))
+
+    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        """Normalise N x C x H x W features; ``style``, N x S, weighs the styles of each picture."""
+        scale, shift = mixed(style, self.weight).flatten(), mixed(style, self.bias).flatten()
+        # As torch computes instance norm itself: batch norm of one picture with N C channels.
+        result = F.batch_norm(x.reshape(1, -1, *x.shape[2:]), None, None, scale, shift, training=True, eps=self.eps)
+        return result.view(x.shape)
+
+
+class MultiStyleNet(TransformerNet):
+    """A ``TransformerNet`` with instance norm whose scales and shifts are there for each style; all else is shared.
+
+    Args:
+        styles: their names, each once.
+        upsample: see :class:`TransformerNet`.
+
+    Attributes:
+        styles: the names, in the order of the rows of each scale and shift.
+    """
+
+    def __init__(self, styles: Sequence[str], upsample: str = "transposed"):
+        super().__init__("instance", upsample)
+        self.styles = tuple(styles)
+        if not self.styles or len(set(self.styles)) < len(self.styles):
+            raise ValueError(f"styles must be names, each once, not {self.styles}")
+        for module in list(self.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.InstanceNorm2d):
+                    norm = ConditionalInstanceNorm2d(child.num_features, len(self.styles))
+                    norm.weight.data += child.weight.data - 1  # residual blocks start as the identity
+                    setattr(module, name, norm)
+
+    @classmethod
+    def begun_from(cls, network: TransformerNet, styles: Sequence[str]) -> "MultiStyleNet":
+        """A network of these styles with another's weights.
+
+        Scales and shifts are those of its style of the same name, else the mean over its styles.
+        """
+        known = styles_of(network)
+        rows = [one_hot(known.index(name), len(known)) if name in known else None for name in styles]
+        mean = torch.full((1, len(known)), 1 / len(known))
+        return cls._of(network, styles, torch.cat([mean if row is None else row for row in rows]))
+
+    @classmethod
+    def merged(cls, networks: Sequence[tuple[TransformerNet, Sequence[str]]]) -> "MultiStyleNet":
+        """The styles of several networks, under the given names, in one.
+
+        Raises:
+            ValueError: unless they share all but the scales and shifts.
+        """
+        first, names = networks[0][0], [name for _, styles in networks for name in styles]
+        tables = {name for name, module in first.named_modules() if isinstance(module, nn.InstanceNorm2d)}
+        result, states = cls(names, first.upsample), [network.state_dict() for network, _ in networks]
+        merged = {}
+        for key, value in states[0].items():
+            if key.rpartition(".")[0] in tables:
+                merged[key] = torch.cat([state[key].reshape(-1, value.shape[-1]) for state in states])
+            elif all(state.keys() == states[0].keys() and torch.equal(state[key], value) for state in states[1:]):
+                merged[key] = value
+            else:
+                raise ValueError(f"they differ in more than their normalisation layers ({key})")
+        result.load_state_dict(merged)
+        return result.eval()
+
+    @classmethod
+    def _of(cls, network: TransformerNet, styles: Sequence[str], mixtures: torch.Tensor) -> "MultiStyleNet":
+        """These styles, each a mixture of the rows of ``network``; ``mixtures`` is new styles x its styles."""
+        result = cls(styles, network.upsample)
+        state = network.state_dict()
+        for key, value in result.state_dict().items():  # which shares its memory with the network
+            rows = state[key].reshape(mixtures.shape[1], -1) if value.dim() == 2 else None
+            value.copy_(state[key] if rows is None else mixed(mixtures, rows))
+        return result.train(network.training)
+
+    def architecture(self) -> dict:
+        """What to build it from again, in plain values."""
+        return {**super().architecture(), "styles": list(self.styles)}
+
+    def forward(self, images: torch.Tensor, style: int | torch.Tensor) -> torch.Tensor:
+        """Stylise a batch, each picture in its own style.
+
+        Args:
+            images: see :meth:`TransformerNet.forward`.
+            style: N x S, the weights of the styles for each picture, which sum to 1: their scales and shifts are
+                interpolated; or N whole numbers, one style for each picture; or one number for all.
+
+        Returns:
+            See :meth:`TransformerNet.forward`.
+        """
+        if not isinstance(style, torch.Tensor):
+            style = torch.full(images.shape[:1], style, device=images.device)
+        if not style.is_floating_point():
+            style = F.one_hot(style, len(self.styles))
+        style = style.to(self.layers[0][1].weight.dtype)
+        return self.finish(_apply(self.layers, self.prepare(images), style), images)
+
+    def weights_of(self, mixture: str, flag: str = "--style") -> list[float]:
+        """The weight of each style in a mixture that is written as :func:`parse_mixture` takes it.
+
+        Raises:
+            UserError: where it names a style that is not there.
+        """
+        parts = parse_mixture(mixture, flag)
+        for name in parts:
+            if name not in self.styles:
+                near = difflib.get_close_matches(name, self.styles, 1)
+                those = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.styles)}"
+                raise UserError(f"{flag} {name} is no style of this network: {those}")
+        return [parts.get(name, 0.0) for name in self.styles]
+
+    def for_style(self, style: int | Sequence[float] | torch.Tensor) -> TransformerNet:
+        """A network of one style.
+
+        Args:
+            style: its number, or the weights of a mixture, S of them, which sum to 1.
+
+        Returns:
+            A plain ``TransformerNet``, a copy, that gives what this one gives for that style.
+        """
+        weights = one_hot(style, len(self.styles)) if isinstance(style, int) else torch.as_tensor(style)[None]
+        network, state = TransformerNet("instance", self.upsample), self.state_dict()
+        for key, value in network.state_dict().items():
+            row = mixed(weights, state[key]) if state[key].dim() == 2 else state[key]
+            value.copy_(row.reshape(value.shape))
+        return network.to(self.layers[0][1].weight.device).train(self.training)
+
+
+def parse_mixture(text: str, flag: str = "--style") -> dict[str, float]:
+    """Names and weights of ``wave``, or of ``wave:0.6,scream:0.4``; the weights are brought to a sum of 1.
+
+    Raises:
+        UserError: where it is neither, naming ``flag``.
+    """
+    mixture: dict[str, float] = {}
+    for item in text.split(","):
+        name, colon, weight = item.strip().partition(":")
+        try:
+            value = float(weight) if colon else 1.0
+        except ValueError:
+            value = 0.0
+        if not (is_style_name(name) and 0 < value < math.inf) or name in mixture or ("," in text and not colon):
+            raise UserError(
+                f"{flag} {text} is neither a style nor a mixture: give a name, or names each with a weight above 0, "
+                "such as wave:0.6,scream:0.4"
+            )
+        mixture[name] = value
+    total = sum(mixture.values())
+    return {name: value / total for name, value in mixture.items()}
+
+
+def is_style_name(name: object) -> bool:
+    """Whether a style may be called so: results are named after it, and ``--style a:0.6,b:0.4`` can name it."""
+    return isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100 and not set(name) & set("/\\:,")
+
+
+def mixed(weights: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """N x C mixtures of the S rows of a table, by N x S weights."""
+    # A sum rather than a product of matrices, which autocast would take to half precision.
+    return (weights.to(table)[:, :, None] * table).sum(1)
+
+
+def styles_of(network: TransformerNet) -> tuple[str, ...]:
+    """The names of a network's styles; of a network of one style, which does not name it, the empty one."""
+    return network.styles if isinstance(network, MultiStyleNet) else ("",)
+
+
+def one_hot(index: int, count: int) -> torch.Tensor:
+    """1 x count: all of one style, nothing of the others."""
+    return F.one_hot(torch.tensor([index]), count).float()
+
+
+def _apply(module: nn.Module, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+    if isinstance(module, ConditionalInstanceNorm2d):
+        return module(x, style)
+    if isinstance(module, ResidualBlock):
+        return x + _apply(module.residual, x, style)
+    if isinstance(module, nn.Sequential):
+        for part in module:
+            x = _apply(part, x, style)
+        return x
+    return module(x)

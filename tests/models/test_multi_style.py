@@ -1,0 +1,124 @@
+"""Many styles in one network: each alone, mixtures, files."""
+
+import pytest
+import torch
+
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.multi_style import MultiStyleNet
+from utils.errors import UserError
+
+STYLES = ("wave", "scream", "mosaic")
+
+
+@pytest.fixture
+def network(trained_like):
+    torch.manual_seed(1)
+    network = MultiStyleNet.begun_from(trained_like("instance"), STYLES)
+    for norm in network.norms():
+        norm.weight.data.uniform_(0.5, 1.5)
+        norm.bias.data.normal_()
+    return network
+
+
+def pictures(n=3, height=21, width=18):
+    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
+
+
+def assert_same(one, other):
+    torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
+
+
+@torch.no_grad()
+def test_each_picture_of_a_batch_has_its_own_style(network):
+    images = pictures()
+    together = network(images, torch.tensor([2, 0, 0]))
+    for image, number, result in zip(images, (2, 0, 0), together):
+        assert_same(network.for_style(number)(image[None])[0], result)
+    assert_same(network(images, 1), network.for_style(1)(images))
+    assert (network(images, 1) - network(images, 2)).abs().mean() > 5
+
+
+@torch.no_grad()
+def test_a_mixture_interpolates_scales_and_shifts(network):
+    images, weights = pictures(2), torch.tensor([[0.2, 0.0, 0.8], [0.5, 0.5, 0.0]])
+    mixed, plain = network(images, weights), network.for_style([0.2, 0.0, 0.8])
+    assert_same(plain(images[:1]), mixed[:1])
+    for norm, table in zip(plain.norms(), network.norms()):
+        torch.testing.assert_close(norm.weight, 0.2 * table.weight[0] + 0.8 * table.weight[2])
+        torch.testing.assert_close(norm.bias, 0.2 * table.bias[0] + 0.8 * table.bias[2])
+
+
+def test_a_picture_moves_the_scales_and_shifts_of_its_style_alone(network):
+    network.train()(pictures(2), torch.tensor([1, 1])).square().mean().backward()
+    for norm in network.norms():
+        for table in (norm.weight, norm.bias):
+            assert table.grad[1].abs().sum() > 0 and not table.grad[[0, 2]].any()
+
+
+@torch.no_grad()
+def test_begun_from_one_style_each_is_that_one(trained_like):
+    plain = trained_like("instance")
+    network = MultiStyleNet.begun_from(plain, STYLES)
+    assert_same(network(pictures(), torch.tensor([0, 1, 2])), plain(pictures()))
+
+
+@torch.no_grad()
+def test_begun_from_several_styles_are_found_by_name(network):
+    other = MultiStyleNet.begun_from(network, ("new", "mosaic"))
+    assert_same(other(pictures(), 1), network(pictures(), 2))
+    assert_same(other(pictures(), 0), network.for_style([1 / 3] * 3)(pictures()))
+
+
+@torch.no_grad()
+def test_merged_holds_the_styles_of_both_and_refuses_other_networks(network, trained_like):
+    both = MultiStyleNet.merged([(network, STYLES), (network.for_style(1), ["again"])])
+    assert both.styles == (*STYLES, "again")
+    assert_same(both(pictures(), 3), network(pictures(), 1))
+    assert_same(both(pictures(), 2), network(pictures(), 2))
+    with pytest.raises(ValueError, match="differ in more than"):
+        MultiStyleNet.merged([(network, STYLES), (trained_like("instance", seed=5), ["other"])])
+
+
+def test_residual_blocks_start_as_the_identity():
+    block = MultiStyleNet(STYLES).layers[4].residual
+    assert block[0][1].weight.shape == (3, 128) and (block[0][1].weight == 1).all()
+    assert block[1][1].weight.shape == (3, 128) and not block[1][1].weight.any()
+
+
+@torch.no_grad()
+def test_bfloat16_under_autocast_keeps_scales_and_shifts_exact(network):
+    with torch.autocast("cpu", torch.bfloat16):
+        half, plain = network(pictures(), 1), network.for_style(1)(pictures())
+    exact = network(pictures(), 1)
+    assert half.dtype == torch.float32
+    assert 0 < (half - exact).square().mean() < 1.3 * (plain - exact).square().mean()
+
+
+@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
+def test_files_hold_names_and_weights(network, tmp_path, ending):
+    if ending == ".safetensors":
+        pytest.importorskip("safetensors")
+    path = tmp_path / f"gallery{ending}"
+    save_checkpoint(path, Checkpoint(network, {"style": list(STYLES)}))
+    loaded = load_checkpoint(path).network
+    assert loaded.styles == STYLES and loaded.architecture() == network.architecture()
+    for norm, table in zip(loaded.norms(), network.norms()):
+        assert torch.equal(norm.weight, table.weight) and torch.equal(norm.bias, table.bias)
+
+
+def test_sixteen_styles_take_less_than_four_megabytes(trained_like, tmp_path):
+    network = MultiStyleNet.begun_from(trained_like("instance"), [f"style {number}" for number in range(16)])
+    save_checkpoint(tmp_path / "m.pth", Checkpoint(network, {}))
+    assert (tmp_path / "m.pth").stat().st_size < 4e6
+
+
+@pytest.mark.parametrize(
+    "change", [{"styles": ["a", "a"]}, {"styles": []}, {"styles": ["../a"]}, {"styles": "ab"}, {"norm": "batch"},
+               {"styles": ["a"] * 2000}, {"more": 1}],
+)  # fmt: skip
+def test_a_file_with_an_odd_architecture_is_refused(network, tmp_path, change, monkeypatch):
+    architecture = {**network.architecture(), **change}
+    monkeypatch.setattr(network, "architecture", lambda: architecture)
+    save_checkpoint(tmp_path / "m.pth", Checkpoint(network, {}))
+    with pytest.raises(UserError, match="damaged"):
+        load_checkpoint(tmp_path / "m.pth")

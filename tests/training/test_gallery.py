@@ -1,0 +1,151 @@
+"""Several style images in one training: which, their names and turns, and what the training leaves behind."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from config import TrainingConfig
+from losses.content_ceiling import ContentCeiling
+from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from models.checkpoints import load_checkpoint
+from models.multi_style import MultiStyleNet
+from training.gallery import find_style_images, style_names, style_order, training_name
+from utils.errors import UserError
+
+PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 9, "--num_workers", 0, "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def paintings(tmp_path_factory, make_picture):
+    folder = tmp_path_factory.mktemp("paintings")
+    for number, name in enumerate(("wave", "scream", "great, old: mosaic")):
+        make_picture(40, 36 + number, seed=30 + number).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def train(call_cli, photos, vgg_file, tmp_path, paintings):
+    def run(*flags):
+        return call_cli(
+            "begin_training.py", "--style_image", paintings, "--dataset_dir", photos, "--vgg_weights", vgg_file, *PLAN,
+            "--training_monitor_content_image", paintings / "wave.png", "--output_dir", tmp_path, *flags,
+        )  # fmt: skip
+
+    return run
+
+
+# -- which, names, turns ---------------------------------------------------------------------------
+
+
+def test_folders_patterns_and_files_name_style_images(paintings, style_image):
+    found = find_style_images([str(style_image), str(paintings), str(paintings / "w*.png")])
+    assert found == (str(style_image), *(str(path) for path in sorted(paintings.iterdir())))
+    with pytest.raises(UserError, match="matches no file"):
+        find_style_images([str(paintings / "*.gif")])
+
+
+def test_names_can_be_written_in_a_mixture():
+    assert style_names(["a/wave.jpg", "b/great, old: mosaic.png"]) == ("wave", "great_ old_ mosaic")
+    with pytest.raises(UserError, match="a/wave.jpg and b/wave.png would both be the style wave"):
+        style_names(["a/wave.jpg", "b/wave.png"])
+
+
+def test_what_the_result_is_called():
+    assert training_name(TrainingConfig(style_image=("a/wave.jpg",))) == "wave"
+    assert training_name(TrainingConfig(style_image=("a/wave.jpg", "b.jpg"))) == "gallery"
+    assert training_name(TrainingConfig(style_image=("wave.jpg",), start_from="g.pth", train="norms")) == "g_wave"
+    assert training_name(TrainingConfig(style_image=("a.jpg", "b.jpg"), name="mine")) == "mine"
+    with pytest.raises(UserError, match="--name"):
+        training_name(TrainingConfig(name="../mine"))
+
+
+def test_every_style_has_its_turn_wherever_one_begins():
+    whole = style_order(7, 0, 60, 5)
+    assert all(sorted(whole[i : i + 5]) == list(range(5)) for i in range(0, 60, 5))
+    assert whole[:5] != whole[5:10] and whole != style_order(8, 0, 60, 5)
+    for start, count in ((0, 2), (3, 4), (9, 1), (13, 20)):
+        assert style_order(7, start, count, 5) == whole[start : start + count]
+
+
+# -- the objective ---------------------------------------------------------------------------------
+
+
+def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
+    def batch(*seeds):
+        pictures = [torch.tensor(list(make_picture(32, 32, seed).tobytes())).view(32, 32, 3) for seed in seeds]
+        return torch.stack(pictures).permute(0, 3, 1, 2).float()
+
+    grams, photographs, stylized = [style_grams(vgg, batch(seed)) for seed in (1, 2)], batch(3, 4), batch(5, 6)
+    scales = [LossScales.relative(vgg, each, [photographs]) for each in grams]
+    together = [torch.cat(layer) for layer in zip(*grams)]
+    both = LossScales.relative(vgg, together, [photographs])
+    assert both.style == (scales[0].style, scales[1].style)
+    ceiling = ContentCeiling(0.5, 100, styles=2)
+    criterion = PerceptualLoss(vgg, together, 32, 1.0, 5.0, 0.1, both, ceiling)
+    losses = criterion(stylized, photographs, torch.tensor([1, 0]))
+    expected = 0.0
+    for row, (number, gram, scale) in enumerate(zip((1, 0), grams[::-1], scales[::-1])):
+        alone = ContentCeiling(0.5, 100)
+        one = PerceptualLoss(vgg, gram, 32, 1.0, 5.0, 0.1, scale, alone)(
+            stylized[row : row + 1], photographs[row : row + 1]
+        )
+        expected += one.total / 2
+        torch.testing.assert_close(losses.by_style[number], torch.tensor([0.5, *(one.weighted[:2] / 2)]))
+        torch.testing.assert_close(ceiling.log_level[number : number + 1], alone.log_level)
+    torch.testing.assert_close(losses.total, expected)
+
+
+# -- a training ------------------------------------------------------------------------------------
+
+
+def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path):
+    plan = ["--total_steps", 5, "--monitor_every_steps", 3, "--log_every_steps", 1, "--checkpoint_every_steps", 2]
+    result = train(*plan)
+    assert result.returncode == 0, result.stderr
+    assert "Training gallery, 3 styles," in result.stdout
+    whole = load_checkpoint(tmp_path / "gallery.pth")
+    assert whole.network.styles == ("great_ old_ mosaic", "scream", "wave")
+    assert whole.provenance["style"] == ["great, old: mosaic.png", "scream.png", "wave.png"]
+    rows = [norm.weight for norm in whole.network.norms()]
+    assert all(not torch.equal(row[0], row[1]) for row in rows)
+    lines = [json.loads(line) for line in (tmp_path / "gallery_training" / "metrics.jsonl").read_text().splitlines()]
+    assert {name for line in lines for name in line["styles"]} == set(whole.network.styles)
+    assert all(values["style"] > 0 for line in lines for values in line["styles"].values())
+    with Image.open(tmp_path / "gallery_training" / "monitor_000003.png") as monitor:
+        assert monitor.width > 6 * 300  # the photograph, and three style images with their results
+
+    (tmp_path / "again").mkdir()
+    step = tmp_path / "gallery_training" / "step_000002.pth"
+    result = train(*plan, "--checkpoint_path", step, "--output_dir", tmp_path / "again")
+    assert result.returncode == 0, result.stderr
+    again = load_checkpoint(tmp_path / "again" / "gallery.pth").network.state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in whole.network.state_dict().items())
+
+
+def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_like, style_image, make_picture):
+    from models.checkpoints import Checkpoint, save_checkpoint
+
+    begun = tmp_path / "begun.pth"
+    save_checkpoint(begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance"), ["a", "b"]), {}))
+    before = load_checkpoint(begun).network
+    flags = ["--start_from", begun, "--train", "norms", "--style_image", style_image, "--monitor_every_steps", 0]
+    result = train(*flags, "--total_steps", 3, "--checkpoint_every_steps", 2)
+    assert result.returncode == 0, result.stderr
+    after = load_checkpoint(next(tmp_path.glob("begun_*.pth"))).network
+    assert after.styles[:2] == ("a", "b") and "stripes" in after.styles
+    for key, value in before.state_dict().items():
+        now = after.state_dict()[key]
+        assert torch.equal(now[: len(value)] if value.dim() == 2 else now, value)
+    assert any(not torch.equal(norm.weight[2], norm.weight[0]) for norm in after.norms())
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [(["--norm", "batch"], "--norm batch does not go together with 3 style images"),
+     (["--train", "norms"], "--start_from"), (["--name", "a/b"], "--name")],
+)  # fmt: skip
+def test_what_does_not_go_together_is_refused(train, tmp_path, flags, words):
+    assert words in train("--total_steps", 1, *flags).error
+    assert not list(tmp_path.iterdir())
