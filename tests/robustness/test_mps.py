@@ -61,9 +61,9 @@ def test_the_watch_sees_what_it_is_there_for():
 def test_pictures_are_stylized_with_what_mps_has(as_on_mps, make_picture, norm):
     """In tiles, for which instance norm takes the statistics of the whole; with all options."""
     stylizer = Stylizer(TransformerNet(norm).eval(), compute=CPU, tile_size=64)
-    mask = Image.fromarray(np.tile(np.linspace(0, 255, 150, dtype=np.uint8), (110, 1)))
+    mask = Image.fromarray(np.tile(np.linspace(0, 255, 90, dtype=np.uint8), (70, 1)))
     with Watched() as watch:
-        stylizer.stylize(make_picture(150, 110, seed=1), StyleOptions(0.5, True, mask, 0.9))
+        stylizer.stylize(make_picture(90, 70, seed=1), StyleOptions(0.5, True, mask, 0.9))
     assert not watch.seen
     assert all(kernel.is_contiguous() for kernel in stylizer.network.parameters())
 
