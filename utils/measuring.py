@@ -1,5 +1,6 @@
 """Timing in turns, the machine for the record, and tables."""
 
+import contextlib
 import platform
 import subprocess
 import time
@@ -43,16 +44,17 @@ def time_in_turns(
 
 def describe_machine(compute: Compute) -> dict:
     """Device, threads, versions and commit, for the record."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
-    )
+    commit = ""
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or no repository
+        command = ["git", "describe", "--always", "--dirty"]
+        commit = subprocess.check_output(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent).decode().strip()
     return {
         "device": compute.describe(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": commit or "unknown",
     }
 
 
