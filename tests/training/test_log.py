@@ -18,7 +18,8 @@ from utils import progress
 def losses(content, style, variation, weighted=None):
     raw = torch.tensor([content, style, variation, 0.25])
     weighted = raw * torch.tensor([1.0, 2.0, 3.0, 4.0]) if weighted is None else torch.tensor(weighted)
-    return Losses(weighted.sum(), raw, weighted, torch.tensor(0.5))
+    by_style = torch.tensor([[1.0, weighted[0], weighted[1]]])
+    return Losses(weighted.sum(), raw, weighted, torch.tensor(0.5), by_style)
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_a_line_holds_the_means_since_the_last(log):
     for step, content in enumerate([1.0, 3.0, 8.0], start=1):
         log.add(step, losses(content, 10.0, 0.5))
         if step >= 2:
-            log.write_line(step, lr=0.1, style_level=0.7)
+            log.write_line(step, lr=0.1, style_levels=[0.7])
     first, second = read(log.path)
     assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5, "checkerboard": 0.25}
     assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5, "checkerboard": 1.0}
@@ -62,7 +63,7 @@ def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, inde
 def test_a_weighted_loss_that_overflows_is_found_as_well(log):
     log.add(1, losses(1.0, 1.0, 1.0, weighted=[1.0, float("inf"), 1.0]))
     with pytest.raises(NonFiniteLoss, match="the style loss is inf at step 1"):
-        log.write_line(1, 0.1, 1.0)
+        log.write_line(1, 0.1, [1.0])
     assert read(log.path) == []
 
 
@@ -120,6 +121,6 @@ def test_a_clock_that_is_set_back_upsets_no_time_in_the_metrics(tmp_path, monkey
     log = TrainingLog(tmp_path / "metrics.jsonl", 0, 10, batch_size=2)
     for step in (1, 2):
         log.add(step, losses(1.0, 1.0, 1.0))
-        log.write_line(step, lr=0.1, style_level=0.7)
+        log.write_line(step, lr=0.1, style_levels=[0.7])
     log.close()
     assert all(0 <= line["seconds_per_step"] < 600 for line in read(log.path))
