@@ -1,11 +1,13 @@
 """Repaint photographs in a trained style.
 
     python begin_inference.py --model_path checkpoints/starry_night.pth --content_image photo.jpg
+    python begin_inference.py --model_path gallery.pth --style wave:0.6,scream:0.4 --content_image photo.jpg
     python begin_inference.py --content_image photos/ more/*.png --output_dir results
     python begin_inference.py --strength 0.7 --preserve_color --mask sky.png
 """
 
 from config import InferenceConfig
+from utils.errors import one_line
 from utils.settings import parse_settings, run_command
 
 
@@ -24,7 +26,11 @@ def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from inference.batch import InferenceRun
+    from inference.named_styles import list_styles
 
+    if config.list_styles:
+        print(*map(one_line, list_styles(config)), sep="\n")
+        return 0
     with InferenceRun(config, given) as run:
         for job, content_image in run.content_images():  # decoded ahead by threads
             run.stylize(job, content_image)  # encoded behind by threads

@@ -197,6 +197,13 @@ class InferenceConfig:
         "name of a model that ships; several, or a pattern, make a contact sheet, with names",
         metavar="MODEL",
     )
+    style: tuple[str, ...] | None = setting(
+        None,
+        "style of a model that has several: a name, or a mixture such as wave:0.6,scream:0.4; several of these, or "
+        "all, make a contact sheet; left out, the first",
+        metavar="STYLE",
+    )
+    list_styles: bool = setting(False, "name the styles of --model_path, and do nothing else")
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
         "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture; "

@@ -24,9 +24,9 @@ from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import check_format, check_quality, result_ending, save_picture
 from inference.inputs import PIPE, ContentImage, Job, names_several, plan_jobs
+from inference.named_styles import load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
 from inference.report import InferenceReport
-from inference.styles import load_styles, style_name
 from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import ImageError, OutputError, UserError, is_out_of_memory
@@ -97,7 +97,8 @@ class InferenceRun:
         self.compute = resolve_compute(config.device, config.precision)
         mask = None if config.mask is None else _read_mask(config.mask, config.max_pixels)
         self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
-        self.styles = load_styles(config, self.compute)
+        self._notes: list[str] = []
+        self.styles = load_styles(config, self.compute, self._notes.append)
 
     def _refuse_to_replace(self) -> None:
         if not self.several:
@@ -120,6 +121,8 @@ class InferenceRun:
         self.report = InferenceReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
         self._stack.callback(self.report.close)
         self.report.left_out(self._left_out)
+        for note in self._notes:
+            self.report.say(note)
         self._stack.enter_context(self.interrupts)
         return self
 

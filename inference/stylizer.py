@@ -22,6 +22,7 @@ from inference.tiling import tiles
 from models.checkpoints import load_checkpoint
 from models.cpu_kernels import accelerate
 from models.fusion import fuse_batch_norm
+from models.multi_style import MultiStyleNet
 from models.transformer_net import TransformerNet
 from utils.device import Compute, available_memory, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import UserError, is_out_of_memory
@@ -49,6 +50,7 @@ class Stylizer:
         model: path of a checkpoint, or a network, which is copied.
         device, precision: see :func:`utils.device.resolve_compute`; or ``compute`` itself.
         tile_size: rows and columns that are stylised at once, at most; a multiple of 4. Fewer where memory is short.
+        style: of a network of several, a name, or a mixture such as ``wave:0.6,scream:0.4``; the first if left out.
 
     Raises:
         StylizeError: if the checkpoint cannot be used, or the device or precision does not exist here.
@@ -61,12 +63,15 @@ class Stylizer:
         precision: str = "auto",
         compute: Compute | None = None,
         tile_size: int = 2048,
+        style: str | None = None,
     ):
         if type(tile_size) is not int or tile_size < 4 or tile_size % 4:
             raise StylizeError(f"must be a multiple of 4, not {tile_size!r}", "tile_size")
         try:
             self.compute = compute or resolve_compute(device, precision)
             network = model if isinstance(model, TransformerNet) else load_checkpoint(model, "model").network
+            if isinstance(network, MultiStyleNet):
+                network = network.for_style(0 if style is None else network.weights_of(style))
         except UserError as error:  # of a command, whose flags have these names
             raise StylizeError(str(error).removeprefix("--")) from None
         if self.compute.device.type == "cpu":

@@ -25,13 +25,22 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
     # Imported here, so that --help and a mistyped name answer without waiting for torch.
     from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
+    check_target(target, overwrite)
+    checkpoint = load_checkpoint(source, flag="the model")
+    save_checkpoint(target, Checkpoint(checkpoint.network, checkpoint.provenance))
+    print(f"Wrote {target}")
+
+
+def check_target(target: str | Path, overwrite: bool) -> None:
+    """Refuse a file to write whose ending names no format, or that exists.
+
+    Raises:
+        UserError: saying which.
+    """
     if Path(target).suffix not in _ENDINGS:
         raise UserError(f"{target} has an unknown ending: give a name that ends in {' or '.join(_ENDINGS)}")
     if os.path.lexists(target) and not overwrite:
         raise UserError(f"{target} exists already: give another name, or add --overwrite to replace it")
-    checkpoint = load_checkpoint(source, flag="the model")
-    save_checkpoint(target, Checkpoint(checkpoint.network, checkpoint.provenance))
-    print(f"Wrote {target}")
 
 
 def main() -> int:

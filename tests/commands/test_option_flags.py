@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from config import InferenceConfig
+from inference.named_styles import style_name
 from inference.options import StyleOptions
-from inference.styles import style_name
 from inference.stylizer import Blend, Stylizer
 from models.checkpoints import Checkpoint, save_checkpoint
 from training.batch_norm import estimate_statistics

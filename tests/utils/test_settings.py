@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import types
 import typing
 from pathlib import Path
 
@@ -21,15 +22,19 @@ CONFIGS = {"begin_training.py": TrainingConfig, "begin_inference.py": InferenceC
 FLAGS = [(script, field) for script, config in CONFIGS.items() for field in dataclasses.fields(config)]
 
 
+def without_none(field):
+    union = [hint for hint in typing.get_args(field.type) if hint is not type(None)]
+    return union[0] if isinstance(field.type, types.UnionType) else field.type
+
+
 def kind(field):
     """``"int"`` of ``int | None`` and of ``tuple[int, ...]``."""
-    if typing.get_origin(field.type) is tuple:
-        return typing.get_args(field.type)[0].__name__
-    return field.type.__name__ if isinstance(field.type, type) else str(field.type).removesuffix(" | None")
+    hint = without_none(field)
+    return (typing.get_args(hint)[0] if takes_several(field) else hint).__name__
 
 
 def takes_several(field):
-    return typing.get_origin(field.type) is tuple
+    return typing.get_origin(without_none(field)) is tuple
 
 
 def bad_values(field):

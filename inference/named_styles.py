@@ -1,0 +1,120 @@
+"""Which styles the flags of ``begin_inference.py`` name."""
+
+import collections
+import glob
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from config import InferenceConfig
+from inference.inputs import is_pattern
+from inference.stylizer import Blend, Stylizer
+from models.checkpoints import load_checkpoint
+from models.multi_style import MultiStyleNet, parse_mixture
+from utils.device import Compute
+from utils.errors import UserError
+
+ALL = "all"
+"""The value of ``--style`` that stands for every style of a model."""
+
+
+def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> str:
+    """What results are named after: the model or its style, the styles of a mixture, or ``contact_sheet`` for several.
+
+    Args:
+        given: names of the settings that were given explicitly.
+
+    Raises:
+        UserError: if ``--blend`` or ``--style`` is not written as it should be, or does not go with the other flags.
+    """
+    if config.blend is not None:
+        if "model_path" in given:
+            raise UserError("--blend names its own styles: leave out --model_path")
+        if config.style is not None:
+            raise UserError("--blend mixes models, and --style the styles of one: leave out one of them")
+        return "+".join(Path(path).stem for path, _ in _parse_blend(config.blend))[:100]
+    models = find_models(config.model_path)
+    if config.style is not None:
+        if len(models) > 1:
+            raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
+        mixtures = [list(parse_mixture(style)) for style in config.style]
+        return "+".join(mixtures[0])[:100] if len(mixtures) == 1 and mixtures[0] != [ALL] else "contact_sheet"
+    return Path(os.path.abspath(models[0])).stem if len(models) == 1 else "contact_sheet"
+
+
+def find_models(names: Sequence[str]) -> list[str]:
+    """The models that ``--model_path`` names: patterns, which not every shell expands, become what they match."""
+    found = []
+    for name in names:
+        matches = sorted(glob.glob(name)) if is_pattern(name) else [name]
+        if not matches:
+            raise UserError(f"--model_path {name} matches no file: give another pattern")
+        found += matches
+    return found
+
+
+def load_styles(config: InferenceConfig, compute: Compute, say: Callable[[str], None]) -> list[tuple[str, Stylizer]]:
+    """(name, style): one, or several for a contact sheet; a mixture is one.
+
+    Args:
+        say: receives what people are to know of the choice.
+
+    Raises:
+        UserError: naming the flag and the file at fault.
+    """
+
+    def load(path: str, flag: str) -> Stylizer:
+        network = load_checkpoint(path, flag).network
+        if isinstance(network, MultiStyleNet):
+            first, count = network.styles[0], len(network.styles)
+            say(f"{path} has {count} styles, and this is the first, {first}: --style names another, --list_styles all")
+        return Stylizer(network, compute=compute)
+
+    if config.blend is not None:
+        paths, weights = zip(*_parse_blend(config.blend))
+        return [("", Blend([load(path, "--blend") for path in paths], list(weights)))]
+    models = find_models(config.model_path)
+    if config.style is None:
+        names = _names_apart([Path(path) for path in models])
+        return [(name, load(path, "--model_path")) for name, path in zip(names, models)]
+    network = load_checkpoint(models[0]).network
+    if not isinstance(network, MultiStyleNet):
+        raise UserError(f"--model_path {models[0]} has one style: leave out --style")
+    styles = network.styles if config.style == (ALL,) else config.style
+    networks = [network.for_style(network.weights_of(style)) for style in styles]
+    return [(style, Stylizer(one, compute=compute)) for style, one in zip(styles, networks)]
+
+
+def list_styles(config: InferenceConfig) -> list[str]:
+    """The styles of the models that ``--model_path`` names, a line each; of several models with their files.
+
+    Raises:
+        UserError: naming the flag and the file at fault.
+    """
+    models = find_models(config.model_path)
+    names = [(path, name) for path in models for name in load_checkpoint(path).styles(path)]
+    return [name if len(models) == 1 else f"{path}: {name}" for path, name in names]
+
+
+def _names_apart(paths: list[Path]) -> list[str]:
+    """The names of models; with their folder's, where several have one name."""
+    times = collections.Counter(path.stem for path in paths)
+    return [path.stem if times[path.stem] == 1 else f"{path.absolute().parent.name}/{path.stem}" for path in paths]
+
+
+def _parse_blend(text: str) -> list[tuple[str, float]]:
+    """``a.pth:0.6,b.pth:0.4`` as [("a.pth", 0.6), ("b.pth", 0.4)]."""
+    parts = []
+    for item in text.split(","):
+        path, _, weight = item.strip().rpartition(":")
+        try:
+            parts.append((path, float(weight)))
+        except ValueError:
+            parts.append(("", 0.0))
+    if len(parts) < 2 or not all(path and 0 < weight < math.inf for path, weight in parts):
+        raise UserError(
+            f"--blend {text} is no mixture: give two styles or more, each with a weight above 0, such as "
+            "a.pth:0.6,b.pth:0.4"
+        )
+    return parts
