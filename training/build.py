@@ -313,9 +313,8 @@ def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpo
 def _refuse_styles(config: TrainingConfig, styles: tuple[str, ...]) -> None:
     """Refuse what does not go together with several styles, or with learning one more of a network."""
     if len(styles) > 1 and config.norm == "batch":
-        raise UserError(
-            f"--norm batch does not go together with {len(styles)} style images: give one, or --norm instance"
-        )
+        network = "--norm batch" if config.start_from is None else f"--start_from {config.start_from}, of batch norm,"
+        raise UserError(f"{network} does not go together with {len(styles)} style images: give one, or instance norm")
     if config.train == "norms":
         if config.start_from is None or config.norm == "batch":
             raise UserError("--train norms learns a style of another network: name one of instance norm, --start_from")

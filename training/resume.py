@@ -172,7 +172,7 @@ def restore_settings(
     known = {field.name for field in dataclasses.fields(config)}
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
     config = dataclasses.replace(config, **taken)
-    validate(config)
+    config = validate(config)  # earlier checkpoints name their one style image as it is
     # Where a file wants its results is its maker's word: it is taken where that is the place of the file itself.
     place = training_folder(config)
     if "output_dir" not in given and os.path.realpath(place) != os.path.realpath(path.parent):

@@ -1,5 +1,6 @@
 """Several style images in one training: which, their names and turns, and what the training leaves behind."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,9 +10,10 @@ from PIL import Image
 from config import TrainingConfig
 from losses.content_ceiling import ContentCeiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
-from models.checkpoints import load_checkpoint
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from training.gallery import find_style_images, style_names, style_order, training_name
+from training.resume import restore_settings
 from utils.errors import UserError
 
 PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 9, "--num_workers", 0, "--precision", "float32"]
@@ -59,6 +61,14 @@ def test_what_the_result_is_called():
     assert training_name(TrainingConfig(style_image=("a.jpg", "b.jpg"), name="mine")) == "mine"
     with pytest.raises(UserError, match="--name"):
         training_name(TrainingConfig(name="../mine"))
+
+
+def test_earlier_checkpoints_name_their_one_style_image_as_it_is(tmp_path):
+    settings = {**dataclasses.asdict(TrainingConfig()), "style_image": "a/wave.jpg", "output_dir": str(tmp_path)}
+    checkpoint = Checkpoint(None, {"settings": {name: settings[name] for name in settings if name != "train"}}, {})
+    path = tmp_path / "wave_training" / "step_000001.pth"
+    config = restore_settings(TrainingConfig(checkpoint_path=str(path)), frozenset(), checkpoint, path)
+    assert config.style_image == ("a/wave.jpg",) and training_name(config) == "wave"
 
 
 def test_every_style_has_its_turn_wherever_one_begins():
@@ -125,8 +135,6 @@ def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path):
 
 
 def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_like, style_image, make_picture):
-    from models.checkpoints import Checkpoint, save_checkpoint
-
     begun = tmp_path / "begun.pth"
     save_checkpoint(begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance"), ["a", "b"]), {}))
     before = load_checkpoint(begun).network
@@ -143,7 +151,7 @@ def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_l
 
 @pytest.mark.parametrize(
     "flags, words",
-    [(["--norm", "batch"], "--norm batch does not go together with 3 style images"),
+    [(["--norm", "batch"], "--norm batch does not go together with 3 style images: give one"),
      (["--train", "norms"], "--start_from"), (["--name", "a/b"], "--name")],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(train, tmp_path, flags, words):
