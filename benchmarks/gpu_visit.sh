@@ -5,7 +5,8 @@
 #     benchmarks/gpu_visit.sh OUT --rehearse   # the same commands on any machine, with tiny numbers, in a minute
 #
 # STYLE_TRANSFER_VGG_WEIGHTS names the VGG-19 weights, STYLE_TRANSFER_PHOTOS a folder of photographs, and STYLE the
-# painting (default: styles/swirls.jpg). OUT receives JSON, logs, pictures and the trained model. A step that fails does
+# painting (default: styles/swirls.jpg), STYLE_FLAGS further flags of its training, such as those that docs/gallery.md
+# has for it. OUT receives JSON, logs, pictures and the trained model. A step that fails does
 # not keep the others from running; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -41,5 +42,5 @@ run benchmark_loading "$python" -m benchmarks.loading --dataset_dir "$STYLE_TRAN
     --json "$out/loading.json"
 run training "$python" begin_training.py --style_image "${STYLE:-styles/swirls.jpg}" \
     --dataset_dir "$STYLE_TRANSFER_PHOTOS" --vgg_weights "$STYLE_TRANSFER_VGG_WEIGHTS" --output_dir "$out" \
-    "${training[@]}"
+    "${training[@]}" ${STYLE_FLAGS:-}
 exit $status
