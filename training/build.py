@@ -312,6 +312,8 @@ def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpo
 
 def _refuse_styles(config: TrainingConfig, styles: tuple[str, ...]) -> None:
     """Refuse what does not go together with several styles, or with learning one more of a network."""
+    if "all" in styles and (len(styles) > 1 or config.train == "norms"):
+        raise UserError("--style_image names a style all, which --style takes for every one: rename the file")
     if len(styles) > 1 and config.norm == "batch":
         network = "--norm batch" if config.start_from is None else f"--start_from {config.start_from}, of batch norm,"
         raise UserError(f"{network} does not go together with {len(styles)} style images: give one, or instance norm")

@@ -149,6 +149,12 @@ def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_l
     assert any(not torch.equal(norm.weight[2], norm.weight[0]) for norm in after.norms())
 
 
+def test_a_style_called_all_is_refused(train, tmp_path, paintings):
+    (tmp_path / "all.png").write_bytes((paintings / "wave.png").read_bytes())
+    error = train("--total_steps", 1, "--style_image", tmp_path / "all.png").error
+    assert "a style all" in error and not (tmp_path / "gallery_training").exists()
+
+
 @pytest.mark.parametrize(
     "flags, words",
     [(["--norm", "batch"], "--norm batch does not go together with 3 style images: give one"),
