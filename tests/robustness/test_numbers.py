@@ -12,6 +12,7 @@ from data.dataset import PhotographDataset
 from losses.content_ceiling import ContentCeiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
 from models.checkpoints import load_checkpoint
+from training.run import TrainingRun
 
 
 @pytest.fixture
@@ -52,6 +53,21 @@ def test_a_learning_rate_a_hundred_times_too_large(train, tmp_path):
 @pytest.mark.parametrize("flags", [("--lr", 1e30), ("--style_weight", 1e38)], ids=str)
 def test_numbers_that_overflow_stop_the_training(train, tmp_path, flags):
     assert not finite_or_told(train(*flags, "--precision", "float32"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+def test_a_moment_that_overflows_is_told_at_the_next_line_of_the_log(train, monkeypatch, tmp_path, optimizer):
+    """Losses and weights are finite still: the weights would stand still from here on."""
+    finish_step = TrainingRun.finish_step
+
+    def overflow(run, step, losses):
+        finish_step(run, step, losses)
+        if step == 2:
+            next(iter(run.training.optimizer.state.values()))["exp_avg_sq"].fill_(float("inf"))
+
+    monkeypatch.setattr(TrainingRun, "finish_step", overflow)
+    result = train("--checkpoint_every_steps", 0, "--optimizer", optimizer)
+    assert "the weights are not finite after step 2" in result.error and not list(tmp_path.rglob("*.pth"))
 
 
 @pytest.mark.gpu
