@@ -84,11 +84,12 @@ class FolderLock:
         """Give the folder free. May be called again."""
         if not self._lock.is_locked:
             return
-        if self._named_holder() == self._holder:
-            for path in (self.path, self._lock.lock_file):
-                with contextlib.suppress(OSError):
-                    os.unlink(path)  # before the lock goes: after that it may be another's
-        self._lock.release()
-        if os.name == "nt":  # which removes no file that is open, neither this one's nor another's
+        left = [self.path, self._lock.lock_file] if self._named_holder() == self._holder else []
+        for path in (*left,):
             with contextlib.suppress(OSError):
-                os.unlink(self._lock.lock_file)
+                os.unlink(path)  # before the lock goes: after that it may be another's
+                left.remove(path)
+        self._lock.release()
+        for path in left:  # Windows removes no file that is open, neither this one's nor another's
+            with contextlib.suppress(OSError):
+                os.unlink(path)

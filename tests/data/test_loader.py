@@ -176,6 +176,7 @@ def test_workers_end_with_the_stream(dataset):
     assert not any(process.is_alive() for process in started)
 
 
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="what is patched here is not there in others")
 def test_workers_that_hang_end_with_the_stream(dataset, monkeypatch):
     begun = multiprocessing.Event()
     monkeypatch.setattr(data.dataset, "read_image", lambda *args, **kwargs: begun.set() or time.sleep(600))

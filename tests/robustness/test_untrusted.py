@@ -8,7 +8,6 @@ import io
 import os
 import pickle
 import random
-import resource
 import struct
 import zipfile
 from pathlib import Path
@@ -21,6 +20,8 @@ import models.checkpoints
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.untrusted import Refused, load_untrusted
 from utils.errors import UserError
+
+resource = pytest.importorskip("resource")
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 2000))

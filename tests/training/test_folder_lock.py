@@ -76,6 +76,7 @@ def test_it_makes_the_folder_and_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path / "a" / "b") == []
 
 
+@pytest.mark.posix
 def test_it_tells_that_it_was_lost(tmp_path):
     lock = FolderLock(tmp_path)
     lock.hold()

@@ -25,7 +25,7 @@ def test_unknown_devices_are_refused(name):
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7", "mps"])
 def test_absent_devices_are_refused(no_gpu, name):
-    with pytest.raises(UserError, match=f"--device {name}: .* use --device auto or cpu"):
+    with pytest.raises(UserError, match=f"--device {name}: .* use auto or cpu"):
         resolve_compute(name, "auto")
 
 
