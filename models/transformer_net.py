@@ -18,11 +18,7 @@ _TANH_SCALE = 8.0
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    if kind == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
-    raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {kind!r}")
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
 
 
 def reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
@@ -150,6 +146,8 @@ class TransformerNet(nn.Module):
 
     def __init__(self, norm: str = "batch", upsample: str = "transposed"):
         super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
         self.norm, self.upsample = norm, upsample
         self.layers = nn.Sequential(
             ConvLayer(3, 32, 9, norm=norm),
