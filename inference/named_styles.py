@@ -14,6 +14,7 @@ from models.checkpoints import load_checkpoint
 from models.multi_style import MultiStyleNet, parse_mixture
 from utils.device import Compute
 from utils.errors import UserError
+from utils.settings import validate
 
 ALL = "all"
 """The value of ``--style`` that stands for every style of a model."""
@@ -92,7 +93,7 @@ def list_styles(config: InferenceConfig) -> list[str]:
     Raises:
         UserError: naming the flag and the file at fault.
     """
-    models = find_models(config.model_path)
+    models = find_models(validate(config).model_path)
     names = [(path, name) for path in models for name in load_checkpoint(path).styles(path)]
     return [name if len(models) == 1 else f"{path}: {name}" for path, name in names]
 

@@ -254,7 +254,9 @@ def test_a_stylizer_validates_its_tiles(network, wrong):
 def test_pictures_are_stylized_outside_the_main_thread(model, tmp_path, make_picture, monkeypatch, console):
     """As by a server or a window, with a console that has no letters for a name, or with none at all."""
     make_picture(21, 18, seed=1).save(tmp_path / "\u6728.png")
-    config = InferenceConfig(model, tmp_path / "\u6728.png", tmp_path / "results", device="cpu")
+    config = InferenceConfig(
+        model_path=model, content_image=tmp_path / "\u6728.png", output_dir=tmp_path / "results", device="cpu"
+    )
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, console and io.TextIOWrapper(io.BytesIO(), encoding=console))
     with ThreadPoolExecutor(1) as pool:

@@ -576,7 +576,7 @@ def test_the_first_monitor_pictures_come_early(every, total, expected):
 
 def test_the_defaults_name_files_that_ship():
     root = Path(__file__).resolve().parents[2]
-    assert (root / TrainingConfig().style_image).is_file()
+    assert all((root / path).is_file() for path in TrainingConfig().style_image)
     assert (root / TrainingConfig().training_monitor_content_image).is_file()
 
 

@@ -366,7 +366,8 @@ def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, sty
         image_size=32, batch_size=2, total_steps=2, num_workers=0, monitor_every_steps=0, log_every_steps=2,
         device="cpu", style_weight=1e-3,  # so little that the ceiling is below any content term
     )  # fmt: skip
-    assert train(config) == 0
+    with pytest.warns(UserWarning, match="next to nothing of the style"):
+        assert train(config) == 0
     metrics = json.loads((tmp_path / "stripes_training" / "metrics.jsonl").read_text())
     assert metrics["style_level"] < 0.9
     scales = []

@@ -25,7 +25,7 @@ def quadratic(target, scale=1.0):
         weights = torch.linspace(0.5, 2, images.numel()).view_as(images)
         total = (weights * (images - target) ** 2).sum() * scale
         values = total.detach().reshape(1).expand(3)
-        return Losses(total, values, values, values[0])
+        return Losses(total, values, values, values[0], values[None])
 
     criterion.evaluations = 0
     return criterion
