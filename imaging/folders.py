@@ -39,11 +39,11 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None) -> Fold
     waiting, links = [str(root)], []
     while waiting or links:
         folder = waiting.pop() if waiting else links.pop()
-        real = os.path.realpath(folder)
-        if real in entered or (real != top and lies_in(top, real)):
-            continue
-        entered.add(real)
         try:
+            real = os.path.realpath(folder)  # which fails where a link is removed meanwhile
+            if real in entered or (real != top and lies_in(top, real)):
+                continue
+            entered.add(real)
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
         except OSError as error:
             found.unlisted.append((folder, error.strerror))

@@ -17,7 +17,7 @@ from training.run import TrainingRun
 
 @pytest.fixture
 def train(call_cli, photos, vgg_file, style_image, tmp_path):
-    def call(*flags):
+    def call(*flags, style_image=style_image):
         return call_cli(
             "begin_training.py", "--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file,
             "--image_size", 32, "--batch_size", 2, "--total_steps", 4, "--checkpoint_every_steps", 1,
@@ -101,7 +101,7 @@ def test_a_loss_network_that_answers_nothing_has_scales_that_divide(vgg):
 
 def test_training_on_a_black_painting(train, tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "stripes.png")
-    assert finite_or_told(train("--style_image", tmp_path / "stripes.png"), tmp_path / "out")
+    assert finite_or_told(train(style_image=tmp_path / "stripes.png"), tmp_path / "out")
 
 
 def test_photographs_of_numbers_that_are_none(tmp_path):
