@@ -19,6 +19,7 @@ from imaging.sheets import contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
+MANY = "checkpoints/gallery.pth"
 
 
 def stylize(output_dir: Path, *flags: object) -> None:
@@ -26,20 +27,43 @@ def stylize(output_dir: Path, *flags: object) -> None:
     subprocess.run([*map(str, command)], cwd=ROOT, check=True)
 
 
+def sample(name: str) -> Path:
+    """A photograph that scikit-image brings."""
+    return Path(importlib.util.find_spec("skimage").origin).parent / "data" / f"{name}.png"
+
+
 def draw_front(models: list[str], scratch: Path) -> Image.Image:
     """A face and an animal, in each style."""
-    samples = Path(importlib.util.find_spec("skimage").origin).parent / "data"
     pictures = []
     for name in ("astronaut", "chelsea"):
-        photograph = read_image(samples / f"{name}.png").convert("RGB")
+        photograph = read_image(sample(name)).convert("RGB")
         cells = [("photograph", photograph)]
         for model in models:
             style = Path(model).stem
-            stylize(scratch / style, "--content_image", samples / f"{name}.png", "--model_path", model)
+            stylize(scratch / style, "--content_image", sample(name), "--model_path", model)
             cells.append((style.replace("_", " "), read_image(scratch / style / f"{name}_{style}.png")))
         side = min(photograph.size)
         pictures += [(name, ImageOps.fit(cell, (side, side), Image.Resampling.LANCZOS)) for name, cell in cells]
     return contact_sheet(pictures, columns=len(models) + 1, width=300)
+
+
+def draw_styles(photograph: Path, scratch: Path) -> Image.Image:
+    """A photograph in every style of the model of many."""
+    stylize(scratch, "--model_path", MANY, "--style", "all", "--content_image", photograph)
+    sheet = read_image(scratch / f"{photograph.stem}_contact_sheet.png")
+    sheet.thumbnail((1500, 1500), Image.Resampling.LANCZOS)
+    return sheet
+
+
+def draw_mixture(photograph: Path, scratch: Path) -> Image.Image:
+    """From one style of that model to another in five steps."""
+    first, second = "the_scream", "wave"
+    steps = [second, *(f"{first}:{share},{second}:{4 - share}" for share in (1, 2, 3)), first]
+    pictures = []
+    for number, style in enumerate(steps):
+        stylize(scratch / str(number), "--model_path", MANY, "--style", style, "--content_image", photograph)
+        pictures.append((style, read_image(next((scratch / str(number)).iterdir()))))
+    return contact_sheet(pictures, columns=len(pictures), width=300)
 
 
 def draw_taste(scratch: Path) -> Image.Image:
@@ -78,6 +102,7 @@ def draw_stroke_scale(scratch: Path) -> Image.Image:
 
 def main() -> None:
     models = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checkpoints").glob("*.pth"))
+    models.remove(str(Path(MANY)))
     for model in models:
         stylize(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +112,9 @@ def main() -> None:
         sheet.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
         sheet.save(GALLERY / "harbour_contact_sheet.jpg", quality=85)
         draw_front(models, scratch).save(GALLERY / "face_and_cat.jpg", quality=88)
+        draw_styles(sample("chelsea"), scratch).save(GALLERY / "cat_styles.jpg", quality=85)
+        draw_styles(sample("astronaut"), scratch).save(GALLERY / "face_styles.jpg", quality=85)
+        draw_mixture(sample("chelsea"), scratch / "mixture").save(GALLERY / "mixture.jpg", quality=85)
         draw_taste(scratch).save(GALLERY / "taste.jpg", quality=85)
         draw_stroke_scale(scratch).save(GALLERY / "stroke_scale.jpg", quality=85)
 
