@@ -53,6 +53,7 @@ def test_heic_without_its_package_is_named(stylize, folder, tmp_path, monkeypatc
 
     for module in ("formats", "reading"):
         monkeypatch.setattr(f"imaging.{module}.reads_heic", lambda: False)
+    Image.init()  # before its table is replaced, which it fills once
     # What the package has made known to Pillow, where an earlier test asked for it.
     endings = {ending: name for ending, name in Image.EXTENSION.items() if not ending.startswith((".hei", ".hif"))}
     monkeypatch.setattr(Image, "EXTENSION", endings)
