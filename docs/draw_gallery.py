@@ -107,10 +107,6 @@ def main() -> None:
         stylize(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        stylize(scratch, "--model_path", *models, "--content_image", "content/harbour.jpg")
-        sheet = read_image(scratch / "harbour_contact_sheet.jpg")
-        sheet.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
-        sheet.save(GALLERY / "harbour_contact_sheet.jpg", quality=85)
         draw_front(models, scratch).save(GALLERY / "face_and_cat.jpg", quality=88)
         draw_styles(sample("chelsea"), scratch).save(GALLERY / "cat_styles.jpg", quality=85)
         draw_styles(sample("astronaut"), scratch).save(GALLERY / "face_styles.jpg", quality=85)

@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.convert import check_target
 from utils.errors import UserError
 from utils.settings import run_command
 
@@ -44,7 +45,7 @@ def extract(source: str | Path, style: str, target: str | Path, overwrite: bool 
     provenance = {**checkpoint.provenance, "style": style}
     if 1.0 in weights:
         provenance = _of_styles(checkpoint.provenance, [weights.index(1.0)])
-    _refuse_to_replace(target, overwrite)
+    check_target(target, overwrite)
     save_checkpoint(target, Checkpoint(checkpoint.network.for_style(weights), provenance))
 
 
@@ -63,7 +64,7 @@ def merge(sources: Sequence[str | Path], target: str | Path, overwrite: bool = F
         network = MultiStyleNet.merged([(one.network, names) for one, names in zip(checkpoints, styles)])
     except ValueError as error:
         raise UserError(f"{', '.join(map(str, sources))} cannot be merged: {error}") from None
-    _refuse_to_replace(target, overwrite)
+    check_target(target, overwrite)
     provenance = {
         "style": [name for one, names in zip(checkpoints, styles) for name in _files(one.provenance, names)],
         "merged_from": [one.provenance for one in checkpoints],
@@ -87,7 +88,7 @@ def remove(source: str | Path, style: str, target: str | Path, overwrite: bool =
         raise UserError(f"{source} would have no style left: keep one")
     names = [checkpoint.network.styles[number] for number in kept]
     network = MultiStyleNet.begun_from(checkpoint.network, names)
-    _refuse_to_replace(target, overwrite)
+    check_target(target, overwrite)
     network = network if len(kept) > 1 else network.for_style(0)
     save_checkpoint(target, Checkpoint(network, _of_styles(checkpoint.provenance, kept)))
 
@@ -121,12 +122,6 @@ def _files(provenance: dict, names: Sequence[str]) -> list[str]:
     style = provenance.get("style")
     files = [style] if isinstance(style, str) else style
     return list(files) if isinstance(files, list | tuple) and len(files) == len(names) else list(names)
-
-
-def _refuse_to_replace(target: str | Path, overwrite: bool) -> None:
-    from models.convert import check_target
-
-    check_target(target, overwrite)
 
 
 def main() -> int:
