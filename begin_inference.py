@@ -1,5 +1,7 @@
 """Repaint photographs in a trained style.
 
+For example:
+
     python begin_inference.py --model_path checkpoints/starry_night.pth --content_image photo.jpg
     python begin_inference.py --model_path gallery.pth --style wave:0.6,scream:0.4 --content_image photo.jpg
     python begin_inference.py --content_image photos/ more/*.png --output_dir results

@@ -1,5 +1,7 @@
 """Train a feed-forward network on one painting (Johnson, Alahi and Fei-Fei, 2016).
 
+For example:
+
     python begin_training.py --style_image painting.jpg --dataset_dir photos/
     python begin_training.py --style_image paintings/ --dataset_dir photos/    # as many styles of one network
     python begin_training.py --checkpoint_path checkpoints/painting_training    # resume

@@ -23,9 +23,7 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: i
 class Residual(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
-        self.layers = nn.Sequential(
-            *convolution(channels, channels, 3), nn.ReLU(), *convolution(channels, channels, 3)
-        )
+        self.layers = nn.Sequential(*convolution(channels, channels, 3), nn.ReLU(), *convolution(channels, channels, 3))
 
     def forward(self, x):
         return x + self.layers(x)

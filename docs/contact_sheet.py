@@ -1,5 +1,7 @@
 """Lay pictures out in a grid, each with its name below.
 
+For example:
+
     python -m docs.contact_sheet results/*.jpg --columns 2 --output docs/gallery/paintings.jpg
 """
 

@@ -8,8 +8,16 @@ import pytest
 @pytest.mark.parametrize(
     "module",
     [
-        "config", "begin_training", "training.run", "inference.batch", "data.loader", "imaging.reading",
-        "losses.functional", "models.vgg19", "utils.files", "benchmarks.plain",
+        "config",
+        "begin_training",
+        "training.run",
+        "inference.batch",
+        "data.loader",
+        "imaging.reading",
+        "losses.functional",
+        "models.vgg19",
+        "utils.files",
+        "benchmarks.plain",
     ],  # fmt: skip
 )
 def test_a_warning_out_of_the_project_is_an_error(module):

@@ -42,9 +42,7 @@ def expected_result(model, array):
 
 
 @pytest.mark.parametrize("size", [(131, 97), (64, 64), (1, 1), (3, 200), (33, 2)])
-def test_result_has_the_photographs_size_and_is_what_the_network_says(
-    stylize, model, tmp_path, make_picture, size
-):
+def test_result_has_the_photographs_size_and_is_what_the_network_says(stylize, model, tmp_path, make_picture, size):
     picture = make_picture(*size, seed=1)
     picture.save(tmp_path / "photo.png")
     result = stylize(tmp_path / "photo.png")
@@ -104,12 +102,8 @@ def test_an_existing_result_is_replaced_only_when_asked_for(stylize, tmp_path, m
     assert len(list(output.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize(
-    "content", [None, b"", b"no picture", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n", "huge"]
-)
-def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(
-    stylize, tmp_path, png_without_pixels, content
-):
+@pytest.mark.parametrize("content", [None, b"", b"no picture", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n", "huge"])
+def test_files_that_are_no_pictures_are_refused_and_nothing_is_written(stylize, tmp_path, png_without_pixels, content):
     path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(png_without_pixels(100_000, 100_000) if content == "huge" else content)
@@ -275,9 +269,7 @@ def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(network):
         stylizer = Stylizer(network, compute=Compute(torch.device("cpu"), torch.bfloat16))
         output = stylizer.stylize_tensor(torch.zeros(1, 3, 20, 17, dtype=torch.uint8))
         assert output.shape == (1, 3, 20, 17) and output.dtype == torch.float32
-        assert network.training and all(
-            p.requires_grad and p.dtype == torch.float32 for p in network.parameters()
-        )
+        assert network.training and all(p.requires_grad and p.dtype == torch.float32 for p in network.parameters())
         assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     finally:
         network.eval()

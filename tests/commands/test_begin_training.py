@@ -51,9 +51,7 @@ def inputs(style_image, photos, vgg_file, monitor):
 def straight(run_cli, inputs, tmp_path_factory):
     """The output folder of a training of twenty steps that was never stopped, with what it printed."""
     output = tmp_path_factory.mktemp("straight")
-    result = run_cli(
-        "begin_training.py", *inputs, *PLAN, *CADENCES, "--precision", "float32", "--output_dir", output
-    )
+    result = run_cli("begin_training.py", *inputs, *PLAN, *CADENCES, "--precision", "float32", "--output_dir", output)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
     (output / "printed.txt").write_text(result.stdout)
@@ -162,9 +160,7 @@ def test_metrics(straight):
         assert weighted["content"] == pytest.approx(1.0 * raw["content"] / scales["content"], rel=1e-4)
         variation = 0.15 * raw["total_variation"] / scales["total_variation"]
         assert weighted["total_variation"] == pytest.approx(variation, rel=1e-4)
-        assert line["lr"] == pytest.approx(
-            5e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12
-        )
+        assert line["lr"] == pytest.approx(5e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12)
         assert line["seconds_per_step"] > 0 and line["photographs_per_second"] > 0
 
 
@@ -222,9 +218,7 @@ def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
     assert_same_training(tmp_path, straight)
     settings = load_checkpoint(tmp_path / "stripes.pth").provenance["settings"]
     assert settings["checkpoint_path"] == "step_000010.pth"  # and no folder
-    assert (
-        tmp_path / "stripes_training" / "monitor_000020.png"
-    ).exists()  # the monitor photograph is restored
+    assert (tmp_path / "stripes_training" / "monitor_000020.png").exists()  # the monitor photograph is restored
     ours, theirs = metrics(tmp_path), metrics(straight)[2:]
     for timing in ("seconds_per_step", "photographs_per_second"):
         for line in ours + theirs:
@@ -307,9 +301,7 @@ def test_a_final_model_cannot_be_resumed(call_cli, copied):
 )  # fmt: skip
 def test_what_a_training_is_made_of_cannot_change_on_the_way(call_cli, copied, flag, value):
     before = snapshot(copied)
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", copied / "stripes_training", f"--{flag}", value
-    )
+    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes_training", f"--{flag}", value)
     assert f"--{flag} {value}" in result.error and "leave it out" in result.error
     assert snapshot(copied) == before
 
@@ -339,9 +331,7 @@ def test_a_changed_folder_of_photographs_is_noticed(call_cli, straight, inputs, 
     assert "--dataset_dir" in result.error and "12 photographs then, 11 now" in result.error
     assert snapshot(tmp_path / "out") == before
     with pytest.warns(UserWarning, match="12 photographs then, 11 now"):
-        result = call_cli(
-            "begin_training.py", "--checkpoint_path", checkpoint, "--dataset_dir", tmp_path / "photos"
-        )
+        result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, "--dataset_dir", tmp_path / "photos")
     assert result.returncode == 0 and "resumed after step 2" in result.stdout
 
 
@@ -352,9 +342,7 @@ def test_a_folder_without_checkpoints(call_cli, tmp_path):
 
 def test_a_finished_training_has_nothing_to_resume(call_cli, copied):
     before = snapshot(copied)
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied
-    )
+    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied)
     assert "has finished its 20 steps" in result.error and "--total_steps" in result.error
     assert snapshot(copied) == before
 
@@ -363,9 +351,7 @@ def test_a_training_killed_before_it_wrote_its_results_still_writes_them(call_cl
     expected = load_checkpoint(straight / "stripes.pth")
     for name in ("stripes.pth", "stripes_training/filmstrip.png"):
         (copied / name).unlink()
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied
-    )
+    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied)
     assert result.returncode == 0
     assert same(load_checkpoint(copied / "stripes.pth").network.state_dict(), expected.network.state_dict())
     assert (copied / "stripes_training" / "filmstrip.png").exists()
@@ -620,10 +606,6 @@ def test_training_on_a_gpu(call_cli, inputs, tmp_path, precision):
     assert result.returncode == 0, result.stderr
     assert [line["step"] for line in metrics(tmp_path)] == [5, 10, 15, 20]
     checkpoint = tmp_path / "stripes_training" / "step_000010.pth"
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path / "resumed"
-    )
+    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path / "resumed")
     assert result.returncode == 0, result.stderr
-    assert all(
-        p.isfinite().all() for p in load_checkpoint(tmp_path / "resumed" / "stripes.pth").network.parameters()
-    )
+    assert all(p.isfinite().all() for p in load_checkpoint(tmp_path / "resumed" / "stripes.pth").network.parameters())

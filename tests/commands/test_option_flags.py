@@ -197,8 +197,6 @@ def test_models_of_one_name_are_told_apart(stylize, styles, photo, tmp_path, mon
     (tmp_path / "b").mkdir()
     shutil.copy(styles / "two.pth", tmp_path / "b" / "one.pth")
     names = []
-    monkeypatch.setattr(
-        "inference.batch.contact_sheet", lambda pictures, **_: names.extend(pictures) or pictures[0][1]
-    )
+    monkeypatch.setattr("inference.batch.contact_sheet", lambda pictures, **_: names.extend(pictures) or pictures[0][1])
     assert stylize("--model_path", tmp_path / "b" / "one.pth", styles / "two.pth").returncode == 0
     assert [name for name, _ in names] == ["photograph", f"{styles.name}/one", "b/one", "two"]

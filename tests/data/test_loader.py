@@ -121,9 +121,7 @@ def test_more_than_a_tenth_unreadable_stops(broken_at):
     dataset = broken_at(2, 9)  # 2 of 12
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(
-            UserError, match="2 of the 12 photographs in --dataset_dir .* more than a tenth"
-        ) as error:
+        with pytest.raises(UserError, match="2 of the 12 photographs in --dataset_dir .* more than a tenth") as error:
             take(20, dataset, 4)
     assert any(str(dataset.paths[i]) in str(error.value) for i in (2, 9))
 

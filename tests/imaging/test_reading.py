@@ -13,9 +13,7 @@ from imaging.reading import read_image
 from imaging.tensors import image_to_tensor, picture_batch, tensor_to_image
 from utils.errors import ImageError, UserError
 
-RGB = np.array(
-    [[[10, 20, 30], [200, 0, 90]], [[0, 255, 1], [77, 78, 79]], [[5, 250, 130], [255, 255, 255]]], np.uint8
-)
+RGB = np.array([[[10, 20, 30], [200, 0, 90]], [[0, 255, 1], [77, 78, 79]], [[5, 250, 130], [255, 255, 255]]], np.uint8)
 
 # What a viewer makes of the stored pixels under each value of EXIF's Orientation tag.
 VIEWED = {
@@ -316,6 +314,7 @@ def test_heic_is_read_or_the_package_named(tmp_path, monkeypatch, make_picture):
 
 
 # -- pictures whose end is missing -----------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", ["JPEG", "JPEG progressive", "PNG", "BMP", "TIFF", "GIF", "PPM"])
 @pytest.mark.parametrize("kept", [0.6, 0.8, 1.0])

@@ -74,22 +74,16 @@ def test_losses_equal_plain_loops(shape):
     grams = gram_matrix(a), gram_matrix(b)
     torch.testing.assert_close(grams[0], gram_by_loops(a), rtol=1e-12, atol=1e-15)
     torch.testing.assert_close(style_loss(*grams).item(), style_by_loops(*grams), rtol=1e-12, atol=0)
-    torch.testing.assert_close(
-        total_variation_loss(a).item(), total_variation_by_loops(a), rtol=1e-12, atol=1e-15
-    )
+    torch.testing.assert_close(total_variation_loss(a).item(), total_variation_by_loops(a), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_float32_equals_float64_to_rounding(layout):
     a = random(2, 16, 12, 9, seed=1, dtype=torch.float32).contiguous(memory_format=layout)
     b = random(2, 16, 12, 9, seed=2, dtype=torch.float32).contiguous(memory_format=layout)
-    torch.testing.assert_close(
-        content_loss(a, b).double(), content_loss(a.double(), b.double()), rtol=1e-6, atol=0
-    )
+    torch.testing.assert_close(content_loss(a, b).double(), content_loss(a.double(), b.double()), rtol=1e-6, atol=0)
     torch.testing.assert_close(gram_matrix(a).double(), gram_matrix(a.double()), rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(
-        total_variation_loss(a).double(), total_variation_loss(a.double()), rtol=1e-6, atol=0
-    )
+    torch.testing.assert_close(total_variation_loss(a).double(), total_variation_loss(a.double()), rtol=1e-6, atol=0)
 
 
 # -- by hand ---------------------------------------------------------------------------------------
@@ -126,9 +120,7 @@ def test_a_duplicated_batch_has_the_same_loss():
     a, b = random(2, 4, 6, 5, seed=1), random(2, 4, 6, 5, seed=2)
     aa, bb = torch.cat([a, a]), torch.cat([b, b])
     torch.testing.assert_close(content_loss(aa, bb), content_loss(a, b))
-    torch.testing.assert_close(
-        style_loss(gram_matrix(aa), gram_matrix(bb)), style_loss(gram_matrix(a), gram_matrix(b))
-    )
+    torch.testing.assert_close(style_loss(gram_matrix(aa), gram_matrix(bb)), style_loss(gram_matrix(a), gram_matrix(b)))
     torch.testing.assert_close(total_variation_loss(aa), total_variation_loss(a))
 
 
@@ -177,9 +169,7 @@ def gram_by_autograd(features):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(
-    "dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)]
-)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
 def test_written_out_gradient_equals_autograd(dtype, tolerance, layout):
     """Against autograd of the plain formula in float64, from the same features; dG is asymmetric."""
     features = random(2, 8, 9, 7, seed=1, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
@@ -221,9 +211,7 @@ def test_gram_stays_float32_under_autocast(dtype):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(
-    "dtype, tolerance", [(torch.float32, 2e-3), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)]
-)
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 2e-3), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
 def test_gram_and_its_gradient_on_a_gpu(dtype, tolerance):
     features = random(2, 16, 20, 24, dtype=dtype).cuda().requires_grad_()
     reference = features.detach().cpu().double().requires_grad_()

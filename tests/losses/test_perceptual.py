@@ -37,14 +37,9 @@ def relative(vgg, grams):
 def assemble(vgg, grams, stylized, photographs, content_layer=CONTENT_LAYER):
     """The raw terms from the pure functions: content, one style term a layer, total variation, checkerboard."""
     with torch.no_grad():
-        of_stylized, of_photographs = (
-            vgg(x, (*STYLE_LAYERS, content_layer)) for x in (stylized, photographs)
-        )
+        of_stylized, of_photographs = (vgg(x, (*STYLE_LAYERS, content_layer)) for x in (stylized, photographs))
         content = content_loss(of_stylized[content_layer], of_photographs[content_layer]).item()
-        layers = [
-            style_loss(gram_matrix(of_stylized[n]), g).item()
-            for n, g in zip(STYLE_LAYERS, grams, strict=True)
-        ]
+        layers = [style_loss(gram_matrix(of_stylized[n]), g).item() for n, g in zip(STYLE_LAYERS, grams, strict=True)]
         return content, layers, total_variation_loss(stylized).item(), checkerboard_loss(stylized).item()
 
 
@@ -159,9 +154,7 @@ def test_painting_against_itself_is_zero(vgg, grams, relative):
 
 def test_style_does_not_see_a_shift_within_a_constant_border(vgg):
     """By 16 pixels, the stride of relu5_1, and so far inside that VGG's padding meets the border alone."""
-    size = (
-        352  # the receptive field of relu5_1 is 156 pixels wide: nothing sees both the spot and the padding
-    )
+    size = 352  # the receptive field of relu5_1 is 156 pixels wide: nothing sees both the spot and the padding
     spot = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(5)) * 255
     grams = []
     for top, left in ((160, 176), (176, 160)):
@@ -201,9 +194,7 @@ def test_relative_losses_do_not_depend_on_the_scale_of_the_loss_network(vgg, vgg
     for network in (vgg_zero, doubled):
         grams = style_grams(network, pictures(1, 7))
         scales = LossScales.relative(network, grams, [pictures(2, 8)])
-        totals.append(
-            PerceptualLoss(network, grams, SIZE, *WEIGHTS, scales)(pictures(2, 1), pictures(2, 2)).weighted
-        )
+        totals.append(PerceptualLoss(network, grams, SIZE, *WEIGHTS, scales)(pictures(2, 1), pictures(2, 2)).weighted)
     torch.testing.assert_close(totals[0], totals[1], rtol=1e-4, atol=0)
 
 

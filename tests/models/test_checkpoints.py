@@ -277,9 +277,7 @@ def test_a_hostile_pickle_on_the_real_command_line(run_cli, model, tmp_path):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "damage", [hostile_pickle, truncated, plain_state_dict, missing], ids=lambda d: d.__name__
-)
+@pytest.mark.parametrize("damage", [hostile_pickle, truncated, plain_state_dict, missing], ids=lambda d: d.__name__)
 def test_training_refuses_them_too(call_cli, model, tmp_path, damage):
     marker = tmp_path / "was_run"
     damage(model, marker)

@@ -43,8 +43,7 @@ def test_float16_and_float32_files_are_the_same(vgg_state, vgg_file, saved):
     float32 = load(saved({key: value.float() for key, value in vgg_state.items()}))
     float16 = load(vgg_file)
     assert all(
-        torch.equal(a, b)
-        for a, b in zip(float32.state_dict().values(), float16.state_dict().values(), strict=True)
+        torch.equal(a, b) for a, b in zip(float32.state_dict().values(), float16.state_dict().values(), strict=True)
     )
     assert float32.fingerprint == float16.fingerprint
 
@@ -87,8 +86,7 @@ def test_weights_of_another_network(saved):
     vgg13 = torchvision.models.vgg13
     with torch.device("meta"):
         shapes = {
-            key: value.shape
-            for key, value in vgg13(weights=None).features.state_dict(prefix="features.").items()
+            key: value.shape for key, value in vgg13(weights=None).features.state_dict(prefix="features.").items()
         }
     message = refusal(saved({key: torch.zeros(shape) for key, shape in shapes.items()}))
     assert "is no torchvision vgg19 or vgg16 state dict" in message
@@ -112,9 +110,7 @@ def test_numbers_beyond_float32(vgg_state, saved):
 
 
 def test_integers(vgg_state, saved):
-    assert "features.2.bias" in refusal(
-        saved({**vgg_state, "features.2.bias": torch.zeros(64, dtype=torch.int64)})
-    )
+    assert "features.2.bias" in refusal(saved({**vgg_state, "features.2.bias": torch.zeros(64, dtype=torch.int64)}))
 
 
 @pytest.mark.parametrize("contents", [[1, 2], "text", torch.zeros(3)])
@@ -176,9 +172,7 @@ def test_a_failed_download_says_which_file_to_get_and_which_flag_takes_it(empty_
         raise failure
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    with pytest.raises(
-        UserError, match="could not be downloaded.*vgg19-dcbb9e9d.pth.*--vgg_weights"
-    ) as error:
+    with pytest.raises(UserError, match="could not be downloaded.*vgg19-dcbb9e9d.pth.*--vgg_weights") as error:
         load_vgg19(None, CPU, torch.float32)
     assert "\n" not in str(error.value)
 

@@ -158,9 +158,7 @@ def test_input_is_left_as_it_is(size):
 def test_channels_last_gives_the_same():
     network, images = trained_looking(build()), pictures(2, 24, 20)
     plain = network(images)
-    moved = network.to(memory_format=torch.channels_last)(
-        images.contiguous(memory_format=torch.channels_last)
-    )
+    moved = network.to(memory_format=torch.channels_last)(images.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(moved, plain, rtol=0, atol=0.01)
 
 

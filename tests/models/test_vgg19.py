@@ -64,9 +64,7 @@ def test_names_and_their_order():
 
 def test_keys_are_torchvisions():
     convolutions = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
-    assert list(VGG19().state_dict()) == [
-        f"features.{i}.{kind}" for i in convolutions for kind in ("weight", "bias")
-    ]
+    assert list(VGG19().state_dict()) == [f"features.{i}.{kind}" for i in convolutions for kind in ("weight", "bias")]
 
 
 def test_unknown_name_lists_the_valid_ones(vgg):

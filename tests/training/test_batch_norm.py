@@ -35,9 +35,7 @@ def test_statistics_are_the_means_over_the_batches():
     for name, layer in probe.named_modules():
         if isinstance(layer, nn.BatchNorm2d):
             seen[name] = []
-            layer.register_forward_hook(
-                lambda m, args, out, name=name: seen[name].append(args[0].detach().double())
-            )
+            layer.register_forward_hook(lambda m, args, out, name=name: seen[name].append(args[0].detach().double()))
     for batch in batches:
         probe(batch)
     estimate_statistics(net, batches)
@@ -71,9 +69,7 @@ def test_the_estimate_does_not_depend_on_what_stood_there_before():
     one, other = network(), network(stale=False)
     estimate_statistics(one, batches)
     estimate_statistics(other, batches)
-    assert all(
-        torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
 def test_instance_norm_is_left_alone():

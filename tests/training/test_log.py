@@ -41,9 +41,7 @@ def test_a_line_holds_the_means_since_the_last(log):
     first, second = read(log.path)
     assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5, "checkerboard": 0.25}
     assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5, "checkerboard": 1.0}
-    assert (
-        first["total"] == 24.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
-    )
+    assert first["total"] == 24.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
     assert second["raw"]["content"] == 8.0 and second["step"] == 3
 
 

@@ -14,9 +14,7 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
-@pytest.mark.parametrize(
-    "name", ["gpu", "CPU", "cpu:0", "cuda:x", "cuda:-1", "cuda:1.0", "mps:0", "meta", "tpu"]
-)
+@pytest.mark.parametrize("name", ["gpu", "CPU", "cpu:0", "cuda:x", "cuda:-1", "cuda:1.0", "mps:0", "meta", "tpu"])
 def test_unknown_devices_are_refused(name):
     with pytest.raises(UserError, match="--device") as error:
         resolve_compute(name, "auto")
@@ -42,9 +40,7 @@ def test_cpu(precision):
 
 
 def test_float16_on_a_cpu_is_refused_with_what_works():
-    with pytest.raises(
-        UserError, match="--precision float16 does not work on cpu: use one of auto, .*float32"
-    ):
+    with pytest.raises(UserError, match="--precision float16 does not work on cpu: use one of auto, .*float32"):
         resolve_compute("cpu", "float16")
 
 

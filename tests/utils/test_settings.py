@@ -229,9 +229,7 @@ def test_edited_defaults_are_held_to_the_same_bounds(edit):
         validate(dataclasses.replace(TrainingConfig(), **edit))
 
 
-@pytest.mark.parametrize(
-    "edit", [{"style_weight": 100}, {"style_size": None}, {"style_size": 64}, {"seed": 2**63 - 1}]
-)
+@pytest.mark.parametrize("edit", [{"style_weight": 100}, {"style_size": None}, {"style_size": 64}, {"seed": 2**63 - 1}])
 def test_good_edits_are_taken(edit):
     validate(dataclasses.replace(TrainingConfig(), **edit))
 
