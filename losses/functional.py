@@ -1,7 +1,8 @@
 """The formulas of Johnson, Alahi and Fei-Fei (2016), section 3.2, as pure functions of tensors.
 
 Every loss is averaged over the batch, so that it does not depend on the batch size. Differences and products of
-features are those of float32, whatever precision the networks run in (float64 stays float64).
+features are those of float32, whatever precision the networks run in (float64 stays float64). Training takes its Gram
+matrices from ``losses.fast_gram``: the same values for less time.
 """
 
 import contextlib
@@ -9,12 +10,16 @@ import contextlib
 import torch
 
 
-def _full_precision(x: torch.Tensor) -> torch.Tensor:
+def full_precision(x: torch.Tensor) -> torch.Tensor:
+    """A tensor in float32, or in float64 if it is that."""
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _no_autocast(x: torch.Tensor):
-    # torch.autocast would take a Gram matrix's product to half precision, where the sum over HW loses its digits.
+def no_autocast(x: torch.Tensor) -> contextlib.AbstractContextManager:
+    """A block without ``torch.autocast`` on the device of a tensor.
+
+    Autocast would take a Gram matrix's product to half precision, where the sum over HW loses its digits.
+    """
     kind = x.device.type  # PyTorch 2.4 knows of no autocast on Apple's MPS, not even whether there is one
     enabled = kind != "mps" and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if enabled else contextlib.nullcontext()
@@ -30,72 +35,22 @@ def content_loss(features: torch.Tensor, target: torch.Tensor, reduction: str = 
     Returns:
         Scalar, float32 (float64 for float64 features), not negative.
     """
-    losses = (_full_precision(features) - _full_precision(target)).square().mean((1, 2, 3))
+    losses = (full_precision(features) - full_precision(target)).square().mean((1, 2, 3))
     return losses if reduction == "none" else losses.mean()
-
-
-class _Gram(torch.autograd.Function):
-    """psi psi^T / (C H W), with the gradient written out.
-
-    Autograd would form (dG + dG^T) psi as two products and hand it back in the other memory layout, where adding it
-    to the rest of the gradient costs as much again: together a third of a training step on a CPU.
-    """
-
-    @staticmethod
-    def forward(ctx, features):
-        ctx.save_for_backward(features)
-        on_cpu = features.device.type == "cpu"
-        psi = _as_matrix(features, keep=torch.bfloat16 if on_cpu else None)
-        with _no_autocast(psi):
-            if psi.dtype == torch.bfloat16:
-                gram = _product_of_bfloat16(psi)
-            else:
-                gram = psi.transpose(1, 2) @ psi
-        return gram / features[0].numel()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        (features,) = ctx.saved_tensors
-        n, c, h, w = features.shape
-        grad = (grad + grad.transpose(1, 2)) / features[0].numel()
-        # The gradient leaves in the features' type. bfloat16, with float32's range, may as well carry the product: on
-        # a CPU that halves the cost of this function. float16 may not: entries of 1e-9 are common here.
-        psi = _as_matrix(features, keep=torch.bfloat16)
-        with _no_autocast(psi):
-            grad = psi @ grad.to(psi.dtype)
-        return grad.to(features.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
-
-
-def _as_matrix(features: torch.Tensor, keep: torch.dtype | None = None) -> torch.Tensor:
-    """psi^T: N x C x H x W to N x HW x C, a view for channels-last features; in full precision, or in type ``keep``."""
-    if features.dtype != keep:
-        features = _full_precision(features)
-    return features.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _product_of_bfloat16(psi: torch.Tensor) -> torch.Tensor:
-    """psi^T psi of N x HW x C in bfloat16, as N x C x C in float32, within 1e-5 of the product in float32.
-
-    The hardware multiplies bfloat16 exactly and adds in float32; only the result is rounded to bfloat16. A second
-    product, less the first one's result, is the rounding error. On a CPU both together take a quarter of the time of
-    one in float32.
-    """
-    gram = torch.bmm(psi.transpose(1, 2), psi)
-    remainder = torch.baddbmm(gram, psi.transpose(1, 2), psi, beta=-1)
-    return gram.float() + remainder.float()
 
 
 def gram_matrix(features: torch.Tensor) -> torch.Tensor:
     """Gram matrix, equation 3: G = psi psi^T / (C H W) with psi the features reshaped to C x HW.
 
     Args:
-        features: N x C x H x W. Differentiable once.
+        features: N x C x H x W.
 
     Returns:
         N x C x C, symmetric, float32 (float64 for float64 features).
     """
-    return _Gram.apply(features)
+    psi = full_precision(features).flatten(2)  # N x C x HW
+    with no_autocast(psi):
+        return psi @ psi.transpose(1, 2) / features[0].numel()
 
 
 def style_loss(gram: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
@@ -124,7 +79,7 @@ def total_variation_loss(images: torch.Tensor) -> torch.Tensor:
     Returns:
         Scalar, not negative; grows with C H W.
     """
-    images = _full_precision(images)
+    images = full_precision(images)
     rows = (images[..., 1:, :] - images[..., :-1, :]).square().sum()
     columns = (images[..., :, 1:] - images[..., :, :-1]).square().sum()
     return (rows + columns) / images.shape[0]
@@ -146,7 +101,7 @@ def checkerboard_loss(images: torch.Tensor, period: int = 4) -> torch.Tensor:
     Returns:
         Scalar, grey levels squared, not negative.
     """
-    images = _full_precision(images)
+    images = full_precision(images)
     height, width = (size // period * period for size in images.shape[-2:])
     images = images[..., :height, :width]
     window = [2 * torch.hann_window(size, dtype=images.dtype, device=images.device) for size in (height, width)]

@@ -7,13 +7,8 @@ import torch
 from torch import nn
 
 from losses.content_ceiling import ContentCeiling
-from losses.functional import (
-    checkerboard_loss,
-    content_loss,
-    gram_matrix,
-    style_loss,
-    total_variation_loss,
-)
+from losses.fast_gram import gram_matrix
+from losses.functional import checkerboard_loss, content_loss, style_loss, total_variation_loss
 from models.vgg19 import VGG19
 
 CONTENT_LAYER = "relu4_2"

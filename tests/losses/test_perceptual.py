@@ -6,13 +6,7 @@ import pytest
 import torch
 
 from losses.content_ceiling import ContentCeiling
-from losses.functional import (
-    checkerboard_loss,
-    content_loss,
-    gram_matrix,
-    style_loss,
-    total_variation_loss,
-)
+from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
 from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, LossScales, PerceptualLoss, style_grams
 
 SIZE = 32
@@ -50,25 +44,19 @@ def test_layers_are_the_papers():
 
 
 @pytest.mark.parametrize("content_layer", [CONTENT_LAYER, "relu2_2"])
-def test_total_is_the_papers_weighted_sum(vgg, grams, content_layer):
+@pytest.mark.parametrize("weights, is_relative", [((2.0, 3e4, 1e-6), False), (WEIGHTS, True)])
+def test_total_is_the_weighted_sum(vgg, grams, content_layer, weights, is_relative):
+    """The paper's, of the formulas as they are; or each term divided by its scale."""
     stylized, photographs = pictures(2, 1), pictures(2, 2)
-    criterion = PerceptualLoss(vgg, grams, SIZE, 2.0, 3e4, 1e-6, **MESH, content_layer=content_layer)
+    batches = [pictures(2, 8), pictures(2, 9)]
+    scales = LossScales.relative(vgg, grams, batches, content_layer) if is_relative else LossScales()
+    criterion = PerceptualLoss(vgg, grams, SIZE, *weights, scales, **MESH, content_layer=content_layer)
     losses = criterion(stylized, photographs)
     content, layers, variation, mesh = assemble(vgg, grams, stylized, photographs, content_layer)
-    expected = [2.0 * content, 3e4 * sum(layers), 1e-6 * variation, 0.3 * mesh]
-    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh], rtol=1e-5, atol=0)
-    torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
-    torch.testing.assert_close(losses.total.item(), sum(expected), rtol=1e-5, atol=0)
-
-
-def test_total_is_the_weighted_sum_of_relative_terms(vgg, grams, relative):
-    stylized, photographs = pictures(2, 1), pictures(2, 2)
-    losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative, **MESH)(stylized, photographs)
-    content, layers, variation, mesh = assemble(vgg, grams, stylized, photographs)
     expected = [
-        1.0 * content / relative.content,
-        60.0 * sum(layer / scale for layer, scale in zip(layers, relative.style, strict=True)),
-        0.05 * variation / relative.total_variation,
+        weights[0] * content / scales.content,
+        weights[1] * sum(layer / scale for layer, scale in zip(layers, scales.style, strict=True)),
+        weights[2] * variation / scales.total_variation,
         0.3 * mesh,
     ]
     torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh], rtol=1e-5, atol=0)
@@ -135,10 +123,8 @@ def test_gradient_reaches_the_stylized_pictures_alone(vgg, grams):
 def test_duplicated_batch_has_the_same_loss(vgg, grams, relative):
     criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)
     stylized, photographs = pictures(2, 1), pictures(2, 2)
-    once, twice = (
-        criterion(stylized, photographs),
-        criterion(stylized.repeat(2, 1, 1, 1), photographs.repeat(2, 1, 1, 1)),
-    )
+    once = criterion(stylized, photographs)
+    twice = criterion(stylized.repeat(2, 1, 1, 1), photographs.repeat(2, 1, 1, 1))
     torch.testing.assert_close(twice.weighted, once.weighted, rtol=1e-5, atol=0)
     torch.testing.assert_close(twice.total, once.total, rtol=1e-5, atol=0)
 
