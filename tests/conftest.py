@@ -258,6 +258,27 @@ def make_picture():
 
 
 @pytest.fixture(scope="session")
+def make_film(tmp_path_factory):
+    """``make_film(name, frames, size, cut_at)`` : a film that pans over one picture, and another."""
+    av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
+
+    def make(name="film.mp4", frames=8, size=(64, 48), cut_at=None):
+        path, (width, height) = tmp_path_factory.mktemp("films") / name, size
+        scenes = [np.asarray(smooth_picture(width + 2 * frames, height + frames, seed)) for seed in (1, 2)]
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
+            stream.width, stream.height = width + width % 2, height + height % 2
+            for number in range(frames):
+                scene = scenes[cut_at is not None and number >= cut_at]
+                pixels = np.ascontiguousarray(scene[number : number + height, 2 * number : 2 * number + width])
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+            container.mux(stream.encode())
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def png_without_pixels():
     """``png_without_pixels(width, height)``: the bytes of a PNG that promises a size and holds no pixels."""
 

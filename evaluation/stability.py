@@ -1,0 +1,188 @@
+"""Flicker of trained styles, measured on films."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from PIL import Image
+
+from config import InferenceConfig
+from evaluation.flicker import FlickerConfig
+from evaluation.saving import check_result, write_file
+from imaging.films import FilmReader
+from inference.named_styles import load_styles
+from inference.stylizer import Stylizer
+from utils.device import resolve_compute
+from utils.errors import UserError
+from utils.measuring import describe_machine, table
+from utils.progress import progress_bar
+
+NOISE = 2.0
+"""Standard deviation of a still camera's noise, grey levels."""
+
+STILL_EVERY = 25
+"""Frames from one that is taken for a still camera's to the next."""
+
+_LEAST_SEEN = 0.25
+"""Part of a frame that its neighbour must show as well; where it is less, there is a cut between them."""
+
+
+class Motion:
+    """Where the pixels of a frame are in the next one, and which of them both frames show.
+
+    Dense inverse search (Kroeger et al., 2016) as OpenCV has it, its preset MEDIUM, forwards and backwards. A pixel is
+    occluded where |w + w'|² ≥ 0.01 (|w|² + |w'|²) + 0.5, with w the flow and w' the flow back from where it leads
+    (Sundaram et al., 2010, in the form of Ruder et al., 2016, equation 5), or if it leaves the frame.
+
+    Args:
+        frame, following: H x W x 3, uint8, RGB.
+
+    Attributes:
+        seen: H x W, bool: what is not occluded.
+
+    Raises:
+        UserError: where OpenCV is not installed.
+    """
+
+    def __init__(self, frame: np.ndarray, following: np.ndarray):
+        self._cv2 = opencv()
+        flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        grey, next_grey = (self._cv2.cvtColor(pixels, self._cv2.COLOR_RGB2GRAY) for pixels in (frame, following))
+        forwards, backwards = flow.calc(grey, next_grey, None), flow.calc(next_grey, grey, None)
+        height, width = grey.shape
+        rows, columns = np.mgrid[:height, :width].astype(np.float32)
+        self._x, self._y = columns + forwards[..., 0], rows + forwards[..., 1]
+        back = self.warped(backwards)
+        lengths = np.square(forwards).sum(-1) + np.square(back).sum(-1)
+        consistent = np.square(forwards + back).sum(-1) < 0.01 * lengths + 0.5
+        inside = (self._x >= 0) & (self._x <= width - 1) & (self._y >= 0) & (self._y <= height - 1)
+        self.seen = consistent & inside
+
+    def warped(self, following: np.ndarray) -> np.ndarray:
+        """What belongs to the next frame, H x W x channels, moved to this one's pixels, float32."""
+        return self._cv2.remap(following.astype(np.float32), self._x, self._y, self._cv2.INTER_LINEAR)
+
+    def error(self, result: np.ndarray, following: np.ndarray) -> float:
+        """Mean squared difference of two results, H x W x 3 in [0, 255], where not occluded, with values in [0, 1]."""
+        return np.square((self.warped(following) - result)[self.seen] / 255).mean().item()
+
+
+def opencv():
+    """The package ``cv2``.
+
+    Raises:
+        UserError: where it is not installed.
+    """
+    try:
+        import cv2
+    except ImportError:
+        raise UserError("flow needs OpenCV: pip install -r requirements-video.txt") from None
+    return cv2
+
+
+def still_camera(stylizer: Stylizer, pixels: np.ndarray, generator: torch.Generator) -> float:
+    """How much noise a style makes of a camera's: root mean square of the difference of two results, over that of the
+    two pictures, which are one frame, H x W x 3, uint8, with new normal noise of :data:`NOISE` each."""
+    frame = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
+    noisy = [(frame + NOISE * torch.randn(frame.shape, generator=generator)).clamp(0, 255) for _ in range(2)]
+    one, other = (stylizer.stylize_tensor(picture).cpu() for picture in noisy)
+    return ((one - other).square().mean() / (noisy[0] - noisy[1]).square().mean()).sqrt().item()
+
+
+def judge_films(config: FlickerConfig) -> int:
+    """Measure, print the table, and write what is asked for.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
+    if not config.films:
+        raise UserError("no film is given: python -m evaluation.flicker FILM --model_path MODEL")
+    check_result("--json", config.json, (".json",), config.overwrite)
+    opencv()
+    compute = resolve_compute(config.device, config.precision)
+    named = InferenceConfig(model_path=config.model_path, style=config.style)
+    styles = load_styles(named, compute, print)
+    films = {path: judge_film(path, styles, config) for path in config.films}
+    result = {"machine": describe_machine(compute), "settings": {"max_size": config.max_size}, "films": films}
+    print(compute.describe())
+    print(_table(films))
+    if config.json is not None:
+        write_file(config.json, lambda file: file.write((json.dumps(result, indent=1) + "\n").encode()))
+        print(f"Wrote {config.json}")
+    return 0
+
+
+def judge_film(path: str, styles: list[tuple[str, Stylizer]], config: FlickerConfig) -> dict:
+    """The figures of a film and of what styles make of it.
+
+    Returns:
+        ``frames``, ``width``, ``height``, ``cuts``; ``seen``, the mean part that is not occluded; ``film``, E_warp of
+        the film itself; and by style, ``e_warp``, ``per_pair`` and ``still_camera``.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    per_pair = {name: [] for name in ("", *(name for name, _ in styles))}
+    still = {name: [] for name, _ in styles}
+    seen, frames, before = [], 0, {}
+    with FilmReader(path, config.max_pixels) as film:
+        total = min(film.count or config.frames or 0, config.frames or film.count or 0)
+        with progress_bar(total or None, "frame") as bar:
+            for pixels in islice(_reduced(film, config.max_size), config.frames):
+                results = {"": pixels} | {name: _stylized(stylizer, pixels) for name, stylizer in styles}
+                if before:
+                    motion = Motion(before[""], pixels)
+                    if motion.seen.mean() >= _LEAST_SEEN:
+                        seen.append(motion.seen.mean().item())
+                        for name, result in results.items():
+                            per_pair[name].append(motion.error(before[name], result))
+                if frames % STILL_EVERY == 0:
+                    for name, stylizer in styles:
+                        still[name].append(still_camera(stylizer, pixels, generator))
+                before, frames = results, frames + 1
+                bar.update()
+    if not seen:
+        raise UserError(f"{path} has no two frames of one scene ({frames} frames were read): give another film")
+    figures = {
+        name: {"e_warp": fmean(per_pair[name]), "still_camera": fmean(still[name]), "per_pair": per_pair[name]}
+        for name, _ in styles
+    }
+    height, width = before[""].shape[:2]
+    return {
+        "frames": frames, "width": width, "height": height, "cuts": frames - 1 - len(seen), "seen": fmean(seen),
+        "film": fmean(per_pair[""]), "styles": figures,
+    }  # fmt: skip
+
+
+def _reduced(film: FilmReader, max_size: int | None) -> Iterator[np.ndarray]:
+    """The frames of a film, H x W x 3, uint8."""
+    for frame in film.frames():
+        pixels = frame.pixels
+        if max_size is not None and max(pixels.shape) > max_size:
+            image = Image.fromarray(pixels)
+            image.thumbnail((max_size, max_size), Image.Resampling.LANCZOS)
+            pixels = np.asarray(image)
+        yield pixels
+
+
+def _stylized(stylizer: Stylizer, pixels: np.ndarray) -> np.ndarray:
+    """As begin_inference.py would write it, before it is encoded."""
+    frame = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    result = stylizer.stylize_tensor(frame, output=torch.empty_like(frame))
+    return np.ascontiguousarray(result[0].permute(1, 2, 0).numpy())
+
+
+def _table(films: dict[str, dict]) -> str:
+    rows = []
+    for path, film in films.items():
+        about = f"{Path(path).stem}, {film['width']} x {film['height']}, {film['frames']} frames, {film['cuts']} cuts"
+        rows.append([about, "the film itself", f"{film['film']:.5f}", "1"])
+        rows += [
+            ["", name, f"{one['e_warp']:.5f}", f"{one['still_camera']:.2f}"] for name, one in film["styles"].items()
+        ]
+    return table(["film", "style", "E_warp", "still camera"], rows)
