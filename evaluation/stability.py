@@ -102,13 +102,11 @@ def judge_films(config: FlickerConfig) -> int:
     Raises:
         UserError: naming the flag or file at fault.
     """
-    if not config.films:
-        raise UserError("no film is given: python -m evaluation.flicker FILM --model_path MODEL")
     check_result("--json", config.json, (".json",), config.overwrite)
     opencv()
     compute = resolve_compute(config.device, config.precision)
     named = InferenceConfig(model_path=config.model_path, style=config.style)
-    styles = load_styles(named, compute, print)
+    styles = dict(load_styles(named, compute, print))
     films = {path: judge_film(path, styles, config) for path in config.films}
     result = {"machine": describe_machine(compute), "settings": {"max_size": config.max_size}, "films": films}
     print(compute.describe())
@@ -119,7 +117,7 @@ def judge_films(config: FlickerConfig) -> int:
     return 0
 
 
-def judge_film(path: str, styles: list[tuple[str, Stylizer]], config: FlickerConfig) -> dict:
+def judge_film(path: str, styles: dict[str, Stylizer], config: FlickerConfig) -> dict:
     """The figures of a film and of what styles make of it.
 
     Returns:
@@ -127,14 +125,14 @@ def judge_film(path: str, styles: list[tuple[str, Stylizer]], config: FlickerCon
         the film itself; and by style, ``e_warp``, ``per_pair`` and ``still_camera``.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    per_pair = {name: [] for name in ("", *(name for name, _ in styles))}
-    still = {name: [] for name, _ in styles}
+    per_pair = {name: [] for name in ("", *styles)}
+    still = {name: [] for name in styles}
     seen, frames, before = [], 0, {}
     with FilmReader(path, config.max_pixels) as film:
         total = min(film.count or config.frames or 0, config.frames or film.count or 0)
         with progress_bar(total or None, "frame") as bar:
             for pixels in islice(_reduced(film, config.max_size), config.frames):
-                results = {"": pixels} | {name: _stylized(stylizer, pixels) for name, stylizer in styles}
+                results = {"": pixels} | {name: _stylized(stylizer, pixels) for name, stylizer in styles.items()}
                 if before:
                     motion = Motion(before[""], pixels)
                     if motion.seen.mean() >= _LEAST_SEEN:
@@ -142,7 +140,7 @@ def judge_film(path: str, styles: list[tuple[str, Stylizer]], config: FlickerCon
                         for name, result in results.items():
                             per_pair[name].append(motion.error(before[name], result))
                 if frames % STILL_EVERY == 0:
-                    for name, stylizer in styles:
+                    for name, stylizer in styles.items():
                         still[name].append(still_camera(stylizer, pixels, generator))
                 before, frames = results, frames + 1
                 bar.update()
@@ -150,7 +148,7 @@ def judge_film(path: str, styles: list[tuple[str, Stylizer]], config: FlickerCon
         raise UserError(f"{path} has no two frames of one scene ({frames} frames were read): give another film")
     figures = {
         name: {"e_warp": fmean(per_pair[name]), "still_camera": fmean(still[name]), "per_pair": per_pair[name]}
-        for name, _ in styles
+        for name in styles
     }
     height, width = before[""].shape[:2]
     return {

@@ -1,6 +1,7 @@
 """The warping error against values known beforehand, and the command."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -68,7 +69,9 @@ def test_noise_of_a_still_camera(trained_like, texture):
 
 def test_the_command(make_film, style_model, tmp_path, monkeypatch, capsys):
     film, report = make_film("film.mp4", frames=30, size=(64, 48), cut_at=4), tmp_path / "flicker.json"
-    arguments = [film, "--model_path", style_model, style_model, "--frames", 6, "--json", report, "--device", "cpu"]
+    other = tmp_path / "other.pth"
+    shutil.copy(style_model, other)
+    arguments = [film, "--model_path", style_model, other, "--frames", 6, "--json", report, "--device", "cpu"]
     monkeypatch.setattr(sys, "argv", ["flicker", *map(str, arguments)])
     assert flicker.main() == 0
     printed = capsys.readouterr().out
@@ -80,7 +83,7 @@ def test_the_command(make_film, style_model, tmp_path, monkeypatch, capsys):
         assert figures["e_warp"] > found["film"] > 0 and figures["still_camera"] > 0
 
 
-@pytest.mark.parametrize("arguments, sentence", [([], "no film is given"), (["none.mp4"], "none.mp4 does not exist")])
+@pytest.mark.parametrize("arguments, sentence", [([], "--films needs a value"), (["none.mp4"], "none.mp4 does not")])
 def test_refusals(arguments, sentence, style_model, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["flicker", *arguments, "--model_path", str(style_model), "--device", "cpu"])
     with pytest.raises(SystemExit):
