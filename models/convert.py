@@ -31,14 +31,14 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
     print(f"Wrote {target}")
 
 
-def check_target(target: str | Path, overwrite: bool) -> None:
-    """Refuse a file to write whose ending names no format, or that exists.
+def check_target(target: str | Path, overwrite: bool, endings: tuple[str, ...] = _ENDINGS) -> None:
+    """Refuse a file to write whose ending is none of ``endings``, or that exists.
 
     Raises:
         UserError: saying which.
     """
-    if Path(target).suffix not in _ENDINGS:
-        raise UserError(f"{target} has an unknown ending: give a name that ends in {' or '.join(_ENDINGS)}")
+    if Path(target).suffix not in endings:
+        raise UserError(f"{target} has an unknown ending: give a name that ends in {' or '.join(endings)}")
     if os.path.lexists(target) and not overwrite:
         raise UserError(f"{target} exists already: give another name, or add --overwrite to replace it")
 

@@ -14,7 +14,7 @@ UPSAMPLES = ("transposed", "resize")
 # The output is 127.5 (1 + tanh(z / 8)). One of Adam's first steps can move z by 2.6 where features are uniform (2,592
 # inputs x 0.001). Undivided, that drives flat areas into the ends of tanh, where no gradient brings them back: black
 # patches. With it, both losses also fall faster.
-_TANH_SCALE = 8.0
+TANH_SCALE = 8.0
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -175,7 +175,7 @@ class TransformerNet(nn.Module):
         # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         x = F.pad(x, [-side for side in self._padding(images)])
-        return (torch.tanh(x.div_(_TANH_SCALE)) + 1.0).mul_(127.5)
+        return (torch.tanh(x.div_(TANH_SCALE)) + 1.0).mul_(127.5)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """What the first layer is given: values in [-1, 1], of the weights' type, sides that the strides divide."""

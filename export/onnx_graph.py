@@ -1,0 +1,134 @@
+"""A style network written down in ONNX, layer by layer, in operators of 2019; needs the package onnx."""
+
+import numpy as np
+import torch
+from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
+from torch import nn
+
+from models.fusion import fuse_batch_norm
+from models.multi_style import ConditionalInstanceNorm2d, MultiStyleNet
+from models.transformer_net import (
+    TANH_SCALE,
+    ReflectionConv2d,
+    ReflectionConvTranspose2d,
+    ResidualBlock,
+    TransformerNet,
+)
+
+OPSET = 11
+"""The first in which the sizes of a padding may be computed."""
+_IR_VERSION = 6  # of the file format, as old
+
+_IMAGE = (TensorProto.FLOAT, ["batch", 3, "height", "width"])
+
+
+def to_onnx(network: TransformerNet, precision: str = "float32") -> ModelProto:
+    """A network as an ONNX model of inputs ``image`` and, where it has several styles, ``style``; see ``export.onnx``.
+
+    Args:
+        precision: ``"float32"``, or ``"float16"``, in which kernels are then stored; the computation is float32.
+
+    Raises:
+        TypeError: at a layer that has no translation.
+    """
+    network = fuse_batch_norm(network).cpu().float()
+    graph = _Graph(np.dtype(precision))
+    inputs, style = [helper.make_tensor_value_info("image", *_IMAGE)], None
+    if isinstance(network, MultiStyleNet):
+        inputs.append(helper.make_tensor_value_info("style", TensorProto.FLOAT, ["mixtures", len(network.styles)]))
+        count = graph("Slice", graph("Shape", "image"), graph.whole(0), graph.whole(1))
+        style = graph("Expand", "style", graph("Concat", count, graph.whole(1), axis=0))  # one row serves all pictures
+    x, size = _prepare(graph, network.STRIDE)
+    _finish(graph, _layer(graph, network.layers, x, style), size)
+    outputs = [helper.make_tensor_value_info("stylized", *_IMAGE)]
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, "style_transfer", inputs, outputs, graph.initializers),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=_IR_VERSION,
+    )
+    checker.check_model(model, full_check=True)
+    return model
+
+
+class _Graph:
+    """The nodes and weights of a graph. Called with an operator and its inputs' names, it returns the output's."""
+
+    def __init__(self, stored_as: np.dtype):
+        self.nodes, self.initializers, self._stored_as = [], [], stored_as
+
+    def __call__(self, operator: str, *inputs: str, output: str | None = None, **attributes) -> str:
+        output = output or f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+        return output
+
+    def whole(self, *numbers: int) -> str:
+        """Whole numbers, of shapes and paddings."""
+        return self._constant(np.array(numbers, np.int64))
+
+    def real(self, values: torch.Tensor | float) -> str:
+        """A weight, or a number."""
+        array = torch.as_tensor(values, dtype=torch.float32).detach().numpy()
+        if array.ndim < 4 or self._stored_as == array.dtype:
+            return self._constant(array)
+        return self("Cast", self._constant(array.astype(self._stored_as)), to=TensorProto.FLOAT)
+
+    def _constant(self, array: np.ndarray) -> str:
+        self.initializers.append(numpy_helper.from_array(array, f"constant_{len(self.initializers)}"))
+        return self.initializers[-1].name
+
+
+def _prepare(graph: _Graph, stride: int) -> tuple[str, str]:
+    """``TransformerNet.prepare``: the padded picture in [-1, 1]; and its height and width as they were."""
+    size = graph("Slice", graph("Shape", "image"), graph.whole(2), graph.whole(4))
+    steps = graph("Div", graph("Add", size, graph.whole(stride - 1)), graph.whole(stride))
+    steps = graph("Add", steps, graph("Div", graph.whole(1), steps))  # at least two: 1 // n is 1 for n = 1 alone
+    padding = graph("Sub", graph("Mul", steps, graph.whole(stride)), size)
+    x = graph("Sub", graph("Div", "image", graph.real(127.5)), graph.real(1.0))
+    # What is added in front of N, C, H and W, then behind.
+    return graph("Pad", x, graph("Concat", graph.whole(0, 0, 0, 0, 0, 0), padding, axis=0), mode="edge"), size
+
+
+def _finish(graph: _Graph, x: str, size: str) -> None:
+    """``TransformerNet.finish``: the picture's own size, and values in [0, 255]."""
+    x = graph("Slice", x, graph.whole(0, 0), size, graph.whole(2, 3))
+    x = graph("Tanh", graph("Div", x, graph.real(TANH_SCALE)))
+    graph("Mul", graph("Add", x, graph.real(1.0)), graph.real(127.5), output="stylized")
+
+
+def _layer(graph: _Graph, module: nn.Module, x: str, style: str | None) -> str:
+    """The nodes of a layer, and of those in it; ``style`` is N x S."""
+    if isinstance(module, nn.Sequential):
+        for part in module:
+            x = _layer(graph, part, x, style)
+        return x
+    if isinstance(module, ResidualBlock):
+        return graph("Add", x, _layer(graph, module.residual, x, style))
+    if isinstance(module, ReflectionConv2d):
+        return _convolution(graph, "Conv", module, x, module.kernel_size[0] // 2)
+    if isinstance(module, ReflectionConvTranspose2d):
+        return _convolution(graph, "ConvTranspose", module, x, 1)
+    if isinstance(module, ConditionalInstanceNorm2d):
+        # Instance norm of one picture with N C channels: each has its picture's scale and shift.
+        tables = graph.real(module.weight), graph.real(module.bias)
+        mixed = [graph("Reshape", graph("MatMul", style, table), graph.whole(-1)) for table in tables]
+        x = graph("Reshape", x, graph.whole(1, -1, 0, 0))
+        x = graph("InstanceNormalization", x, *mixed, epsilon=module.eps)
+        return graph("Reshape", x, graph.whole(-1, module.num_features, 0, 0))
+    if isinstance(module, nn.InstanceNorm2d):
+        weights = graph.real(module.weight), graph.real(module.bias)
+        return graph("InstanceNormalization", x, *weights, epsilon=module.eps)
+    if isinstance(module, nn.Upsample):
+        scales = graph.real(torch.tensor([1, 1, module.scale_factor, module.scale_factor]))
+        how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+        return graph("Resize", x, graph.real(torch.empty(0)), scales, **how)
+    if isinstance(module, nn.ReLU):
+        return graph("Relu", x)
+    if isinstance(module, nn.Identity):  # where a batch norm was
+        return x
+    raise TypeError(f"{type(module).__name__} has no translation into ONNX")
+
+
+def _convolution(graph: _Graph, operator: str, module: nn.Conv2d | nn.ConvTranspose2d, x: str, reflected: int) -> str:
+    x = graph("Pad", x, graph.whole(*[0, 0, reflected, reflected] * 2), mode="reflect")
+    weights = [graph.real(one) for one in (module.weight, module.bias) if one is not None]
+    return graph(operator, x, *weights, kernel_shape=module.kernel_size, strides=module.stride, pads=module.padding * 2)

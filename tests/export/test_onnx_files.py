@@ -1,0 +1,136 @@
+"""``python -m export.onnx``: what ONNX Runtime makes of a file is what the network makes."""
+
+import json
+import math
+import sys
+
+import pytest
+import torch
+
+from export.onnx import PRECISIONS, export_onnx, largest_difference, main
+from models.checkpoints import Checkpoint, save_checkpoint
+from models.multi_style import MultiStyleNet
+from utils.errors import UserError
+
+SIZES = [(1, 2), (6, 3), (4, 9), (11, 8)]  # all remainders of four, either side
+STYLES = ["scream", "wave", "mosaic"]
+
+
+@pytest.fixture(scope="module")
+def several(trained_like):
+    """A network of three styles, as unlike each other as random ones are."""
+    network = MultiStyleNet.begun_from(trained_like("instance"), STYLES)
+    torch.manual_seed(1)
+    for norm in network.norms():
+        norm.weight.data.uniform_(0.5, 1.5)
+        norm.bias.data.normal_()
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def onnx_graph():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from export import onnx_graph
+
+    return onnx_graph
+
+
+def session_of(model):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_it_is_the_network_at_every_size(norm, upsample, trained_like, onnx_graph):
+    network = trained_like(norm, upsample)
+    data = onnx_graph.to_onnx(network).SerializeToString()
+    sizes = [(1, 1), *SIZES] if norm == "batch" else SIZES  # instance norm makes noise of a picture of one colour
+    assert largest_difference(data, network, sizes) <= PRECISIONS["float32"]
+
+
+def test_a_single_pixel_has_a_result(trained_like, onnx_graph):
+    session = session_of(onnx_graph.to_onnx(trained_like("instance")))
+    (result,) = session.run(None, {"image": torch.full((2, 3, 1, 1), 50.0).numpy()})
+    assert result.shape == (2, 3, 1, 1) and (result >= 0).all() and (result <= 255).all()
+
+
+@pytest.mark.parametrize("name", ["wave", "gallery"])
+def test_halves_of_the_weights(name, onnx_graph, tmp_path):
+    assert export_onnx(f"checkpoints/{name}.pth", tmp_path / "m.onnx", "float16") <= PRECISIONS["float16"]
+    assert (tmp_path / "m.onnx").stat().st_size < 3.8e6
+
+
+def test_several_styles_are_mixed_by_a_second_input(several, onnx_graph):
+    model = onnx_graph.to_onnx(several)
+    assert largest_difference(model.SerializeToString(), several, SIZES) <= PRECISIONS["float32"]
+    images, session = torch.rand(2, 3, 13, 10) * 255, session_of(model)
+
+    def given(style):
+        return torch.from_numpy(session.run(["stylized"], {"image": images.numpy(), "style": style.numpy()})[0])
+
+    mixture = torch.tensor([[0.0, 0.7, 0.3]])
+    for style in (mixture, torch.cat([mixture, mixture.flip(1)])):  # for all pictures, and for each
+        with torch.no_grad():
+            expected = several(images, style.expand(2, 3))
+        torch.testing.assert_close(given(style), expected, rtol=0, atol=0.01)
+    assert not torch.allclose(given(mixture), given(mixture.flip(1)), atol=1)
+
+
+def test_old_runtimes_can_read_it(several, onnx_graph):
+    model = onnx_graph.to_onnx(several)
+    assert [(one.domain, one.version) for one in model.opset_import] == [("", 11)] and model.ir_version == 6
+
+
+def test_a_layer_without_a_translation_is_refused(trained_like, onnx_graph):
+    network = trained_like()
+    network.layers[0].append(torch.nn.GELU())
+    with pytest.raises(TypeError, match="GELU"):
+        onnx_graph.to_onnx(network)
+
+
+def test_the_file_says_what_it_is(several, onnx_graph, tmp_path):
+    import onnxruntime
+
+    save_checkpoint(tmp_path / "m.pth", Checkpoint(several, {"settings": {"lr": 0.1}}))
+    assert export_onnx(tmp_path / "m.pth", tmp_path / "m.onnx", "float16") <= PRECISIONS["float16"]
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta()
+    assert json.loads(metadata.custom_metadata_map["styles"]) == STYLES
+    assert json.loads(metadata.custom_metadata_map["provenance"])["settings"]["lr"] == 0.1
+    assert "research" in metadata.custom_metadata_map["license"] and metadata.producer_name
+    described = [(one.name, one.shape, one.type) for one in (*session.get_inputs(), *session.get_outputs())]
+    image = ["batch", 3, "height", "width"], "tensor(float)"
+    assert described == [("image", *image), ("style", ["mixtures", 3], "tensor(float)"), ("stylized", *image)]
+
+
+@pytest.mark.parametrize("scale", [7.9, math.nan])
+def test_a_file_that_differs_is_not_left(scale, style_model, onnx_graph, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_graph, "TANH_SCALE", scale)
+    with pytest.raises(UserError, match="m.onnx was not written: it would differ from the network by"):
+        export_onnx(style_model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_shape_counts_as_infinitely_wrong(trained_like, onnx_graph):
+    data = onnx_graph.to_onnx(trained_like()).SerializeToString()
+    with_a_row_more = torch.nn.Sequential(trained_like(), torch.nn.ZeroPad2d((0, 0, 0, 1)))
+    assert largest_difference(data, with_a_row_more, [(4, 4)]) == math.inf
+
+
+def test_the_command(style_model, onnx_graph, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["export.onnx", str(style_model), str(tmp_path / "m.onnx")])
+    assert main() == 0
+    assert f"Wrote {tmp_path / 'm.onnx'}, 7.0 MB; within 0.0" in capsys.readouterr().out
+    with pytest.raises(UserError, match="exists already: .* --overwrite"):
+        main()
+    with pytest.raises(UserError, match="unknown ending: give a name that ends in .onnx"):
+        export_onnx(style_model, tmp_path / "m.pth")
+
+
+def test_without_the_packages_it_says_which(style_model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match="pip install -r requirements-export.txt"):
+        export_onnx(style_model, tmp_path / "m.onnx")
