@@ -20,13 +20,15 @@ from utils.settings import parse_settings, run_command
 class BlindConfig:
     """Settings of ``evaluation.blind``."""
 
-    first: str | None = setting(None, "folder of results whose names begin with the photographs'")
-    second: str | None = setting(None, "folder of other results of the same photographs")
-    photographs: str = setting("photos", "folder of the photographs")
-    output_dir: str = setting("results/blind", "folder for the sheets and the sides")
+    first: str | None = setting(None, "folder of results whose names begin with the photographs'", metavar="FOLDER")
+    second: str | None = setting(None, "folder of other results of the same photographs", metavar="FOLDER")
+    photographs: str = setting("photos", "folder of the photographs", metavar="FOLDER")
+    output_dir: str = setting("results/blind", "folder for the sheets and the sides", metavar="FOLDER")
     height: int = setting(420, "of each picture on a sheet, pixels", minimum=64, maximum=2048)
     seed: int | None = setting(None, "decides the sides; left out, chance does", minimum=0)
-    answers: str | None = setting(None, "file with a line for each sheet, its name and A or B: count the answers")
+    answers: str | None = setting(
+        None, "file with a line for each sheet, its name and A or B: count the answers", metavar="FILE"
+    )
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
     overwrite: bool = setting(False, OVERWRITE_HELP)
 

@@ -1,6 +1,7 @@
 """How good a trained style is: the figure 5 and table 1 of Johnson, Alahi and Fei-Fei (2016), and more, for any model.
 
     python -m evaluation.compare --model_path wave.pth --style_image wave.jpg --photographs photos/
+    python -m evaluation.compare --model_path gallery.pth --style wave --style_image wave.jpg --photographs photos/
     python -m evaluation.compare --model_path a.pth b.pth --style_image a.jpg b.jpg --photographs val2017/ \\
         --iterations 300 --curves curves.pt --json result.json --plot curves.png --sheet sheet.jpg
 
@@ -23,16 +24,29 @@ class CompareConfig:
 
     # What is judged, and on what
     model_path: tuple[str, ...] = setting(
-        ("checkpoints/starry_night.pth",), "trained styles, or checkpoints of a training, whose level is taken as well"
+        ("checkpoints/starry_night.pth",),
+        "trained styles, or checkpoints of a training, whose level is taken as well",
+        metavar="MODEL",
+    )
+    style: tuple[str, ...] | None = setting(
+        None,
+        "style of a model that has several, as --style of begin_inference.py: a name or a mixture; several of these, "
+        "or all, are judged one after the other; left out, the first",
+        metavar="STYLE",
     )
     style_image: tuple[str, ...] = setting(
-        (), "the painting of each model, in their order, or one for all; a model holds no more than its name"
+        (),
+        "the style image of each model or style, in their order, or one for all; a model holds no more than its name",
+        metavar="PICTURE",
     )
-    photographs: tuple[str, ...] = setting(("photos",), "photographs to judge by: files, folders with their subfolders")
+    photographs: tuple[str, ...] = setting(
+        ("photos",), "photographs to judge by: files, folders with their subfolders", metavar="PICTURE|FOLDER"
+    )
     names: str | None = setting(
         None,
         "file with the names of the photographs to take, without endings, one a line; left out, "
         "evaluation/held_out.txt if it names any of them, and all of them otherwise",
+        metavar="FILE",
     )
     image_size: int = setting(
         256, "side of the square, in the middle of each photograph, that is judged; a multiple of 4, pixels",
@@ -54,7 +68,7 @@ class CompareConfig:
     )
     loss_scale: str | None = training_setting("loss_scale", None, "scales of the terms" + _AS_TRAINED)
     style_size: int | None = training_setting(
-        "style_size", None, "short side that the paintings are resized to, pixels" + _AS_TRAINED
+        "style_size", None, "short side that the style images are resized to, pixels" + _AS_TRAINED
     )
     vgg_weights: str | None = training_setting("vgg_weights")
 
@@ -69,8 +83,9 @@ class CompareConfig:
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
     curves: str | None = setting(
         None,
-        "file that keeps what L-BFGS did, for the next model of the same painting and weights, and for going on after "
-        "an interruption; made if need be",
+        "file that keeps what L-BFGS did, for the next model of the same style image and weights, and for going on "
+        "after an interruption; made if need be",
+        metavar="FILE",
     )
 
     # The machine
@@ -78,7 +93,7 @@ class CompareConfig:
         (256, 512, 1024), "sides of the squares on which network and L-BFGS are timed, pixels", minimum=32, maximum=4096
     )
     no_timing: bool = setting(False, "leave the timing out")
-    device: str = setting("auto", DEVICE_HELP)
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
     precision: str = setting(
         "float32",
         "arithmetic of the loss network; styles are painted in that of begin_inference.py",
@@ -90,9 +105,11 @@ class CompareConfig:
     lpips: bool = setting(
         False, "measure LPIPS as well, by the package of that name, which downloads its AlexNet (233 MB) once"
     )
-    json: str | None = setting(None, "file for all figures, photograph by photograph: .json")
-    plot: str | None = setting(None, "file for a plot of the objective against iterations: .png, .svg or .pdf")
-    sheet: str | None = setting(None, "file for a sheet of the pictures: .png, .jpg, .webp or .tif")
+    json: str | None = setting(None, "file for all figures, photograph by photograph: .json", metavar="FILE")
+    plot: str | None = setting(
+        None, "file for a plot of the objective against iterations: .png, .svg or .pdf", metavar="FILE"
+    )
+    sheet: str | None = setting(None, "file for a sheet of the pictures: .png, .jpg, .webp or .tif", metavar="FILE")
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 

@@ -21,10 +21,11 @@ from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, check_result, write_file, write_picture
 from evaluation.weights import OBJECTIVE
 from imaging.tensors import picture_batch
+from inference.named_styles import choose_styles
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
-from models.checkpoints import Checkpoint, load_checkpoint
+from models.checkpoints import Checkpoint
 from models.pretrained import load_vgg19
 from utils.device import Compute, resolve_compute
 from utils.errors import UserError
@@ -62,22 +63,24 @@ class Model:
     """A trained style.
 
     Attributes:
-        path: of its file.
+        name: of the model, or of its style where it has several.
+        path, style_image: its file, and that of its style image.
         stylizer: paints with it.
         settings: of the objective, the level included in ``style_weight``.
         level: of the style term at the end of its training, 1 where the file does not say.
         scales: of its training; ``None`` where the file does not say, or flags make it another objective.
-        painting: 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
+        style_pixels: the style image, 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
         provenance: what its file says of its making.
     """
 
+    name: str
     path: str
     style_image: str
     stylizer: Stylizer
     settings: TrainingConfig
     level: float
     scales: LossScales | None
-    painting: torch.Tensor
+    style_pixels: torch.Tensor
     provenance: dict
 
 
@@ -125,11 +128,6 @@ def compare(config: CompareConfig) -> int:
 
 
 def _check(config: CompareConfig) -> None:
-    if len(config.style_image) not in (1, len(config.model_path)):
-        raise UserError(
-            f"--style_image names {len(config.style_image)} paintings for {len(config.model_path)} models: give one "
-            "for each model, in their order, or one for all"
-        )
     if config.image_size % 4:
         raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
     if config.curves is not None and not config.iterations:
@@ -147,21 +145,28 @@ def _check(config: CompareConfig) -> None:
 
 
 def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
-    paintings = config.style_image * (len(config.model_path) if len(config.style_image) == 1 else 1)
+    chosen = choose_styles(config.model_path, config.style, print)
+    if len(config.style_image) not in (1, len(chosen)):
+        raise UserError(
+            f"--style_image names {len(config.style_image)} pictures for {len(chosen)} models or styles: give one "
+            "for each, in their order, or one for all"
+        )
+    style_images = config.style_image * (len(chosen) if len(config.style_image) == 1 else 1)
+    paths = config.model_path if config.style is None else config.model_path * len(chosen)
     own = resolve_compute(config.device, "auto")  # as begin_inference.py would
     models = []
-    for path, style_image in zip(config.model_path, paintings, strict=True):
-        checkpoint = load_checkpoint(path)
+    for (name, checkpoint), path, style_image in zip(chosen, paths, style_images, strict=True):
         settings, level = settings_of(checkpoint, config, path)
-        painting = read_whole(style_image, "--style_image", config.max_pixels)
+        picture = read_whole(style_image, "--style_image", config.max_pixels)
         scales = None if config.content_layer or config.loss_scale or config.style_size else scales_of(checkpoint, path)
-        style = checkpoint.provenance.get("style")
-        if isinstance(style, str) and Path(style).stem != Path(style_image).stem:
-            warnings.warn(f"{path} was trained on {style}, and --style_image is {style_image}", stacklevel=2)
+        trained_on = checkpoint.provenance.get("style")
+        is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
+        if is_known and Path(trained_on).stem != Path(style_image).stem:
+            warnings.warn(f"{path} was trained on {trained_on}, and --style_image is {style_image}", stacklevel=2)
             scales = None
-        pixels = picture_batch(painting, settings.style_size or settings.image_size).to(compute.device)
+        pixels = picture_batch(picture, settings.style_size or settings.image_size).to(compute.device)
         stylizer = Stylizer(checkpoint.network, compute=own)
-        models.append(Model(path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
+        models.append(Model(name, path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
     return models
 
 
@@ -234,13 +239,13 @@ class _Judge:
         self.config, self.compute, self.model, self.vgg = config, compute, model, vgg
         self.photographs, self.lpips, self.curves, self.bar = photographs, lpips, curves, bar
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
-        self.criterion = criterion_of(model.settings, vgg, model.painting, scales_on, model.scales)
+        self.criterion = criterion_of(model.settings, vgg, model.style_pixels, scales_on, model.scales)
 
     def run(self, optimised: int) -> dict:
         """The result of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8."""
-        pictures = {"photographs": self.photographs, Path(self.model.path).stem: self._stylised()}
+        pictures = {"photographs": self.photographs, self.model.name: self._stylized()}
         rows = {name: self._measure_all(found) for name, found in pictures.items()}
-        own = rows[Path(self.model.path).stem]
+        own = rows[self.model.name]
         equalled = {}
         for start in self.config.starts if optimised else ():
             found = [self._curve(photograph, start) for photograph in self.photographs[:optimised]]
@@ -258,6 +263,7 @@ class _Judge:
             rows[name] = self._measure_all(pictures[name])
         settings = self.model.settings
         return {
+            "name": self.model.name,
             "model_path": self.model.path,
             "style_image": self.model.style_image,
             "provenance": self.model.provenance,
@@ -274,7 +280,7 @@ class _Judge:
     def _on_device(self, picture: torch.Tensor) -> torch.Tensor:
         return picture.to(self.compute.device).float()
 
-    def _stylised(self) -> list[torch.Tensor]:
+    def _stylized(self) -> list[torch.Tensor]:
         """As begin_inference.py would write them."""
         pictures = []
         for photograph in self.photographs:
@@ -310,7 +316,7 @@ class _Judge:
         seed = self.config.seed if start == "noise" else None
         key = self.curves.key(
             [getattr(settings, name) for name in OBJECTIVE], self.criterion.scales, self.vgg.fingerprint,
-            str(self.compute.dtype), self.model.painting.byte(), photograph, start, seed,
+            str(self.compute.dtype), self.model.style_pixels.byte(), photograph, start, seed,
         )  # fmt: skip
         found = self.curves.get(key, iterations)
         before = self.bar.n
@@ -342,7 +348,7 @@ def _time(config: CompareConfig, compute: Compute, model: Model, vgg, path: Path
     timed, at_own_size = [], StyleOptions(stroke_scale=1)
     for size in config.timed_sizes:
         photograph = read_square(path, size, config.max_pixels).to(compute.device).float()
-        criterion = criterion_of(model.settings, vgg, model.painting, [photograph], model.scales)
+        criterion = criterion_of(model.settings, vgg, model.style_pixels, [photograph], model.scales)
         rounds, warmup = TIMING_ROUNDS, 2  # the first two: the start itself, and the longest line search
         iterates = optimize(criterion, photograph, starting_picture("noise", photograph), rounds + warmup)
         calls = {
@@ -373,7 +379,7 @@ def _print(result: dict) -> None:
         scale = model["objective"]["loss_scale"]
         if scale == "relative":
             scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
-        print(f"\n## {Path(model['model_path']).name}\n")
+        print(f"\n## {model['name']}\n")
         print(f"Scales {scale}; {weights}{level}; {model['style_image']} at {model['style_size']} pixels.\n")
         print(_measures_table(model))
         print(f"\n{_equalled_table(model)}" if model["iterations_equalled"] else "\nNo L-BFGS beside it.")

@@ -1,6 +1,5 @@
 """A plot of optimisation beside a network's level, and a sheet of pictures."""
 
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -47,7 +46,7 @@ def plot(models: list[dict], file: BinaryIO, format: str) -> None:
             low, middle, high = np.array([quartiles(values) for values in zip(*curves)]).T
             (line,) = axes.plot(iterations, middle, label=FROM[start])
             axes.fill_between(iterations, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-        name = Path(model["model_path"]).stem
+        name = model["name"]
         low, middle, high = model["rows"][name]["summary"]["objective"]["quartiles"]
         axes.axhline(middle, color="black", label=f"{name}, one pass of the network")
         axes.axhspan(low, high, color="black", alpha=0.1, linewidth=0)

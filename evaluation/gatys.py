@@ -24,9 +24,11 @@ class GatysConfig:
     """Settings of ``evaluation.gatys``."""
 
     # What to paint, in which style, and where it goes
-    content_image: str = setting("content/mountains.jpg", "the photograph")
-    style_image: str = training_setting("style_image", "styles/swirls.jpg", help="the painting whose style it is given")
-    output: str = setting("results/optimised.png", "the result: .png, .jpg, .webp or .tif")
+    content_image: str = setting("content/mountains.jpg", "the photograph", metavar="PICTURE")
+    style_image: str = training_setting(
+        "style_image", "styles/swirls.jpg", help="the painting whose style the photograph is given"
+    )
+    output: str = setting("results/optimised.png", "the result: .png, .jpg, .webp or .tif", metavar="FILE")
     image_size: int = training_setting(
         "image_size", help="short side that the photograph is resized to, pixels; time and memory grow with its square"
     )
@@ -50,7 +52,7 @@ class GatysConfig:
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
     # The machine
-    device: str = setting("auto", DEVICE_HELP)
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
     precision: str = setting("float32", LBFGS_PRECISION_HELP, choices=PRECISIONS)
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
@@ -87,12 +89,12 @@ def paint(config: GatysConfig) -> int:
         check_result("--save_every", str(_on_the_way(config.output, number)), PICTURES, config.overwrite)
     compute = prepare_machine(config.device, config.precision)
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
-    painting = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
+    style_image = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
-    painting = picture_batch(painting, config.style_size or config.image_size).to(compute.device)
+    style_image = picture_batch(style_image, config.style_size or config.image_size).to(compute.device)
     settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE})
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
-    criterion = criterion_of(settings, vgg, painting, [photograph])
+    criterion = criterion_of(settings, vgg, style_image, [photograph])
 
     def write(path: Path | str, picture) -> None:
         write_picture(path, tensor_to_image(picture[0]), image.info.get("exif"), image.info.get("icc_profile"))

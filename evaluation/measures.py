@@ -1,4 +1,4 @@
-"""What can be measured on a picture without the loss network, as pure functions of tensors."""
+"""What can be measured on a picture without the loss network, as pure functions of tensors; float64, on the CPU."""
 
 import warnings
 from collections.abc import Callable
@@ -28,9 +28,9 @@ def luminance(images: torch.Tensor) -> torch.Tensor:
         images: N x 3 x H x W, RGB in [0, 255].
 
     Returns:
-        N x H x W, float64, in [0, 255].
+        N x H x W, float64, in [0, 255], on the CPU: Apple's MPS has no float64.
     """
-    red, green, blue = images.double().unbind(1)
+    red, green, blue = images.cpu().double().unbind(1)
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
@@ -51,7 +51,7 @@ def ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
     """
     if min(images.shape[-2:]) < _SSIM_WINDOW:
         raise ValueError(f"SSIM needs sides of at least {_SSIM_WINDOW} pixels, not {tuple(images.shape[-2:])}")
-    distance = torch.arange(_SSIM_WINDOW, dtype=torch.float64, device=images.device) - _SSIM_WINDOW // 2
+    distance = torch.arange(_SSIM_WINDOW, dtype=torch.float64) - _SSIM_WINDOW // 2
     weights = torch.exp(-distance.square() / (2 * _SSIM_SIGMA**2))
     weights = (weights / weights.sum()).view(1, 1, 1, -1)
 
@@ -92,9 +92,7 @@ def mesh(images: torch.Tensor, period: int) -> torch.Tensor:
             f"{height} x {width}"
         )
     grey = luminance(images)
-    rows, columns = (
-        torch.hann_window(side, periodic=False, dtype=torch.float64, device=grey.device) for side in (height, width)
-    )
+    rows, columns = (torch.hann_window(side, periodic=False, dtype=torch.float64) for side in (height, width))
     power = torch.fft.fft2((grey - grey.mean((1, 2), keepdim=True)) * rows[:, None] * columns).abs().square()
     row, column = height // period, width // period
     return torch.stack([_prominence(power, *point) for point in ((row, 0), (0, column), (row, column))]).amax(0)
@@ -109,7 +107,7 @@ def _prominence(power: torch.Tensor, row: int, column: int) -> torch.Tensor:
     def middle(reach):
         return slice(_AROUND - reach, _AROUND + reach + 1)
 
-    around = torch.ones(side, side, dtype=torch.bool, device=power.device)
+    around = torch.ones(side, side, dtype=torch.bool)
     around[middle(_WITHOUT), middle(_WITHOUT)] = False
     peak = block[:, middle(_PEAK), middle(_PEAK)].amax((1, 2))
     # A flat picture has no power anywhere: its mesh is none, not 0 / 0.
@@ -133,7 +131,7 @@ def border(images: torch.Tensor, width: int = 16) -> torch.Tensor:
     if min(images.shape[-2:]) <= 2 * width:
         raise ValueError(f"a border of {width} pixels needs longer sides than {tuple(images.shape[-2:])}")
     grey = luminance(images)
-    outer = torch.ones(grey.shape[1:], dtype=torch.bool, device=grey.device)
+    outer = torch.ones(grey.shape[1:], dtype=torch.bool)
     outer[width:-width, width:-width] = False
     outside, inside = grey[:, outer], grey[:, ~outer]
     means = (outside.mean(1) + _ALMOST_NOTHING) / (inside.mean(1) + _ALMOST_NOTHING)

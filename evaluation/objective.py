@@ -13,7 +13,7 @@ from training.build import build_criterion
 def criterion_of(
     settings: TrainingConfig,
     vgg: VGG19,
-    painting: torch.Tensor,
+    style_image: torch.Tensor,
     photographs: list[torch.Tensor],
     scales: LossScales | None = None,
 ) -> PerceptualLoss:
@@ -24,11 +24,11 @@ def criterion_of(
     Args:
         settings: weights and ``loss_scale``.
         vgg: the loss network.
-        painting: 1 x 3 x H x W, RGB in [0, 255], at its own size.
+        style_image: 1 x 3 x H x W, RGB in [0, 255], at its own size.
         photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged.
         scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
     """
-    grams = style_grams(vgg, painting)
+    grams = style_grams(vgg, style_image)
     if settings.loss_scale == "paper":
         scales = LossScales()
     elif scales is None:

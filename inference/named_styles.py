@@ -10,8 +10,9 @@ from pathlib import Path
 from config import InferenceConfig
 from inference.inputs import is_pattern
 from inference.stylizer import Blend, Stylizer
-from models.checkpoints import load_checkpoint
+from models.checkpoints import Checkpoint, load_checkpoint
 from models.multi_style import MultiStyleNet, parse_mixture
+from models.styles import one_style
 from utils.device import Compute
 from utils.errors import UserError
 from utils.settings import validate
@@ -65,26 +66,47 @@ def load_styles(config: InferenceConfig, compute: Compute, say: Callable[[str], 
         UserError: naming the flag and the file at fault.
     """
 
-    def load(path: str, flag: str) -> Stylizer:
-        network = load_checkpoint(path, flag).network
-        if isinstance(network, MultiStyleNet):
-            first, count = network.styles[0], len(network.styles)
-            say(f"{path} has {count} styles, and this is the first, {first}: --style names another, --list_styles all")
-        return Stylizer(network, compute=compute)
-
     if config.blend is not None:
         paths, weights = zip(*_parse_blend(config.blend))
-        return [("", Blend([load(path, "--blend") for path in paths], list(weights)))]
-    models = find_models(config.model_path)
-    if config.style is None:
+        parts = [Stylizer(_first_style(path, "--blend", say).network, compute=compute) for path in paths]
+        return [("", Blend(parts, list(weights)))]
+    chosen = choose_styles(find_models(config.model_path), config.style, say)
+    return [(name, Stylizer(checkpoint.network, compute=compute)) for name, checkpoint in chosen]
+
+
+def choose_styles(
+    models: Sequence[str], styles: Sequence[str] | None, say: Callable[[str], None]
+) -> list[tuple[str, Checkpoint]]:
+    """(name, model of one style): of each model the first, or of one model those that ``--style`` names.
+
+    Args:
+        say: receives what people are to know of the choice.
+
+    Raises:
+        UserError: naming the flag and the file at fault.
+    """
+    if styles is None:
         names = _names_apart([Path(path) for path in models])
-        return [(name, load(path, "--model_path")) for name, path in zip(names, models)]
-    network = load_checkpoint(models[0]).network
-    if not isinstance(network, MultiStyleNet):
+        return [(name, _first_style(path, "--model_path", say)) for name, path in zip(names, models)]
+    if len(models) > 1:
+        raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
+    checkpoint = load_checkpoint(models[0])
+    if not isinstance(checkpoint.network, MultiStyleNet):
         raise UserError(f"--model_path {models[0]} has one style: leave out --style")
-    styles = network.styles if config.style == (ALL,) else config.style
-    networks = [network.for_style(network.weights_of(style)) for style in styles]
-    return [(style, Stylizer(one, compute=compute)) for style, one in zip(styles, networks)]
+    names = checkpoint.network.styles if tuple(styles) == (ALL,) else styles
+    return [(name, one_style(checkpoint, name)) for name in names]
+
+
+def _first_style(path: str, flag: str, say: Callable[[str], None]) -> Checkpoint:
+    checkpoint = load_checkpoint(path, flag)
+    if not isinstance(checkpoint.network, MultiStyleNet):
+        return checkpoint
+    first, *others = checkpoint.network.styles
+    say(
+        f"{path} has {len(others) + 1} styles, and this is the first, {first}: --style names another, "
+        "begin_inference.py --list_styles all"
+    )
+    return one_style(checkpoint, first)
 
 
 def list_styles(config: InferenceConfig) -> list[str]:

@@ -6,12 +6,12 @@
 A checkpoint to resume from becomes a style model too, without what resuming needs.
 """
 
-import argparse
 import os
 from pathlib import Path
 
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from utils.errors import UserError
-from utils.settings import run_command
+from utils.settings import Parser, run_command
 
 _ENDINGS = (".pth", ".safetensors")
 
@@ -22,9 +22,6 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
     Raises:
         UserError: if ``source`` is no checkpoint, or ``target`` exists or cannot be written.
     """
-    # Imported here, so that --help and a mistyped name answer without waiting for torch.
-    from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-
     check_target(target, overwrite)
     checkpoint = load_checkpoint(source, flag="the model")
     save_checkpoint(target, Checkpoint(checkpoint.network, checkpoint.provenance))
@@ -44,12 +41,7 @@ def check_target(target: str | Path, overwrite: bool, endings: tuple[str, ...] =
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m models.convert",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(prog="python -m models.convert", description=__doc__)
     parser.add_argument("source", metavar="MODEL", help="trained style, .pth or .safetensors")
     parser.add_argument("target", metavar="FILE", help="receives it, in the format of its ending")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")

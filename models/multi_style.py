@@ -49,8 +49,9 @@ class MultiStyleNet(TransformerNet):
     def __init__(self, styles: Sequence[str], upsample: str = "transposed"):
         super().__init__("instance", upsample)
         self.styles = tuple(styles)
-        if not self.styles or len(set(self.styles)) < len(self.styles):
-            raise ValueError(f"styles must be names, each once, not {self.styles}")
+        if len(set(self.styles)) < max(1, len(self.styles)):
+            twice = sorted({name for name in self.styles if self.styles.count(name) > 1})
+            raise ValueError(f"several styles are called {', '.join(twice)}" if twice else "there must be a style")
         for module in list(self.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.InstanceNorm2d):

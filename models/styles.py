@@ -10,127 +10,94 @@ Files end in .pth or .safetensors. Merged are networks that share all but the sc
 layers, as those do that --train norms leaves.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.convert import check_target
+from models.multi_style import MultiStyleNet
 from utils.errors import UserError
-from utils.settings import run_command
-
-# torch is imported where it is needed, so that --help and a mistyped name answer without waiting for it.
+from utils.settings import Parser, run_command
 
 
-def names(path: str | Path) -> tuple[str, ...]:
-    """The styles of a model file.
+def one_style(checkpoint: Checkpoint, style: str, flag: str = "--style") -> Checkpoint:
+    """A model of one style, or of a mixture such as ``wave:0.6,scream:0.4``, out of a network of several.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: naming ``flag``, if the network has no such style.
     """
-    from models.checkpoints import load_checkpoint
-
-    return load_checkpoint(path, "the model").styles(path)
-
-
-def extract(source: str | Path, style: str, target: str | Path, overwrite: bool = False) -> None:
-    """Write one style, or a mixture such as ``wave:0.6,scream:0.4``, as a model of its own.
-
-    Raises:
-        UserError: if ``source`` has not that style, or ``target`` exists or cannot be written.
-    """
-    from models.checkpoints import Checkpoint, save_checkpoint
-
-    checkpoint = _load_several(source)
-    weights = checkpoint.network.weights_of(style)
-    provenance = {**checkpoint.provenance, "style": style}
+    weights = checkpoint.network.weights_of(style, flag)
+    network = checkpoint.network.for_style(weights)
     if 1.0 in weights:
-        provenance = _of_styles(checkpoint.provenance, [weights.index(1.0)])
-    check_target(target, overwrite)
-    save_checkpoint(target, Checkpoint(checkpoint.network.for_style(weights), provenance))
+        return Checkpoint(network, _provenance_of(checkpoint.provenance, [weights.index(1.0)], len(weights)))
+    # The level and the scales of the style term are of single styles.
+    told = {name: value for name, value in checkpoint.provenance.items() if name not in ("style_level", "loss_scales")}
+    return Checkpoint(network, {**told, "style": style})
 
 
-def merge(sources: Sequence[str | Path], target: str | Path, overwrite: bool = False) -> None:
-    """Write the styles of several networks, which share all else, as one network.
-
-    Raises:
-        UserError: if they share less, or have a style of the same name; if ``target`` exists or cannot be written.
-    """
-    from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-    from models.multi_style import MultiStyleNet
-
-    checkpoints = [load_checkpoint(source, "the model") for source in sources]
-    styles = [checkpoint.styles(source) for checkpoint, source in zip(checkpoints, sources)]
-    try:
-        network = MultiStyleNet.merged([(one.network, names) for one, names in zip(checkpoints, styles)])
-    except ValueError as error:
-        raise UserError(f"{', '.join(map(str, sources))} cannot be merged: {error}") from None
-    check_target(target, overwrite)
-    provenance = {
-        "style": [name for one, names in zip(checkpoints, styles) for name in _files(one.provenance, names)],
-        "merged_from": [one.provenance for one in checkpoints],
-    }
-    save_checkpoint(target, Checkpoint(network, provenance))
-
-
-def remove(source: str | Path, style: str, target: str | Path, overwrite: bool = False) -> None:
-    """Write a network without one of its styles; what has one left is a plain model.
+def without_style(checkpoint: Checkpoint, style: str, flag: str = "--style") -> Checkpoint:
+    """A network of several without one of its styles, or without those of a mixture; with one left, a plain model.
 
     Raises:
-        UserError: if ``source`` has not that style, or ``target`` exists or cannot be written.
+        UserError: naming ``flag``, if the network has no such style, or would have none left.
     """
-    from models.checkpoints import Checkpoint, save_checkpoint
-    from models.multi_style import MultiStyleNet
-
-    checkpoint = _load_several(source)
-    gone = checkpoint.network.weights_of(style)
+    gone = checkpoint.network.weights_of(style, flag)
     kept = [number for number, weight in enumerate(gone) if not weight]
     if not kept:
-        raise UserError(f"{source} would have no style left: keep one")
-    names = [checkpoint.network.styles[number] for number in kept]
-    network = MultiStyleNet.begun_from(checkpoint.network, names)
-    check_target(target, overwrite)
-    network = network if len(kept) > 1 else network.for_style(0)
-    save_checkpoint(target, Checkpoint(network, _of_styles(checkpoint.provenance, kept)))
+        raise UserError(f"{flag} {style} leaves no style: keep one")
+    network = MultiStyleNet.begun_from(checkpoint.network, [checkpoint.network.styles[number] for number in kept])
+    provenance = _provenance_of(checkpoint.provenance, kept, len(gone))
+    return Checkpoint(network if len(kept) > 1 else network.for_style(0), provenance)
 
 
-def _load_several(path: str | Path):
-    from models.checkpoints import load_checkpoint
-    from models.multi_style import MultiStyleNet
+def merged(models: Sequence[tuple[Checkpoint, Sequence[str]]]) -> Checkpoint:
+    """The styles of several models, under the given names, in one network.
 
-    checkpoint = load_checkpoint(path, "the model")
-    if not isinstance(checkpoint.network, MultiStyleNet):
-        raise UserError(f"{path} has one style, {checkpoint.styles(path)[0]}: it is a model of its own already")
-    return checkpoint
+    Raises:
+        UserError: unless the networks share all but these layers, and each name is there once.
+    """
+    try:
+        network = MultiStyleNet.merged([(checkpoint.network, names) for checkpoint, names in models])
+    except ValueError as error:
+        raise UserError(f"these models cannot be merged: {error}") from None
+    files, parts = [], []
+    for checkpoint, names in models:
+        style = checkpoint.provenance.get("style")
+        style = [style] if isinstance(style, str) else style
+        style = list(style if isinstance(style, list | tuple) and len(style) == len(names) else names)
+        files += style
+        parts.append({**checkpoint.provenance, "style": style if len(style) > 1 else style[0]})
+    return Checkpoint(network, {"style": files, "merged_from": parts})
 
 
-def _of_styles(provenance: dict, kept: list[int]) -> dict:
-    """What made a network, for some of its styles: what is told of each, in their order, is told of those alone."""
+def _provenance_of(provenance: dict, kept: list[int], count: int) -> dict:
+    """What made a network of ``count`` styles, for those that are kept: what is told of each style, of these alone."""
 
     def of_kept(values):
-        if not isinstance(values, list | tuple) or any(number >= len(values) for number in kept):
+        if not isinstance(values, list | tuple) or len(values) != count:
             return values
         return values[kept[0]] if len(kept) == 1 else [values[number] for number in kept]
 
     result = {name: of_kept(value) if name in ("style", "style_level") else value for name, value in provenance.items()}
     scales = provenance.get("loss_scales")
-    if isinstance(scales, dict):
-        result["loss_scales"] = {**scales, "style": of_kept(scales.get("style"))}
-    return result
-
-
-def _files(provenance: dict, names: Sequence[str]) -> list[str]:
-    style = provenance.get("style")
-    files = [style] if isinstance(style, str) else style
-    return list(files) if isinstance(files, list | tuple) and len(files) == len(names) else list(names)
+    rows = scales.get("style") if isinstance(scales, dict) else None
+    if isinstance(rows, list | tuple) and all(isinstance(row, list | tuple) for row in rows):
+        result["loss_scales"] = {**scales, "style": of_kept(rows)}
+    parts = provenance.get("merged_from")
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return result
+    sizes = [len(part["style"]) if isinstance(part.get("style"), list) else 1 for part in parts]
+    if sum(sizes) != count:
+        return result
+    left, first = [], 0
+    for part, size in zip(parts, sizes):
+        inside = [number - first for number in kept if first <= number < first + size]
+        left += [_provenance_of(part, inside, size)] if inside else []
+        first += size
+    return left[0] if len(left) == 1 else {**result, "merged_from": left}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m models.styles",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(prog="python -m models.styles", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="list|extract|merge|remove")
     for name, arguments in (
         ("list", ["model"]),
@@ -138,19 +105,26 @@ def main() -> int:
         ("merge", ["models", "file"]),
         ("remove", ["model", "style", "file"]),
     ):
-        command = commands.add_parser(name, allow_abbrev=False)
+        command = commands.add_parser(name)
         for argument in arguments:
             command.add_argument(argument, metavar=argument.upper(), nargs="+" if argument == "models" else None)
         if name != "list":
             command.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
     args = parser.parse_args()
+    paths = args.models if args.command == "merge" else [args.model]
+    models = [load_checkpoint(path, "the model") for path in paths]
+    names = [model.styles(path) for model, path in zip(models, paths)]
     if args.command == "list":
-        print(*names(args.model), sep="\n")
+        print(*names[0], sep="\n")
         return 0
+    check_target(args.file, args.overwrite)
     if args.command == "merge":
-        merge(args.models, args.file, args.overwrite)
+        result = merged(list(zip(models, names)))
+    elif len(names[0]) == 1:
+        raise UserError(f"{args.model} has one style, {names[0][0]}: it is a model of its own already")
     else:
-        {"extract": extract, "remove": remove}[args.command](args.model, args.style, args.file, args.overwrite)
+        result = (one_style if args.command == "extract" else without_style)(models[0], args.style, "STYLE")
+    save_checkpoint(args.file, result)
     print(f"Wrote {args.file}")
     return 0
 

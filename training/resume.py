@@ -19,7 +19,8 @@ from utils.settings import validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed", "train",
+    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed", "start_from",
+    "train",
 )  # fmt: skip
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
@@ -165,9 +166,10 @@ def restore_settings(
         raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
     for name in _FIXED:
         if name in given and name in stored and getattr(config, name) != stored[name]:
+            before = "none" if stored[name] is None else stored[name]
             raise UserError(
-                f"--{name} {getattr(config, name)} differs from the {stored[name]} that {config.checkpoint_path} was "
-                "trained with, and cannot change on the way: leave it out, or start a new training"
+                f"--{name} {getattr(config, name)} is not what {config.checkpoint_path} was trained with ({before}), "
+                "and cannot change on the way: leave it out, or start a new training"
             )
     known = {field.name for field in dataclasses.fields(config)}
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}

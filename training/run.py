@@ -21,6 +21,7 @@ from inference.stylizer import Stylizer
 from losses.perceptual import Losses
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
+from models.styles import merged
 from training.batch_norm import estimate_statistics
 from training.build import ENOUGH_STEPS, build_training, read_picture, strange_weights
 from training.compilation import NotCompiled, compile_step, should_compile
@@ -147,7 +148,7 @@ class TrainingRun:
         if sample and config.style_image == TrainingConfig.style_image:
             message(f"That is the sample {config.style_image[0]}: --style_image names the painting to learn from")
         message(training.why + (f"; resumed after step {training.step}" if training.step else ""))
-        if training.total_steps < ENOUGH_STEPS:
+        if training.total_steps < ENOUGH_STEPS and config.start_from is None:
             message(f"That is little: {ENOUGH_STEPS} steps give a good picture")
         strange = strange_weights(config)
         if strange and not training.step:
@@ -365,13 +366,12 @@ class TrainingRun:
             if value is not None:
                 shorter = tuple(Path(path).name for path in value) if isinstance(value, tuple) else Path(value).name
                 provenance["settings"][name] = shorter
-        network = self.training.network
+        model = Checkpoint(self.training.network, provenance)
         if self.config.train == "norms":
+            model.network.cpu()
             begun = load_checkpoint(self.config.start_from, "--start_from")
-            before = begun.styles(self.config.start_from)
-            network = MultiStyleNet.merged([(begun.network, before), (network.cpu(), self.training.styles)])
-            provenance["style"] = [*before, *(Path(path).name for path in self.config.style_image)]
-        save_checkpoint(self.folder.result_path, Checkpoint(network, provenance))
+            model = merged([(begun, begun.styles(self.config.start_from)), (model, self.training.styles)])
+        save_checkpoint(self.folder.result_path, model)
 
     def _write_pictures(self) -> None:
         results = []

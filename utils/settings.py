@@ -40,11 +40,15 @@ _METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
 _CALLED = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
 
 
-class _Parser(argparse.ArgumentParser):
-    """One whose errors are a sentence, as all others are."""
+class Parser(argparse.ArgumentParser):
+    """One whose errors are a sentence, as all others are, and that prints the lines of its description as they are."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message):
-        message = message.removeprefix("argument ").replace(": ", " ", 1)
+        if message.startswith("argument "):
+            message = message.removeprefix("argument ").replace(": ", " ", 1)
         message = re.sub("expected (one|at least one) argument$", "needs a value", message)
         raise UserError(re.sub("ignored explicit argument .*", "takes no value", message))
 
@@ -72,12 +76,7 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
 
     A field of type ``tuple[T, ...]`` takes one value or several, and may be given several times.
     """
-    parser = group = _Parser(
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,  # its examples are lines of their own
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    parser = group = Parser(description=description, argument_default=argparse.SUPPRESS)
     hints, headings = typing.get_type_hints(config_class), _headings(config_class)
     for f in dataclasses.fields(config_class):
         if f.name in headings:

@@ -297,7 +297,7 @@ def test_a_final_model_cannot_be_resumed(call_cli, copied):
 @pytest.mark.parametrize(
     "flag, value",
     [("loss_scale", "paper"), ("content_layer", "relu2_2"), ("norm", "batch"), ("upsample", "resize"),
-     ("image_size", 64), ("style_size", 48), ("seed", 1)],
+     ("image_size", 64), ("style_size", 48), ("seed", 1), ("start_from", "wave")],
 )  # fmt: skip
 def test_what_a_training_is_made_of_cannot_change_on_the_way(call_cli, copied, flag, value):
     before = snapshot(copied)

@@ -20,6 +20,8 @@ from evaluation.objective import criterion_of, objective
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.multi_style import MultiStyleNet
+from models.styles import one_style
 from utils.errors import UserError
 from utils.settings import run_command
 
@@ -277,7 +279,43 @@ def test_compare_without_optimisation_on_several_models(call, model, photos, sty
     assert Image.open(tmp_path / "sheet.png").width > 3 * 48
 
 
-def test_compare_warns_of_another_painting(run_cli, model, photos, vgg_file):
+def test_compare_judges_the_styles_that_are_named(call, trained_like, photos, style_image, small, tmp_path):
+    """Each as a model of that style alone is judged; left out, the first, which is said."""
+    network = MultiStyleNet.begun_from(trained_like("instance"), ("stripes", "b"))
+    network.norms()[0].bias.data[1] += 1
+    provenance = {
+        "style": ["stripes.png", "b.png"], "settings": dataclasses.asdict(SETTINGS), "style_level": [0.5, 0.25],
+        "loss_scales": {"content": 1.0, "style": [[1.0] * 5, [2.0] * 5], "total_variation": 3.0},
+    }  # fmt: skip
+    checkpoint = Checkpoint(network, provenance)
+    save_checkpoint(tmp_path / "gallery.pth", checkpoint)
+    save_checkpoint(tmp_path / "b.pth", one_style(checkpoint, "b"))
+    other = tmp_path / "b.png"
+    Image.open(style_image).rotate(90, expand=True).save(other)
+
+    def judge(model, *flags):
+        status, printed, error = call(
+            compare, "--model_path", tmp_path / model, "--photographs", photos / "photo_00.jpg", "--image_size", 48,
+            "--iterations", 0, "--no_timing", "--json", tmp_path / "result.json", "--overwrite", *small, *flags,
+        )  # fmt: skip
+        assert status == 0, error
+        models = json.loads((tmp_path / "result.json").read_text())["models"]
+        return printed, {each["name"]: each["rows"][each["name"]]["summary"] for each in models}
+
+    printed, first = judge("gallery.pth", "--style_image", style_image)
+    assert "has 2 styles, and this is the first, stripes" in printed
+    printed, both = judge("gallery.pth", "--style", "all", "--style_image", style_image, other)
+    assert "this is the first" not in printed and both.keys() == {"stripes", "b"}
+    _, alone = judge("b.pth", "--style_image", other)
+    assert both == {"stripes": first["gallery"], "b": alone["b"]}
+    _, mixture = judge("gallery.pth", "--style", "stripes:1,b:1", "--style_image", style_image)
+    assert mixture.keys() == {"stripes:1,b:1"}
+    unknown = ["--model_path", tmp_path / "gallery.pth", "--style", "c", "--style_image", style_image]
+    status, _, error = call(compare, *unknown, "--photographs", photos, *small)
+    assert status == 2 and "there are stripes, b" in error
+
+
+def test_compare_warns_of_another_style_image(run_cli, model, photos, vgg_file):
     result = run_cli(
         "-m", "evaluation.compare", "--model_path", model, "--style_image", "styles/swirls.jpg", "--photographs",
         photos / "photo_00.jpg", "--image_size", 48, "--iterations", 0, "--no_timing", "--vgg_weights", vgg_file,
@@ -290,7 +328,7 @@ def test_compare_warns_of_another_painting(run_cli, model, photos, vgg_file):
     "flags, message",
     [
         (["--style_image"], "--style_image needs a value"),
-        (["--style_image", "a.jpg", "b.jpg"], "--style_image names 2 paintings for 1 models"),
+        (["--style_image", "a.jpg", "b.jpg"], "--style_image names 2 pictures for 1 models or styles"),
         (["--style_image", "missing.jpg"], "missing.jpg does not exist"),
         (["--model_path", "missing.pth"], "--model_path missing.pth is not a file"),
         (["--photographs", "missing"], "--photographs missing does not exist"),

@@ -78,7 +78,7 @@ def test_an_extracted_style_is_a_model_of_its_own(gallery, call, tmp_path):
     [(["extract", "scrm", "new.pth"], "did you mean scream"), (["extract", "wave", "new.onnx"], "unknown ending"),
      (["extract", "wave:x", "new.pth"], "neither a style nor a mixture"),
      (["remove", "unheard", "new.pth"], "there are wave, scream, mosaic"),
-     (["remove", "wave:1,scream:1,mosaic:1", "new.pth"], "no style left")],
+     (["remove", "wave:1,scream:1,mosaic:1", "new.pth"], "leaves no style")],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(gallery, call, tmp_path, arguments, words):
     command, style, file = arguments
@@ -93,12 +93,20 @@ def test_removed_and_merged_again(gallery, call, tmp_path):
     assert rest.network.styles == ("wave", "mosaic") and rest.provenance["style_level"] == [0.1, 0.3]
     assert_same(stylized(rest.network.for_style(1)), stylized(network.for_style(2)))
     call("extract", gallery, "scream", tmp_path / "scream.pth")
+    assert "several styles are called scream" in call("merge", gallery, tmp_path / "scream.pth", tmp_path / "m.pth")[1]
     assert "exists already" in call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", gallery)[1]
     assert call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", tmp_path / "all.pth")[0] == 0
     merged = load_checkpoint(tmp_path / "all.pth")
     assert merged.network.styles == ("wave", "mosaic", "scream")
     assert merged.provenance["style"] == ["wave.jpg", "mosaic.jpg", "scream.jpg"]
     assert_same(stylized(merged.network.for_style(2)), stylized(network.for_style(1)))
+    # What made each is told of it again, however often it was taken apart and put together.
+    for name, level in (("wave", 0.1), ("mosaic", 0.3), ("scream", 0.2)):
+        told = styles.one_style(merged, name).provenance
+        assert (told["style"], told["style_level"]) == (f"{name}.jpg", level)
+        assert told["loss_scales"]["style"] == [10 * level] * 5
+    parts = styles.without_style(merged, "wave").provenance["merged_from"]
+    assert [part["style"] for part in parts] == ["mosaic.jpg", "scream.jpg"]
 
 
 # -- inference -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ MPS has no float64, few decompositions of matrices, and errors in channels last.
 """
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from evaluation.measures import border, mesh, ssim
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from losses.perceptual import PerceptualLoss, style_grams
@@ -55,6 +57,14 @@ def test_the_watch_sees_what_it_is_there_for():
         torch.zeros(2, 50, 60).double()
         torch.linalg.qr(torch.eye(3))
     assert any("float64" in what for what in watch.seen) and any("linalg" in what for what in watch.seen)
+
+
+def test_pictures_are_measured_on_the_cpu():
+    """By evaluation's measures, which are in float64: of the pictures they ask for shape and copy alone."""
+    images = torch.rand(1, 3, 64, 64) * 255
+    elsewhere = SimpleNamespace(shape=images.shape, cpu=lambda: images)
+    assert torch.equal(ssim(elsewhere, elsewhere), ssim(images, images))
+    assert torch.equal(mesh(elsewhere, 4), mesh(images, 4)) and torch.equal(border(elsewhere), border(images))
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])

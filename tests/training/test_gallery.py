@@ -12,6 +12,7 @@ from losses.content_ceiling import ContentCeiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
+from models.styles import one_style
 from training.gallery import find_style_images, style_names, style_order, training_name
 from training.resume import restore_settings
 from utils.errors import UserError
@@ -147,6 +148,8 @@ def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_l
         now = after.state_dict()[key]
         assert torch.equal(now[: len(value)] if value.dim() == 2 else now, value)
     assert any(not torch.equal(norm.weight[2], norm.weight[0]) for norm in after.norms())
+    told = one_style(load_checkpoint(next(tmp_path.glob("begun_*.pth"))), "stripes").provenance
+    assert told["style"] == "stripes.png" and told["settings"]["train"] == "norms" and len(told["loss_scales"]) == 3
 
 
 def test_a_style_called_all_is_refused(train, tmp_path, paintings):
