@@ -38,8 +38,8 @@ def run_training(run) -> int:
     training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
     with Interrupts() as interrupts, run:
         for step in range(training.step + 1, training.total_steps + 1):
-            batch = run.next_batch()  # photographs, and of several styles the number of each one's
-            losses = training_step(training, *batch)
+            batch, motion = run.next_batch()  # photographs; of several styles the number of each one's
+            losses = training_step(training, *batch, motion=motion)
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == training.total_steps:
                 run.log()
@@ -55,17 +55,18 @@ def run_training(run) -> int:
     return 0
 
 
-def training_step(training, photographs, *styles):
+def training_step(training, photographs, *styles, motion=None):
     """One step of the optimiser on a batch; returns its ``Losses``.
 
     Args:
         training: the parts, see ``training.build.Training``.
         photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
         styles: of a network of several, N whole numbers.
+        motion: where the second half of the batch are second views of the first, see ``--temporal_weight``.
     """
     with training.compute.autocast():
         stylized = training.forward(photographs, *styles)
-    losses = training.criterion(stylized, photographs, *styles)
+    losses = training.criterion(stylized, photographs, *styles, motion=motion)
     training.optimizer.zero_grad()
     training.scaler.scale(losses.total).backward()  # scales for float16 alone
     training.scaler.step(training.optimizer)

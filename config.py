@@ -100,6 +100,12 @@ class TrainingConfig:
     checkerboard_weight: float = setting(
         0.3, "weight of the term against the fine mesh that upsampling draws; 0, as in the paper, for none", minimum=0
     )
+    temporal_weight: float = setting(
+        0.0,
+        "weight of the term that keeps films from flickering, 100 to 400: two views of a photograph under a known "
+        "motion are to be painted alike; 0, as in the paper, for none, and for steps of two thirds the time",
+        minimum=0,
+    )
     loss_scale: str = setting(
         "relative",
         "relative: weights mean the same for every painting, loss network and size; paper: the raw sums of the paper",

@@ -43,9 +43,10 @@ def objective(criterion: PerceptualLoss, picture: torch.Tensor, photograph: torc
 
 
 def unweighted(losses: Losses, settings: TrainingConfig) -> dict[str, float]:
-    """Each term divided by its scale alone, as the weights find it; terms of no weight are left out."""
-    weights = [getattr(settings, WEIGHTS[term]) for term in TERMS]
-    return {term: value / weight for term, value, weight in zip(TERMS, losses.weighted.tolist(), weights) if weight}
+    """Each term of a single picture divided by its scale alone, as its weight finds it; without those of no weight."""
+    weights = {term: getattr(settings, name) for term, name in WEIGHTS.items()}
+    values = dict(zip(TERMS, losses.weighted.tolist()))
+    return {term: values[term] / weight for term, weight in weights.items() if weight}
 
 
 class _WithMemory(nn.Module):

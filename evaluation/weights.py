@@ -10,10 +10,10 @@ WEIGHTS = {
     "total_variation": "tv_weight",
     "checkerboard": "checkerboard_weight",
 }
-"""The setting that weighs each term of the objective."""
+"""The setting that weighs each term of the objective that a single picture has; the temporal one takes two."""
 
 OBJECTIVE = (*WEIGHTS.values(), "content_layer", "style_layer_weights", "loss_scale")
-"""All settings of the objective."""
+"""All settings of that objective."""
 
 
 def training_setting(name: str, default=..., help: str | None = None):

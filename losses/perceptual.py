@@ -9,6 +9,7 @@ from torch import nn
 from losses.content_ceiling import ContentCeiling
 from losses.fast_gram import gram_matrix
 from losses.functional import checkerboard_loss, content_loss, style_loss, total_variation_loss
+from losses.temporal import temporal_loss
 from models.vgg19 import VGG19
 
 CONTENT_LAYER = "relu4_2"
@@ -16,7 +17,7 @@ CONTENT_LAYER = "relu4_2"
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
-TERMS = ("content", "style", "total_variation", "checkerboard")
+TERMS = ("content", "style", "total_variation", "checkerboard", "temporal")
 """The terms of the objective, in the order in which they are reported."""
 
 FLAT = 8.0
@@ -89,7 +90,7 @@ class Losses:
 
     Attributes:
         total: scalar with a gradient, what is minimised.
-        raw: the terms by their formulas, detached, 4 values in the order of :data:`TERMS`.
+        raw: the terms by their formulas, detached, 5 values in the order of :data:`TERMS`.
         weighted: the same as they stand in the sum: divided by their scale, times weight and level, detached.
         content_to_grey: content term relative to a uniform grey picture's, detached.
         by_style: S x 3, detached: of the photographs that have each style their share of the batch, and the means over
@@ -106,7 +107,8 @@ class Losses:
 class PerceptualLoss(nn.Module):
     """lambda_c content + lambda_s style + lambda_TV TV, equation 5 of the paper with total variation.
 
-    To it comes a term of ours against the mesh, see :func:`losses.functional.checkerboard_loss`.
+    To it come a term of ours against the mesh, see :func:`losses.functional.checkerboard_loss`, and one for films, see
+    :func:`losses.temporal.temporal_loss`, where a batch holds two views of each photograph.
 
     A content image of next to one colour, an empty frame of a film say, tells the network nothing, and without a
     variance every normalisation layer multiplies its gradient, by 300 or so, beyond all bounds: it is counted, and has
@@ -116,7 +118,7 @@ class PerceptualLoss(nn.Module):
         vgg: the loss network.
         grams: of the style image, see :func:`style_grams`; of several, S x C x C each.
         image_size: side of the training crops, or height and width of what will be compared.
-        content_weight, style_weight, tv_weight, checkerboard_weight: the lambdas.
+        content_weight, style_weight, tv_weight, checkerboard_weight, temporal_weight: the lambdas.
         style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
             mean of one, so that equal ones are the paper's plain sum.
         content_layer: of the content term.
@@ -139,6 +141,7 @@ class PerceptualLoss(nn.Module):
         checkerboard_weight: float = 0.0,
         style_layer_weights: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS),
         content_layer: str = CONTENT_LAYER,
+        temporal_weight: float = 0.0,
     ):
         super().__init__()
         self.vgg, self.grams, self.ceiling, self.scales = vgg, grams, ceiling, scales
@@ -146,7 +149,7 @@ class PerceptualLoss(nn.Module):
         self._mean_over_processes = mean_over_processes or (lambda values: values)
         device = grams[0].device
         weights = [content_weight / scales.content, style_weight, tv_weight / scales.total_variation]
-        weights = torch.tensor([*weights, checkerboard_weight], device=device)
+        weights = torch.tensor([*weights, checkerboard_weight, temporal_weight], device=device)
         self.register_buffer("weights", weights, persistent=False)
         mean_weight = sum(style_layer_weights) / len(style_layer_weights)
         layer_weights = torch.tensor(style_layer_weights).double() / mean_weight / torch.tensor(scales.style).double()
@@ -158,21 +161,34 @@ class PerceptualLoss(nn.Module):
             self.grey = vgg(grey, (content_layer,))[content_layer]
 
     def forward(
-        self, stylized: torch.Tensor, content_images: torch.Tensor, style: torch.Tensor | None = None
+        self,
+        stylized: torch.Tensor,
+        content_images: torch.Tensor,
+        style: torch.Tensor | None = None,
+        motion: torch.Tensor | None = None,
     ) -> Losses:
         """The objective of a batch.
 
         Args:
             stylized, content_images: N x 3 x image_size x image_size, RGB in [0, 255].
             style: N whole numbers, which style each of them has; left out, all have the first.
+            motion: N/2 x H x W x 2, where the second half of the batch are second views of the first half, see
+                :func:`losses.temporal.temporal_loss`. They count in that term alone.
         """
         if style is None:
             style = torch.zeros(len(content_images), dtype=torch.long, device=content_images.device)
+        moved = None
+        if motion is not None:
+            stylized, moved = stylized.chunk(2)
+            content_images, style = content_images.chunk(2)[0], style.chunk(2)[0]
         with torch.no_grad():
             target = self.vgg(content_images, (self.content_layer,))[self.content_layer]
             contrast = content_images.amax((2, 3), keepdim=True) - content_images.amin((2, 3), keepdim=True)
         flat = (contrast <= FLAT).all(1, keepdim=True)
         stylized = torch.where(flat, stylized.detach(), stylized)
+        temporal = stylized.new_zeros(())
+        if moved is not None:
+            temporal = temporal_loss(stylized, torch.where(flat, moved.detach(), moved), motion)
         features = self.vgg(stylized, (*STYLE_LAYERS, self.content_layer))
         contents = content_loss(features[self.content_layer], target, reduction="none")
         layers = [
@@ -195,8 +211,8 @@ class PerceptualLoss(nn.Module):
 
         variation = total_variation_loss(stylized)
         checkerboard = checkerboard_loss(stylized)
-        weighted = self.weights * torch.stack([contents.mean(), styles.mean(), variation, checkerboard])
-        raw = torch.stack([contents.mean(), layers.sum(1).mean(), variation, checkerboard]).detach()
+        weighted = self.weights * torch.stack([contents.mean(), styles.mean(), variation, checkerboard, temporal])
+        raw = torch.stack([contents.mean(), layers.sum(1).mean(), variation, checkerboard, temporal]).detach()
         terms = self.weights[:2] * torch.stack([contents, styles], 1).detach()
         by_style = torch.cat([chosen.sum(1, keepdim=True), chosen @ terms], 1)
         return Losses(weighted.sum(), raw, weighted.detach(), content_to_grey, by_style)

@@ -25,6 +25,7 @@ from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
+from training.second_view import second_views
 from training.soap import SOAP
 from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import ImageError, UserError
@@ -97,10 +98,26 @@ class Training:
         """Which style each photograph of a step is given, N whole numbers on the device; nothing where there is one."""
         if len(self.styles) == 1:
             return ()
-        size, processes = self.config.batch_size, self.processes
-        start = ((step - 1) * processes.count + processes.rank) * size
-        numbers = style_order(self.config.seed, start, size, len(self.styles))
+        numbers = style_order(self.config.seed, self._start(step), self.config.batch_size, len(self.styles))
         return (torch.tensor(numbers).to(self.compute.device, non_blocking=True),)
+
+    def _start(self, step: int) -> int:
+        """The number of this process's first photograph of a step, counted from the beginning of the training."""
+        return ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
+
+    def batch_of(self, photographs: torch.Tensor, step: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+        """What a step is given: the network's inputs, and the motion between the two halves of the batch.
+
+        Where ``temporal_weight`` is 0 there is no motion, and the batch is the photographs alone.
+
+        Args:
+            photographs: as :meth:`to_device` gives them.
+        """
+        styles = self.styles_at(step)
+        if not self.config.temporal_weight:
+            return (photographs, *styles), None
+        views, motion = second_views(photographs, f"motion {self.config.seed} {self._start(step)}")
+        return (torch.cat([photographs, views]), *(numbers.repeat(2) for numbers in styles)), motion
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""
@@ -228,6 +245,7 @@ def build_criterion(
         checkerboard_weight=config.checkerboard_weight,
         style_layer_weights=config.style_layer_weights,
         content_layer=config.content_layer,
+        temporal_weight=config.temporal_weight,
     ).to(grams[0].device)
 
 

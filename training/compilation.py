@@ -29,18 +29,17 @@ def should_compile(device: torch.device, steps: int, processes: int) -> bool:
 def compile_step(
     network: nn.Module,
     criterion: nn.Module,
-    images: torch.Tensor,
+    batch: tuple[torch.Tensor, ...],
+    motion: torch.Tensor | None,
     autocast: contextlib.AbstractContextManager,
-    styles: tuple[torch.Tensor, ...] = (),
 ) -> tuple[Callable, Callable]:
     """Compile a network and its objective, and run them forwards and backwards once to see that they work.
 
     Args:
         network: in the mode that it is trained in; its buffers and gradients are left as they were.
-        criterion: called with the stylized images and the photographs; gives an object with ``total``.
-        images: N x 3 x H x W, RGB in [0, 255], a batch such as the training's.
+        criterion: called with the stylized images and the batch; gives an object with ``total``.
+        batch, motion: such as the training's, see :meth:`training.build.Training.batch_of`.
         autocast: what the network is called under.
-        styles: what both are given besides.
 
     Returns:
         What to call instead of network and criterion.
@@ -52,9 +51,9 @@ def compile_step(
     try:
         compiled = tuple(torch.compile(module, backend=BACKEND, dynamic=False) for module in (network, criterion))
         with autocast:
-            stylized = compiled[0](images, *styles)
-        compiled[1](stylized, images, *styles).total.backward()
-        if images.is_cuda:
+            stylized = compiled[0](*batch)
+        compiled[1](stylized, *batch, motion=motion).total.backward()
+        if stylized.is_cuda:
             torch.cuda.synchronize()  # a kernel that fails does so here
     except Exception as error:  # whatever a compiler may raise
         torch.compiler.reset()

@@ -76,7 +76,8 @@ class TrainingLog:
                     raise NonFiniteLoss(step, term, value)
         self._window += rows
         weighted = rows[-1][len(TERMS) : 2 * len(TERMS)]
-        self._bar.set_postfix({term: f"{value:.3g}" for term, value in zip(TERMS, weighted)}, refresh=False)
+        shown = {term: f"{value:.3g}" for term, value in zip(TERMS, weighted) if value}  # those that have a weight
+        self._bar.set_postfix(shown, refresh=False)
 
     def write_line(self, step: int, lr: float, style_levels: list[float]) -> None:
         """Write the means since the last line to ``metrics.jsonl``."""
@@ -146,7 +147,9 @@ def plot_losses(metrics: Path, path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     for term in TERMS:
-        axes.plot([line["step"] for line in lines], [line["weighted"][term] for line in lines], label=term)
+        values = [line["weighted"].get(term, 0) for line in lines]  # 0 in lines of before the term
+        if any(values):
+            axes.plot([line["step"] for line in lines], values, label=term)
     axes.set(xlabel="step", ylabel="weighted loss", yscale="log")
     axes.legend()
     axes.grid(alpha=0.3)

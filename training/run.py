@@ -157,14 +157,13 @@ class TrainingRun:
     def _compile(self) -> None:
         message, training = self.log_file.message, self.training
         message("Compiling the training step with torch.compile, about a minute")
-        start, batch = time.monotonic(), next(training.calibration_batches())[: self.config.batch_size]
+        start, photographs = time.monotonic(), next(training.calibration_batches())[: self.config.batch_size]
         try:
             training.forward, training.criterion = compile_step(
                 training.network,
                 training.criterion,
-                batch,
+                *training.batch_of(photographs, step=1),
                 training.compute.autocast(),
-                tuple(styles[: len(batch)] for styles in training.styles_at(1)),
             )
         except NotCompiled as error:
             message(f"torch.compile does not work here ({error}): training goes on without, only slower")
@@ -173,8 +172,8 @@ class TrainingRun:
 
     # -- during the loop --------------------------------------------------------------------------------------------
 
-    def next_batch(self) -> tuple[torch.Tensor, ...]:
-        """The next photographs: N x 3 x H x W, float, RGB in [0, 255], on the device; of several styles their numbers.
+    def next_batch(self) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+        """The next batch, see :meth:`training.build.Training.batch_of`.
 
         Raises:
             UserError: when there are none to be had. What was trained so far has been saved then.
@@ -182,7 +181,7 @@ class TrainingRun:
         unreadable = self.training.photographs.unreadable
         known = len(unreadable)
         try:
-            return self.training.to_device(next(self.stream)), *self.training.styles_at(self.training.step + 1)
+            return self.training.batch_of(self.training.to_device(next(self.stream)), self.training.step + 1)
         except UserError as error:
             for index in list(unreadable)[known:]:
                 del unreadable[index]  # they may be there again when the training is resumed

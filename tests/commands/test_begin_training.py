@@ -574,7 +574,7 @@ def test_the_defaults_name_files_that_ship():
     [
         ["--norm", "instance", "--upsample", "resize", "--precision", "bfloat16"],
         ["--loss_scale", "paper", "--style_weight", 1e4, "--style_size", 48, "--tv_weight", 0],
-        ["--batch_size", 5, "--content_weight", 0],
+        ["--batch_size", 5, "--content_weight", 0, "--temporal_weight", 50.0],
     ],
     ids=lambda flags: flags[0].removeprefix("--"),
 )

@@ -192,7 +192,7 @@ def test_terms_of_no_weight_are_left_out(vgg):
 
 
 def test_settings_are_the_trainings():
-    assert tuple(WEIGHTS) == TERMS  # a term that the training gains is to be known here
+    assert (*WEIGHTS, "temporal") == TERMS  # a term that the training gains is to be known here
     assert training_setting("style_weight").default == TrainingConfig.style_weight
     ours = training_setting("style_weight", None, "ours")
     assert ours.default is None and ours.metadata["help"] == "ours" and ours.metadata["minimum"] == 0

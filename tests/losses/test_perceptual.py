@@ -40,7 +40,7 @@ def assemble(vgg, grams, stylized, photographs, content_layer=CONTENT_LAYER):
 def test_layers_are_the_papers():
     assert CONTENT_LAYER == "relu4_2"
     assert STYLE_LAYERS == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    assert TERMS == ("content", "style", "total_variation", "checkerboard")
+    assert TERMS == ("content", "style", "total_variation", "checkerboard", "temporal")
 
 
 @pytest.mark.parametrize("content_layer", [CONTENT_LAYER, "relu2_2"])
@@ -59,8 +59,8 @@ def test_total_is_the_weighted_sum(vgg, grams, content_layer, weights, is_relati
         weights[2] * variation / scales.total_variation,
         0.3 * mesh,
     ]
-    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh], rtol=1e-5, atol=0)
-    torch.testing.assert_close(losses.weighted.tolist(), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.raw.tolist(), [content, sum(layers), variation, mesh, 0.0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(losses.weighted.tolist(), [*expected, 0.0], rtol=1e-5, atol=0)
     torch.testing.assert_close(losses.total.item(), sum(expected), rtol=1e-5, atol=0)
 
 
@@ -100,7 +100,7 @@ def test_a_zero_weight_leaves_its_term_out_of_value_and_gradient(vgg, grams, ter
         return criterion(stylized, photographs)
 
     losses = losses_of(alone)
-    assert [value > 0 for value in losses.weighted.tolist()] == [i == term for i in range(4)]
+    assert [value > 0 for value in losses.weighted.tolist()] == [i == term for i in range(5)]
     (gradient,) = torch.autograd.grad(losses.total, stylized)
     assert gradient.norm() > 0
     weights[term] = 0.0
@@ -132,7 +132,7 @@ def test_duplicated_batch_has_the_same_loss(vgg, grams, relative):
 def test_painting_against_itself_is_zero(vgg, grams, relative):
     painting = pictures(1, 7)  # the one that the Gram matrices were taken of
     losses = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, relative)(painting, painting)
-    content, style, variation, _ = losses.weighted.tolist()
+    content, style, variation, *_ = losses.weighted.tolist()
     assert content == 0
     assert style < 1e-9
     assert variation > 0
@@ -211,7 +211,7 @@ def test_eased_style_is_in_the_sum_and_its_gradient(vgg, grams, relative):
     level = ceiling.level().item()
     assert level < before == 1.0  # far above the ceiling: eased from now on
     second = criterion(stylized, photographs)
-    torch.testing.assert_close(second.weighted, plain.weighted * torch.tensor([1.0, level, 1.0, 1.0]))
+    torch.testing.assert_close(second.weighted, plain.weighted * torch.tensor([1.0, level, 1.0, 1.0, 1.0]))
     torch.testing.assert_close(second.raw, plain.raw)  # what the formulas say is reported as it is
     torch.testing.assert_close(second.total, second.weighted.sum())
     assert torch.autograd.grad(second.total, stylized)[0].isfinite().all()

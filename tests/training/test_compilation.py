@@ -63,7 +63,7 @@ def test_trying_out_leaves_no_trace(monkeypatch):
             super().__init__()
             self.register_buffer("seen", torch.zeros(()))
 
-        def forward(self, stylized, images):
+        def forward(self, stylized, images, motion):
             self.seen.add_(1)
             return Total((stylized - images).square().sum())
 
@@ -72,7 +72,7 @@ def test_trying_out_leaves_no_trace(monkeypatch):
             self.total = total
 
     criterion, before = Criterion(), {name: value.clone() for name, value in network.state_dict().items()}
-    compilation.compile_step(network, criterion, torch.rand(2, 3, 4, 4), torch.autocast("cpu", enabled=False))
+    compilation.compile_step(network, criterion, (torch.rand(2, 3, 4, 4),), None, torch.autocast("cpu", enabled=False))
     assert criterion.seen == 0
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from losses.perceptual import Losses
+from losses.perceptual import TERMS, Losses
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from utils import progress
 
 
 def losses(content, style, variation, weighted=None):
-    raw = torch.tensor([content, style, variation, 0.25])
-    weighted = raw * torch.tensor([1.0, 2.0, 3.0, 4.0]) if weighted is None else torch.tensor(weighted)
+    raw = torch.tensor([content, style, variation, 0.25, 0.125])
+    weighted = raw * torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]) if weighted is None else torch.tensor(weighted)
     by_style = torch.tensor([[1.0, weighted[0], weighted[1]]])
     return Losses(weighted.sum(), raw, weighted, torch.tensor(0.5), by_style)
 
@@ -39,8 +39,13 @@ def test_a_line_holds_the_means_since_the_last(log):
         if step >= 2:
             log.write_line(step, lr=0.1, style_levels=[0.7])
     first, second = read(log.path)
+<<<<<<< HEAD
     assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5, "checkerboard": 0.25}
     assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5, "checkerboard": 1.0}
+=======
+    assert first["raw"] == dict(zip(TERMS, [2.0, 10.0, 0.5, 0.25, 0.125], strict=True))
+    assert first["weighted"] == dict(zip(TERMS, [2.0, 20.0, 1.5, 1.0, 0.0], strict=True))
+>>>>>>> 0b750dc (--temporal_weight: two views of a photograph under a known motion are to be painted alike)
     assert first["total"] == 24.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
     assert second["raw"]["content"] == 8.0 and second["step"] == 3
 
@@ -59,7 +64,7 @@ def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, inde
 
 
 def test_a_weighted_loss_that_overflows_is_found_as_well(log):
-    log.add(1, losses(1.0, 1.0, 1.0, weighted=[1.0, float("inf"), 1.0]))
+    log.add(1, losses(1.0, 1.0, 1.0, weighted=[1.0, float("inf"), 1.0, 0.0, 0.0]))
     with pytest.raises(NonFiniteLoss, match="the style loss is inf at step 1"):
         log.write_line(1, 0.1, [1.0])
     assert read(log.path) == []
@@ -91,6 +96,7 @@ def test_progress_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys,
     output = capsys.readouterr()
     assert "step 5 of 10" in output.err
     assert "content=1" in output.err and "style=4" in output.err and "total_variation=9" in output.err
+    assert "temporal" not in output.err  # it has no weight
     assert output.out == "a line beside it\n"
 
 

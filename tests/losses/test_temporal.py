@@ -1,0 +1,111 @@
+"""The temporal term, and the second views that it compares."""
+
+import random
+
+import pytest
+import torch
+
+from losses.perceptual import PerceptualLoss, style_grams
+from losses.temporal import temporal_loss, warp
+from training import second_view
+from training.second_view import grid, random_homography, second_views
+
+SIZE = 32
+
+
+def pictures(n, seed, size=SIZE):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+def shift(columns, rows, n=1, size=SIZE):
+    """The motion under which a view shows at (x, y) what the first one has at (x + columns, y + rows)."""
+    matrix = torch.eye(3)
+    matrix[0, 2], matrix[1, 2] = 2 * columns / size, 2 * rows / size
+    return grid(matrix.expand(n, 3, 3), size, size)
+
+
+@pytest.mark.parametrize("columns, rows", [(0, 0), (3, 0), (0, -5), (-2, 7)])
+def test_whole_pixels_move_as_a_roll(columns, rows):
+    images = pictures(2, 1)
+    moved = warp(images, shift(columns, rows, 2))
+    rolled = images.roll((-columns, -rows), (3, 2))
+    seen = shift(columns, rows)[0].abs().amax(-1) <= 1
+    assert seen.sum() == (SIZE - abs(columns)) * (SIZE - abs(rows))
+    torch.testing.assert_close(moved[..., seen], rolled[..., seen], rtol=0, atol=1e-2)
+
+
+def test_a_homography_moves_places_as_written():
+    matrix = torch.tensor(random_homography(random.Random(3)))
+    places = grid(matrix[None], 6, 8)[0]
+    for row, column in ((0, 0), (5, 7), (2, 6)):
+        x, y, depth = matrix @ torch.tensor([(2 * column + 1) / 8 - 1, (2 * row + 1) / 6 - 1, 1])
+        torch.testing.assert_close(places[row, column], torch.stack([x / depth, y / depth]), rtol=1e-5, atol=1e-6)
+
+
+def test_loss_is_the_mean_squared_difference_where_both_see():
+    stylized, moved, motion = pictures(2, 1), pictures(2, 2), shift(5, -3, 2)
+    rolled = stylized.roll((-5, 3), (3, 2))
+    inside = (slice(None), slice(None), slice(3, None), slice(None, -5))
+    expected = ((moved - rolled)[inside] / 255).square().mean().item()
+    assert temporal_loss(stylized, moved, motion).item() == pytest.approx(expected, rel=1e-3)
+    moved[inside] = rolled[inside]  # all that differs now lies where one view alone looks
+    assert temporal_loss(stylized, moved, motion).item() < 1e-9
+    assert temporal_loss(stylized, moved, shift(SIZE, 0, 2)) == 0  # nothing in common
+
+
+def test_both_views_are_taught():
+    stylized, moved = pictures(1, 1).requires_grad_(), pictures(1, 2).requires_grad_()
+    gradients = torch.autograd.grad(temporal_loss(stylized, moved, shift(1, 1)), (stylized, moved))
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+    assert gradients[1][..., -1].abs().max() == 0  # not seen in the first view
+
+
+def test_views_depend_on_their_seed_alone():
+    images = pictures(3, 1)
+    (views, motion), again, others = second_views(images, "a"), second_views(images, "a"), second_views(images, "b")
+    assert torch.equal(views, again[0]) and torch.equal(motion, again[1])
+    assert not torch.equal(views, others[0]) and not torch.equal(motion, others[1])
+    assert views.shape == images.shape and 0 <= views.min() and views.max() <= 255
+    assert not torch.equal(motion[0], motion[1])
+
+
+def test_motions_stay_within_their_bounds():
+    rest = grid(torch.eye(3)[None], SIZE, SIZE)
+    rng = random.Random(0)
+    motions = grid(torch.tensor([random_homography(rng) for _ in range(300)]), SIZE, SIZE)
+    away = (motions - rest).abs().amax((1, 2, 3)) / 2  # in sides of the picture
+    middle = (motions - rest)[:, SIZE // 2, SIZE // 2].abs().amax(1) / 2
+    assert middle.max() < second_view.SHIFT + 0.01
+    assert 0.05 < away.max() < 0.2 and (away < 0.01).sum() > 10  # large ones, and a camera that all but stands
+
+
+def test_a_view_shows_the_photograph_moved(monkeypatch):
+    monkeypatch.setattr(second_view, "NOISE", 0.0)
+    monkeypatch.setattr(second_view, "EXPOSURE", 0.0)
+    images = torch.nn.functional.avg_pool2d(pictures(2, 1, 2 * SIZE), 9, 1, 4)[..., ::2, ::2]  # smooth
+    views, motion = second_views(images, "a")
+    assert temporal_loss(images, views, motion) == 0 < temporal_loss(images.flip(3), views, motion)
+    back = shift(0, 0, 2) - (motion - shift(0, 0, 2))  # the way back, but for what the motion bends
+    assert temporal_loss(views, images, back) < 0.1 * temporal_loss(views, images, motion)
+
+
+def test_second_views_count_in_the_temporal_term_alone(vgg):
+    grams = [torch.cat(pair) for pair in zip(style_grams(vgg, pictures(1, 7)), style_grams(vgg, pictures(1, 8)))]
+    criterion = PerceptualLoss(vgg, grams, SIZE, 1.0, 1e4, 1e-6, checkerboard_weight=0.3, temporal_weight=50.0)
+    stylized, photographs, style, motion = pictures(4, 1), pictures(4, 2), torch.tensor([1, 0, 1, 0]), shift(2, 1, 2)
+    alone = criterion(stylized[:2], photographs[:2], style[:2])
+    pair = criterion(stylized, photographs, style, motion=motion)
+    assert alone.raw[4] == 0
+    assert pair.raw[4].item() == pytest.approx(temporal_loss(stylized[:2], stylized[2:], motion).item())
+    assert pair.weighted[4].item() == pytest.approx(50 * pair.raw[4].item(), rel=1e-6)
+    torch.testing.assert_close(pair.raw[:4], alone.raw[:4])
+    torch.testing.assert_close(pair.by_style, alone.by_style)
+    assert (pair.total - alone.total).item() == pytest.approx(pair.weighted[4].item(), rel=1e-3)
+
+
+def test_a_flat_photograph_has_no_temporal_gradient(vgg):
+    criterion = PerceptualLoss(vgg, style_grams(vgg, pictures(1, 7)), SIZE, 0.0, 0.0, 0.0, temporal_weight=1.0)
+    stylized, photographs = pictures(4, 1).requires_grad_(), pictures(4, 2)
+    photographs[1] = 90.0
+    (gradient,) = torch.autograd.grad(criterion(stylized, photographs, motion=shift(1, 0, 2)).total, stylized)
+    assert [bool(part.any()) for part in gradient] == [True, False, True, False]

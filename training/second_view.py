@@ -1,0 +1,76 @@
+"""A second view of a photograph, as the next frame of a film might show it, under a motion that is known."""
+
+import math
+import random
+
+import torch
+
+from losses.temporal import warp
+
+SHIFT = 0.05
+"""Furthest that the middle moves, in sides of the picture: 13 pixels of 256."""
+
+ZOOM = 0.05
+"""Largest change of size."""
+
+ROTATION = math.radians(3)
+"""Largest turn about the middle."""
+
+PERSPECTIVE = 0.02
+"""Largest change of size between the middle and an edge."""
+
+EXPOSURE = 0.05
+"""Largest change of brightness, as a camera's automatic exposure makes."""
+
+NOISE = 4.0
+"""Largest standard deviation of the second view's noise, grey levels."""
+
+
+def second_views(photographs: torch.Tensor, seed: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Photographs moved at random, with another exposure and new noise.
+
+    Large motions and next to none are as frequent: a camera may stand still.
+
+    Args:
+        photographs: N x 3 x H x W, RGB in [0, 255].
+        seed: of everything; the same one gives the same views on the same kind of device.
+
+    Returns:
+        ``(views, motion)``: the views, like the photographs, with what lies beyond the edge mirrored in; and
+        N x H x W x 2, the motion as :func:`losses.temporal.warp` takes it.
+    """
+    rng, device = random.Random(seed), photographs.device
+    count, height, width = len(photographs), *photographs.shape[-2:]
+    matrices = torch.tensor([random_homography(rng) for _ in range(count)]).to(device, non_blocking=True)
+    motion = grid(matrices, height, width)
+    drawn = [(1 + rng.uniform(-EXPOSURE, EXPOSURE), rng.uniform(0, NOISE)) for _ in range(count)]
+    exposure, deviation = torch.tensor(drawn).to(device, non_blocking=True).T[..., None, None, None]
+    generator = torch.Generator(device).manual_seed(rng.getrandbits(62))
+    noise = torch.randn(photographs.shape, generator=generator, device=device)
+    views = warp(photographs, motion) * exposure + noise * deviation
+    return views.clamp(0, 255), motion
+
+
+def random_homography(rng: random.Random) -> list[list[float]]:
+    """3 x 3, from places in the second view to places in the first, -1 and 1 being the edges of a square picture."""
+    size = rng.random()
+
+    def drawn(most: float) -> float:
+        return size * rng.uniform(-most, most)
+
+    angle, zoom = drawn(ROTATION), 1 + drawn(ZOOM)
+    cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)
+    # The picture is two units wide.
+    return [
+        [cosine, -sine, drawn(2 * SHIFT)],
+        [sine, cosine, drawn(2 * SHIFT)],
+        [drawn(PERSPECTIVE), drawn(PERSPECTIVE), 1.0],
+    ]
+
+
+def grid(matrices: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """N x 3 x 3 homographies as N x height x width x 2 places (x, y), for the centre of every pixel."""
+    x, y = ((2 * torch.arange(side, device=matrices.device) + 1) / side - 1 for side in (width, height))
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    places = torch.einsum("nij,jhw->nhwi", matrices, torch.stack([x, y, torch.ones_like(x)]))
+    return places[..., :2] / places[..., 2:]
