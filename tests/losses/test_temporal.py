@@ -65,7 +65,7 @@ def test_views_depend_on_their_seed_alone():
     (views, motion), again, others = second_views(images, "a"), second_views(images, "a"), second_views(images, "b")
     assert torch.equal(views, again[0]) and torch.equal(motion, again[1])
     assert not torch.equal(views, others[0]) and not torch.equal(motion, others[1])
-    assert views.shape == images.shape and 0 <= views.min() and views.max() <= 255
+    assert views.shape == images.shape and views.min() >= 0 and views.max() <= 255
     assert not torch.equal(motion[0], motion[1])
 
 
