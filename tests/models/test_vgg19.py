@@ -124,7 +124,8 @@ def test_bfloat16_weights_give_bfloat16_features_near_the_float32_ones(vgg, vgg_
         feature, expected = half(images, (name,))[name], vgg(images, (name,))[name]
         assert feature.dtype == torch.bfloat16
         assert (feature.float() - expected).norm() < 0.02 * expected.norm()
-    assert half.mean.dtype == torch.float32
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+    assert half.mean.dtype == half.std.dtype == torch.float32
 
 
 @pytest.mark.gpu
