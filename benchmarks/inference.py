@@ -12,13 +12,14 @@ from statistics import median
 
 import torch
 
-from benchmarks.common import add_timing_flags, gibibytes, new_parser, new_result, peak_memory, write_result
+from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, write_result
 from benchmarks.plain import PlainNetwork
+from benchmarks.tables import inference_table
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
-from utils.measuring import table, time_in_turns
+from utils.measuring import time_in_turns
 
 
 def onnx_session(network: torch.nn.Module, image: torch.Tensor):
@@ -54,7 +55,6 @@ def main() -> int:
     plain = PlainNetwork(network).eval().to(device)
 
     result = {**new_result("inference", compute), "sizes": {}}
-    rows = []
     for size in sorted({*args.sizes, *args.own_sizes}):
         image = torch.rand(1, 3, size, size, device=device) * 255
         calls = {"ours": lambda image=image: stylizer.stylize_tensor(image, StyleOptions(stroke_scale=1))}
@@ -68,22 +68,7 @@ def main() -> int:
         medians = {name: median(values) for name, values in seconds.items()}
         memory = {name: peak_memory(call, device) for name, call in calls.items()}
         result["sizes"][str(size)] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
-        ours = medians["ours"]
-        rows.append(
-            [
-                f"{size} x {size}",
-                *(f"{medians[name]:.4f}" if name in medians else "-" for name in ("plain", "onnxruntime", "ours")),
-                *(f"{medians[name] / ours:.2f}" if name in medians else "-" for name in ("plain", "onnxruntime")),
-                f"{ours / size**2 * 1e9:.0f}",
-                gibibytes(memory["ours"]),
-            ]
-        )
-    print(compute.describe())
-    header = [
-        "one picture", "plain, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
-        "ours, ns a pixel", "ours, GiB",
-    ]  # fmt: skip
-    print(table(header, rows))
+    print(inference_table([result]))
     print(f"Wrote {write_result(result, args.json)}")
     return 0
 

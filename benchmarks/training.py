@@ -16,7 +16,6 @@ from begin_training import training_step
 from benchmarks.common import (
     add_timing_flags,
     convolution_rate,
-    gibibytes,
     new_parser,
     new_result,
     peak_memory,
@@ -25,12 +24,13 @@ from benchmarks.common import (
 )
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainTraining
+from benchmarks.tables import training_table
 from config import TrainingConfig
 from imaging.tensors import picture_batch
 from models.pretrained import load_vgg19
 from training.build import build_training
 from training.compilation import NotCompiled, compile_step
-from utils.measuring import table, time_in_turns
+from utils.measuring import time_in_turns
 
 
 def main() -> int:
@@ -89,23 +89,10 @@ def main() -> int:
         "seconds_of_convolutions_alone": alone,
         "share_of_own_convolutions": alone / best,
     }
-    precision = str(compute.dtype).removeprefix("torch.")
-    names = {
-        "plain": "plain baseline, float32",
-        "ours": f"ours, {precision}",
-        "compiled": f"ours, {precision}, torch.compile",
-    }
-    rows = [
-        [names[name], f"{value:.4f}", f"{medians['plain'] / value:.2f}", gibibytes(memory[name])]
-        for name, value in medians.items()
-    ]
-    print(f"{compute.describe()}, batch {args.batch_size}, {args.image_size} x {args.image_size}")
-    print(table(["training step", "seconds", "speed", "peak memory, GiB"], rows))
     print(
-        f"{flop / 1e9:.0f} GFLOP of convolutions a step: {flop / best / 1e9:.0f} GFLOP/s, {flop / best / rate:.0%} of "
-        f"the {rate / 1e9:.0f} of this machine's fastest 3x3 convolution; the step's own convolutions, each by itself, "
-        f"take {alone:.3f} s, {alone / best:.0%} of the step"
+        f"Batch {args.batch_size}, {args.image_size} x {args.image_size}; {flop / 1e9:.0f} GFLOP of convolutions a step"
     )
+    print(training_table([result]))
     print(f"Wrote {write_result(result, args.json)}")
     return 0
 

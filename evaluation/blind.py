@@ -42,11 +42,10 @@ def draw(config: BlindConfig) -> int:
     Raises:
         UserError: naming the flag at fault.
     """
-    import json
     import random
 
     from data.dataset import list_photographs
-    from evaluation.saving import check_result, write_file, write_picture
+    from evaluation.saving import check_result, write_json, write_picture
     from imaging.reading import read_image
     from imaging.sheets import contact_sheet
 
@@ -86,8 +85,7 @@ def draw(config: BlindConfig) -> int:
         width = round(config.height * size[0] / size[1])
         write_picture(sheets[photograph], contact_sheet(pictures, columns=3, width=width))
         sides[photograph.stem] = dict(zip("AB", order))
-    text = json.dumps({"folders": folders, "sides": sides}, indent=1)
-    write_file(folder / "sides.json", lambda file: file.write(text.encode()))
+    write_json(folder / "sides.json", {"folders": folders, "sides": sides})
     print(f"Wrote {len(pairs)} sheets to {folder}: look at them, write a line such as")
     print(f"{next(iter(sides))} A")
     print("for each into a file, and count with --answers FILE")

@@ -1,7 +1,6 @@
 """Trained styles judged on photographs that they have not seen, beside optimisation of the same objective."""
 
 import dataclasses
-import json
 import math
 import warnings
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from evaluation.measures import MESH_PERIODS, border, lpips_metric, mesh, ssim
 from evaluation.objective import criterion_of, objective, unweighted
 from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
-from evaluation.saving import PICTURES, PLOTS, check_result, write_file, write_picture
+from evaluation.saving import PICTURES, PLOTS, check_result, write_json, write_picture
 from evaluation.weights import OBJECTIVE
 from imaging.tensors import picture_batch
 from inference.named_styles import choose_styles
@@ -29,6 +28,7 @@ from models.checkpoints import Checkpoint
 from models.pretrained import load_vgg19
 from utils.device import Compute, resolve_compute
 from utils.errors import UserError
+from utils.files import atomic_write
 from utils.measuring import describe_machine, table, time_in_turns
 from utils.progress import progress_bar
 from utils.settings import validate
@@ -436,12 +436,10 @@ def _seconds_table(timed: list[dict]) -> str:
 def _write(config: CompareConfig, result: dict) -> None:
     pictures = [model.pop("pictures") for model in result["models"]]
     if config.json is not None:
-        text = json.dumps(result, indent=1) + "\n"
-        write_file(config.json, lambda file: file.write(text.encode()))
+        write_json(config.json, result)
     if config.plot is not None:
-        write_file(
-            config.plot, lambda file: figures.plot(result["models"], file, PLOTS[Path(config.plot).suffix.lower()])
-        )
+        with atomic_write(config.plot) as file:
+            figures.plot(result["models"], file, PLOTS[Path(config.plot).suffix.lower()])
     if config.sheet is not None:
         write_picture(config.sheet, figures.sheet(result["photographs"], pictures))
     for path in (config.json, config.plot, config.sheet):

@@ -1,7 +1,7 @@
 """How much a style flickers: the warping error of neighbouring frames, and what it makes of a still camera's noise.
 
-    python -m evaluation.flicker bikes.mp4 carphone.mp4 --model_path wave.pth starry_night.pth
-    python -m evaluation.flicker film.mp4 --model_path gallery --style all --frames 30 --json flicker.json
+python -m evaluation.flicker bikes.mp4 carphone.mp4 --model_path wave.pth starry_night.pth
+python -m evaluation.flicker film.mp4 --model_path gallery --style all --frames 30 --json flicker.json
 """
 
 import sys
@@ -16,22 +16,24 @@ class FlickerConfig:
     """Settings of ``evaluation.flicker``."""
 
     # What is judged, and on what
-    films: tuple[str, ...] = setting((), "films to judge by; the flag may be left out where they come first")
-    model_path: tuple[str, ...] = setting(("checkpoints/starry_night.pth",), "trained styles")
+    films: tuple[str, ...] = setting(
+        (), "films to judge by; the flag may be left out where they come first", metavar="FILM"
+    )
+    model_path: tuple[str, ...] = setting(("checkpoints/starry_night.pth",), "trained styles", metavar="MODEL")
     style: tuple[str, ...] | None = setting(
-        None, "styles of a model that has several: names, mixtures, or all; left out, the first"
+        None, "styles of a model that has several: names, mixtures, or all; left out, the first", metavar="STYLE"
     )
     frames: int | None = setting(None, "frames of each film, the first ones; left out, all", minimum=2)
     max_size: int | None = setting(None, "longest side, pixels: larger films are reduced first", minimum=16)
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
     # The machine
-    device: str = setting("auto", DEVICE_HELP)
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
     precision: str = setting("auto", "arithmetic of the network, as of begin_inference.py", choices=PRECISIONS)
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
     # What is written beside the table
-    json: str | None = setting(None, "file for all figures, pair by pair: .json")
+    json: str | None = setting(None, "file for all figures, pair by pair: .json", metavar="FILE")
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 

@@ -78,7 +78,7 @@ def read_square(path: Path, size: int, max_pixels: int) -> torch.Tensor:
 
 
 def read_whole(path: str, flag: str, max_pixels: int) -> Image.Image:
-    """A picture that can be resized by its short side, as :func:`data.images.read_image` gives it.
+    """A picture that can be resized by its short side, as :func:`imaging.reading.read_image` gives it.
 
     Args:
         flag: that named it, for errors.

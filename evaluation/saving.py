@@ -1,9 +1,8 @@
 """Result files: checked before hours of work, written whole or not at all."""
 
+import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 
@@ -12,7 +11,7 @@ from utils.errors import UserError
 from utils.files import atomic_write
 
 PICTURES = {".png": ".png", ".jpg": ".jpg", ".jpeg": ".jpg", ".webp": ".webp", ".tif": ".tif", ".tiff": ".tif"}
-"""Endings of picture files, with the name that :func:`data.saving.save_picture` has for each."""
+"""Endings of picture files, with the name that :func:`imaging.writing.save_picture` has for each."""
 
 PLOTS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
@@ -39,10 +38,10 @@ def check_result(flag: str, path: str | None, endings, overwrite: bool) -> None:
         raise UserError(f"{flag} {path} exists already: give another name, or add --overwrite to replace it")
 
 
-def write_file(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
-    """Have ``write`` fill a file, which appears once it is whole."""
+def write_json(path: str | Path, contents: dict) -> None:
+    """Write plain values as JSON."""
     with atomic_write(path) as file:
-        write(file)
+        file.write((json.dumps(contents, indent=1) + "\n").encode())
 
 
 def write_picture(
@@ -55,6 +54,7 @@ def write_picture(
     """
     ending = PICTURES[Path(path).suffix.lower()]
     try:
-        write_file(path, lambda file: save_picture(image, file, ending, exif=exif, profile=profile))
+        with atomic_write(path) as file:
+            save_picture(image, file, ending, exif=exif, profile=profile)
     except (ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be written ({error}): give another ending") from None

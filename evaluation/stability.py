@@ -1,6 +1,5 @@
 """Flicker of trained styles, measured on films."""
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ from PIL import Image
 
 from config import InferenceConfig
 from evaluation.flicker import FlickerConfig
-from evaluation.saving import check_result, write_file
+from evaluation.saving import check_result, write_json
 from imaging.films import FilmReader
 from inference.named_styles import load_styles
 from inference.stylizer import Stylizer
@@ -112,7 +111,7 @@ def judge_films(config: FlickerConfig) -> int:
     print(compute.describe())
     print(_table(films))
     if config.json is not None:
-        write_file(config.json, lambda file: file.write((json.dumps(result, indent=1) + "\n").encode()))
+        write_json(config.json, result)
         print(f"Wrote {config.json}")
     return 0
 

@@ -58,11 +58,12 @@ def expected_crops(dataset, positions):
     return torch.cat([dataset[[(p, dataset.order(p // n)[p % n])]][1] for p in positions])
 
 
-def test_batches_are_the_crops_of_consecutive_positions(dataset):
-    batches, position = take(8, dataset, 5)  # 40 photographs of 12: over the ends of three passes
-    assert all(batch.shape == (5, 3, SIZE, SIZE) and batch.dtype == torch.uint8 for batch in batches)
-    assert position == 40
-    assert torch.equal(torch.cat(batches), expected_crops(dataset, range(40)))
+@pytest.mark.parametrize("batches, batch_size", [(8, 5), (1, 30)])  # over the ends of passes over twelve
+def test_batches_are_the_crops_of_consecutive_positions(dataset, batches, batch_size):
+    found, position = take(batches, dataset, batch_size)
+    assert all(batch.shape == (batch_size, 3, SIZE, SIZE) and batch.dtype == torch.uint8 for batch in found)
+    assert position == batches * batch_size
+    assert torch.equal(torch.cat(found), expected_crops(dataset, range(position)))
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -79,12 +80,6 @@ def test_it_goes_on_from_any_position(dataset):
         batches, position = take(2, dataset, 4, start=start)
         assert torch.equal(torch.cat(batches), crops[start : start + 8])
         assert position == start + 8
-
-
-def test_a_batch_may_be_larger_than_the_folder(dataset):
-    (batch,), position = take(1, dataset, 30)
-    assert batch.shape[0] == position == 30
-    assert torch.equal(batch, expected_crops(dataset, range(30)))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -240,11 +235,3 @@ def test_a_script_without_a_guarded_main_module_is_told(photos, tmp_path):
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("utils.errors.UserError: the processes")
     assert result.stderr.count('if __name__ == "__main__"') == 2  # the reading process and its parent
-
-
-@pytest.mark.posix
-def test_a_named_pipe_in_a_photographs_place_is_skipped_at_once(photos, tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    dataset = PhotographDataset([*list_photographs(photos), tmp_path / "pipe.jpg"], SIZE, seed=3)
-    with pytest.warns(UserWarning, match="pipe.jpg is not a file but a pipe"):
-        take(4, dataset, 4)

@@ -1,6 +1,7 @@
 """evaluation.gatys and evaluation.compare through the real command line, at sizes of seconds."""
 
 import dataclasses
+import importlib.util
 import json
 import math
 import sys
@@ -25,6 +26,7 @@ from models.styles import one_style
 from utils.errors import UserError
 from utils.settings import run_command
 
+HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 SETTINGS = TrainingConfig(
     style_weight=30.0,
     tv_weight=0.05,
@@ -164,7 +166,7 @@ def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
     """The command's result on three photographs, and the folder of what it wrote."""
     folder = tmp_path_factory.mktemp("compared")
     (folder / "names.txt").write_text("# three\nphoto_00\nphoto_05\nphoto_03\nelsewhere\n")
-    plot = ["--plot", folder / "plot.png"] if _has_matplotlib() else []
+    plot = ["--plot", folder / "plot.png"] if HAS_MATPLOTLIB else []
     result = run_cli(
         "-m", "evaluation.compare", "--model_path", model, "--style_image", style_image, "--photographs", photos,
         "--names", folder / "names.txt", "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2,
@@ -239,7 +241,7 @@ def test_compare_says_what_that_is_worth(compared):
     assert "| stripes | " in printed.stdout and "| 40² | " in printed.stdout
     sheet = Image.open(folder / "sheet.jpg")
     assert sheet.width > 4 * 48 and sheet.height > 2 * 48
-    assert not _has_matplotlib() or Image.open(folder / "plot.png").width > 300
+    assert not HAS_MATPLOTLIB or Image.open(folder / "plot.png").width > 300
 
 
 def test_compare_takes_curves_from_their_file(call, compared, model, photos, style_image, small, monkeypatch):
@@ -423,11 +425,3 @@ def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, sty
     (judged,) = json.loads((tmp_path / "result.json").read_text())["models"]
     assert judged["scales"] == {**dataclasses.asdict(scales[0]), "style": list(scales[0].style)}
     assert f"(its level of {metrics['style_level']:.3g} included)" in printed
-
-
-def _has_matplotlib():
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return False
-    return True
