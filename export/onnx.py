@@ -9,34 +9,29 @@ each; the metadata "styles" names them in their order. Before the file takes its
 through ONNX Runtime.
 """
 
-import argparse
-import json
-import math
 import os
 from pathlib import Path
 
+from export.shared import export_parser, facts
 from models.convert import check_target
 from utils.errors import UserError
-from utils.files import PROGRAM, atomic_write
+from utils.files import atomic_write
 from utils.settings import run_command
 
 # torch and onnx are imported where they are needed, so that --help and a mistyped flag answer without waiting for them.
 
-PRECISIONS = {"float32": 0.01, "float16": 0.2}
-"""How kernels are stored, and by how many grey levels a file may differ from the network for that."""
-
-CHECKED_SIZES = [(1, 1), (1, 6), (7, 3), (4, 4), (5, 8), (16, 13), (18, 32), (35, 21)]
-"""(height, width): all remainders of four, of either side."""
+PRECISIONS = ("float32", "float16")
+_OF_HALVES = 0.2  # grey levels by which a file of halved kernels may differ
 
 
 def export_onnx(source: str | Path, target: str | Path, precision: str = "float32", overwrite: bool = False) -> float:
     """Write the style model ``source`` as the ONNX file ``target``, if that gives what the network gives.
 
     Args:
-        precision: of the stored kernels, a key of ``PRECISIONS``; the computation is float32.
+        precision: of the stored kernels, one of ``PRECISIONS``; the computation is float32.
 
     Returns:
-        The largest difference from the network, in grey levels, at ``CHECKED_SIZES``.
+        The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
 
     Raises:
         UserError: if ``source`` is no model; if ``target`` exists, cannot be written, or would differ; if a package is
@@ -51,19 +46,17 @@ def export_onnx(source: str | Path, target: str | Path, precision: str = "float3
         raise UserError(
             "ONNX files need the packages onnx and onnxruntime: pip install -r requirements-export.txt"
         ) from None
+    from export.checking import GREY_LEVELS, check_export
     from models.checkpoints import load_checkpoint
 
     checkpoint = load_checkpoint(source, flag="the model")
     model = to_onnx(checkpoint.network, precision)
     describe(model, checkpoint, source)
     data = model.SerializeToString()
-    difference = largest_difference(data, checkpoint.network)
-    if difference > PRECISIONS[precision]:
-        raise UserError(
-            f"{target} was not written: it would differ from the network by {difference:.3g} grey levels, where "
-            f"{PRECISIONS[precision]} are allowed; try "
-            + ("--precision float32" if precision == "float16" else "another version of onnxruntime")
-        )
+    halves = precision == "float16"
+    advice = "--precision float32" if halves else "another version of onnxruntime"
+    allowed = _OF_HALVES if halves else GREY_LEVELS
+    difference = check_export(target, runner(data), checkpoint.network, allowed, advice)
     with atomic_write(target) as file:
         file.write(data)
     return difference
@@ -77,75 +70,33 @@ def describe(model, checkpoint, source: str | Path) -> None:
 
     model.producer_name, model.producer_version = FORMAT, str(VERSION)
     model.doc_string = "Johnson, Alahi, Fei-Fei (2016): style transfer. Pictures are RGB in [0, 255], N x 3 x H x W."
-    helper.set_model_props(
-        model,
-        {
-            "styles": json.dumps(checkpoint.styles(source)),
-            "provenance": json.dumps(checkpoint.provenance),
-            "license": (PROGRAM / "LICENSE").read_text(encoding="utf-8"),
-        },
-    )
+    helper.set_model_props(model, facts(checkpoint, source))
 
 
-def largest_difference(data: bytes, network, sizes=CHECKED_SIZES) -> float:
-    """By how much an ONNX model, run by ONNX Runtime on the CPU, differs from the network, in grey levels.
-
-    Two pictures of noise of each size; to a network of several styles, each with a mixture of its own. Where the
-    network in float32 is further from itself in float64 than a file may be, the shape alone is compared: instance norm
-    makes much of the rounding of a picture of one colour, which a single pixel is.
-
-    Args:
-        data: the file's content.
-        sizes: (height, width).
-
-    Returns:
-        Infinity where a shape is wrong, a value is no number, or nothing could be compared.
-    """
-    import copy
-
+def runner(data: bytes):
+    """The content of an ONNX file as a function of tensors, computed by ONNX Runtime on the CPU."""
     import onnxruntime
     import torch
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    names, exact = [one.name for one in session.get_inputs()], copy.deepcopy(network).double()
-    generator, differences = torch.Generator().manual_seed(0), []
-    for size in sizes:
-        inputs = [torch.rand(2, 3, *size, generator=generator) * 255]
-        if "style" in names:
-            inputs.append(torch.rand(2, len(network.styles), generator=generator).softmax(1))
-        with torch.inference_mode():
-            expected = network(*inputs)
-        result = torch.from_numpy(session.run(None, {name: value.numpy() for name, value in zip(names, inputs)})[0])
-        if result.shape != expected.shape or not result.isfinite().all():
-            return math.inf
-        difference = (result - expected).abs().max().item()
-        if difference > PRECISIONS["float32"]:
-            with torch.inference_mode():
-                exactly = exact(*(value.double() for value in inputs))
-            if (expected - exactly).abs().max() > PRECISIONS["float32"]:
-                continue
-        differences.append(difference)
-    return max(differences, default=math.inf)
+    names = [one.name for one in session.get_inputs()]
+
+    def run(*inputs: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run(None, {name: value.numpy() for name, value in zip(names, inputs)})[0])
+
+    return run
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m export.onnx",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("source", metavar="MODEL", help="trained style, .pth or .safetensors, or the name of a model")
-    parser.add_argument("target", metavar="FILE", help="receives it; its name ends in .onnx")
+    parser = export_parser("export.onnx", __doc__, "FILE", "receives it; its name ends in .onnx")
     parser.add_argument(
         "--precision",
-        choices=tuple(PRECISIONS),
+        choices=PRECISIONS,
         default="float32",
         help="of the stored kernels; float16 halves the file, and the computation is float32 all the same",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
     args = parser.parse_args()
     difference = export_onnx(args.source, args.target, args.precision, args.overwrite)
     print(f"Wrote {args.target}, {os.path.getsize(args.target) / 1e6:.1f} MB; within {difference:.2g} grey levels")

@@ -190,39 +190,6 @@ def test_padding_keeps_pixels_where_the_strides_find_them_in_a_larger_picture():
     torch.testing.assert_close(network(image), network(continued)[..., :21, :18], rtol=0, atol=1e-9)
 
 
-# -- export ----------------------------------------------------------------------------------------
-
-SIDES = [(33, 47), (40, 24), (13, 18)]  # odd ones, one that the strides divide; the first is the example
-
-
-@pytest.mark.parametrize("norm, upsample", [("instance", "transposed"), ("batch", "resize")])
-def test_torch_export_holds_at_other_sizes(norm, upsample):
-    network = trained_looking(build(norm, upsample))
-    sides = torch.export.Dim("height", min=8, max=8192), torch.export.Dim("width", min=8, max=8192)
-    shapes = ({2: sides[0], 3: sides[1]},)
-    exported = torch.export.export(network, (pictures(1, *SIDES[0]),), dynamic_shapes=shapes).module()
-    for size in SIDES:
-        images = pictures(1, *size, seed=1)
-        torch.testing.assert_close(exported(images), network(images), rtol=0, atol=1e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("norm, upsample", VARIANTS)
-def test_onnx_holds_at_other_sizes(norm, upsample, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    network = trained_looking(build(norm, upsample))
-    torch.onnx.export(
-        network, (pictures(1, *SIDES[0]),), tmp_path / "m.onnx", dynamo=True,
-        dynamic_shapes=({2: torch.export.Dim("height", min=8), 3: torch.export.Dim("width", min=8)},),
-    )  # fmt: skip
-    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
-    for size in SIDES:
-        images = pictures(1, *size, seed=1)
-        (result,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(result), network(images), rtol=0, atol=0.05)
-
-
 # -- at the start ----------------------------------------------------------------------------------
 
 

@@ -1,0 +1,69 @@
+"""Whether an exported network gives what the network itself gives, at every kind of size."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from models.multi_style import MultiStyleNet
+from models.transformer_net import TransformerNet
+from utils.errors import UserError
+
+GREY_LEVELS = 0.01
+"""By how many an exported network may differ: its sums are taken in another order."""
+
+SIZES = [(1, 1), (1, 6), (7, 3), (4, 4), (5, 8), (16, 13), (18, 32), (35, 21)]
+"""(height, width): all remainders of four, of either side."""
+
+
+def check_export(
+    target, run: Callable[..., torch.Tensor], network: TransformerNet, allowed: float = GREY_LEVELS, advice: str = ""
+) -> float:
+    """The largest difference at ``SIZES``, see :func:`largest_difference`.
+
+    Raises:
+        UserError: if it is more than ``allowed``: ``target`` was not written.
+    """
+    difference = largest_difference(run, network)
+    if difference > allowed:
+        raise UserError(
+            f"{target} was not written: it would differ from the network by {difference:.3g} grey levels, where "
+            f"{allowed} are allowed; try {advice or 'another version of the exporting package'}"
+        )
+    return difference
+
+
+def largest_difference(
+    run: Callable[..., torch.Tensor], network: TransformerNet, sizes: Sequence[tuple[int, int]] = SIZES
+) -> float:
+    """By how much an exported network differs from a network on the CPU, in grey levels.
+
+    Two pictures of noise of each size; to a network of several styles, each with a mixture of its own. Where the
+    network in float32 is further from itself in float64 than an export may be from it, the shape alone is compared:
+    instance norm makes much of the rounding of a picture of one colour, which a single pixel is.
+
+    Args:
+        run: takes the network's arguments, and gives its result.
+        sizes: (height, width).
+
+    Returns:
+        Infinity where a shape is wrong, a value is no number, or nothing could be compared.
+    """
+    exact = copy.deepcopy(network).double()
+    generator, differences = torch.Generator().manual_seed(0), []
+    for size in sizes:
+        inputs = [torch.rand(2, 3, *size, generator=generator) * 255]
+        if isinstance(network, MultiStyleNet):
+            inputs.append(torch.rand(2, len(network.styles), generator=generator).softmax(1))
+        with torch.inference_mode():
+            expected, result = network(*inputs), run(*inputs)
+            if result.shape != expected.shape or not result.isfinite().all():
+                return math.inf
+            difference = (result - expected).abs().max().item()
+            if difference > GREY_LEVELS:
+                exactly = exact(*(value.double() for value in inputs))
+                if (expected - exactly).abs().max() > GREY_LEVELS:
+                    continue
+        differences.append(difference)
+    return max(differences, default=math.inf)

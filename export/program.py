@@ -1,0 +1,87 @@
+"""A style model as a program of torch.export, which runs where this project is not: by torch alone, in C++ too.
+
+    python -m export.program checkpoints/wave.pth wave.pt2
+
+The program takes N x 3 x height x width, float32, RGB in [0, 255], with N, height and width from 1 up, and gives the
+same; that of several styles takes N x S weights of the styles as well, which sum to 1 for each picture. Before the file
+takes its name, it is read again and compared with the network. Elsewhere:
+
+    stylize = torch.export.load("wave.pt2").module()
+    stylized = stylize(images)
+"""
+
+import io
+import json
+from pathlib import Path
+
+from export.shared import export_parser, facts
+from models.convert import check_target
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.settings import run_command
+
+FACTS = "facts.json"
+"""What is told of the model, among the extra files of the program."""
+
+
+def export_program(source: str | Path, target: str | Path, overwrite: bool = False) -> float:
+    """Write the style model ``source`` as the program ``target``, if that gives what the network gives.
+
+    Returns:
+        The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
+
+    Raises:
+        UserError: if ``source`` is no model; if ``target`` exists, cannot be written, or would differ. Nothing is
+            written then.
+    """
+    check_target(target, overwrite, (".pt2",))
+    # Imported here, so that --help and a mistyped name answer without waiting for torch.
+    import torch
+
+    from export.checking import check_export
+    from models.checkpoints import load_checkpoint
+
+    checkpoint = load_checkpoint(source, flag="the model")
+    file = io.BytesIO()
+    torch.export.save(to_program(checkpoint.network), file, extra_files={FACTS: json.dumps(facts(checkpoint, source))})
+    file.seek(0)
+    difference = check_export(target, torch.export.load(file).module(), checkpoint.network)
+    with atomic_write(target) as written:
+        written.write(file.getbuffer())
+    return difference
+
+
+def to_program(network):
+    """A ``TransformerNet`` or ``MultiStyleNet`` as a ``torch.export.ExportedProgram`` for every size.
+
+    Raises:
+        UserError: if this torch cannot.
+    """
+    import torch
+    from torch.export import Dim
+
+    from models.fusion import fuse_batch_norm
+    from models.multi_style import MultiStyleNet
+
+    batch = Dim("batch", min=1)
+    inputs, shapes = [torch.zeros(2, 3, 21, 34)], [{0: batch, 2: Dim("height", min=1), 3: Dim("width", min=1)}]
+    if isinstance(network, MultiStyleNet):
+        inputs.append(torch.full((2, len(network.styles)), 1 / len(network.styles)))
+        shapes.append({0: batch})
+    try:
+        return torch.export.export(fuse_batch_norm(network), tuple(inputs), dynamic_shapes=tuple(shapes))
+    except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"torch {torch.__version__} cannot export the network ({reason}): take a newer one") from None
+
+
+def main() -> int:
+    parser = export_parser("export.program", __doc__, "FILE", "receives it; its name ends in .pt2")
+    args = parser.parse_args()
+    difference = export_program(args.source, args.target, args.overwrite)
+    print(f"Wrote {args.target}; within {difference:.2g} grey levels")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
