@@ -212,8 +212,8 @@ class InferenceConfig:
     list_styles: bool = setting(False, "name the styles of --model_path, and do nothing else")
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
-        "photographs to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any mixture; "
-        "or -, which reads one from standard input and writes the result to standard output",
+        "photographs and films to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any "
+        "mixture; or -, which reads one from standard input and writes the result to standard output",
         metavar="PICTURE|FOLDER|PATTERN",
     )
     output_dir: str = setting(
@@ -251,16 +251,24 @@ class InferenceConfig:
     )
     max_size: int | None = setting(None, "longest side of results, pixels: larger photographs are reduced", minimum=16)
 
+    # Parts of films
+    start: str | None = setting(None, "begin films here, seconds or 1:23.4", metavar="TIME")
+    end: str | None = setting(None, "end films here, seconds or 1:23.4", metavar="TIME")
+
     # What is done with the results
     format: str = setting(
         "auto",
-        "file format of the results: auto takes JPEG for a JPEG and PNG for all else; EXIF, with the place where a "
-        "photograph was taken, and the ICC profile are kept in each, but no XMP and no thumbnail",
-        choices=("auto", "jpeg", "jpg", "png", "webp", "avif", "tiff", "tif"),
+        "file format of the results: auto takes JPEG for a JPEG, MP4 for a film, its own for what is animated "
+        "(GIF, WebP, APNG, AVIF), and PNG for all else; EXIF, with the place where a photograph was taken, and the ICC "
+        "profile are kept in each, but no XMP and no thumbnail",
+        choices=(
+            "auto", "jpeg", "jpg", "png", "webp", "avif", "tiff", "tif", "mp4", "mov", "mkv", "webm", "gif", "apng",
+        ),
     )
     quality: int | None = setting(
         None,
-        "quality of JPEG, WebP and AVIF, more is larger files; left out, 95, 90 and 80",
+        "quality of JPEG, WebP and AVIF, more is larger files; left out, 95, 90 and 80; of films the constant-rate "
+        "factor, more is smaller files; left out, 18, of WebM 24",
         minimum=1,
         maximum=100,
     )
@@ -269,5 +277,6 @@ class InferenceConfig:
     json: bool = setting(
         False,
         "print a line of JSON for each photograph on standard output, and nothing else there: input, output, status "
-        "(done, skipped or failed), width, height, seconds (in the network), error; null where there is nothing to say",
+        "(done, skipped or failed), width, height, seconds (in the network), error, of a film frames; null where there "
+        "is nothing to say",
     )

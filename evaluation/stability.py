@@ -127,8 +127,8 @@ def judge_film(path: str, styles: dict[str, Stylizer], config: FlickerConfig) ->
     per_pair = {name: [] for name in ("", *styles)}
     still = {name: [] for name in styles}
     seen, frames, before = [], 0, {}
-    with FilmReader(path, config.max_pixels) as film:
-        total = min(film.count or config.frames or 0, config.frames or film.count or 0)
+    with FilmReader(path, max_pixels=config.max_pixels) as film:
+        total = min(film.total or config.frames or 0, config.frames or film.total or 0)
         with progress_bar(total or None, "frame") as bar:
             for pixels in islice(_reduced(film, config.max_size), config.frames):
                 results = {"": pixels} | {name: _stylized(stylizer, pixels) for name, stylizer in styles.items()}

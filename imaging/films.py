@@ -1,6 +1,9 @@
-"""Films: their frames as RGB, upright, with their time stamps; needs the package ``av`` (PyAV)."""
+"""Films: their frames as RGB, upright, with their time stamps, and their sound; needs the package ``av`` (PyAV)."""
 
-from collections.abc import Iterator
+import collections
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,18 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from config import MAX_PIXELS
+from imaging.film_colours import is_converted, to_bt709
 from utils.errors import ImageError, UserError
 from utils.file_kinds import refuse_url
 
-_INSTALL = "pip install -r requirements-video.txt"
+FILM_ENDINGS = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts", ".vob", ".wmv", ".asf", ".flv",
+    ".f4v", ".ogv", ".3gp", ".3g2", ".mxf", ".y4m",
+)  # fmt: skip
+"""Endings of film files, in lower case; any other is read as well if it is named."""
 
-_BT709, _BT2020, _BT601 = 1, 9, 5
-_MATRICES = {1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020, 10: _BT2020}
-"""Of ISO/IEC 23091-2's numbers for the matrix of a film, those that swscale knows, by its own numbers."""
+_LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, for sound that comes late in the file
 
 
-def pyav():
-    """The package ``av``.
+def pyav(path: str | Path):
+    """The package ``av``, for a film.
 
     Raises:
         UserError: where it is not installed.
@@ -27,9 +33,19 @@ def pyav():
     try:
         import av
     except ImportError:
-        raise UserError(f"films need a package: {_INSTALL}") from None
-    av.logging.set_level(None)  # it says of damaged films what exceptions say as well
+        raise UserError(f"{path}: films need packages, pip install -r requirements-video.txt") from None
     return av
+
+
+def reads_films() -> bool:
+    """Whether the package ``av`` is installed."""
+    return importlib.util.find_spec("av") is not None
+
+
+def in_seconds(seconds: float) -> str:
+    """A time for people, such as ``1:23.4``."""
+    minutes, rest = divmod(round(float(seconds), 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}"
 
 
 @dataclass
@@ -37,8 +53,8 @@ class Frame:
     """A picture of a film.
 
     Attributes:
-        pixels: H x W x 3, uint8, RGB.
-        time: seconds from the beginning of the film.
+        pixels: H x W x 3, uint8, RGB; or x 4, with transparency.
+        time: seconds from the beginning of the film, or of the part of it that was asked for.
         duration: seconds, 0 where the film does not say.
     """
 
@@ -56,60 +72,213 @@ class FilmReader:
 
     Args:
         path: a file of any container and codec that FFmpeg reads.
+        start, end: seconds; frames from ``start`` on and before ``end`` are read. Left out, all.
         max_pixels: refuse larger frames.
+        sound: read sound and subtitles as well.
 
     Attributes:
+        container, stream: of ``av``; the stream of the pictures.
         size: (width, height) of the frames, upright.
         rate: frames a second, on average.
-        count: of frames, as far as the file tells.
+        total: frames that there will be, as far as the file tells; or ``None``.
+        seconds: of the part that was asked for, as far as the file tells; or ``None``.
+        others: streams of sound and subtitles that are read.
+        packets: of those streams, in the file's order, what was read on the way to the frames so far; whoever takes
+            them removes them.
+        converted: how the colours of the film differ from those of its frames, in words; or ``None``.
         remarks: sentences on what could not be read, once the frames were.
+        first: the first picture, as ``av`` decoded it.
 
     Raises:
         UserError: where ``av`` is not installed.
-        ImageError: naming the file, if it is no film that can be read.
+        ImageError: naming the file, if it is no film that can be read, or has nothing between start and end.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int = MAX_PIXELS):
+    def __init__(
+        self,
+        path: str | Path,
+        start: float | None = None,
+        end: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+        sound: bool = False,
+    ):
         refuse_url(path)
-        self.path = Path(path)
+        self.path, self.start, self.end = Path(path), Fraction(start or 0), end
         self.remarks: list[str] = []
-        self._av = pyav()
+        self.packets: collections.deque = collections.deque()
+        self._with_sound = sound
+        self._av = pyav(path)
         try:
-            # No playlist may have other files or addresses read.
-            options = {"protocol_whitelist": "file"}
-            self.container = self._av.open(f"file:{path}", options=options, metadata_errors="replace")
+            # A list of other files or addresses is not followed.
+            self.container = self._av.open(
+                f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
+            )
         except FileNotFoundError:
             raise ImageError(f"{path} does not exist: give the path of a film") from None
+        except IsADirectoryError:
+            raise ImageError(f"{path} is a folder: give the path of a film") from None
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._unreadable(error) from None
-        self.stream = self.container.streams.best("video")
-        if self.stream is None:
+        try:
+            self._open(max_pixels)
+        except BaseException:
             self.container.close()
-            raise ImageError(f"{path} has no pictures, sound at most: give a film")
+            raise
+
+    def _open(self, max_pixels: int) -> None:
+        path, pictures = self.path, [s for s in self.container.streams.video if not _is_cover(s)]
+        best = self.container.streams.best("video")
+        self.stream = best if best in pictures else next(iter(pictures), None)
+        if self.stream is None or self.stream.codec_context is None:
+            raise ImageError(f"{path} has no moving pictures that can be read here: give a film")
+        if self.stream.width * self.stream.height > max_pixels:
+            raise ImageError(
+                f"{path} has {self.stream.width * self.stream.height} pixels a frame, more than --max_pixels "
+                f"{max_pixels}: reduce it, or give a larger --max_pixels"
+            )
         self.stream.thread_type = "AUTO"
+        sound = [*self.container.streams.audio, *self.container.streams.subtitles] if self._with_sound else []
+        self.others = [stream for stream in sound if stream.codec_context is not None]
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
-        self.count = self.stream.frames or None
+        # Broadcast begins at any time of its own; elsewhere a late start is meant.
+        discontinuous = self._av.format.Flags.ts_discont.value & self.container.format.flags
+        self.origin = Fraction(self.container.start_time or 0, 10**6) if discontinuous else Fraction(0)
+        length = self.container.duration and Fraction(self.container.duration, 10**6)
+        if length and self.start >= length:
+            raise ImageError(f"{path} ends at {in_seconds(length)}, before --start {in_seconds(self.start)}")
+        self.whole = start_to_end = length
+        if length:
+            start_to_end = min(length, Fraction(self.end)) if self.end is not None else length
+            start_to_end -= self.start
+        self.seconds = start_to_end
+        if self.start or self.end is not None or not self.stream.frames:
+            self.total = max(1, round(start_to_end * self.rate)) if start_to_end else None
+        else:
+            self.total = self.stream.frames
+        if self.start:
+            with contextlib.suppress(self._av.FFmpegError):  # read from the beginning then
+                self.container.seek(int((self.start + self.origin) * 10**6))
+        self._decoded = self._decode()
+        self.first = next(self._decoded, None)
+        if self.first is None:
+            raise ImageError(f"{path} has no picture that can be read{self._part()}: give another film")
+        self.converted = is_converted(self.first)
+        height, width = np.rot90(np.empty((self.first.height, self.first.width)), self.first.rotation // 90).shape
+        self.size = width, height
+        aspect = self.first.sample_aspect_ratio if hasattr(self.first, "sample_aspect_ratio") else None
+        aspect = aspect or self.stream.sample_aspect_ratio or Fraction(1)
+        self.pixel_aspect = 1 / aspect if self.first.rotation % 180 else aspect
+
+    def _part(self) -> str:
+        return " in that part" if self.start or self.end is not None else ""
 
     def _unreadable(self, error: Exception) -> ImageError:
-        return ImageError(f"{self.path} cannot be read as a film ({getattr(error, 'strerror', error)}): give another")
+        return ImageError(f"{self.path} cannot be read as a film ({_reason(error)}): give another file")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
+        self._decoded.close()
         self.container.close()
 
     def frames(self) -> Iterator[Frame]:
-        for picture in self.container.decode(self.stream):
-            yield Frame(_to_rgb(picture), (picture.pts or 0) * picture.time_base, Fraction(0))
+        """The frames, once."""
+        before, picture = None, self.first
+        size = self.first.width, self.first.height
+        while picture is not None:
+            time = self._time(picture)
+            if time is None or (before is not None and time <= before):  # damaged, or a stream without time stamps
+                time = Fraction(0) if before is None else before + 1 / self.rate
+            before = time
+            if (picture.width, picture.height) != size:  # as broadcast may change
+                picture = picture.reformat(*size)
+            pixels = np.rot90(to_bt709(picture), picture.rotation // 90)
+            yield Frame(pixels, time, (picture.duration or 0) * (picture.time_base or Fraction(0)))
+            picture = next(self._decoded, None)
+        self._note_end(before)
+
+    def first_picture(self) -> np.ndarray:
+        """The first frame that is more than one plain colour, of the first 250; or the first. Instead of the frames."""
+        first = None
+        for number, frame in enumerate(self.frames()):
+            first = frame.pixels if first is None else first
+            if frame.pixels[::8, ::8].std() > 8:
+                return frame.pixels
+            if number == 250:
+                break
+        return first
+
+    def _time(self, picture) -> Fraction | None:
+        if picture.pts is None or not picture.time_base:
+            return None
+        return self.time_of(picture.pts, picture.time_base)
+
+    def time_of(self, stamp: int, time_base: Fraction) -> Fraction:
+        """Seconds since the beginning of the part that was asked for, of a time stamp of the file."""
+        return stamp * time_base - self.origin - self.start
+
+    def _decode(self):
+        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``."""
+        packets = self.container.demux([self.stream, *self.others])
+        end = None if self.end is None else Fraction(self.end) - self.start
+        late = set()  # streams that have been read to the end of the part
+        waited_for = {stream for stream in self.others if stream.type == "audio"}
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (self._av.FFmpegError, OSError) as error:
+                return self._note_damage(error)
+            if packet.stream is not self.stream:
+                if packet.dts is not None:
+                    self.packets.append(packet)
+                    if end is not None and self.time_of(packet.dts, packet.time_base) >= end:
+                        late.add(packet.stream)
+            elif self.stream in late and self.time_of(packet.dts or 0, packet.time_base) >= end + _LONGEST_WAIT:
+                return
+            if self.stream in late and late.issuperset(waited_for):
+                return
+            if packet.stream is not self.stream or self.stream in late:
+                continue
+            for picture in self.decoded(packet, packet.stream.decode):
+                time = self._time(picture)
+                if time is not None and time < 0 and self.start:
+                    continue
+                if end is not None and time is not None and time >= end:
+                    late.add(self.stream)
+                    break
+                yield picture
+
+    def decoded(self, packet, decode: Callable) -> Sequence:
+        """What a packet of this film decodes to; nothing, with a remark, where it is damaged."""
+        try:
+            return decode(packet)
+        except self._av.FFmpegError as error:
+            self._note_damage(error)
+            return ()
+
+    def _note_damage(self, error: Exception) -> None:
+        if not self.remarks:
+            self.remarks.append(f"{self.path} is damaged ({_reason(error)}): what can be read of it is taken")
+
+    def _note_end(self, last: Fraction) -> None:
+        """Say so if the film ends long before its header says."""
+        if self.seconds and not self.remarks and last + 1 + 2 / self.rate < self._video_seconds():
+            self.remarks.append(
+                f"{self.path} ends at {in_seconds(last)} of {in_seconds(self.seconds)}: the rest of it is missing"
+            )
+
+    def _video_seconds(self) -> Fraction:
+        own = self.stream.duration and self.stream.duration * self.stream.time_base
+        whole = own or self.whole
+        return (whole if self.end is None else min(whole, Fraction(self.end))) - self.start
 
 
-def _to_rgb(picture) -> np.ndarray:
-    """H x W x 3, uint8, upright, of a decoded picture."""
-    matrix = _MATRICES.get(picture.colorspace)
-    if matrix is None:  # what players guess where a film does not say
-        matrix = _BT601 if max(picture.width * 9, picture.height * 16) < 1280 * 9 else _BT709
-    pixels = picture.reformat(
-        format="rgb24", src_colorspace=matrix, interpolation="BICUBIC", dst_color_range="JPEG"
-    ).to_ndarray()
-    return np.rot90(pixels, picture.rotation // 90)
+def _is_cover(stream) -> bool:
+    return bool(stream.disposition.value & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

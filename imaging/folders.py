@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imaging.films import FILM_ENDINGS, reads_films
 from imaging.formats import HEIC_ENDINGS, picture_endings
 from utils.errors import UserError
 
@@ -24,7 +25,7 @@ class FolderContents:
     unlisted: list[tuple[str, str]] = field(default_factory=list)
 
 
-def walk_pictures(root: str | Path, leave_out: str | Path | None = None) -> FolderContents:
+def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: bool = False) -> FolderContents:
     """Every file below a folder, but for what is hidden; opens none.
 
     Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
@@ -32,8 +33,11 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None) -> Fold
 
     Args:
         leave_out: a folder that is not entered, unless it is the root.
+        films: take films for pictures, where they can be read.
     """
     endings, found = picture_endings(), FolderContents()
+    if films and reads_films():
+        endings += FILM_ENDINGS
     top = os.path.realpath(root)
     entered = {os.path.realpath(leave_out)} - {top} if leave_out is not None else set()
     waiting, links = [str(root)], []
@@ -73,6 +77,13 @@ def unread_heic(others: Iterable[str]) -> str | None:
     return f"{count} HEIC need a package: pip install pillow-heif, or export them as JPEG" if count else None
 
 
-def no_pictures(where: str, others: Iterable[str]) -> UserError:
-    """The error of a folder without a picture."""
-    return UserError(f"{where} holds no picture that is read here: {unread_heic(others) or 'give another folder'}")
+def unread_films(others: Iterable[str]) -> str | None:
+    """The same on films."""
+    count = sum(path.lower().endswith(FILM_ENDINGS) for path in others)
+    return f"{count} films need packages: pip install -r requirements-video.txt" if count else None
+
+
+def no_pictures(where: str, others: Iterable[str], films: bool = False) -> UserError:
+    """The error of a folder without a picture; ``films`` would have been taken as well."""
+    why = unread_heic(others) or (films and unread_films(others)) or "give another folder"
+    return UserError(f"{where} holds no picture that is read here: {why}")

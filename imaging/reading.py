@@ -48,7 +48,7 @@ def read_image(
     refuse_url(path)
     path = Path(path)
     try:
-        with _opened(path, max_pixels) as image:
+        with opened(path, max_pixels) as image:
             _refuse_many_scans(path, image, max_pixels)
             remarks = _animation(path, image)
             if draft_size is not None:
@@ -84,14 +84,14 @@ def read_image(
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height by the file's header, the rest unread; (0, 0) where :func:`read_image` will refuse that."""
     try:
-        with _opened(Path(path), max_pixels) as image:
+        with opened(Path(path), max_pixels) as image:
             return image.size
     except Exception:  # see above
         return 0, 0
 
 
 @contextlib.contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
+def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """A picture whose header was read and found harmless, with Pillow set up to decode it."""
     with open(path, "rb", opener=_open_without_waiting) as file, _pillow_prepared(max_pixels):
         status = os.fstat(file.fileno())

@@ -19,13 +19,16 @@ from pathlib import Path
 from PIL import Image
 
 from config import InferenceConfig
+from imaging.films import in_seconds
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
-from imaging.writing import check_format, check_quality, result_ending, save_picture
+from imaging.writing import result_ending, save_picture
 from inference.inputs import PIPE, ContentImage, Job, names_several, plan_jobs
-from inference.named_styles import load_styles, style_name
+from inference.kinds import check_taken, is_film, planned
+from inference.named_styles import CONTACT_SHEET, load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
+from inference.repaint import first_picture, parse_time, reduced_size, repaint_film
 from inference.report import InferenceReport
 from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
@@ -74,7 +77,7 @@ class InferenceRun:
         style = style_name(config, given)
         if config.overwrite and config.skip_existing:
             raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
-        check_format(config.format)
+        self._start, self._end = _part(config)
         check_output_dir(config.output_dir)
         self.config = config
         self.piped = PIPE in config.content_image
@@ -82,16 +85,18 @@ class InferenceRun:
         if self.piped:
             self.jobs, self._left_out = [_piped_job(config, given)], set()
         else:
-            ending = functools.partial(result_ending, config.format)
-            self.jobs, self._left_out = plan_jobs(config.content_image, config.output_dir, style, ending)
-        check_quality(config.quality, config.format, {job.ending for job in self.jobs})
+            plan = functools.partial(planned, format=config.format, still=style == CONTACT_SHEET)
+            self.jobs, self._left_out = plan_jobs(config.content_image, config.output_dir, style, plan)
+        check_taken(config.format, config.quality, [(job.ending, job.moves) for job in self.jobs])
+        if (self._start or self._end) and not any(job.moves or is_film(job.content_image.path) for job in self.jobs):
+            raise UserError("--start and --end are of films, and no film is given: leave them out")
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
             self._refuse_to_replace()
         if self._outputs != self._existing and not self.piped:
             _check_writable(Path(config.output_dir))
-        self.interrupts = Interrupts("The pictures under way are finished; once more ends at once")
+        self.interrupts = Interrupts("The pictures under way are finished, a film ends here; once more ends at once")
         self._encoding: collections.deque[_Waiting] = collections.deque()
         self._said: set[str] = set()
         self.compute = resolve_compute(config.device, config.precision)
@@ -101,8 +106,8 @@ class InferenceRun:
         self.styles = load_styles(config, self.compute, self._notes.append)
 
     def _refuse_to_replace(self) -> None:
-        if not self.several:
-            _read(self.jobs[0], self.config.max_pixels)  # which says so, if it is no picture at all
+        if not self.several and not self.jobs[0].moves:
+            self._read(self.jobs[0])  # which says so, if it is no picture at all
         first = next(job.output for job in self.jobs if job.output in self._existing)
         what = f"{first} exists already"
         if self.several:
@@ -131,11 +136,11 @@ class InferenceRun:
             if kind is None:
                 self._report_written(all_of_them=True)
 
-    def content_images(self) -> Iterator[tuple[Job, Image.Image]]:
+    def content_images(self) -> Iterator[tuple[Job, Image.Image | None]]:
         """The photographs that can be read, in order, until all are handed out or the run is interrupted.
 
         Yields:
-            The job, and the picture: ``RGB`` or ``RGBA``, upright, sRGB.
+            The job, and the picture: ``RGB`` or ``RGBA``, upright, sRGB; ``None`` for a film.
         """
         workers = default_num_workers(self.compute.device) or 1
         self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
@@ -147,14 +152,28 @@ class InferenceRun:
             if job.output in self._existing and self.config.skip_existing:
                 self.report.skipped(job)
                 continue
-            width, height = picture_size(job.content_image.path, self.config.max_pixels)
-            while waiting and not _fits(waiting, width * height, self._most):
+            width, height = (0, 0) if job.moves else picture_size(job.content_image.path, self.config.max_pixels)
+            while waiting and (job.moves or not _fits(waiting, width * height, self._most)):
                 yield from self._decoded(waiting.popleft())
             if self.interrupts.received:
                 return
-            waiting.append(_Waiting(job, width * height, self._readers.submit(_read, job, self.config.max_pixels)))
+            if job.moves:
+                self._say_once(f"Stylising on {self.compute.describe()}")
+                yield job, None
+            else:
+                waiting.append(_Waiting(job, width * height, self._readers.submit(self._read, job)))
         while waiting and not self.interrupts.received:
             yield from self._decoded(waiting.popleft())
+
+    def _read(self, job: Job) -> Image.Image:
+        content_image, max_pixels = job.content_image, self.config.max_pixels
+        if content_image.error:
+            raise ImageError(content_image.error)
+        if content_image.data is None and is_film(content_image.path):  # of a contact sheet
+            image = first_picture(content_image.path, self._start, self._end, max_pixels)
+            image.info["remarks"] = []
+            return image
+        return _read_photograph(content_image, max_pixels)
 
     def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
         job = waiting.job
@@ -184,28 +203,54 @@ class InferenceRun:
             )
         return job
 
-    def stylize(self, job: Job, content_image: Image.Image) -> None:
-        """Stylise a photograph, which may be painted over, and have the result written."""
+    def stylize(self, job: Job, content_image: Image.Image | None) -> None:
+        """Stylise a photograph, which may be painted over, or a film, and have the result written."""
+        if job.moves:
+            self._report_written(all_of_them=True)
+            with self._faults_of(job):
+                return self._repaint(job)
         since = time.perf_counter()
         with self._faults_of(job, content_image.size):
-            try:
-                result = self._stylized(content_image)
-            except StylizeError as error:
-                reason = f"--{error}" if error.option else error
-                raise UserError(f"{job.content_image.path}: {reason}") from None
+            result = self._stylized(content_image)
             seconds = time.perf_counter() - since
             future = self._writers.submit(self._write, job, result, content_image.info)
             self._encoding.append(_Waiting(job, content_image.width * content_image.height, future, seconds))
         self._report_written()
+
+    def _repaint(self, job: Job) -> None:
+        """From film to film."""
+        if job.content_image.error:
+            raise ImageError(job.content_image.error)
+        self._refuse_what_appeared(job)
+        with progress_bar(0, "frame") as bar:
+
+            def on_frame(done: int, total: int | None) -> None:
+                bar.total = total
+                bar.update()
+
+            result = repaint_film(
+                self.styles[0][1], job.content_image.path, job.output, self.options, start=self._start, end=self._end,
+                max_size=self.config.max_size, quality=self.config.quality, max_pixels=self.config.max_pixels,
+                on_frame=on_frame, should_stop=lambda: self.interrupts.received is not None,
+            )  # fmt: skip
+        for remark in result.remarks:
+            self.report.warn(remark)
+        for note in result.notes:
+            self.report.say(note)
+        self._say_reduced(result.source_size, result.size)
+        self._say_stroke_scale(result.size)
+        if result.stopped:
+            self.report.warn(f"{job.output} ends at {in_seconds(result.length)}, interrupted: it plays so far")
+        self.report.done(job, result.size, result.seconds, result.frames)
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
         max_size = self.config.max_size
         if len(self.styles) == 1:
             if max_size and max(content_image.size) > max_size:
                 content_image = self._reduced(content_image, max_size)
-            self._say_stroke_scale(content_image)
+            self._say_stroke_scale(content_image.size)
             return self._in_style(self.styles[0][1], content_image, in_place=True)
-        self._say_stroke_scale(content_image)
+        self._say_stroke_scale(content_image.size)
         pictures = [("photograph", content_image)]
         pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
         return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
@@ -215,19 +260,22 @@ class InferenceRun:
             return stylizer.stylize(content_image, self.options, in_place=in_place, bar=bar)
 
     def _reduced(self, image: Image.Image, max_size: int) -> Image.Image:
-        scale = max_size / max(image.size)
-        size = tuple(max(1, round(side * scale)) for side in image.size)
-        self._say_once(
-            f"Reduced from {image.width} x {image.height} to {size[0]} x {size[1]}, by --max_size",
-            f"Photographs with a longer side are reduced to {max_size} pixels, by --max_size",
-        )
+        size = reduced_size(image.size, max_size)
+        self._say_reduced(image.size, size)
         return image.resize(size, Image.Resampling.LANCZOS)
 
-    def _say_stroke_scale(self, image: Image.Image) -> None:
-        width, height = self.options.working_size(*image.size)
-        if self.options.stroke_scale is None and (width, height) != image.size:
+    def _say_reduced(self, before: tuple[int, int], after: tuple[int, int]) -> None:
+        if before != after:
             self._say_once(
-                f"Strokes as on {width} x {height}, where --stroke_scale 1 would draw them {image.height / height:.3g} "
+                f"Reduced from {before[0]} x {before[1]} to {after[0]} x {after[1]}, by --max_size",
+                f"Photographs with a longer side are reduced to {self.config.max_size} pixels, by --max_size",
+            )
+
+    def _say_stroke_scale(self, size: tuple[int, int]) -> None:
+        width, height = self.options.working_size(*size)
+        if self.options.stroke_scale is None and (width, height) != size:
+            self._say_once(
+                f"Strokes as on {width} x {height}, where --stroke_scale 1 would draw them {size[1] / height:.3g} "
                 "times as fine",
                 f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels where photographs have more: "
                 "--stroke_scale 1 draws finer ones",
@@ -248,9 +296,13 @@ class InferenceRun:
             with self._faults_of(first.job):
                 self.report.done(first.job, first.future.result(), first.seconds)
 
-    def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
-        if not (self.piped or self.config.overwrite) and os.path.lexists(job.output):  # since the command began
+    def _refuse_what_appeared(self, job: Job) -> None:
+        """Refuse to replace a file that was not there when the command began."""
+        if not (self.piped or self.config.overwrite) and os.path.lexists(job.output):
             raise UserError(f"{job.output} exists now: {_IF_IT_EXISTS}")
+
+    def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
+        self._refuse_what_appeared(job)
         try:
             with _standard_output() if self.piped else atomic_write(job.output) as file:
                 save_picture(image, file, job.ending, self.config.quality, info.get("exif"), info.get("icc_profile"))
@@ -268,6 +320,8 @@ class InferenceRun:
             raise
         except UserError as error:
             fault = error
+        except StylizeError as error:
+            fault = UserError(f"{job.content_image.path}: {f'--{error}' if error.option else error}")
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -296,10 +350,21 @@ def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:
     return len(waiting) < most and sum(one.pixels for one in waiting) + pixels <= MOST_PIXELS
 
 
-def _read(job: Job, max_pixels: int) -> Image.Image:
-    content_image = job.content_image
-    if content_image.error:
-        raise ImageError(content_image.error)
+def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
+    """Seconds of ``--start`` and ``--end``."""
+    seconds = []
+    for flag in ("start", "end"):
+        text = getattr(config, flag)
+        try:
+            seconds.append(None if text is None else parse_time(text))
+        except ValueError:
+            raise UserError(f"--{flag} {text} is no time: give seconds, or minutes as in 1:23.4") from None
+    if None not in seconds and seconds[0] >= seconds[1]:
+        raise UserError(f"--end {config.end} lies before --start {config.start}: give a later one")
+    return tuple(seconds)
+
+
+def _read_photograph(content_image: ContentImage, max_pixels: int) -> Image.Image:
     if content_image.data is None:
         return to_srgb(read_image(content_image.path, max_pixels=max_pixels, partial=True))
     with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in

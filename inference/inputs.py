@@ -35,11 +35,12 @@ class ContentImage:
 
 @dataclass(frozen=True)
 class Job:
-    """A photograph, the file that receives its result, and the ending that tells the format."""
+    """A photograph or film, the file that receives its result, the ending that tells the format, whether it moves."""
 
     content_image: ContentImage
     output: Path
     ending: str
+    moves: bool = False
 
 
 def names_several(values: Sequence[str]) -> bool:
@@ -67,7 +68,7 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
             place = Path(Path(value).resolve().name if len(values) > 1 else "")
             inside = _in_folder(value, place, output_dir, others)
             if not inside:
-                raise no_pictures(f"--content_image {value}", others)
+                raise no_pictures(f"--content_image {value}", others, films=True)
             found += inside
         elif is_pattern(value):
             found += _matches(value, output_dir, others)
@@ -104,7 +105,7 @@ def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Con
 
 def _in_folder(root: str, place: Path, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
     """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files."""
-    contents = walk_pictures(root, leave_out=output_dir)
+    contents = walk_pictures(root, leave_out=output_dir, films=True)
     found = [ContentImage(Path(path), place / os.path.relpath(path, root)) for path in contents.pictures]
     for folder, error in contents.unlisted:
         reason = f"{folder} cannot be listed ({error}): its pictures are left out"
@@ -114,7 +115,7 @@ def _in_folder(root: str, place: Path, output_dir: str | Path, others: set[str])
 
 
 def plan_jobs(
-    values: Sequence[str], output_dir: str | Path, style: str, ending: Callable[[Path], str]
+    values: Sequence[str], output_dir: str | Path, style: str, planned: Callable[[Path], tuple[str, bool]]
 ) -> tuple[list[Job], set[str]]:
     """The photographs that ``--content_image`` names, each with its own output ``<photograph>_<style><ending>``.
 
@@ -122,7 +123,7 @@ def plan_jobs(
     ``view.png_<style>.png``.
 
     Args:
-        ending: of the result, such as ``".png"``, by the photograph's path.
+        planned: ending of the result, such as ``".png"``, and whether it moves, by the photograph's path.
 
     Returns:
         The jobs, and the files that are left out, see :func:`find_content_images`.
@@ -132,10 +133,12 @@ def plan_jobs(
             that the next command would find it with.
     """
     content_images, left_out = find_content_images(values, output_dir)
+    results = {content_image: planned(content_image.path) for content_image in content_images}
 
     def job(content_image: ContentImage, stem: str) -> Job:
-        end = ending(content_image.path)
-        return Job(content_image, Path(output_dir, content_image.relative.parent, f"{stem}_{style}{end}"), end)
+        ending, moves = results[content_image]
+        output = Path(output_dir, content_image.relative.parent, f"{stem}_{style}{ending}")
+        return Job(content_image, output, ending, moves)
 
     jobs = [job(content_image, content_image.path.stem) for content_image in content_images]
     times = collections.Counter(job.output for job in jobs)

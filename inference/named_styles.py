@@ -17,6 +17,8 @@ from utils.device import Compute
 from utils.errors import UserError
 from utils.settings import validate
 
+CONTACT_SHEET = "contact_sheet"
+
 ALL = "all"
 """The value of ``--style`` that stands for every style of a model."""
 
@@ -41,8 +43,8 @@ def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> 
         if len(models) > 1:
             raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
         mixtures = [list(parse_mixture(style)) for style in config.style]
-        return "+".join(mixtures[0])[:100] if len(mixtures) == 1 and mixtures[0] != [ALL] else "contact_sheet"
-    return Path(os.path.abspath(models[0])).stem if len(models) == 1 else "contact_sheet"
+        return "+".join(mixtures[0])[:100] if len(mixtures) == 1 and mixtures[0] != [ALL] else CONTACT_SHEET
+    return Path(os.path.abspath(models[0])).stem if len(models) == 1 else CONTACT_SHEET
 
 
 def find_models(names: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from imaging.folders import unread_heic
+from imaging.films import FILM_ENDINGS
+from imaging.folders import unread_films, unread_heic
 from imaging.formats import HEIC_ENDINGS
 from inference.inputs import Job
 from utils.errors import one_line, writing_output
@@ -50,18 +51,21 @@ class InferenceReport:
         if sentence := unread_heic(paths):
             self.warn(f"left out: {sentence}")
             paths = [path for path in paths if not path.lower().endswith(HEIC_ENDINGS)]
+        if sentence := unread_films(paths):
+            self.warn(f"left out: {sentence}")
+            paths = [path for path in paths if not path.lower().endswith(FILM_ENDINGS)]
         if paths:
             endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
             most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))
             more = ", ..." if len(endings) > 5 else ""
             self.say(f"Left out, no pictures by their names: {most}{more}")
 
-    def done(self, job: Job, size: tuple[int, int], seconds: float) -> None:
-        """A result was written; ``seconds`` is what the network took."""
+    def done(self, job: Job, size: tuple[int, int], seconds: float, frames: int | None = None) -> None:
+        """A result was written; ``seconds`` is what the network took, ``frames`` how many it has, if it moves."""
         width, height = size
         if not self.several:
-            self.say(f"Wrote {job.output}, {width} x {height}")
-        self._note(job, "done", width=width, height=height, seconds=round(seconds, 4))
+            self.say(f"Wrote {job.output}, {width} x {height}{f', {frames} frames' if frames else ''}")
+        self._note(job, "done", width=width, height=height, frames=frames, seconds=round(seconds, 4))
 
     def skipped(self, job: Job) -> None:
         """The result is there already."""
@@ -75,12 +79,13 @@ class InferenceReport:
             self._bar.write(f"failed: {one_line(reason)}", file=sys.stderr)
         self._note(job, "failed", error=reason)
 
-    def _note(self, job: Job, status: str, width=None, height=None, seconds=None, error=None) -> None:
+    def _note(self, job: Job, status: str, width=None, height=None, frames=None, seconds=None, error=None) -> None:
         self.counts[status] += 1
         self._bar.update(1)
         if self.as_json:
             facts = {"input": str(job.content_image.path), "output": str(job.output), "status": status}
             facts |= {"width": width, "height": height, "seconds": seconds, "error": error}
+            facts |= {"frames": frames} if frames else {}
             with writing_output():
                 self._bar.write(json.dumps(facts), file=sys.stdout)
                 sys.stdout.flush()

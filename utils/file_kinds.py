@@ -6,11 +6,12 @@ from utils.errors import UserError
 
 HEAD_BYTES = 512
 
+FILM = rb"....ftyp(?!avi|mif|msf|he)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS"
+"""How films of most containers begin."""
+
 _KINDS = {
     rb"%PDF": "a PDF document: export its page as a picture",
-    rb"....ftyp(?!avi|mif|msf|he)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS": (
-        "a film: export a frame of it as a picture"
-    ),
+    FILM: "a film: give it the ending of one, such as .mp4, or export a frame of it as a picture",
     rb"\s*(<!--.*?-->\s*)?<(!doctype )?html": "a web page: download the file itself, not the page that shows it",
     rb"\s*(<\?xml.*?>\s*)?(<!.*?>\s*)*<svg": "an SVG drawing: export it as PNG",
     rb"version https://git-lfs": 'a Git LFS pointer in place of the file: fetch it with "git lfs pull"',

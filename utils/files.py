@@ -31,7 +31,10 @@ def beside_program(path: str | Path) -> Path:
     return shipped if os.path.lexists(shipped) and not os.path.lexists(path) else path
 
 
-_OF_FILES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".pth", ".safetensors")
+_OF_FILES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".mp4", ".mov",
+    ".mkv", ".webm", ".avi", ".pth", ".safetensors",
+)  # fmt: skip
 
 
 def check_output_dir(folder: str | Path) -> None:

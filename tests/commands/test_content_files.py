@@ -13,10 +13,11 @@ def folder(tmp_path, make_picture):
 
 
 def test_an_animation_is_told(stylize, folder, make_picture):
+    """Where the format holds no motion."""
     path = folder / "b.gif"
     make_picture(40, 32, seed=2).save(path, save_all=True, append_images=[make_picture(40, 32, seed=3)])
     for value in (path, folder):
-        result = stylize(value, "--overwrite")
+        result = stylize(value, "--overwrite", "--format", "tiff")
         assert result.returncode == 0
         assert result.stderr.count(f"warning: {path} is animated: its first frame alone is taken") == 1
 

@@ -1,0 +1,169 @@
+"""Animated pictures, GIF, WebP, APNG and AVIF, frame by frame, by Pillow alone."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from config import MAX_PIXELS
+from imaging.films import Frame
+from imaging.formats import in_words
+from imaging.icc import to_srgb
+from imaging.reading import opened, to_rgb
+from utils.errors import ImageError
+
+ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
+"""Endings of pictures that may be animated."""
+
+_FORMATS = {
+    ".gif": ("GIF", {}),
+    ".webp": ("WEBP", {"quality": 90}),
+    ".png": ("PNG", {}),
+    ".avif": ("AVIF", {"quality": 80, "subsampling": "4:4:4"}),
+}
+"""By ending: Pillow's name, and what its save is told."""
+
+ANIMATION_FORMATS = tuple(_FORMATS)
+
+_USUAL = 100  # milliseconds of a frame that says nothing of its own, as browsers have it
+
+
+def is_animation(path: str | Path) -> bool:
+    """Whether a file is an animated picture, by its name and its first bytes."""
+    if Path(path).suffix.lower() not in ANIMATION_ENDINGS:
+        return False
+    try:
+        with open(path, "rb") as file:
+            head = file.read(32)
+        if head.startswith(b"RIFF"):  # a flag in the header of WebP: Pillow would read the whole file
+            return head[12:16] == b"VP8X" and bool(head[20] & 2)
+        if head[4:8] == b"ftyp" and head[8:12] != b"avis":
+            return False
+        with opened(Path(path)) as image:
+            return bool(getattr(image, "is_animated", False))
+    except Exception:  # what is the matter with it is told by whoever reads it
+        return False
+
+
+class AnimationReader:
+    """An animated picture, with what :class:`imaging.films.FilmReader` has of a film.
+
+    Args:
+        path: of the file.
+        start, end: seconds; frames that begin from ``start`` on and before ``end`` are read. Left out, all.
+        max_pixels: refuse larger pictures.
+
+    Attributes:
+        size: (width, height).
+        total, seconds: of the whole, where the file tells; or ``None``.
+        info: Pillow's of the file, of which ``loop`` counts.
+        remarks: sentences on what could not be read, once the frames were.
+
+    Raises:
+        ImageError: naming the file.
+    """
+
+    converted = None
+
+    def __init__(
+        self, path: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
+    ):
+        self.path, self.start, self.end = Path(path), Fraction(start or 0), end
+        self.remarks: list[str] = []
+        self._opening = opened(self.path, max_pixels)
+        try:
+            self._image = self._opening.__enter__()
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read ({error.strerror}): give another file") from None
+        self.size, self.info = self._image.size, dict(self._image.info)
+        self.total = getattr(self._image, "n_frames", None) if not start and end is None else None
+        self.seconds = None
+        self.rate = Fraction(1000, max(1, round(self._image.info.get("duration") or _USUAL)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._opening.__exit__(*exception)
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, once, with transparency where the picture has any."""
+        time, count = Fraction(0), 0
+        skipped = bool(self.info.get("default_image"))  # of an APNG: what programs show that do not know of motion
+        try:
+            for image in ImageSequence.Iterator(self._image):
+                image.load()
+                if skipped:
+                    skipped = False
+                    continue
+                duration = Fraction(image.info.get("duration") or _USUAL) / 1000
+                begins, time = time - self.start, time + duration
+                if begins >= 0 and (self.end is None or begins + self.start < Fraction(self.end)):
+                    count += 1
+                    yield Frame(np.array(to_srgb(to_rgb(image.copy()))), begins, duration)
+        except Exception as error:  # of many kinds, as for a single picture
+            if isinstance(error, MemoryError | ImageError):
+                raise
+            if not count:
+                raise ImageError(f"{self.path} cannot be read ({in_words(error)}): give another file") from None
+            self.remarks.append(f"{self.path} is damaged ({in_words(error)}): what can be read of it is taken")
+        if not count:
+            raise ImageError(f"{self.path} has no frame in that part: give another --start or --end")
+
+    def first_picture(self) -> np.ndarray:
+        """The first frame. Instead of the frames."""
+        return next(self.frames()).pixels
+
+
+class AnimationWriter:
+    """An animated picture that is written at the end of a block; its frames are kept in memory until then.
+
+    Args:
+        file: that receives it.
+        ending: one of :data:`ANIMATION_FORMATS`.
+        loop: how often it is shown, 0 for ever; ``None`` once.
+        quality: 1 to 100, of WebP and AVIF; left out, 90 and 80.
+    """
+
+    def __init__(self, file: BinaryIO, ending: str, loop: int | None = 0, quality: int | None = None):
+        self._file, self._format = file, _FORMATS[ending][0]
+        self._options = {**_FORMATS[ending][1], "save_all": True}
+        if quality is not None and "quality" in self._options:
+            self._options["quality"] = quality
+        if loop is not None:
+            self._options["loop"] = loop
+        self._frames, self._durations = [], []
+        self.remarks: list[str] = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *exception):
+        if kind is None and self._frames:
+            durations = self._durations if len(self._frames) > 1 else self._durations[0]
+            first, *others = self._frames
+            if any("transparency" in frame.info for frame in self._frames):
+                self._options["disposal"] = 2  # of a GIF: each frame begins with nothing
+            first.save(self._file, self._format, append_images=others, duration=durations, **self._options)
+
+    def write(self, frame: Frame) -> None:
+        """Take a frame."""
+        image = Image.fromarray(frame.pixels)
+        self._frames.append(_with_palette(image) if self._format == "GIF" else image)
+        self._durations.append(max(1, round(frame.duration * 1000)))
+
+    def write_rest(self) -> None:
+        """An animated picture has no sound."""
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """A picture in 256 colours; one of them for what is more transparent than not."""
+    if image.mode == "RGB":
+        return image.quantize(256)
+    result = image.convert("RGB").quantize(255)
+    result.paste(255, mask=image.getchannel("A").point([255] * 128 + [0] * 128))
+    result.info["transparency"] = 255
+    return result

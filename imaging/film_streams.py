@@ -1,0 +1,120 @@
+"""Sound and subtitles of a film on their way into another file: copied packet by packet, or converted."""
+
+import collections
+from fractions import Fraction
+
+from imaging.films import FilmReader
+
+_TEXT_SUBTITLES = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text")
+_KINDS = {
+    "video": "further pictures", "data": "data such as time codes", "attachment": "attached files", "audio": "sound",
+    "subtitle": "subtitles",
+}  # fmt: skip
+
+
+class CopiedStreams:
+    """The streams of a film beside its pictures, in another container.
+
+    Args:
+        film: that they are of.
+        container: of ``av``, which is written.
+        sound, text: encoders of the sound and the subtitles that the container does not take as they are.
+
+    Attributes:
+        remarks: sentences on what was converted or left out.
+    """
+
+    def __init__(self, film: FilmReader, container, sound: str, text: str):
+        self._film, self._container, self._sound, self._text = film, container, sound, text
+        self.remarks: list[str] = []
+        self._copies, self._encoders = {}, {}
+        self._waiting: collections.deque = collections.deque()
+        for stream in film.others:
+            try:
+                target = self._copies[stream] = container.add_stream_from_template(stream, opaque=True)
+            except ValueError:  # not in this container
+                target = self._encoder(stream)
+            if target is not None:
+                target.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
+                target.disposition = stream.disposition.value
+        others = collections.Counter(
+            stream.type for stream in film.container.streams if stream is not film.stream and stream not in film.others
+        )
+        if others:
+            what = ", ".join(f"{_KINDS.get(kind, kind)} ({count})" for kind, count in sorted(others.items()))
+            self._remark(f"left out: {what}")
+
+    def _remark(self, text: str) -> None:
+        self.remarks.append(f"{self._film.path}: {text}")
+
+    def _encoder(self, stream):
+        """A stream of the container's own kind for one that it does not take; ``None`` if there is no such."""
+        name = stream.codec_context.name
+        if stream.type == "audio":
+            rate = 48000 if self._sound == "libopus" else stream.rate
+            target = self._container.add_stream(self._sound, rate=rate, layout=stream.layout.name)
+            if self._sound != "flac":
+                target.bit_rate = 96000 * stream.channels
+            self._remark(f"sound, {name}, which the format does not hold, is converted to {self._sound}")
+        elif name in _TEXT_SUBTITLES:
+            target = self._container.add_stream(self._text)
+            target.codec_context.time_base = Fraction(1, 1000)
+            self._remark(f"subtitles, {name}, which the format does not hold, are converted to {self._text}")
+        else:
+            self._remark(f"left out: subtitles, {name}, which the format does not hold")
+            return None
+        self._encoders[stream] = target
+        return target
+
+    def write(self, until: float) -> None:
+        """Write what was read so far and begins before a time, in seconds of the result."""
+        while self._film.packets:
+            self._waiting.append(self._film.packets.popleft())
+        later = collections.deque()
+        for packet in self._waiting:
+            time = self._film.time_of(packet.dts if packet.pts is None else packet.pts, packet.time_base)
+            if time >= until:
+                later.append(packet)
+            elif time >= 0 or not self._film.start:
+                self._write(packet)
+        self._waiting = later
+
+    def finish(self) -> None:
+        """Write what encoders of sound hold back."""
+        for stream, target in self._encoders.items():
+            if stream.type == "audio":
+                self._container.mux(target.encode())
+
+    def _write(self, packet) -> None:
+        stream = packet.stream
+        if stream in self._copies:
+            shift = self._shift(packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts -= shift
+            packet.stream = self._copies[stream]
+            self._container.mux(packet)
+        elif stream in self._encoders:
+            convert = self._convert_sound if stream.type == "audio" else self._convert_subtitle
+            convert(packet, stream, self._encoders[stream])
+
+    def _shift(self, time_base: Fraction) -> int:
+        """What a time stamp of the film is less in the result."""
+        return round((self._film.origin + self._film.start) / time_base)
+
+    def _convert_sound(self, packet, stream, target) -> None:
+        for sound in self._film.decoded(packet, stream.decode):
+            if sound.pts is not None:
+                sound.pts -= self._shift(sound.time_base)
+            self._container.mux(target.encode(sound))
+
+    def _convert_subtitle(self, packet, stream, target) -> None:
+        subtitle = self._film.decoded(packet, stream.codec_context.decode2)
+        if not subtitle:
+            return
+        if not target.codec_context.is_open:
+            target.codec_context.subtitle_header = stream.codec_context.subtitle_header
+        encoded = target.codec_context.encode_subtitle(subtitle)
+        encoded.stream, encoded.time_base = target, packet.time_base
+        encoded.pts = encoded.dts = packet.pts - self._shift(packet.time_base)
+        encoded.duration = packet.duration
+        self._container.mux(encoded)
