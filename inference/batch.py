@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import datetime
 import functools
 import io
 import os
@@ -16,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from config import InferenceConfig
@@ -35,11 +37,14 @@ from utils.device import default_num_workers, resolve_compute
 from utils.errors import ImageError, OutputError, UserError, is_out_of_memory
 from utils.files import atomic_write, check_output_dir, remove_unfinished
 from utils.interrupts import Interrupts
+from utils.processes import Processes
 from utils.progress import progress_bar
 from utils.settings import validate
 
 MOST_PIXELS = 2**26
 """Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
+
+_PATIENCE = datetime.timedelta(days=30)  # with a process whose share takes longer
 
 _IF_IT_EXISTS = "add --overwrite to replace, --skip_existing to leave what is there, or give another --output_dir"
 
@@ -62,6 +67,9 @@ class InferenceRun:
     Threads decode and encode, and nothing else: all else happens in the caller's thread, results are reported in the
     order of the photographs, and a fault at any stage at once, with the photograph that it belongs to. Leaving the
     block early, as after a ``break``, finishes what was stylised and drops what was only decoded.
+
+    Of N processes that torchrun started, each takes every N-th photograph; the first tells the summary of all, and all
+    have the same exit status.
 
     Args:
         config: the settings of the command.
@@ -96,10 +104,15 @@ class InferenceRun:
             self._refuse_to_replace()
         if self._outputs != self._existing and not self.piped:
             _check_writable(Path(config.output_dir))
+        # Each has looked for results before any of them writes one.
+        self.processes = Processes.join(torch.device("cpu"), _PATIENCE)
+        self.processes.wait()
+        self.total = len(self.jobs)
+        self.jobs = self.jobs[self.processes.rank :: self.processes.count]
         self.interrupts = Interrupts("The pictures under way are finished, a film ends here; once more ends at once")
         self._encoding: collections.deque[_Waiting] = collections.deque()
         self._said: set[str] = set()
-        self.compute = resolve_compute(config.device, config.precision)
+        self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         mask = None if config.mask is None else _read_mask(config.mask, config.max_pixels)
         self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
         self._notes: list[str] = []
@@ -123,7 +136,9 @@ class InferenceRun:
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
         to_stderr = self.config.json or self.piped
-        self.report = InferenceReport(len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr)
+        self.report = InferenceReport(
+            len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr, self.processes.first
+        )
         self._stack.callback(self.report.close)
         self.report.left_out(self._left_out)
         for note in self._notes:
@@ -333,10 +348,12 @@ class InferenceRun:
 
     def exit_status(self) -> int:
         """Tell the summary; 0 if all went well, 1 if a photograph failed, 130 or 143 after a signal."""
-        self.report.summary()
+        done, skipped, failed = self.processes.sums(list(self.report.counts.values()))
+        self.processes.leave()
+        self.report.summary(self.total, done, skipped, failed)
         if self.interrupts.received:
             return self.interrupts.exit_status
-        return 1 if self.report.counts["failed"] else 0
+        return 1 if failed else 0
 
 
 def _check_writable(folder: Path) -> None:
@@ -387,6 +404,8 @@ def _read_mask(path: str, max_pixels: int) -> Image.Image:
 
 def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
     """From standard input to standard output."""
+    if Processes.expected() > 1:
+        raise UserError(f"--content_image {PIPE} is for one process: leave out torchrun")
     others = [f"--{name}" for name in ("output_dir", "overwrite", "skip_existing", "json") if name in given]
     if len(config.content_image) > 1:
         others.insert(0, "other photographs")

@@ -20,25 +20,28 @@ class InferenceReport:
     """Takes note of what became of each photograph and tells people, or programs where ``as_json``.
 
     Args:
-        total: photographs in all.
+        total: photographs of this process.
         output_dir: for the summary.
         several: whether a collection was asked for. A single photograph has neither bar nor summary.
         as_json: standard output holds one JSON object a photograph.
         to_stderr: what is meant for people goes to standard error.
+        first: whether this is the process that talks; of another, people hear of faults alone.
 
     Attributes:
         counts: photographs by status: done, skipped, failed.
     """
 
-    def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool):
-        self.total, self.output_dir, self.several, self.as_json = total, output_dir, several, as_json
+    def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool, first: bool = True):
+        self.output_dir, self.several, self.as_json, self._first = output_dir, several, as_json, first
         self._people = sys.stderr if to_stderr else sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self._since = time.perf_counter()
-        self._bar = progress_bar(total, unit="picture", disable=not several)
+        self._bar = progress_bar(total, unit="picture", disable=not (several and first))
 
     def say(self, text: str) -> None:
         """A line for people."""
+        if not self._first:
+            return
         with writing_output():
             self._bar.write(one_line(text, self._people), file=self._people)
 
@@ -48,6 +51,8 @@ class InferenceReport:
 
     def left_out(self, paths: Collection[str]) -> None:
         """Files in folders that are no pictures by their endings."""
+        if not self._first:
+            return
         if sentence := unread_heic(paths):
             self.warn(f"left out: {sentence}")
             paths = [path for path in paths if not path.lower().endswith(HEIC_ENDINGS)]
@@ -93,14 +98,13 @@ class InferenceReport:
     def close(self) -> None:
         self._bar.close()
 
-    def summary(self) -> None:
-        """How many were done, skipped and failed; nothing for a single photograph."""
+    def summary(self, total: int, done: int, skipped: int, failed: int) -> None:
+        """How many photographs became what, in all processes; nothing for a single photograph."""
         if not self.several:
             return
-        done, skipped, failed = self.counts.values()
         seconds = time.perf_counter() - self._since
-        left = self.total - done - skipped - failed
-        text = f"Stylised {done} of {self.total} photographs into {Path(self.output_dir)} in {seconds:.1f} s"
+        left = total - done - skipped - failed
+        text = f"Stylised {done} of {total} photographs into {Path(self.output_dir)} in {seconds:.1f} s"
         text += f"; {skipped} skipped, their results were there" if skipped else ""
         text += f"; {failed} failed" if failed else ""
         text += f"; {left} not reached" if left else ""

@@ -1,7 +1,10 @@
-"""Several processes that train one network together, as torchrun starts them; and the one that is alone."""
+"""Several processes that share a work, as torchrun starts them; and the one that is alone."""
 
+import contextlib
+import datetime
 import gc
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +16,7 @@ from utils.errors import UserError
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a training. One that is alone communicates with nobody.
+    """The processes of a command. One that is alone communicates with nobody.
 
     Attributes:
         rank: this one's number, from 0.
@@ -24,8 +27,12 @@ class Processes:
     count: int = 1
 
     @classmethod
-    def join(cls, device: torch.device) -> "Processes":
+    def join(cls, device: torch.device, patience: datetime.timedelta | None = None) -> "Processes":
         """Meet the others that torchrun started; call :meth:`leave` at the end.
+
+        Args:
+            device: of what is communicated.
+            patience: how long to wait for another; left out, torch's half an hour.
 
         Raises:
             UserError: if torchrun's variables are there but the processes do not find each other.
@@ -38,7 +45,7 @@ class Processes:
         import torch.distributed.nn  # noqa: F401
 
         try:
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"the {count} processes could not be joined ({reason}): start them with torchrun") from None
@@ -66,6 +73,14 @@ class Processes:
         values = values.clone()
         dist.all_reduce(values)
         return values / self.count
+
+    def sums(self, values: Sequence[int]) -> list[int]:
+        """Whole numbers, each summed over the processes; this one's own if another has died. Every process calls it."""
+        sums = torch.tensor(values)
+        if self.count > 1:
+            with contextlib.suppress(RuntimeError):  # of a connection that has broken
+                dist.all_reduce(sums)
+        return sums.tolist()
 
     def any(self, condition: bool) -> bool:
         """Whether a condition holds in any process. Every process calls it; it waits for the device."""
