@@ -238,7 +238,8 @@ class InferenceConfig:
     )
     blend: str | None = setting(
         None,
-        "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4",
+        "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4; of a "
+        "model that has several, gallery/wave:0.6,a.pth:0.4",
         metavar="MODEL:WEIGHT,MODEL:WEIGHT",
     )
     stroke_scale: float | None = setting(
@@ -280,3 +281,28 @@ class InferenceConfig:
         "(done, skipped or failed), width, height, seconds (in the network), error, of a film frames; null where there "
         "is nothing to say",
     )
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Settings of ``python -m demo``."""
+
+    # The page
+    host: str = setting(
+        "127.0.0.1",
+        "address to listen at; another than this machine's own lets everybody in who can reach it",
+        metavar="ADDRESS",
+    )
+    port: int | None = setting(None, "port; left out, 8000, or a free one if that is taken", minimum=1, maximum=65535)
+    no_browser: bool = setting(False, "do not open the page in a browser")
+
+    # What it works with
+    models: tuple[str, ...] | None = setting(
+        None, "folders with further models, besides checkpoints/", metavar="FOLDER"
+    )
+    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+    max_upload: int = setting(2000, "megabytes that a visitor may have on the server at a time", minimum=1)
+
+    # The machine
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)

@@ -64,6 +64,12 @@ def result_ending(format: str, content_image: str | Path) -> str:
     return ".jpg" if Path(content_image).suffix.lower() in _JPEG_ENDINGS else ".png"
 
 
+def ending_of(image: Image.Image, ending: str) -> str:
+    """The ending of a result with ``auto`` once the photograph is read: what has transparency is no JPEG, whatever its
+    name."""
+    return ".png" if image.mode == "RGBA" and ending == ".jpg" else ending
+
+
 def save_picture(
     image: Image.Image,
     file: BinaryIO,

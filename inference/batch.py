@@ -25,7 +25,7 @@ from imaging.films import in_seconds
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
-from imaging.writing import result_ending, save_picture
+from imaging.writing import ending_of, result_ending, save_picture
 from inference.inputs import PIPE, ContentImage, Job, names_several, plan_jobs
 from inference.kinds import check_taken, is_film, planned
 from inference.named_styles import CONTACT_SHEET, load_styles, style_name
@@ -113,7 +113,7 @@ class InferenceRun:
         self._encoding: collections.deque[_Waiting] = collections.deque()
         self._said: set[str] = set()
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
-        mask = None if config.mask is None else _read_mask(config.mask, config.max_pixels)
+        mask = None if config.mask is None else read_mask(config.mask, config.max_pixels)
         self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
         self._notes: list[str] = []
         self.styles = load_styles(config, self.compute, self._notes.append)
@@ -196,8 +196,8 @@ class InferenceRun:
             image = waiting.future.result()
             for remark in image.info.pop("remarks"):
                 self.report.warn(remark)
-            if image.mode == "RGBA" and job.ending == ".jpg" and self.config.format == "auto":
-                job = self._as_png(job)  # named as a JPEG, and none by its content
+            if self.config.format == "auto" and ending_of(image, job.ending) != job.ending:
+                job = self._as_png(job)
             if job is None:
                 return
             self._say_once(f"Stylising on {self.compute.describe()}")
@@ -383,19 +383,37 @@ def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
 
 def _read_photograph(content_image: ContentImage, max_pixels: int) -> Image.Image:
     if content_image.data is None:
-        return to_srgb(read_image(content_image.path, max_pixels=max_pixels, partial=True))
+        return read_photograph(content_image.path, max_pixels)
     with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
         path = Path(folder, "photograph")
         path.write_bytes(content_image.data)
-        try:
-            image = to_srgb(read_image(path, max_pixels=max_pixels, partial=True))
-        except ImageError as error:
-            raise ImageError(str(error).replace(str(path), str(content_image.path))) from None
-        image.info["remarks"] = [text.replace(str(path), str(content_image.path)) for text in image.info["remarks"]]
-        return image
+        return read_photograph(path, max_pixels, called=str(content_image.path))
 
 
-def _read_mask(path: str, max_pixels: int) -> Image.Image:
+def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> Image.Image:
+    """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
+
+    Args:
+        called: what messages and remarks call it, in place of ``path``.
+
+    Raises:
+        ImageError: naming the file and the reason.
+    """
+    called = str(path) if called is None else called
+    try:
+        image = to_srgb(read_image(path, max_pixels=max_pixels, partial=True))
+    except ImageError as error:
+        raise ImageError(str(error).replace(str(path), called)) from None
+    image.info["remarks"] = [text.replace(str(path), called) for text in image.info["remarks"]]
+    return image
+
+
+def read_mask(path: str, max_pixels: int) -> Image.Image:
+    """The picture that ``--mask`` names.
+
+    Raises:
+        UserError: naming the flag, the file and the reason.
+    """
     try:
         return read_image(path, max_pixels=max_pixels)
     except UserError as error:

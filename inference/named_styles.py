@@ -1,6 +1,7 @@
 """Which styles the flags of ``begin_inference.py`` name."""
 
 import collections
+import contextlib
 import glob
 import math
 import os
@@ -10,12 +11,14 @@ from pathlib import Path
 from config import InferenceConfig
 from inference.inputs import is_pattern
 from inference.stylizer import Blend, Stylizer
-from models.checkpoints import Checkpoint, load_checkpoint
+from models.checkpoints import Checkpoint, find_model, load_checkpoint
 from models.multi_style import MultiStyleNet, parse_mixture
 from models.styles import one_style
 from utils.device import Compute
 from utils.errors import UserError
 from utils.settings import validate
+
+Reader = Callable[[str, str], Checkpoint]  # given a path and the flag that names it
 
 CONTACT_SHEET = "contact_sheet"
 
@@ -58,49 +61,66 @@ def find_models(names: Sequence[str]) -> list[str]:
     return found
 
 
-def load_styles(config: InferenceConfig, compute: Compute, say: Callable[[str], None]) -> list[tuple[str, Stylizer]]:
+def load_styles(
+    config: InferenceConfig, compute: Compute, say: Callable[[str], None], read: Reader = load_checkpoint
+) -> list[tuple[str, Stylizer]]:
     """(name, style): one, or several for a contact sheet; a mixture is one.
 
     Args:
         say: receives what people are to know of the choice.
+        read: :func:`load_checkpoint`, or what remembers what it read.
 
     Raises:
         UserError: naming the flag and the file at fault.
     """
-
     if config.blend is not None:
-        paths, weights = zip(*_parse_blend(config.blend))
-        parts = [Stylizer(_first_style(path, "--blend", say).network, compute=compute) for path in paths]
-        return [("", Blend(parts, list(weights)))]
-    chosen = choose_styles(find_models(config.model_path), config.style, say)
+        names, weights = zip(*_parse_blend(config.blend))
+        parts = [Stylizer(_part_of_blend(name, say, read).network, compute=compute) for name in names]
+        return [("", Blend(parts, weights))]
+    chosen = choose_styles(find_models(config.model_path), config.style, say, read)
     return [(name, Stylizer(checkpoint.network, compute=compute)) for name, checkpoint in chosen]
 
 
 def choose_styles(
-    models: Sequence[str], styles: Sequence[str] | None, say: Callable[[str], None]
+    models: Sequence[str], styles: Sequence[str] | None, say: Callable[[str], None], read: Reader = load_checkpoint
 ) -> list[tuple[str, Checkpoint]]:
     """(name, model of one style): of each model the first, or of one model those that ``--style`` names.
 
     Args:
-        say: receives what people are to know of the choice.
+        say, read: see :func:`load_styles`.
 
     Raises:
         UserError: naming the flag and the file at fault.
     """
     if styles is None:
         names = _names_apart([Path(path) for path in models])
-        return [(name, _first_style(path, "--model_path", say)) for name, path in zip(names, models)]
+        return [(name, _first_style(read(path, "--model_path"), path, say)) for name, path in zip(names, models)]
     if len(models) > 1:
         raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
-    checkpoint = load_checkpoint(models[0])
+    checkpoint = read(models[0], "--model_path")
     if not isinstance(checkpoint.network, MultiStyleNet):
         raise UserError(f"--model_path {models[0]} has one style: leave out --style")
     names = checkpoint.network.styles if tuple(styles) == (ALL,) else styles
     return [(name, one_style(checkpoint, name)) for name in names]
 
 
-def _first_style(path: str, flag: str, say: Callable[[str], None]) -> Checkpoint:
-    checkpoint = load_checkpoint(path, flag)
+def _part_of_blend(name: str, say: Callable[[str], None], read: Reader) -> Checkpoint:
+    """A model, or of one that has several styles that which ``MODEL/STYLE`` names."""
+    model, _, style = name.rpartition("/")
+    with contextlib.suppress(UserError):
+        find_model(name)
+        model = ""
+    with contextlib.suppress(UserError):
+        model = str(find_model(model))
+    if not os.path.isfile(model):
+        return _first_style(read(name, "--blend"), name, say)
+    checkpoint = read(model, "--blend")
+    if not isinstance(checkpoint.network, MultiStyleNet):
+        raise UserError(f"--blend {name}: {model} has one style: leave out /{style}")
+    return one_style(checkpoint, style, "--blend")
+
+
+def _first_style(checkpoint: Checkpoint, path: str, say: Callable[[str], None]) -> Checkpoint:
     if not isinstance(checkpoint.network, MultiStyleNet):
         return checkpoint
     first, *others = checkpoint.network.styles

@@ -6,7 +6,7 @@ It knows neither flags nor files other than models; :class:`StylizeError` says w
 import copy
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -258,7 +258,7 @@ class Blend(Stylizer):
         weights: of each, above 0; only their proportions matter.
     """
 
-    def __init__(self, parts: list[Stylizer], weights: list[float]):
+    def __init__(self, parts: Sequence[Stylizer], weights: Sequence[float]):
         self.parts = parts
         self.weights = [weight / sum(weights) for weight in weights]
         self.compute = parts[0].compute

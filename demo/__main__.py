@@ -1,0 +1,105 @@
+"""A page to repaint photographs on, in the browser, with the models and the engine of this machine.
+
+    python -m demo
+    python -m demo --models my_models --port 8080
+
+It listens at this machine's own address, and no photograph leaves the machine. Ctrl-C ends it.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+import threading
+import webbrowser
+
+from config import DemoConfig
+from utils.errors import UserError
+from utils.settings import parse_settings, run_command
+
+DEFAULT_PORT = 8000
+GRACE = 1
+"""Seconds that open connections have to end in, after Ctrl-C."""
+
+
+def listening_socket(host: str, port: int | None) -> socket.socket:
+    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken.
+
+    Raises:
+        UserError: naming the flags.
+    """
+    for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
+        found = None
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
+            found = socket.socket(family, kind, protocol)
+            if os.name == "posix":  # a port whose last server has just ended is free; elsewhere this shares it
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(address)
+            found.listen(128)
+            return found
+        except OSError as error:
+            reason = error.strerror or error
+            if found is not None:
+                found.close()
+    flags = f"--host {host}" if port is None else f"--host {host} --port {port}"
+    raise UserError(f"{flags} cannot be listened at ({reason}): give another")
+
+
+def serve(config: DemoConfig) -> int:
+    """Serve the page until Ctrl-C."""
+    try:
+        import uvicorn
+
+        from demo.app import LARGEST_MESSAGE, Server
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn", "websockets"):
+            raise
+        raise UserError(f"the page needs {error.name}: pip install -r requirements-demo.txt") from None
+    from demo.guard import is_loopback
+
+    for folder in config.models or ():
+        if not os.path.isdir(folder):
+            raise UserError(f"--models {folder} is not a folder: give one with models")
+    listening = listening_socket(config.host, config.port)
+    port = listening.getsockname()[1]
+    shown = f"[{config.host}]" if ":" in config.host else config.host
+    address = f"http://{shown}:{port}/"
+    if not is_loopback(config.host):
+        print(
+            f"warning: with --host {config.host} everybody who reaches this machine can use the page, unencrypted and "
+            "without a password",
+            file=sys.stderr,
+        )
+    behind = Server(config)
+    for reason in behind.catalogue.styles() and behind.catalogue.unreadable.values():
+        print(f"warning: {reason}", file=sys.stderr)
+    settings = uvicorn.Config(
+        behind.app(config.host, port), log_level="warning", access_log=False, server_header=False,
+        proxy_headers=False, ws="websockets-sansio", ws_max_size=LARGEST_MESSAGE, ws_per_message_deflate=False,
+        http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE,
+    )  # fmt: skip
+    print(f"The page is at {address} on {behind.painter.compute.describe()}; Ctrl-C ends it", flush=True)
+    if not config.no_browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    status = 130
+    try:
+        uvicorn.Server(settings).run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as error:
+        status = error.code
+    finally:
+        behind.end()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(status)  # a tile under way in another thread would be waited for
+
+
+def main() -> int:
+    config, _ = parse_settings(DemoConfig, __doc__)
+    return serve(config)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,214 @@
+"""The page's server: its files, what a page uploads, and a WebSocket for each page that is open."""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import tempfile
+import threading
+import unicodedata
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, unquote
+
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from config import DemoConfig
+from demo.catalogue import Catalogue
+from demo.guard import Guard
+from demo.painter import Painter, encoded
+from demo.tabs import Tab, message_bytes, read_message, thumbnail
+from demo.turns import Cancelled
+from imaging.reading import largest_file, read_image
+from utils.errors import UserError, one_line
+from utils.files import PROGRAM
+
+MOST_TABS = 32
+"""Pages that may be open at a time."""
+
+LARGEST_MESSAGE = 4 * 2**20
+"""Bytes of one that a page sends over its WebSocket."""
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".jpg": "image/jpeg",
+    ".webmanifest": "application/manifest+json",
+}  # fmt: skip
+_SAMPLES = ("mountains.jpg", "harbour.jpg")
+_THUMBNAIL = (192, 144)
+
+
+class Server:
+    """Everything behind the addresses.
+
+    Args:
+        config: the settings.
+
+    Attributes:
+        tabs: pages that are open, by their tokens.
+    """
+
+    def __init__(self, config: DemoConfig):
+        self.config = config
+        self.catalogue = Catalogue(config.models or ())
+        self.painter = Painter(config, self.catalogue)
+        self.tabs: dict[str, Tab] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="style_transfer_"))
+        # Read now: no path of a request is ever opened.
+        self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
+        self._samples = {name: (PROGRAM / "content" / name).read_bytes() for name in _SAMPLES}
+        self._thumbnails: dict[tuple, bytes] = {}
+        self._thumbnail_lock = threading.Lock()
+        self.ended = threading.Event()
+
+    def app(self, host: str, port: int) -> Starlette:
+        routes = [
+            Route("/", self.page),
+            Route("/styles", self.styles),
+            Route("/thumbnail", self.thumbnail),
+            Route("/samples/{name}", self.sample),
+            Route("/photographs", self.upload, methods=["POST"]),
+            Route("/masks", self.upload, methods=["POST"]),
+            Route("/files/{tab}/{file}", self.download),
+            WebSocketRoute("/tab", self.tab),
+            Route("/{name}", self.page),
+        ]
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app):
+            yield
+            self.end()
+
+        return Starlette(routes=routes, middleware=[Middleware(Guard, host=host, port=port)], lifespan=lifespan)
+
+    def end(self) -> None:
+        """Stop all work and remove all files."""
+        self.ended.set()
+        for tab in list(self.tabs.values()):
+            tab.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def page(self, request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        if name not in self._files:
+            return Response("there is nothing here", 404, media_type="text/plain")
+        media_type = _TYPES[PurePosixPath(name).suffix]
+        return Response(self._files[name], media_type=media_type, headers={"Cache-Control": "no-cache"})
+
+    async def sample(self, request: Request) -> Response:
+        data = self._samples.get(request.path_params["name"])
+        return Response(data, media_type="image/jpeg") if data else Response("there is no such sample", 404)
+
+    async def styles(self, request: Request) -> Response:
+        styles = await asyncio.to_thread(self.catalogue.styles)
+        shown = [{"id": style.id, "name": style.name, "model": style.model} for style in styles.values()]
+        unreadable = sorted(self.catalogue.unreadable.values())
+        about = {"device": self.painter.compute.describe(), "samples": list(_SAMPLES)}
+        return JSONResponse({"styles": shown, "unreadable": unreadable, **about})
+
+    async def thumbnail(self, request: Request) -> Response:
+        """The sample photograph in a style."""
+        try:
+            data = await asyncio.to_thread(self._thumbnail, request.query_params.get("style", ""))
+        except (UserError, Cancelled) as error:
+            return Response(str(error), 404, media_type="text/plain")
+        return Response(data, media_type="image/jpeg")
+
+    def _thumbnail(self, name: str) -> bytes:
+        styles = self.catalogue.styles()
+        if name not in styles:
+            raise UserError("there is no such style")
+        with self._thumbnail_lock:
+            if name not in self._thumbnails:
+                small = read_image(PROGRAM / "content" / _SAMPLES[0])
+                small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
+                self._thumbnails[name] = encoded(thumbnail(self.painter, styles, name, small, self.ended), 88)[0]
+            return self._thumbnails[name]
+
+    async def upload(self, request: Request) -> Response:
+        """A photograph or a mask: the body is the file, ``X-Tab`` says whose it is, ``X-Name`` what it is called."""
+        tab = self.tabs.get(request.headers.get("x-tab", ""))
+        if tab is None:
+            return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
+        path, size = tab.new_path(), 0
+        try:
+            most = largest_file(self.config.max_pixels)
+            with open(path, "xb") as file:
+                async for chunk in request.stream():
+                    tab.take(len(chunk))
+                    size += len(chunk)
+                    if size > most:
+                        raise UserError(f"the file has more bytes than a picture of {self.config.max_pixels} pixels")
+                    file.write(chunk)
+            if request.url.path == "/masks":
+                return JSONResponse(tab.add_mask(path))
+            name = file_name(unquote(request.headers.get("x-name", "")))
+            return JSONResponse(await asyncio.to_thread(tab.add_photograph, path, name))
+        except UserError as error:
+            status, text = 422, str(error)
+        except (ClientDisconnect, Cancelled):
+            status, text = 499, "the page was closed"
+        except OSError as error:
+            status, text = 507, f"the file cannot be kept ({error.strerror}): make room on the disk"
+        tab.give_back(size)
+        path.unlink(missing_ok=True)
+        return JSONResponse({"error": text}, status)
+
+    async def download(self, request: Request) -> Response:
+        tab = self.tabs.get(request.path_params["tab"])
+        download = tab.downloads.get(request.path_params["file"]) if tab else None
+        if download is None or not download.path.is_file():
+            return Response("there is no such file now", 404, media_type="text/plain")
+        headers = {}
+        if download.name is not None:
+            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(download.name, safe='')}"
+        return FileResponse(download.path, media_type=download.media_type, headers=headers)
+
+    async def tab(self, socket: WebSocket) -> None:
+        """A page for as long as it is open."""
+        await socket.accept()
+        if len(self.tabs) >= MOST_TABS or self.ended.is_set():
+            error = f"{MOST_TABS} pages are open here already: close one, and reload this"
+            await socket.send_bytes(message_bytes({"type": "refused", "error": error}, b""))
+            await socket.close()
+            return
+        loop, outgoing = asyncio.get_running_loop(), asyncio.Queue()
+
+        def send(message: dict, data: bytes) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(outgoing.put_nowait, message_bytes(message, data))
+
+        tab = Tab(self.painter, self._folder / secrets.token_hex(8), send, self.config.max_upload * 10**6)
+        self.tabs[tab.token] = tab
+        send({"type": "tab", "tab": tab.token}, b"")
+
+        async def sending():
+            while True:
+                await socket.send_bytes(await outgoing.get())
+
+        sender = asyncio.create_task(sending())
+        try:
+            while True:
+                message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    break
+                tab.receive(*read_message(message.get("bytes") or b""))
+        except WebSocketDisconnect:
+            pass
+        finally:
+            del self.tabs[tab.token]
+            sender.cancel()
+            await asyncio.to_thread(tab.end)
+
+
+def file_name(text: str) -> str:
+    """What a browser calls a file, as a name without folders and of one line."""
+    name = PurePosixPath(text.replace("\\", "/")).name
+    name = "".join(c for c in one_line(name) if unicodedata.category(c)[0] != "C" and c not in '/:*?"<>|').strip(". ")
+    ending = PurePosixPath(name).suffix[:10]
+    return name[: len(name) - len(ending)][:150] + ending if ending else name[:150] or "photograph"

@@ -1,0 +1,101 @@
+"""The styles that the page offers: every model in ``checkpoints/`` and in the folders of ``--models``."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.checkpoints import Checkpoint, find_model, load_checkpoint
+from models.multi_style import MultiStyleNet
+from utils.errors import UserError
+from utils.files import PROGRAM
+
+ENDINGS = (".pth", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Style:
+    """A style to choose.
+
+    Attributes:
+        model: what ``--model_path`` names its file: a name where that suffices, else a path.
+        style: of a network of several, its name; ``None`` of a network of one.
+    """
+
+    model: str
+    style: str | None
+
+    @property
+    def id(self) -> str:
+        """Names it, in the page and as a part of ``--blend``."""
+        return self.model if self.style is None else f"{self.model}/{self.style}"
+
+    @property
+    def name(self) -> str:
+        return Path(self.model).stem if self.style is None else self.style
+
+
+class Catalogue:
+    """The styles in some folders. What is added to a folder appears with the next look at them.
+
+    Args:
+        folders: of models.
+    """
+
+    def __init__(self, folders: Sequence[str | Path] = ()):
+        self.folders = [Path("checkpoints"), PROGRAM / "checkpoints", *map(Path, folders)]
+        self._lock = threading.Lock()
+        self._styles: dict[Path, tuple[tuple, list[Style]]] = {}
+        self._checkpoints: dict[Path, tuple[tuple, Checkpoint]] = {}
+        self.unreadable: dict[Path, str] = {}
+
+    def styles(self) -> dict[str, Style]:
+        """The styles by their ids: networks of many first, each file once."""
+        with self._lock:
+            found = {}
+            for folder in self.folders:
+                for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+                    if path.suffix in ENDINGS and path.is_file() and not path.name.startswith("."):
+                        found.setdefault(path.resolve(), path)
+            for real, path in found.items():
+                stamp = _stamp(real)
+                if real not in self._styles or self._styles[real][0] != stamp:
+                    self._styles[real] = stamp, self._styles_of(path)
+            groups = sorted((self._styles[real][1] for real in found), key=lambda group: len(group) < 2)
+            return {style.id: style for group in groups for style in group}
+
+    def _styles_of(self, path: Path) -> list[Style]:
+        try:
+            network = self._read(path).network
+        except UserError as error:
+            self.unreadable[path] = str(error)
+            return []
+        model = _shortest(path)
+        names = network.styles if isinstance(network, MultiStyleNet) else [None]
+        return [Style(model, name) for name in names]
+
+    def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
+        """As :func:`load_checkpoint`; what was read stays, until its file changes."""
+        with self._lock:
+            return self._read(find_model(path, flag))
+
+    def _read(self, path: Path) -> Checkpoint:
+        real, stamp = path.resolve(), _stamp(path)
+        known = self._checkpoints.pop(real, None)
+        checkpoint = known[1] if known and known[0] == stamp else load_checkpoint(path)
+        self._checkpoints[real] = stamp, checkpoint
+        if len(self._checkpoints) > 16:
+            self._checkpoints.pop(next(iter(self._checkpoints)))
+        return checkpoint
+
+
+def _shortest(path: Path) -> str:
+    try:
+        return path.stem if find_model(path.stem).resolve() == path.resolve() else str(path)
+    except UserError:
+        return str(path)
+
+
+def _stamp(path: Path) -> tuple:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size

@@ -1,0 +1,106 @@
+"""Nobody gets in: what the server refuses before it looks at a request, and what it forbids browsers to do.
+
+A page of another site that is open in the same browser can send requests to this machine; the checks of ``Host`` and
+``Origin`` keep it out, and out of reach of DNS rebinding as well. Loopback is the default address.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
+    "connect-src 'self'{more}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """ASGI middleware that answers the page's own requests alone.
+
+    Args:
+        app: what is guarded.
+        host: that the server listens at. On loopback, only names and addresses of loopback are answered; else any
+            address that is a number, and this name: a name that somebody else's DNS points here is neither.
+        port: that it listens at.
+    """
+
+    def __init__(self, app, host: str, port: int):
+        self.app, self.host, self.port = app, host.lower(), port
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        refusal = self.refusal(scope)
+        if refusal is None:
+            await self.app(scope, receive, self._with_headers(scope, send) if scope["type"] == "http" else send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            response = PlainTextResponse(refusal, status_code=403)
+            await response(scope, receive, self._with_headers(scope, send))
+
+    def refusal(self, scope) -> str | None:
+        """Why a request is refused; ``None`` if it is not."""
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            return "this server answers under its own address alone"
+        origins = headers.getlist("origin")
+        if any(origin != f"http://{hosts[0]}" for origin in origins) or len(origins) > 1:
+            return "a page of another site asked for this"
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not (reads or origins):
+            return "this takes the page itself to ask for it"
+        opens = scope["type"] == "http" and scope["path"] == "/" and headers.get("sec-fetch-mode") == "navigate"
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not opens:
+            return "a page of another site asked for this"
+        return None
+
+    def _is_ours(self, value: str) -> bool:
+        try:
+            parts = urlsplit(f"//{value}")
+            name, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        if (80 if port is None else port) != self.port or parts.username is not None or parts.path:
+            return False
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return name in ("localhost", self.host)
+        return address.is_loopback or not is_loopback(self.host)
+
+    def _with_headers(self, scope, send):
+        host = Headers(scope=scope).get("host", "")
+        socket = f" ws://{host}" if self._is_ours(host) else ""
+
+        async def sending(message):
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = POLICY.format(more=socket)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return sending
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, which nobody else reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,190 @@
+"""Photographs in style, by the engine and the settings of ``begin_inference.py``: something at once, then all of it."""
+
+import io
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from config import DemoConfig
+from demo.catalogue import Catalogue
+from demo.recipe import Recipe
+from demo.turns import Cancelled, Room, TileBar, Turns
+from imaging.writing import ending_of, result_ending, save_picture
+from inference.batch import read_mask, read_photograph
+from inference.named_styles import load_styles
+from inference.options import StyleOptions
+from inference.stylizer import Stylizer
+from utils.device import resolve_compute
+
+SCREEN = 1600
+"""Longest side of what is shown on a screen, pixels."""
+
+_PREVIEW = 800  # longest side of the first small picture, pixels
+_SOON = 0.3  # seconds that a first small picture may take
+_SMALLEST, _LARGEST = 96 * 96, 1024 * 1024  # pixels of it that the network is given
+_STYLIZERS = 12  # that are kept, of a few megabytes each
+
+
+@dataclass
+class Photograph:
+    """One that a visitor gave.
+
+    Attributes:
+        path: where its bytes lie.
+        name: what the visitor calls it.
+        size: width and height.
+        screen: the picture, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``.
+        remarks: what its owner should know.
+        result: the recipe and the file of the newest result.
+    """
+
+    path: Path
+    name: str
+    size: tuple[int, int]
+    screen: Image.Image
+    remarks: list[str] = field(default_factory=list)
+    result: tuple[Recipe, Path] | None = None
+
+    def result_name(self, recipe: Recipe, ending: str) -> str:
+        """As the command names it."""
+        return f"{Path(self.name).stem}_{recipe.name}{ending}"
+
+
+class Painter:
+    """The engine for all visitors.
+
+    Args:
+        config: device, precision, largest picture.
+        catalogue: the styles.
+
+    Attributes:
+        turns: to be had while the network computes.
+    """
+
+    def __init__(self, config: DemoConfig, catalogue: Catalogue):
+        self.config, self.catalogue = config, catalogue
+        self.compute = resolve_compute(config.device, config.precision)
+        self.turns, self.room = Turns(), Room(config.max_pixels)
+        self._lock = threading.Lock()
+        self._stylizers: dict[tuple, Stylizer] = {}
+        self._seconds_per_pixel = 3e-6  # of a network's pass; measured as it goes
+
+    def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
+        """A photograph out of the file that a visitor sent.
+
+        Raises:
+            ImageError: if it is none.
+        """
+        with self.room.taken(self.config.max_pixels, stop):  # what it has is known once it is decoded
+            image = read_photograph(path, self.config.max_pixels, called=name)
+            screen = image.copy()
+            screen.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
+            screen.info = {}
+            return Photograph(path, name, image.size, screen, image.info["remarks"])
+
+    def stylizer(self, recipe: Recipe) -> Stylizer:
+        """What paints a recipe; the latest ones are kept."""
+        config = recipe.config
+        key = (config.model_path, config.style, config.blend)
+        with self._lock:
+            stylizer = self._stylizers.pop(key, None)
+        if stylizer is None:
+            stylizer = load_styles(config, self.compute, lambda text: None, self.catalogue.read)[0][1]
+        with self._lock:
+            self._stylizers[key] = stylizer
+            while len(self._stylizers) > _STYLIZERS:
+                self._stylizers.pop(next(iter(self._stylizers)))
+        return stylizer
+
+    def forget_models(self) -> None:
+        """For when files of models have changed."""
+        with self._lock:
+            self._stylizers.clear()
+
+    def options(self, recipe: Recipe) -> StyleOptions:
+        config = recipe.config
+        mask = None if config.mask is None else read_mask(config.mask, self.config.max_pixels)
+        return StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
+
+    def preview(self, photograph: Photograph, recipe: Recipe, stop: threading.Event) -> Image.Image:
+        """The photograph in style, as small as it has to be to be there at once.
+
+        Its strokes are as large on it as on the result, or larger where the network would need too many pixels.
+        """
+        options, screen = self.options(recipe), photograph.screen
+        network_size = max(options.working_size(*photograph.size)) / self._reduction(photograph, options)
+        shown = _fitting(screen.size, max(network_size, _PREVIEW))
+        image = screen.resize(shown, Image.Resampling.LANCZOS) if shown != screen.size else screen.copy()
+        stroke_scale = max(1.0, max(shown) / network_size)
+        options = StyleOptions(options.strength, options.preserve_color, options.mask, stroke_scale)
+        stylizer = self.stylizer(recipe)
+        with self.turns:
+            if stop.is_set():
+                raise Cancelled
+            since = time.perf_counter()
+            stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop))
+            took = (time.perf_counter() - since) / math.prod(options.working_size(*shown))
+        if options.strength > 0:
+            self._seconds_per_pixel = 0.7 * self._seconds_per_pixel + 0.3 * took
+        return image
+
+    def is_quick(self, photograph: Photograph, recipe: Recipe) -> bool:
+        """Whether the whole photograph is painted as soon as a small picture of it."""
+        return max(photograph.size) <= _PREVIEW and self._reduction(photograph, self.options(recipe)) == 1
+
+    def _reduction(self, photograph: Photograph, options: StyleOptions) -> float:
+        """By how much the network's picture has to be smaller than for the result, to be there at once."""
+        most = min(max(_SOON / self._seconds_per_pixel, _SMALLEST), _LARGEST)
+        return max(1.0, math.sqrt(math.prod(options.working_size(*photograph.size)) / most))
+
+    def paint(
+        self,
+        photograph: Photograph,
+        recipe: Recipe,
+        target: Path,
+        stop: threading.Event,
+        report: Callable[[int, int], None],
+    ) -> tuple[Path, Image.Image]:
+        """The whole photograph in style, in the file that ``begin_inference.py`` would write.
+
+        Args:
+            target: of the file, without its ending.
+            report: receives tiles that are done and those there are.
+
+        Returns:
+            The file, and the result as it is shown on a screen.
+        """
+        options, stylizer = self.options(recipe), self.stylizer(recipe)
+        with self.room.taken(math.prod(photograph.size), stop):
+            image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
+            ending = ending_of(image, result_ending("auto", photograph.name))
+            info = image.info
+            if stop.is_set():
+                raise Cancelled
+            with self.turns:
+                image = stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop, report))
+            path = target.with_name(target.name + ending)
+            with open(path, "wb") as file:
+                save_picture(image, file, ending, None, info.get("exif"), info.get("icc_profile"))
+            image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
+            return path, image
+
+
+def encoded(image: Image.Image, quality: int = 90) -> tuple[bytes, str]:
+    """A picture for a browser to show, and its media type: JPEG, or PNG where it has transparency."""
+    file = io.BytesIO()
+    if image.mode == "RGBA":
+        image.save(file, "PNG", compress_level=1)
+        return file.getvalue(), "image/png"
+    image.save(file, "JPEG", quality=quality, subsampling=0)
+    return file.getvalue(), "image/jpeg"
+
+
+def _fitting(size: tuple[int, int], longest: float) -> tuple[int, int]:
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

@@ -1,0 +1,92 @@
+"""What the page asks for, as the settings of ``begin_inference.py``: one set of names, bounds and sentences."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config import InferenceConfig
+from demo.catalogue import Style
+from inference.named_styles import style_name
+from utils.errors import UserError
+from utils.settings import quoted, validate
+
+MOST_STYLES = 8
+"""In a mixture."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Styles and options.
+
+    Attributes:
+        config: the command's settings, but for the photograph.
+        name: of the result, after the photograph's.
+        arguments: of the command line, but for the photograph.
+    """
+
+    config: InferenceConfig
+    name: str
+    arguments: tuple[str, ...]
+
+    def command(self, photograph: str) -> str:
+        """The command that paints the same picture."""
+        return quoted("python", "begin_inference.py", "--content_image", photograph, *self.arguments)
+
+
+def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = None) -> Recipe:
+    """A recipe out of what a browser sent, which may be anything.
+
+    Args:
+        data: ``{"styles": [[id, weight], ...], "strength": 1.0, "stroke_scale": null, "preserve_color": false}``.
+        styles: those that there are.
+        mask: a picture that the visitor painted.
+
+    Raises:
+        UserError: for what is not so, or out of the command's bounds.
+    """
+    if not isinstance(data, dict):
+        raise UserError("what is wanted of the picture is missing: reload the page")
+    chosen = _styles(data.get("styles"), styles)
+    values = {name: data[name] for name in ("strength", "stroke_scale", "preserve_color") if name in data}
+    values |= _naming(chosen)
+    if mask is not None:
+        values["mask"] = str(mask)
+    config = validate(InferenceConfig(**values))
+    arguments = []
+    for name, value in values.items():
+        if value == getattr(InferenceConfig, name):
+            continue
+        if name == "mask":
+            value = "mask.png"
+        shown = [] if value is True else value if isinstance(value, tuple) else [value]
+        arguments += [f"--{name}", *(f"{one:g}" if isinstance(one, float) else one for one in shown)]
+    given = frozenset(values)
+    return Recipe(config, style_name(config, given), tuple(map(str, arguments)))
+
+
+def _styles(data: object, styles: Mapping[str, Style]) -> list[tuple[Style, float]]:
+    chosen = []
+    for entry in data if isinstance(data, list) else ():
+        name, weight = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
+        if not isinstance(name, str) or type(weight) not in (int, float) or not 0 < weight < math.inf:
+            raise UserError("a style is a name and a weight above 0: reload the page")
+        if name not in styles:
+            raise UserError(f"there is no style {name[:200]} here now: reload the page")
+        chosen.append((styles[name], float(weight)))
+    if not 0 < len(chosen) <= MOST_STYLES or len({style.id for style, _ in chosen}) < len(chosen):
+        raise UserError(f"a picture takes one to {MOST_STYLES} styles, each once: choose others")
+    return chosen
+
+
+def _naming(chosen: list[tuple[Style, float]]) -> dict[str, object]:
+    """The flags that name a style or a mixture: of one network in itself, of several in the colours."""
+    models = {style.model for style, _ in chosen}
+    if len(models) == 1:
+        naming: dict[str, object] = {"model_path": tuple(models)}
+        if len(chosen) > 1:
+            naming["style"] = (",".join(f"{style.style}:{weight:g}" for style, weight in chosen),)
+        elif chosen[0][0].style is not None:
+            naming["style"] = (chosen[0][0].style,)
+        return naming
+    return {"blend": ",".join(f"{style.id}:{weight:g}" for style, weight in chosen)}

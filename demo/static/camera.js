@@ -1,0 +1,80 @@
+// A webcam in style: the newest frame wins, and none waits.
+
+import * as engine from "./engine.js";
+
+const WIDTH = 320;
+
+export class Camera {
+  constructor(video, canvas, rated) {
+    this.video = video;
+    this.canvas = canvas;
+    this.rated = rated;
+    this.grabbed = document.createElement("canvas");
+    this.shown = [];
+    engine.on("frame", (message, data) => this.show(data));
+  }
+
+  get running() {
+    return Boolean(this.stream);
+  }
+
+  async start(recipe) {
+    this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
+    this.video.srcObject = this.stream;
+    await this.video.play();
+    const height = Math.round((WIDTH * this.video.videoHeight) / this.video.videoWidth);
+    for (const canvas of [this.canvas, this.grabbed]) Object.assign(canvas, { width: WIDTH, height });
+    this.shown = [];
+    this.setRecipe(recipe);
+    this.inFlight = 0;
+    this.grab();
+    this.grab(); // one travels while another is painted
+  }
+
+  stop() {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stream = null;
+    engine.stop();
+  }
+
+  setRecipe(recipe) {
+    if (this.running) engine.setLive(recipe);
+  }
+
+  grab() {
+    if (!this.running) return;
+    this.draw(this.grabbed);
+    engine.paintFrame(this.grabbed);
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => this.grab(), 2000); // where a frame was dropped for a newer one
+  }
+
+  // Mirrored, as one knows oneself.
+  draw(canvas) {
+    const context = canvas.getContext("2d");
+    context.setTransform(-1, 0, 0, 1, canvas.width, 0);
+    context.drawImage(this.video, 0, 0, canvas.width, canvas.height);
+  }
+
+  async show(data) {
+    if (!this.running) return;
+    this.grab();
+    const picture = data instanceof ImageData ? data : await createImageBitmap(new Blob([data]));
+    const context = this.canvas.getContext("2d");
+    if (picture instanceof ImageData) context.putImageData(picture, 0, 0);
+    else context.drawImage(picture, 0, 0);
+    const now = performance.now();
+    this.shown = [...this.shown.filter((time) => now - time < 2000), now];
+    const rate = (this.shown.length - 1) / ((now - this.shown[0]) / 1000);
+    if (this.shown.length > 2) this.rated(`${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`);
+  }
+
+  // A photograph of what the camera sees, in its full resolution.
+  async snap() {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width: this.video.videoWidth, height: this.video.videoHeight });
+    this.draw(canvas);
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+    return new File([blob], "camera.jpg", { type: "image/jpeg" });
+  }
+}

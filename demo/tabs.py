@@ -1,0 +1,365 @@
+"""What belongs to one open page: its photographs, its results, its work. All of it ends with the page."""
+
+import contextlib
+import functools
+import io
+import json
+import secrets
+import shutil
+import struct
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from demo.painter import Painter, Photograph, encoded
+from demo.recipe import Recipe, read_recipe
+from demo.turns import Cancelled, Newest, TileBar
+from inference.options import StylizeError
+from utils.errors import UserError, is_out_of_memory
+
+MOST_PHOTOGRAPHS = 100
+"""Of one page at a time."""
+
+_THUMBNAIL = 224  # longest side of a photograph as each style's thumbnail, pixels
+_PAUSE = 0.15  # seconds in which nothing may change before the whole photograph is begun
+_LARGEST_FRAME = 1280 * 960  # of a webcam, pixels
+
+
+@dataclass
+class Download:
+    """A file that the page may fetch by an address that cannot be guessed."""
+
+    path: Path
+    media_type: str
+    name: str | None = None
+
+
+class Tab:
+    """One open page.
+
+    Args:
+        painter: the engine.
+        folder: for its files.
+        send: gives the page a message, from any thread: a dict, and bytes that go with it.
+        limit: bytes of all its files together.
+    """
+
+    def __init__(self, painter: Painter, folder: Path, send: Callable[[dict, bytes], None], limit: int):
+        self.painter, self.folder, self.limit = painter, folder, limit
+        self.token, self.ended = secrets.token_urlsafe(16), threading.Event()
+        self.photographs: dict[str, Photograph] = {}
+        self.masks: dict[str, Path] = {}
+        self.downloads: dict[str, Download] = {}
+        self.bytes_taken = 0
+        self._send, self._lock = send, threading.Lock()
+        self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
+        self._live = Newest(interrupt=False)
+        self._live_recipe: Recipe | None = None
+        folder.mkdir()
+
+    def end(self) -> None:
+        """Stop its work and remove its files."""
+        self.ended.set()
+        for worker in self._workers:
+            worker.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.photographs.clear()
+        self.downloads.clear()
+
+    @property
+    def _workers(self) -> tuple[Newest, ...]:
+        return self._painting, self._all, self._thumbnails, self._live
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread of it has not ended."""
+        return any(worker.busy for worker in self._workers)
+
+    # Files that come in
+
+    def take(self, size: int) -> None:
+        """Count bytes that the page sends.
+
+        Raises:
+            UserError: if they are too many.
+        """
+        with self._lock:
+            if self.bytes_taken + size > self.limit:
+                raise UserError(
+                    f"the photographs of this page have more than {self.limit // 10**6} MB together: remove some, or "
+                    "give a larger --max_upload"
+                )
+            self.bytes_taken += size
+
+    def give_back(self, size: int) -> None:
+        with self._lock:
+            self.bytes_taken -= size
+
+    def new_path(self) -> Path:
+        return self.folder / secrets.token_hex(8)
+
+    def add_photograph(self, path: Path, name: str) -> dict:
+        """What the page is to know of a photograph that has arrived.
+
+        Raises:
+            UserError: if it is none, or one too many.
+        """
+        if len(self.photographs) >= MOST_PHOTOGRAPHS:
+            raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
+        photograph = self.painter.open(path, name, self.ended)
+        number = secrets.token_hex(8)
+        self.photographs[number] = photograph
+        return {
+            "photograph": number, "name": name, "width": photograph.size[0], "height": photograph.size[1],
+            "remarks": photograph.remarks, "screen": self._shown(photograph.screen),
+        }  # fmt: skip
+
+    def add_mask(self, path: Path) -> dict:
+        """The same for a mask. One at a time is kept."""
+        for old in self.masks.values():
+            with contextlib.suppress(OSError):
+                self.give_back(old.stat().st_size)
+                old.unlink()
+        number = secrets.token_hex(8)
+        self.masks = {number: path}
+        return {"mask": number}
+
+    def remove(self, number: object) -> None:
+        photograph = self.photographs.pop(number, None) if isinstance(number, str) else None
+        if photograph is not None:
+            self.give_back(photograph.path.stat().st_size)
+            self._drop_result(photograph)
+            photograph.path.unlink()
+
+    # Files that go out
+
+    def _offer(self, path: Path, media_type: str, name: str | None = None) -> str:
+        token = secrets.token_urlsafe(16)
+        self.downloads[token] = Download(path, media_type, name)
+        return f"/files/{self.token}/{token}"
+
+    def _shown(self, image: Image.Image) -> str:
+        data, media_type = encoded(image)
+        path = self.new_path()
+        path.write_bytes(data)
+        return self._offer(path, media_type)
+
+    def _withdraw(self, path: Path) -> None:
+        for token, download in list(self.downloads.items()):
+            if download.path == path:
+                del self.downloads[token]
+        path.unlink(missing_ok=True)
+
+    def _drop_result(self, photograph: Photograph) -> None:
+        if photograph.result is not None:
+            self._withdraw(photograph.result[1])
+            photograph.result = None
+
+    # What the page says
+
+    def receive(self, message: object, data: bytes = b"") -> None:
+        """Begin what a page asks for; a fault in it is answered with a sentence."""
+        begin = {
+            "paint": self._paint, "thumbnails": self._paint_thumbnails, "all": self._paint_all, "live": self._set_live,
+            "frame": functools.partial(self._paint_frame, data=data), "stop": self._stop, "remove": self._remove,
+        }  # fmt: skip
+        kind = message.get("type") if isinstance(message, dict) else None
+        if not isinstance(kind, str) or kind not in begin:
+            self._send({"type": "error", "error": "the page asked for what there is not: reload it"}, b"")
+            return
+        with self._faults(message):
+            begin[kind](message)
+
+    def _work(self, worker: Newest, message: dict, work: Callable[[threading.Event], None]) -> None:
+        def guarded(stop: threading.Event) -> None:
+            with self._faults(message):
+                work(stop)
+
+        worker.give(guarded)
+
+    @contextlib.contextmanager
+    def _faults(self, message: dict):
+        """Any fault ends as one sentence on the page."""
+        try:
+            yield
+            return
+        except Cancelled:
+            raise
+        except (UserError, StylizeError) as error:
+            text = str(error)
+        except Exception as error:
+            if self.ended.is_set():  # its files are gone
+                raise Cancelled from None
+            text = f"this could not be done ({type(error).__name__}): try another photograph"
+            if is_out_of_memory(error):
+                text = "there is not enough memory: give a smaller photograph"
+        self._send({"type": "error", "of": message.get("type"), "request": message.get("request"), "error": text}, b"")
+
+    def _photograph(self, number: object) -> Photograph:
+        if not isinstance(number, str) or number not in self.photographs:
+            raise UserError("that photograph is here no longer: add it again")
+        return self.photographs[number]
+
+    def _recipe(self, message: dict) -> Recipe:
+        data = message.get("recipe")
+        mask = data.get("mask") if isinstance(data, dict) else None
+        if mask is not None and (not isinstance(mask, str) or mask not in self.masks):
+            raise UserError("that mask is here no longer: paint it again")
+        return read_recipe(data, self.painter.catalogue.styles(), self.masks.get(mask))
+
+    def _stop(self, message: dict) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def _remove(self, message: dict) -> None:
+        self.remove(message.get("photograph"))
+
+    def _paint(self, message: dict) -> None:
+        """A small picture at once, then the whole, unless the page asks for something else meanwhile."""
+        photograph, recipe = self._photograph(message.get("photograph")), self._recipe(message)
+        about = {"photograph": message["photograph"], "request": message.get("request")}
+
+        def work(stop: threading.Event) -> None:
+            command = recipe.command(photograph.name)
+            self._send({"type": "command", **about, "command": command}, b"")
+            if photograph.result is None or photograph.result[0] != recipe:
+                if not self.painter.is_quick(photograph, recipe):
+                    self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
+                    if message.get("preview_only") or stop.wait(_PAUSE):
+                        return
+                self._paint_whole(photograph, recipe, about, stop)
+            path = photograph.result[1]
+            name = photograph.result_name(recipe, path.suffix)
+            media_type = "image/png" if path.suffix == ".png" else "image/jpeg"
+            self._send({"type": "result", **about, "name": name, "url": self._offer(path, media_type, name)}, b"")
+
+        self._work(self._painting, message, work)
+
+    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> None:
+        since, said = time.perf_counter(), 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal said
+            now = time.perf_counter()
+            if now - said > 0.1:
+                said = now
+                left = (now - since) / done * (total - done) if total else None
+                self._send({"type": "progress", **about, "done": done, "total": total, "left": left}, b"")
+
+        path, shown = self.painter.paint(photograph, recipe, self.new_path(), stop, report)
+        self._drop_result(photograph)
+        photograph.result = recipe, path
+        self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown)[0])
+
+    def _paint_all(self, message: dict) -> None:
+        """All photographs with one recipe, in a ZIP archive."""
+        numbers = message.get("photographs")
+        numbers = numbers if isinstance(numbers, list) else []
+        photographs = [self._photograph(number) for number in numbers[:MOST_PHOTOGRAPHS]]
+        recipe, about = self._recipe(message), {"request": message.get("request")}
+        if not photographs:
+            raise UserError("there is no photograph to paint: add one")
+
+        def work(stop: threading.Event) -> None:
+            target, used, failed = self.new_path(), set(), []
+            with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+                for done, photograph in enumerate(photographs):
+                    self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)}, b"")
+                    try:
+                        if photograph.result is None or photograph.result[0] != recipe:
+                            path, _ = self.painter.paint(photograph, recipe, self.new_path(), stop, lambda *args: None)
+                        else:
+                            path = photograph.result[1]
+                    except (UserError, StylizeError) as error:
+                        failed.append(f"{photograph.name}: {error}")
+                        continue
+                    archive.write(path, _unused(photograph.result_name(recipe, path.suffix), used))
+                    if photograph.result is None or path != photograph.result[1]:
+                        path.unlink(missing_ok=True)
+            url = self._offer(target, "application/zip", f"{recipe.name}.zip")
+            self._send({"type": "all", **about, "url": url, "name": f"{recipe.name}.zip", "failed": failed}, b"")
+
+        self._work(self._all, message, work)
+
+    def _paint_thumbnails(self, message: dict) -> None:
+        """The photograph in every style, small."""
+        photograph = self._photograph(message.get("photograph"))
+        styles = self.painter.catalogue.styles()
+
+        def work(stop: threading.Event) -> None:
+            if stop.wait(1.0):  # what the visitor looks at comes first
+                return
+            small = photograph.screen.copy()
+            small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+            for name in styles:
+                picture = thumbnail(self.painter, styles, name, small, stop)
+                about = {"type": "thumbnail", "photograph": message["photograph"], "style": name}
+                self._send(about, encoded(picture, quality=85)[0])
+
+        self._work(self._thumbnails, message, work)
+
+    # A webcam
+
+    def _set_live(self, message: dict) -> None:
+        self._live_recipe = self._recipe(message)
+
+    def _paint_frame(self, message: dict, data: bytes) -> None:
+        """A frame of a webcam, JPEG; while it is painted the newest of those that come waits, and no other."""
+        recipe = self._live_recipe
+        if recipe is None:
+            raise UserError("no style is chosen for the camera: choose one")
+
+        def work(stop: threading.Event) -> None:
+            try:
+                frame = Image.open(io.BytesIO(data), formats=["JPEG"])
+                if frame.width * frame.height > _LARGEST_FRAME:
+                    raise UserError(f"a frame of {frame.width} x {frame.height} pixels is too large: reduce it")
+                frame = frame.convert("RGB")
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                raise UserError("a frame of the camera cannot be read: start it again") from None
+            stylizer, options = self.painter.stylizer(recipe), self.painter.options(recipe)
+            with self.painter.turns:
+                frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))
+            self._send({"type": "frame", "request": message.get("request")}, encoded(frame, quality=85)[0])
+
+        self._work(self._live, message, work)
+
+
+def thumbnail(painter: Painter, styles: dict, name: str, small: Image.Image, stop: threading.Event) -> Image.Image:
+    """A small picture in one style."""
+    stylizer = painter.stylizer(read_recipe({"styles": [[name, 1]]}, styles))
+    with painter.turns:
+        if stop.is_set():
+            raise Cancelled
+        return stylizer.stylize(small, bar=TileBar(painter.turns, stop))
+
+
+def message_bytes(message: dict, data: bytes) -> bytes:
+    """Both in one: the length of the message as four bytes, big-endian, the message as JSON, and the bytes."""
+    text = json.dumps(message).encode()
+    return struct.pack(">I", len(text)) + text + data
+
+
+def read_message(data: bytes) -> tuple[object, bytes]:
+    """The reverse of :func:`message_bytes`; ``None`` in place of a message that is none."""
+    if len(data) < 4:
+        return None, b""
+    (length,) = struct.unpack(">I", data[:4])
+    try:
+        return json.loads(data[4 : 4 + length]), data[4 + length :]
+    except (ValueError, RecursionError):
+        return None, b""
+
+
+def _unused(name: str, used: set[str]) -> str:
+    stem, ending, number = Path(name).stem, Path(name).suffix, 1
+    while name in used:
+        number += 1
+        name = f"{stem}_{number}{ending}"
+    used.add(name)
+    return name

@@ -1,0 +1,94 @@
+"""A server of the page within the test's process, and one page that is open."""
+
+import contextlib
+import io
+import json
+import struct
+
+import pytest
+
+from config import DemoConfig
+
+PORT = 8000
+ORIGIN = f"http://127.0.0.1:{PORT}"
+
+
+class Page:
+    """What a page does, without a browser."""
+
+    def __init__(self, client, socket):
+        self.client, self.socket = client, socket
+        self.tab = self.until("tab")[0]["tab"]
+
+    def receive(self):
+        packed = self.socket.receive_bytes()
+        (length,) = struct.unpack(">I", packed[:4])
+        return json.loads(packed[4 : 4 + length]), packed[4 + length :]
+
+    def until(self, kind):
+        """The next message of a kind, whatever comes before; an error ends the wait as well."""
+        while True:
+            message, data = self.receive()
+            if message["type"] in (kind, "error"):
+                return message, data
+
+    def send(self, message, data=b""):
+        text = json.dumps(message).encode()
+        self.socket.send_bytes(struct.pack(">I", len(text)) + text + data)
+
+    def upload(self, data, name="photo.jpg", where="/photographs", **headers):
+        headers = {"X-Tab": self.tab, "X-Name": name, "Origin": ORIGIN, **headers}
+        return self.client.post(where, content=data, headers=headers)
+
+    def paint(self, photograph, styles, **options):
+        """The last message on a photograph that is painted."""
+        recipe = {"styles": styles, **options}
+        self.send({"type": "paint", "photograph": photograph, "recipe": recipe, "request": 1})
+        return self.until("result")[0]
+
+
+@pytest.fixture(scope="session")
+def server(style_model):
+    pytest.importorskip("starlette")
+    from demo.app import Server
+
+    server = Server(DemoConfig(models=(str(style_model.parent),), device="cpu", precision="float32", max_upload=3))
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    pytest.importorskip("httpx")
+    from starlette.testclient import TestClient
+
+    with TestClient(server.app("127.0.0.1", PORT), base_url=ORIGIN) as client:
+        yield client
+
+
+@pytest.fixture
+def large(make_picture, monkeypatch):
+    """A JPEG that is too large to be painted at once, by a limit that is lowered for it."""
+    for name, value in {"_PREVIEW": 48, "_SMALLEST": 1200, "_LARGEST": 1200}.items():
+        monkeypatch.setattr(f"demo.painter.{name}", value)
+    file = io.BytesIO()
+    make_picture(160, 120, seed=3).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def open_page(client):
+    """``with open_page() as page``"""
+
+    @contextlib.contextmanager
+    def opened():
+        with client.websocket_connect("/tab", headers={"Host": f"127.0.0.1:{PORT}", "Origin": ORIGIN}) as socket:
+            yield Page(client, socket)
+
+    return opened
+
+
+@pytest.fixture
+def page(open_page):
+    with open_page() as page:
+        yield page

@@ -1,0 +1,284 @@
+"""Photographs on the page, as far as the server goes: the same pictures as the command writes, and no trace left."""
+
+import gc
+import io
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from demo.app import LARGEST_MESSAGE, file_name
+from demo.tabs import MOST_PHOTOGRAPHS
+
+
+def jpeg(picture, **more):
+    file = io.BytesIO()
+    picture.save(file, "JPEG", **more)
+    return file.getvalue()
+
+
+@pytest.fixture
+def photo(make_picture):
+    """A JPEG with EXIF, lying on its side, and a wide profile."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return jpeg(make_picture(96, 64, seed=1), exif=exif, icc_profile=profile)
+
+
+@pytest.fixture
+def style(server, style_model):
+    return next(style.id for style in server.catalogue.styles().values() if style.name == style_model.stem)
+
+
+def test_the_page_and_its_styles(client):
+    answer = client.get("/")
+    assert answer.status_code == 200 and "<!doctype html>" in answer.text
+    for name in ("page.css", "page.js", "engine.js", "icon.svg"):
+        assert client.get(f"/{name}").status_code == 200
+    about = client.get("/styles").json()
+    assert {"gallery/wave", "starry_night"} <= {style["id"] for style in about["styles"]}
+    with Image.open(io.BytesIO(client.get(f"/samples/{about['samples'][0]}").content)) as sample:
+        assert sample.format == "JPEG"
+
+
+def test_a_thumbnail_shows_the_sample_in_style(client, style):
+    answer = client.get("/thumbnail", params={"style": style})
+    with Image.open(io.BytesIO(answer.content)) as picture:
+        assert max(picture.size) <= 192 and np.asarray(picture).std() > 2
+    assert client.get("/thumbnail", params={"style": "no such"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "flags, options",
+    [
+        ([], {}),
+        (["--strength", "0.5", "--preserve_color"], {"strength": 0.5, "preserve_color": True}),
+        (["--stroke_scale", "2"], {"stroke_scale": 2}),
+    ],
+)
+def test_the_file_is_that_of_the_command(page, photo, style, stylize, tmp_path, flags, options):
+    (tmp_path / "a photo.jpg").write_bytes(photo)
+    assert stylize(tmp_path / "a photo.jpg", *flags).returncode == 0
+    facts = page.upload(photo, "a%20photo.jpg").json()
+    assert (facts["width"], facts["height"], facts["remarks"]) == (64, 96, [])
+    result = page.paint(facts["photograph"], [[style, 1]], **options)
+    assert result["name"] == "a photo_stripes.jpg"
+    answer = page.client.get(result["url"])
+    assert answer.content == (tmp_path / "results" / "a photo_stripes.jpg").read_bytes()
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20photo_stripes.jpg"
+
+
+def test_a_painted_mask_is_that_of_the_command(page, photo, style, stylize, tmp_path):
+    mask = Image.new("L", (64, 96), 255)
+    mask.paste(0, (0, 0, 64, 50))
+    mask.save(tmp_path / "mask.png")
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    assert stylize(tmp_path / "photo.jpg", "--mask", tmp_path / "mask.png").returncode == 0
+    number = page.upload((tmp_path / "mask.png").read_bytes(), where="/masks").json()["mask"]
+    photograph = page.upload(photo).json()["photograph"]
+    result = page.paint(photograph, [[style, 1]], mask=number)
+    expected = (tmp_path / "results" / "photo_stripes.jpg").read_bytes()
+    assert page.client.get(result["url"]).content == expected
+    assert page.client.get(page.paint(photograph, [[style, 1]])["url"]).content != expected
+
+
+def test_transparency_makes_a_png_whatever_the_name(page, style, stylize, make_picture, tmp_path):
+    picture = make_picture(40, 32, seed=2)
+    picture.putalpha(128)
+    picture.save(tmp_path / "b.png")
+    (tmp_path / "b.png").rename(tmp_path / "b.jpg")
+    assert stylize(tmp_path / "b.jpg").returncode == 0
+    photograph = page.upload((tmp_path / "b.jpg").read_bytes(), "b.jpg").json()["photograph"]
+    result = page.paint(photograph, [[style, 1]])
+    assert result["name"] == "b_stripes.png"
+    assert page.client.get(result["url"]).content == (tmp_path / "results" / "b_stripes.png").read_bytes()
+
+
+def test_a_large_photograph_comes_small_first_and_then_in_tiles(page, style, large):
+    photograph = page.upload(large).json()["photograph"]
+    page.send({"type": "paint", "photograph": photograph, "recipe": {"styles": [[style, 1]]}, "request": 7})
+    kinds = []
+    while not kinds or kinds[-1] != "result":
+        message, data = page.receive()
+        assert message["request"] == 7
+        kinds.append(message["type"])
+        if message["type"] == "preview":
+            with Image.open(io.BytesIO(data)) as picture:
+                assert max(picture.size) < 160
+        if message["type"] == "shown":
+            with Image.open(io.BytesIO(data)) as picture:
+                assert picture.size == (160, 120)
+    assert list(dict.fromkeys(kinds)) == ["command", "preview", "progress", "shown", "result"]
+
+
+def test_of_two_wishes_the_newer_is_painted(page, style, large):
+    photograph = page.upload(large).json()["photograph"]
+    for request in (1, 2):
+        recipe = {"styles": [[style, 1]], "strength": request / 2}
+        page.send({"type": "paint", "photograph": photograph, "recipe": recipe, "request": request})
+    assert page.until("result")[0]["request"] == 2
+
+
+def test_mixtures_of_one_network_and_of_several(page, style, make_picture):
+    photograph = page.upload(jpeg(make_picture(48, 32, seed=4))).json()["photograph"]
+    for styles, name in (
+        ([["gallery/wave", 1], ["gallery/the_scream", 1]], "photo_wave+the_scream.jpg"),
+        ([["gallery/wave", 1], [style, 1]], "photo_wave+stripes.jpg"),
+    ):
+        assert page.paint(photograph, styles)["name"] == name
+
+
+def test_all_photographs_in_one_archive(page, style, make_picture):
+    files = {name: jpeg(make_picture(40, 32, seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"))}
+    numbers = [page.upload(data, name).json()["photograph"] for name, data in files.items()]
+    numbers.append(page.upload(files["a.jpg"], "a.jpg").json()["photograph"])  # another of the same name
+    alone = page.client.get(page.paint(numbers[0], [[style, 1]])["url"]).content
+    page.send({"type": "all", "photographs": numbers, "recipe": {"styles": [[style, 1]]}})
+    message, _ = page.until("all")
+    assert message["failed"] == []
+    with zipfile.ZipFile(io.BytesIO(page.client.get(message["url"]).content)) as archive:
+        assert archive.namelist() == ["a_stripes.jpg", "b_stripes.jpg", "a_stripes_2.jpg"]
+        assert archive.read("a_stripes.jpg") == archive.read("a_stripes_2.jpg") == alone
+
+
+def test_thumbnails_show_the_photograph_in_every_style(page, server, photo):
+    photograph = page.upload(photo).json()["photograph"]
+    page.send({"type": "thumbnails", "photograph": photograph})
+    shown = [page.until("thumbnail")[0]["style"] for _ in server.catalogue.styles()]
+    assert shown == list(server.catalogue.styles())
+
+
+def test_frames_of_a_camera(page, style, make_picture):
+    page.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
+    page.send({"type": "frame"}, jpeg(make_picture(32, 24, seed=5)))
+    message, data = page.until("frame")
+    with Image.open(io.BytesIO(data)) as frame:
+        assert message["type"] == "frame" and frame.size == (32, 24)
+    page.send({"type": "frame"}, b"\xff\xd8\xff no frame")
+    assert "cannot be read" in page.until("frame")[0]["error"]
+    page.send({"type": "frame"}, jpeg(Image.new("RGB", (1400, 1400))))
+    assert "too large" in page.until("frame")[0]["error"]
+
+
+def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, style, large):
+    with open_page() as page:
+        tab = server.tabs[page.tab]
+        photograph = page.upload(large).json()["photograph"]
+        recipe = {"styles": [[style, 1]], "stroke_scale": 0.25}
+        page.send({"type": "paint", "photograph": photograph, "recipe": recipe, "request": 1})
+        page.until("preview")
+        assert tab.folder.is_dir()
+    for _ in range(600):
+        if not (server.tabs or tab.busy):
+            break
+        time.sleep(0.05)
+    assert not server.tabs and not tab.busy and not tab.folder.exists()
+    assert server.painter.room._free == server.config.max_pixels and not server.painter.turns._queue
+
+
+def test_another_page_has_its_turn(open_page, style, large, make_picture, monkeypatch):
+    """While a page's large photograph is painted, another's small one is."""
+    with open_page() as first, open_page() as second:
+        monkeypatch.setattr("inference.stylizer._SMALL_TILE", 16)  # of 80
+        recipe = {"styles": [[style, 1]], "stroke_scale": 1.5}
+        number = first.upload(large).json()["photograph"]
+        first.send({"type": "paint", "photograph": number, "recipe": recipe, "request": 1})
+        first.until("preview")
+        small = second.upload(jpeg(make_picture(24, 16, seed=7))).json()["photograph"]
+        assert second.paint(small, [[style, 1]])["type"] == "result"
+        assert first.until("result")[0]["type"] == "result"
+
+
+def test_what_is_removed_is_gone(page, server, photo, style):
+    facts = page.upload(photo).json()
+    tab = server.tabs[page.tab]
+    taken = tab.bytes_taken
+    url = page.paint(facts["photograph"], [[style, 1]])["url"]
+    page.send({"type": "remove", "photograph": facts["photograph"]})
+    page.send({"type": "paint", "photograph": facts["photograph"], "recipe": {"styles": [[style, 1]]}, "request": 2})
+    assert "no longer" in page.until("error")[0]["error"]
+    assert page.client.get(url).status_code == 404
+    assert (taken, tab.bytes_taken) == (len(photo), 0)
+
+
+def test_limits_of_bytes_and_number(page, server, photo):
+    answer = page.upload(b"x" * 3_000_001)
+    assert answer.status_code == 422 and "--max_upload" in answer.json()["error"]
+    tab = server.tabs[page.tab]
+    assert tab.bytes_taken == 0 and not list(tab.folder.iterdir())
+    tab.photographs = {str(number): None for number in range(MOST_PHOTOGRAPHS)}
+    answer = page.upload(photo)
+    assert answer.status_code == 422 and str(MOST_PHOTOGRAPHS) in answer.json()["error"]
+    tab.photographs = {}
+
+
+def test_a_model_that_is_added_appears(server, style_model, client):
+    before = len(server.catalogue.styles())
+    added = style_model.with_name("added.pth")
+    added.write_bytes(style_model.read_bytes())
+    broken = style_model.with_name("broken.pth")
+    broken.write_bytes(b"no model")
+    try:
+        names = [style["name"] for style in client.get("/styles").json()["styles"]]
+        assert len(names) == before + 1 and "added" in names
+        assert any("broken.pth" in reason for reason in client.get("/styles").json()["unreadable"])
+    finally:
+        added.unlink()
+        broken.unlink()
+
+
+@pytest.mark.parametrize(
+    "given, name",
+    [
+        ("photo.jpg", "photo.jpg"), ("../../etc/passwd", "passwd"), ("C:\\photos\\a.jpg", "a.jpg"), ("", "photograph"),
+        ("a\nb\x00.jpg", "anbx00.jpg"), ("..", "photograph"), ("x" * 300 + ".jpeg", "x" * 150 + ".jpeg"),
+        ("<b>.png", "b.png"), ("\u202egpj.exe", "gpj.exe"),
+    ],
+)  # fmt: skip
+def test_names_of_files_are_one_line_without_folders(given, name):
+    assert file_name(given).replace("\\", "") == name
+
+
+@pytest.mark.slow
+def test_a_thousand_requests_leave_memory_flat(page, server, style, photo):
+    psutil = pytest.importorskip("psutil")
+
+    def rounds(number):
+        for _ in range(number):
+            facts = page.upload(photo).json()
+            result = page.paint(facts["photograph"], [[style, 1]])
+            assert page.client.get(result["url"]).status_code == 200
+            page.send({"type": "remove", "photograph": facts["photograph"]})
+        gc.collect()
+        return psutil.Process().memory_info().rss
+
+    before = rounds(80)
+    after = rounds(340)  # of three requests each
+    assert after - before < 30 * 2**20
+    assert len(server.tabs[page.tab].downloads) <= 2 and threading.active_count() < 30
+
+
+def test_messages_that_make_no_sense_are_answered(page, photo, style):
+    photograph = page.upload(photo).json()["photograph"]
+    for packed in (b"", b"\0", b"\xff\xff\xff\xff", b"\0\0\0\x02{", b"\0\0\0\x02[]", b"\0\0\x13\x88" + b"[" * 5000):
+        page.socket.send_bytes(packed)
+        assert "error" in page.receive()[0]
+    page.socket.send_text("hello")
+    assert "error" in page.receive()[0]
+    for message in (
+        {"type": None}, {"type": "no such"}, {"type": ["paint"]}, {"type": "paint"},
+        {"type": "paint", "photograph": {}},
+        {"type": "paint", "photograph": photograph}, {"type": "all"}, {"type": "all", "photographs": "x"},
+        {"type": "paint", "photograph": photograph, "recipe": {"styles": [[style, 1]], "mask": "x"}},
+        {"type": "frame"}, {"type": "live"}, {"type": "thumbnails"},
+    ):  # fmt: skip
+        page.send(message)
+        assert page.receive()[0]["type"] == "error"
+    page.send({"type": "remove"})
+    page.send({"type": "stop"})
+    assert page.paint(photograph, [[style, 1]])["type"] == "result"
+    assert LARGEST_MESSAGE > 1280 * 960 * 3
