@@ -90,7 +90,7 @@ class Server:
         """Stop all work and remove all files."""
         self.ended.set()
         for tab in list(self.tabs.values()):
-            tab.end()
+            tab.end(patience=0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def page(self, request: Request) -> Response:
@@ -203,7 +203,7 @@ class Server:
         finally:
             del self.tabs[tab.token]
             sender.cancel()
-            await asyncio.to_thread(tab.end)
+            threading.Thread(target=tab.end, daemon=True).start()  # no await: this task may be cancelled by now
 
 
 def file_name(text: str) -> str:

@@ -62,11 +62,13 @@ class Tab:
         self._live_recipe: Recipe | None = None
         folder.mkdir()
 
-    def end(self) -> None:
-        """Stop its work and remove its files."""
+    def end(self, patience: float = 60) -> None:
+        """Stop its work, wait for the end of the tile under way, and remove its files."""
         self.ended.set()
         for worker in self._workers:
             worker.end()
+        for worker in self._workers:
+            worker.join(patience)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.photographs.clear()
         self.downloads.clear()

@@ -139,6 +139,11 @@ class Newest:
             self._stop.set()
             self._condition.notify()
 
+    def join(self, patience: float) -> None:
+        """Wait for its end, so many seconds at most."""
+        if self._thread is not None:
+            self._thread.join(patience)
+
     @property
     def busy(self) -> bool:
         return self._thread is not None and self._thread.is_alive()

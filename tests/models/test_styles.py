@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.stylizer import StylizeError, Stylizer
+from inference.stylizer import Blend, StylizeError, Stylizer
 from models import styles
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet, parse_mixture
@@ -163,6 +163,20 @@ def test_a_wrong_style_is_told(repaint, tmp_path, style, words):
 def test_a_model_of_one_style_has_none_to_choose(call_cli, style_model, tmp_path):
     result = call_cli("begin_inference.py", "--model_path", style_model, "--style", "wave", "--output_dir", tmp_path)
     assert "has one style" in result.error
+
+
+def test_a_blend_takes_a_style_of_a_model_of_several(call_cli, gallery, style_model, tmp_path, make_picture):
+    make_picture(40, 32, 1).save(tmp_path / "photo.png")
+    flags = ("--content_image", tmp_path / "photo.png", "--output_dir", tmp_path, "--precision", "float32")
+    told = call_cli("begin_inference.py", "--blend", f"{gallery}/scream:1,{style_model}:3", *flags)
+    assert told.returncode == 0 and "this is the first" not in told.stdout, told.stderr
+    blend = Blend(
+        [Stylizer(gallery, "cpu", "float32", style="scream"), Stylizer(style_model, "cpu", "float32")], [1, 3]
+    )
+    with Image.open(tmp_path / "photo.png") as photo, Image.open(tmp_path / "photo_scream+stripes.png") as found:
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(blend.stylize(photo.convert("RGB"))))
+    for part, words in ((f"{style_model}/wave", "has one style"), (f"{gallery}/waev", "mean wave"), ("x/y", "x/y")):
+        assert words in call_cli("begin_inference.py", "--blend", f"{part}:1,{style_model}:1", *flags).error
 
 
 def test_the_engine_takes_a_style_too(gallery):
