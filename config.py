@@ -263,7 +263,20 @@ class InferenceConfig:
         "(GIF, WebP, APNG, AVIF), and PNG for all else; EXIF, with the place where a photograph was taken, and the ICC "
         "profile are kept in each, but no XMP and no thumbnail",
         choices=(
-            "auto", "jpeg", "jpg", "png", "webp", "avif", "tiff", "tif", "mp4", "mov", "mkv", "webm", "gif", "apng",
+            "auto",
+            "jpeg",
+            "jpg",
+            "png",
+            "webp",
+            "avif",
+            "tiff",
+            "tif",
+            "mp4",
+            "mov",
+            "mkv",
+            "webm",
+            "gif",
+            "apng",
         ),
     )
     quality: int | None = setting(
