@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from config import MAX_PIXELS
-from imaging.films import Frame
+from imaging.films import Frame, as_time
 from imaging.formats import in_words
 from imaging.icc import to_srgb
 from imaging.reading import opened, to_rgb
@@ -71,7 +71,7 @@ class AnimationReader:
     def __init__(
         self, path: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
     ):
-        self.path, self.start, self.end = Path(path), Fraction(start or 0), end
+        self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
         self.remarks: list[str] = []
         self._opening = opened(self.path, max_pixels)
         try:
@@ -101,7 +101,7 @@ class AnimationReader:
                     continue
                 duration = Fraction(image.info.get("duration") or _USUAL) / 1000
                 begins, time = time - self.start, time + duration
-                if begins >= 0 and (self.end is None or begins + self.start < Fraction(self.end)):
+                if begins >= 0 and (self.end is None or begins + self.start < self.end):
                     count += 1
                     yield Frame(np.array(to_srgb(to_rgb(image.copy()))), begins, duration)
         except Exception as error:  # of many kinds, as for a single picture

@@ -5,6 +5,9 @@ from fractions import Fraction
 
 from imaging.films import FilmReader
 
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""That encoders know, by the number of channels, which is all that some films say."""
+
 _TEXT_SUBTITLES = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text")
 _KINDS = {
     "video": "further pictures", "data": "data such as time codes", "attachment": "attached files", "audio": "sound",
@@ -52,12 +55,15 @@ class CopiedStreams:
         name = stream.codec_context.name
         if stream.type == "audio":
             rate = 48000 if self._sound == "libopus" else stream.rate
-            target = self._container.add_stream(self._sound, rate=rate, layout=stream.layout.name)
-            if self._sound != "flac":
-                target.bit_rate = 96000 * stream.channels
+            layout = _LAYOUTS.get(stream.channels, stream.layout.name)
+            target = self._container.add_stream(self._sound, rate=rate, layout=layout)
+            target.bit_rate = 96000 * stream.channels
             self._remark(f"sound, {name}, which the format does not hold, is converted to {self._sound}")
         elif name in _TEXT_SUBTITLES:
             target = self._container.add_stream(self._text)
+            stream.codec_context.open(strict=False)
+            # FFmpeg reads up to a zero, which PyAV leaves out.
+            target.codec_context.subtitle_header = (stream.codec_context.subtitle_header or b"") + b"\0"
             target.codec_context.time_base = Fraction(1, 1000)
             self._remark(f"subtitles, {name}, which the format does not hold, are converted to {self._text}")
         else:
@@ -111,8 +117,6 @@ class CopiedStreams:
         subtitle = self._film.decoded(packet, stream.codec_context.decode2)
         if not subtitle:
             return
-        if not target.codec_context.is_open:
-            target.codec_context.subtitle_header = stream.codec_context.subtitle_header
         encoded = target.codec_context.encode_subtitle(subtitle)
         encoded.stream, encoded.time_base = target, packet.time_base
         encoded.pts = encoded.dts = packet.pts - self._shift(packet.time_base)

@@ -17,7 +17,7 @@ _VP9 = ("libvpx-vp9", 24, 63, {"row-mt": "1", "cpu-used": "4", "b": "0"})
 _FORMATS = {
     ".mp4": ("mp4", _X264, "aac", "mov_text"),
     ".mov": ("mov", _X264, "aac", "mov_text"),
-    ".mkv": ("matroska", _X264, "flac", "ass"),
+    ".mkv": ("matroska", _X264, "aac", "ass"),
     ".webm": ("webm", _VP9, "libopus", "webvtt"),
 }
 """By ending: the container; the encoder of pictures, its usual constant-rate factor, the largest, and its options; the
@@ -109,13 +109,10 @@ class FilmWriter:
 
     def write(self, frame: Frame) -> None:
         """Encode a frame, later than the one before, and write the sound up to its end."""
-        picture = self._av.VideoFrame.from_ndarray(_even(frame.pixels), format="rgb24").reformat(
-            format="yuv420p",
-            src_color_range=FULL,
-            dst_colorspace=BT709,
-            dst_color_range=LIMITED,
-            interpolation=EXACT,
+        planes = self._av.VideoFrame.from_ndarray(_even(frame.pixels), format="rgb24").reformat(
+            format="yuv444p", src_color_range=FULL, dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=EXACT
         )
+        picture = self._av.VideoFrame.from_ndarray(_halved_chroma(planes.to_ndarray()), format="yuv420p")
         picture.time_base, picture.pts = self._time_base, round(frame.time / self._time_base)
         picture.duration = round(frame.duration / self._time_base)
         with self._faults():
@@ -128,7 +125,7 @@ class FilmWriter:
         if self._others:
             with self._faults():
                 end = self._film.end
-                self._others.write(math.inf if end is None else Fraction(end) - self._film.start)
+                self._others.write(math.inf if end is None else end - self._film.start)
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
@@ -144,6 +141,18 @@ def _container_options(container: str, metadata: dict[str, str]) -> dict[str, st
     # The table of MP4 that has room for a camera's name has none for what players look for in the usual one.
     camera = any(key in ("make", "model") or key.startswith("com.") for key in metadata)
     return {"movflags": "faststart+use_metadata_tags" if camera else "faststart"}
+
+
+def _halved_chroma(planes: np.ndarray) -> np.ndarray:
+    """3 x H x W, uint8, YUV, as 4:2:0, 3/2 H x W: chroma lies on the left of two pixels, as H.264 has it.
+
+    swscale would put it between the two, and no tag that PyAV can set says so.
+    """
+    luma, chroma = planes[0], planes[1:].astype(np.uint16)
+    rows = chroma[:, ::2] + chroma[:, 1::2]
+    before = np.concatenate([rows[..., :1], rows[..., 1:-1:2]], -1)
+    halved = (before + 2 * rows[..., ::2] + rows[..., 1::2] + 4) >> 3
+    return np.concatenate([luma.ravel(), halved.astype(np.uint8).ravel()]).reshape(-1, luma.shape[1])
 
 
 def _even(pixels: np.ndarray) -> np.ndarray:

@@ -42,6 +42,11 @@ def reads_films() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
+def as_time(seconds: float) -> Fraction:
+    """Seconds as the fraction that was meant: 7/5 of 1.4."""
+    return Fraction(seconds).limit_denominator(10**6)
+
+
 def in_seconds(seconds: float) -> str:
     """A time for people, such as ``1:23.4``."""
     minutes, rest = divmod(round(float(seconds), 1), 60)
@@ -103,7 +108,7 @@ class FilmReader:
         sound: bool = False,
     ):
         refuse_url(path)
-        self.path, self.start, self.end = Path(path), Fraction(start or 0), end
+        self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
         self.remarks: list[str] = []
         self.packets: collections.deque = collections.deque()
         self._with_sound = sound
@@ -148,7 +153,7 @@ class FilmReader:
             raise ImageError(f"{path} ends at {in_seconds(length)}, before --start {in_seconds(self.start)}")
         self.whole = start_to_end = length
         if length:
-            start_to_end = min(length, Fraction(self.end)) if self.end is not None else length
+            start_to_end = min(length, self.end) if self.end is not None else length
             start_to_end -= self.start
         self.seconds = start_to_end
         if self.start or self.end is not None or not self.stream.frames:
@@ -221,7 +226,7 @@ class FilmReader:
     def _decode(self):
         """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``."""
         packets = self.container.demux([self.stream, *self.others])
-        end = None if self.end is None else Fraction(self.end) - self.start
+        end = None if self.end is None else self.end - self.start
         late = set()  # streams that have been read to the end of the part
         waited_for = {stream for stream in self.others if stream.type == "audio"}
         while True:
@@ -273,7 +278,7 @@ class FilmReader:
     def _video_seconds(self) -> Fraction:
         own = self.stream.duration and self.stream.duration * self.stream.time_base
         whole = own or self.whole
-        return (whole if self.end is None else min(whole, Fraction(self.end))) - self.start
+        return (whole if self.end is None else min(whole, self.end)) - self.start
 
 
 def _is_cover(stream) -> bool:

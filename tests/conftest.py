@@ -17,6 +17,7 @@ import subprocess
 import sys
 import zlib
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: a thread each, here and in the commands started from here
@@ -259,23 +260,97 @@ def make_picture():
 
 @pytest.fixture(scope="session")
 def make_film(tmp_path_factory):
-    """``make_film(name, frames, size, cut_at)`` : a film that pans over one picture, and another."""
+    """``make_film(name, ...)`` draws a film that pans over a smooth picture, and over another one after ``cut_at``.
+
+    Args:
+        times: of the frames, in thousandths of a second; left out, 25 a second.
+        codec, pix_fmt, colours: of the pictures; ``colours`` are attributes of the encoder.
+        sound: codec of a tone of 440 Hz as long as the film, such as ``"aac"``.
+        subtitles: codec of two lines of text.
+        rotated: clockwise, by the metadata of an MP4; 90, 180 or 270 degrees.
+        metadata: of the file.
+    """
     av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
 
-    def make(name="film.mp4", frames=8, size=(64, 48), cut_at=None):
+    def make(
+        name="film.mp4", frames=8, size=(64, 48), cut_at=None, times=None, codec="libx264", pix_fmt="yuv420p",
+        colours=(), sound=None, subtitles=None, rotated=0, metadata=(),
+    ):  # fmt: skip
         path, (width, height) = tmp_path_factory.mktemp("films") / name, size
-        scenes = [np.asarray(smooth_picture(width + 2 * frames, height + frames, seed)) for seed in (1, 2)]
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=25, options={"crf": "10"})
-            stream.width, stream.height = width + width % 2, height + height % 2
-            for number in range(frames):
+        scenes = [film_scene(width + 2 * frames, height + frames, seed) for seed in (1, 2)]
+        times = times or [40 * number for number in range(frames)]
+        with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if metadata else {}) as container:
+            container.metadata.update(dict(metadata))
+            stream = container.add_stream(codec, rate=25, options={"crf": "1"} if codec == "libx264" else {})
+            stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for attribute, value in dict(colours).items():
+                setattr(stream.codec_context, attribute, value)
+            heard = container.add_stream(sound, rate=48000, layout="stereo") if sound else None
+            read = container.add_stream(subtitles) if subtitles else None
+            if heard:
+                heard.bit_rate = 128000
+            if read:
+                read.codec_context.subtitle_header = SUBTITLE_HEADER
+                read.codec_context.time_base = Fraction(1, 1000)
+            for number, time in enumerate(times):
                 scene = scenes[cut_at is not None and number >= cut_at]
                 pixels = np.ascontiguousarray(scene[number : number + height, 2 * number : 2 * number + width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+                given = dict(colours)
+                picture = av.VideoFrame.from_ndarray(pixels).reformat(
+                    format=pix_fmt, src_color_range=2, dst_colorspace=given.get("colorspace", 5),
+                    dst_color_range=given.get("color_range", 1), interpolation=0x46004,
+                )  # fmt: skip
+                picture.pts, picture.time_base = time, Fraction(1, 1000)
+                container.mux(stream.encode(picture))
             container.mux(stream.encode())
+            if heard:
+                samples = np.arange(48 * (times[-1] - times[0] + 40))
+                wave = np.sin(samples * 440 * 2 * np.pi / 48000).astype(np.float32) / 2
+                tone = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
+                tone.sample_rate, tone.pts, tone.time_base = 48000, 48 * times[0], Fraction(1, 48000)
+                container.mux(heard.encode(tone))
+                container.mux(heard.encode())
+            for number in range(2 if read else 0):
+                text = f"{number},0,Default,,0,0,0,,line {number}".encode()
+                packet = read.codec_context.encode_subtitle(av.subtitles.subtitle.SubtitleSet.create(text, 0, 100))
+                packet.stream, packet.time_base = read, Fraction(1, 1000)
+                packet.pts = packet.dts = 100 * number
+                packet.duration = 100
+                container.mux(packet)
+        if rotated:
+            data = path.read_bytes()
+            turned = {90: (0, 1, 0, -1, 0), 180: (-1, 0, 0, 0, -1), 270: (0, -1, 0, 1, 0)}[rotated]
+            place = data.index(b"tkhd") + 44
+            matrix = struct.pack(">5i", *(65536 * value for value in turned))
+            path.write_bytes(data[:place] + matrix + data[place + 20 :])
         return path
 
     return make
+
+
+def film_scene(width, height, seed) -> np.ndarray:
+    """H x W x 3, uint8: what films pan over, in colours that none of their matrices cuts."""
+    return (60 + 0.55 * np.asarray(smooth_picture(width, height, seed))).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def draw_scene():
+    """``draw_scene(width, height, seed)``: see :func:`film_scene`; the first frame of a film is its upper left part."""
+    return film_scene
+
+
+SUBTITLE_HEADER = b"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+\0"""  # PyAV hands it on without the zero that FFmpeg reads up to
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,370 @@
+"""Films from file to file: sound, subtitles, time stamps, rotation, colours, parts, what is broken."""
+
+import hashlib
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
+
+from imaging.films import FilmReader  # noqa: E402
+from inference.options import StyleOptions, StylizeError  # noqa: E402
+from inference.repaint import first_picture, parse_time, repaint_film  # noqa: E402
+from inference.stylizer import Stylizer  # noqa: E402
+from utils.errors import ImageError, UserError  # noqa: E402
+
+AS_IT_IS = StyleOptions(strength=0)
+
+
+@pytest.fixture(scope="module")
+def stylizer(trained_like):
+    return Stylizer(trained_like("instance"), device="cpu", precision="float32")
+
+
+@pytest.fixture
+def copy(stylizer, tmp_path):
+    """``copy(film, ending, ...)``: the film through everything but the network; the path of the result, and what the
+    function returned."""
+
+    def run(film, ending=".mp4", **settings):
+        target = tmp_path / f"result{ending}"
+        return target, repaint_film(stylizer, film, target, AS_IT_IS, **settings)
+
+    return run
+
+
+def stamps(path):
+    with av.open(str(path)) as film:
+        return [frame.pts * frame.time_base for frame in film.decode(video=0)]
+
+
+def pixels(path):
+    with FilmReader(path) as film:
+        return [frame.pixels for frame in film.frames()]
+
+
+def packets(path, kind):
+    """Fingerprint and time of each packet of the first stream of a kind."""
+    with av.open(str(path)) as film:
+        stream = next(stream for stream in film.streams if stream.type == kind)
+        return [
+            (hashlib.sha256(bytes(packet)).hexdigest(), float(packet.pts * packet.time_base))
+            for packet in film.demux(stream) if packet.size
+        ]  # fmt: skip
+
+
+def stream_of(path, kind):
+    with av.open(str(path)) as film:
+        stream = next(stream for stream in film.streams if stream.type == kind)
+        return stream.codec_context.name, stream
+
+
+# -- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_each_frame_is_what_the_engine_makes_of_it(stylizer, make_film, tmp_path):
+    film, target = make_film(frames=3), tmp_path / "result.mp4"
+    seen = []
+    result = repaint_film(stylizer, film, target, on_frame=lambda *counts: seen.append(counts), quality=1)
+    assert seen == [(1, 3), (2, 3), (3, 3)] and result.frames == 3 and result.size == (64, 48) and result.seconds > 0
+    for before, after in zip(pixels(film), pixels(target), strict=True):
+        tensor = torch.from_numpy(before.copy()).permute(2, 0, 1)[None]
+        expected = stylizer.stylize_tensor(tensor)[0].permute(1, 2, 0).numpy()
+        low = expected.reshape(12, 4, 16, 4, 3).mean((1, 3)) - after.reshape(12, 4, 16, 4, 3).mean((1, 3))
+        assert np.abs(low).mean() < 4  # but for what 4:2:0 leaves out of a painting's colours
+        assert np.abs(expected.astype(float) - before).mean() > 20
+
+
+def test_time_stamps_of_a_variable_frame_rate(copy, make_film):
+    film = make_film(times=[0, 40, 47, 200, 233, 900, 933, 1000])
+    target, result = copy(film)
+    assert stamps(target) == stamps(film) and result.frames == 8
+    assert len(set(np.diff(stamps(film)))) > 4
+
+
+def test_a_late_first_frame(copy, make_film):
+    film = make_film(times=[500, 540, 580])
+    assert stamps(copy(film)[0]) == stamps(film)
+
+
+def test_mpeg_ts_begins_at_nothing(copy, make_film):
+    """Broadcast counts from anywhere, pictures and sound alike."""
+    film = make_film("film.ts", sound="aac", times=[5000 + 40 * number for number in range(8)])
+    assert stamps(film)[0] > 1
+    target, result = copy(film)
+    assert 0 <= stamps(target)[0] < 0.2 and np.allclose(np.diff(stamps(target)), np.diff(stamps(film)))
+    offset = [float(stamps(path)[0]) - packets(path, "audio")[0][1] for path in (film, target)]
+    assert offset[0] == pytest.approx(offset[1], abs=0.002)
+
+
+@pytest.mark.parametrize("rotated, turns", [(90, -1), (180, 2), (270, 1)])
+def test_rotation_is_applied_once(copy, make_film, rotated, turns):
+    film, upright = make_film(rotated=rotated), make_film()
+    target, result = copy(film)
+    expected = np.rot90(pixels(upright)[0], turns)
+    assert result.size == (expected.shape[1], expected.shape[0])
+    with av.open(str(target)) as container:
+        frame = next(container.decode(video=0))
+        assert frame.rotation == 0
+    assert np.abs(pixels(target)[0].astype(int) - expected).mean() < 2
+
+
+@pytest.mark.parametrize("size", [(63, 48), (64, 47), (63, 47), (1, 1)])
+def test_odd_sides_get_a_row_or_column_more(stylizer, tmp_path, size):
+    """Drawn as a GIF, for H.264 has no odd sides."""
+    film, target = tmp_path / "odd.gif", tmp_path / "odd.mp4"
+    image = Image.effect_mandelbrot(size, (-2, -1.5, 1, 1.5), 50).convert("RGB")
+    image.save(film, save_all=True, append_images=[image.transpose(Image.Transpose.ROTATE_180)], duration=[40, 60])
+    result = repaint_film(stylizer, film, target, AS_IT_IS, quality=1)
+    found = pixels(target)
+    height, width = found[0].shape[:2]
+    assert result.size == size and (width, height) == (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    if size[0] % 2:
+        assert np.abs(found[0][:, -1].astype(int) - found[0][:, -2]).mean() < 8
+    assert np.abs(found[0][: size[1], : size[0]].astype(int) - np.asarray(image)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    "colours, pix_fmt",
+    [
+        ({}, "yuv420p"),
+        ({"colorspace": 1, "color_range": 1, "color_primaries": 1, "color_trc": 1}, "yuv420p"),
+        ({"colorspace": 6, "color_range": 1, "color_primaries": 6, "color_trc": 6}, "yuv420p"),
+        ({"colorspace": 5, "color_range": 2, "color_primaries": 5}, "yuv420p"),
+        ({"colorspace": 1, "color_range": 2}, "yuv444p"),
+        ({"colorspace": 1, "color_range": 1}, "yuv420p10le"),
+    ],
+)
+def test_colours_are_read_right_and_tagged_right(copy, make_film, draw_scene, colours, pix_fmt):
+    film = make_film(frames=2, colours=colours, pix_fmt=pix_fmt)
+    drawn = draw_scene(64 + 4, 48 + 2, 1)[:48, :64].astype(int)
+    target, result = copy(film)
+    before, after = pixels(film)[0].astype(int), pixels(target)[0]
+    # The film that was drawn is off by swscale's own, in full range, and has its chroma half a pixel to the right.
+    for one, other, mean, bias in ((before, drawn, 2, 1.8), (after, before, 1.5, 0.8)):
+        assert np.abs(one - other).mean() < mean and np.abs((one - other).mean((0, 1))).max() < bias
+    _, stream = stream_of(target, "video")
+    context = stream.codec_context
+    assert (context.colorspace, context.color_range, context.pix_fmt) == (1, 1, "yuv420p")
+    assert context.color_primaries == colours.get("color_primaries", 1) and not result.notes
+
+
+def test_pixels_that_are_not_square_and_metadata(copy, make_film):
+    place = "+48.1000+011.5000/"
+    about = {
+        "title": "a walk", "creation_time": "2021-10-26T21:02:20.000000Z", "location": place, "make": "Maker",
+        "com.apple.quicktime.model": "Phone", "comment": "ü",
+    }  # fmt: skip
+    target, _ = copy(make_film(metadata=about, colours={"sample_aspect_ratio": Fraction(4, 3)}))
+    with av.open(str(target)) as container:
+        assert {key: container.metadata.get(key) for key in about} == about
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_the_longest_side(copy, make_film):
+    target, result = copy(make_film(), max_size=32)
+    assert result.source_size == (64, 48) and result.size == (32, 24)
+    assert pixels(target)[0].shape == (24, 32, 3)
+
+
+def test_a_mask(stylizer, make_film, tmp_path):
+    film, target = make_film(frames=2), tmp_path / "result.mp4"
+    mask = Image.new("L", (64, 48))
+    mask.paste(255, (32, 0, 64, 48))
+    repaint_film(stylizer, film, target, StyleOptions(mask=mask), quality=1)
+    change = np.abs(pixels(target)[1].astype(int) - pixels(film)[1])
+    assert change[:, :24].mean() < 3 < 15 < change[:, 40:].mean()
+    with pytest.raises(StylizeError, match="mask is 10 x 48"):
+        repaint_film(stylizer, film, tmp_path / "other.mp4", StyleOptions(mask=Image.new("L", (10, 48))))
+    assert not (tmp_path / "other.mp4").exists()
+
+
+# -- sound and subtitles --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, codec, ending",
+    [("film.mp4", "aac", ".mp4"), ("film.mkv", "libopus", ".webm"), ("film.avi", "libmp3lame", ".mp4"),
+     ("film.mkv", "pcm_s16le", ".mkv"), ("film.mov", "pcm_s16le", ".mov"), ("film.mkv", "ac3", ".mp4")],
+)  # fmt: skip
+def test_sound_is_copied_bit_for_bit(copy, make_film, name, codec, ending):
+    film = make_film(name, frames=20, sound=codec)
+    target, result = copy(film, ending)
+    before, after = packets(film, "audio"), packets(target, "audio")
+    assert [fingerprint for fingerprint, _ in after] == [fingerprint for fingerprint, _ in before] and before
+    assert np.allclose([time for _, time in after], [time for _, time in before], atol=0.002)
+    assert not result.notes
+
+
+@pytest.mark.parametrize("codec, ending, becomes", [("aac", ".webm", "opus"), ("wmav2", ".mp4", "aac")])
+def test_sound_that_the_format_does_not_hold_is_converted(copy, make_film, codec, ending, becomes):
+    film = make_film("film.avi", frames=25, sound=codec)
+    target, result = copy(film, ending)
+    assert stream_of(target, "audio")[0] == becomes
+    assert [note for note in result.notes if "sound" in note and "is converted to" in note]
+    with av.open(str(target)) as container:
+        sound = [frame.to_ndarray().reshape(-1, frame.samples)[0] for frame in container.decode(audio=0)]
+    heard = np.concatenate(sound)
+    spectrum = np.abs(np.fft.rfft(heard[4800:43200]))
+    assert spectrum.argmax() * 48000 / 38400 == pytest.approx(440, abs=3) and len(heard) > 44000
+
+
+@pytest.mark.parametrize(
+    "name, codec, ending, becomes",
+    [("film.mkv", "subrip", ".mkv", "subrip"), ("film.mkv", "ass", ".mp4", "mov_text"),
+     ("film.mkv", "subrip", ".webm", "webvtt"), ("film.mp4", "mov_text", ".mkv", "ass"),
+     ("film.mp4", "mov_text", ".mp4", "mov_text")],
+)  # fmt: skip
+def test_subtitles(copy, make_film, name, codec, ending, becomes):
+    film = make_film(name, subtitles=codec)
+    target, result = copy(film, ending)
+    name, _ = stream_of(target, "subtitle")
+    assert {"srt": "subrip", "ssa": "ass"}.get(name, name) == becomes
+    assert bool(result.notes) == (codec != becomes)
+    with av.open(str(target)) as container:
+        stream = container.streams.subtitles[0]
+        said = [
+            (float(packet.pts * packet.time_base), bytes(packet)) for packet in container.demux(stream)
+            if b"line" in bytes(packet)
+        ]  # fmt: skip
+    assert [time for time, _ in said] == pytest.approx([0, 0.1]) and b"line 1" in said[1][1]
+
+
+def test_a_film_without_sound(copy, make_film):
+    target, result = copy(make_film())
+    with av.open(str(target)) as container:
+        assert [stream.type for stream in container.streams] == ["video"] and not result.notes
+
+
+# -- parts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_with_its_sound(copy, make_film):
+    film = make_film(frames=50, sound="aac")
+    target, result = copy(film, start=0.6, end=1.4)
+    assert result.frames == 20 and result.length == Fraction(8, 10)
+    assert stamps(target) == [Fraction(40 * number, 1000) for number in range(20)]
+    assert np.abs(pixels(target)[0].astype(int) - pixels(film)[15]).mean() < 2
+    whole, part = dict(packets(film, "audio")), packets(target, "audio")
+    assert all(whole[fingerprint] - 0.6 == pytest.approx(time, abs=0.001) for fingerprint, time in part)
+    assert part[0][1] < 0.022 and 0.75 < part[-1][1] < 0.8
+
+
+@pytest.mark.parametrize("part, sentence", [({"start": 5}, "ends at 0:00.3"), ({"start": 0.31}, "no picture")])
+def test_a_part_that_is_not_there(copy, make_film, tmp_path, part, sentence):
+    with pytest.raises(ImageError, match=sentence):
+        copy(make_film(), **part)
+    assert not (tmp_path / "result.mp4").exists()
+
+
+def test_times():
+    assert [parse_time(text) for text in ("83.4", "1:23.4", "1:02:03", "0")] == [83.4, 83.4, 3723, 0]
+    for text in ("", "a", "-1", "1:", ":1", "1:2:3:4", "inf", "nan", "1:-2", " 1"):
+        with pytest.raises(ValueError):
+            parse_time(text)
+
+
+def test_stopped_on_the_way_it_plays_so_far(copy, make_film):
+    film = make_film(frames=50, sound="aac")
+    count = []
+    target, result = copy(film, should_stop=lambda: count.append(1) or len(count) == 10)
+    assert result.stopped and result.frames == 10 and result.length == Fraction(4, 10)
+    assert stamps(target) == stamps(film)[:10]
+    assert 0.3 < packets(target, "audio")[-1][1] < 0.4
+
+
+# -- what is broken -------------------------------------------------------------------------------------------------
+
+
+def test_a_truncated_film_is_done_as_far_as_it_goes(copy, make_film, tmp_path):
+    film = make_film("film.ts", frames=60, size=(128, 96), sound="aac")
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    target, result = copy(film)
+    assert 10 < result.frames < 60 and len(stamps(target)) == result.frames
+    film = make_film("film.mkv", frames=60, size=(128, 96))
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    target, result = copy(film)
+    assert 10 < result.frames < 60 and len(stamps(target)) == result.frames
+    assert any("ends at" in remark or "damaged" in remark for remark in result.remarks), result.remarks
+
+
+def test_damage_in_the_middle(copy, make_film):
+    film = make_film("film.mkv", frames=40, size=(128, 96), codec="mpeg4")
+    data = bytearray(film.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300] = np.random.default_rng(0).integers(0, 256, 300, np.uint8).tobytes()
+    film.write_bytes(data)
+    target, result = copy(film)
+    assert result.frames > 10 and len(stamps(target)) == result.frames
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a film", b"\0\0\0\x20ftypisom" + bytes(200), b"\x1aE\xdf\xa3" + bytes(99)]
+)
+def test_no_film(stylizer, tmp_path, content):
+    (tmp_path / "film.mp4").write_bytes(content)
+    with pytest.raises(ImageError, match=f"{tmp_path / 'film.mp4'} (cannot be read as a film|has no moving pictures)"):
+        repaint_film(stylizer, tmp_path / "film.mp4", tmp_path / "result.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_sound_alone_is_no_film(stylizer, tmp_path):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
+        silence.sample_rate = 48000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode())
+    with pytest.raises(ImageError, match="has no moving pictures"):
+        repaint_film(stylizer, path, tmp_path / "result.mp4")
+
+
+def test_other_files_are_not_read_through_a_list(stylizer, make_film, tmp_path):
+    film = make_film()
+    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXTINF:1,\n{film}\n")
+    with pytest.raises(ImageError):
+        repaint_film(stylizer, tmp_path / "list.mp4", tmp_path / "result.mp4")
+
+
+def test_larger_frames_than_allowed_are_refused(stylizer, make_film, tmp_path):
+    with pytest.raises(ImageError, match="has 3072 pixels a frame, more than --max_pixels 3071"):
+        repaint_film(stylizer, make_film(), tmp_path / "result.mp4", max_pixels=3071)
+
+
+def test_a_fault_leaves_what_was_there(stylizer, make_film, tmp_path, monkeypatch):
+    target = tmp_path / "result.mp4"
+    target.write_bytes(b"earlier")
+    threads = threading.active_count()
+
+    def broken(*arguments):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(stylizer, "stylize_tensor", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        repaint_film(stylizer, make_film(), target)
+    assert target.read_bytes() == b"earlier" and [path.name for path in tmp_path.iterdir()] == ["result.mp4"]
+    assert threading.active_count() == threads
+
+
+def test_a_full_disk(stylizer, make_film, tmp_path, full_disk):
+    film = make_film(frames=30, size=(128, 96))
+    with pytest.raises(UserError, match=f"{tmp_path / 'result.mp4'} cannot be written"), full_disk(4000):
+        repaint_film(stylizer, film, tmp_path / "result.mp4", AS_IT_IS, quality=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_first_picture_that_shows_something(make_film, tmp_path):
+    path = tmp_path / "fade.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        picture = np.asarray(Image.effect_mandelbrot((64, 48), (-2, -1.5, 1, 1.5), 50).convert("RGB"))
+        for shown in (picture * 0, picture // 100, picture, 255 - picture):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
+        container.mux(stream.encode())
+    assert np.abs(np.asarray(first_picture(path)).astype(int) - picture).mean() < 8
