@@ -20,7 +20,7 @@ ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
 
 _FORMATS = {
     ".gif": ("GIF", {}),
-    ".webp": ("WEBP", {"quality": 90}),
+    ".webp": ("WEBP", {"quality": 90, "kmax": 1}),  # each frame whole: differences lose transparency
     ".png": ("PNG", {}),
     ".avif": ("AVIF", {"quality": 80, "subsampling": "4:4:4"}),
 }

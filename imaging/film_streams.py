@@ -8,6 +8,8 @@ from imaging.films import FilmReader
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """That encoders know, by the number of channels, which is all that some films say."""
 
+_GAP = 0.1  # seconds without sound that are more than a rounded time stamp
+
 _TEXT_SUBTITLES = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text")
 _KINDS = {
     "video": "further pictures", "data": "data such as time codes", "attachment": "attached files", "audio": "sound",
@@ -30,7 +32,7 @@ class CopiedStreams:
     def __init__(self, film: FilmReader, container, sound: str, text: str):
         self._film, self._container, self._sound, self._text = film, container, sound, text
         self.remarks: list[str] = []
-        self._copies, self._encoders = {}, {}
+        self._copies, self._encoders, self._heard = {}, {}, {}
         self._waiting: collections.deque = collections.deque()
         for stream in film.others:
             try:
@@ -109,9 +111,15 @@ class CopiedStreams:
 
     def _convert_sound(self, packet, stream, target) -> None:
         for sound in self._film.decoded(packet, stream.decode):
+            # Time stamps of packets may be rounded, or absent: samples are counted, until there is a gap.
+            time, expected = None, self._heard.get(stream)
             if sound.pts is not None:
-                sound.pts -= self._shift(sound.time_base)
-            self._container.mux(target.encode(sound))
+                time = self._film.time_of(sound.pts, sound.time_base)
+            if expected is not None and (time is None or abs(time - expected) < _GAP):
+                time = expected
+            sound.time_base, sound.pts = Fraction(1, sound.sample_rate), round((time or 0) * sound.sample_rate)
+            self._heard[stream] = (time or 0) + Fraction(sound.samples, sound.sample_rate)
+            self._container.mux(target.encode(_with_layout(sound)))
 
     def _convert_subtitle(self, packet, stream, target) -> None:
         subtitle = self._film.decoded(packet, stream.codec_context.decode2)
@@ -122,3 +130,13 @@ class CopiedStreams:
         encoded.pts = encoded.dts = packet.pts - self._shift(packet.time_base)
         encoded.duration = packet.duration
         self._container.mux(encoded)
+
+
+def _with_layout(sound):
+    """Sound that says which of its channels is which, as encoders want to know."""
+    count = sound.layout.nb_channels
+    if sound.layout.name != f"{count} channels" or count not in _LAYOUTS:
+        return sound
+    named = type(sound).from_ndarray(sound.to_ndarray(), format=sound.format.name, layout=_LAYOUTS[count])
+    named.sample_rate, named.pts, named.time_base = sound.sample_rate, sound.pts, sound.time_base
+    return named

@@ -223,7 +223,8 @@ class InferenceRun:
         if job.moves:
             self._report_written(all_of_them=True)
             with self._faults_of(job):
-                return self._repaint(job)
+                self._repaint(job)
+            return
         since = time.perf_counter()
         with self._faults_of(job, content_image.size):
             result = self._stylized(content_image)

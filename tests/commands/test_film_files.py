@@ -1,0 +1,182 @@
+"""begin_inference.py on films: names, formats, flags, and what it says."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
+
+
+@pytest.fixture
+def folder(tmp_path, make_film, make_picture):
+    """A film, an animation and a photograph."""
+    path = tmp_path / "trip"
+    path.mkdir()
+    make_film("film.MOV", sound="aac").rename(path / "film.MOV")
+    frames = [make_picture(24, 16, seed) for seed in range(3)]
+    frames[0].save(path / "moving.gif", save_all=True, append_images=frames[1:], duration=[70, 50, 90], loop=0)
+    make_picture(40, 32, 1).save(path / "a.jpg")
+    return path
+
+
+def frames_of(path):
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+
+
+def test_films_beside_photographs(stylize, folder, tmp_path):
+    (folder / "notes.txt").write_text("")
+    result = stylize(folder, "--json")
+    assert result.returncode == 0, result.stderr
+    assert "Stylised 3 of 3" in result.stderr and "Left out, no pictures by their names: .txt (1)" in result.stderr
+    lines = {os.path.basename(line["output"]): line for line in map(json.loads, result.stdout.splitlines())}
+    assert lines.keys() == {"a_stripes.jpg", "film_stripes.mp4", "moving_stripes.gif"}
+    film = lines["film_stripes.mp4"]
+    assert (film["frames"], film["width"], film["height"], film["status"]) == (8, 64, 48, "done")
+    assert film["seconds"] > 0
+    assert lines["moving_stripes.gif"]["frames"] == 3 and "frames" not in lines["a_stripes.jpg"]
+    assert len(frames_of(tmp_path / "results" / "film_stripes.mp4")) == 8
+    with Image.open(tmp_path / "results" / "moving_stripes.gif") as image:
+        assert image.n_frames == 3 and image.info["duration"] == 70
+    again = stylize(folder, "--skip_existing")
+    assert again.returncode == 0 and "3 skipped" in again.stdout
+    assert "exist already" in stylize(folder).error
+
+
+@pytest.mark.parametrize(
+    "format, names",
+    [
+        ("mkv", ["a_stripes.jpg", "film_stripes.mkv", "moving_stripes.mkv"]),
+        ("webm", ["a_stripes.jpg", "film_stripes.webm", "moving_stripes.webm"]),
+        ("gif", ["a_stripes.jpg", "film_stripes.gif", "moving_stripes.gif"]),
+        ("apng", ["a_stripes.jpg", "film_stripes.png", "moving_stripes.png"]),
+        ("webp", ["a_stripes.webp", "film_stripes.mp4", "moving_stripes.webp"]),
+        ("png", ["a_stripes.png", "film_stripes.mp4", "moving_stripes.png"]),
+    ],
+)
+def test_formats(stylize, folder, tmp_path, format, names):
+    result = stylize(folder, "--format", format)
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == names
+    expected = {"gif": 3, "apng": 3, "webp": 3, "png": 1}
+    if format in expected:
+        with Image.open(tmp_path / "results" / names[2]) as image:
+            assert getattr(image, "n_frames", 1) == expected[format]
+    assert ("is animated: its first frame alone is taken" in result.stderr) == (format == "png")
+
+
+@pytest.mark.parametrize(
+    "flags, sentence",
+    [
+        (["film.MOV", "--format", "jpeg"], "--format jpeg holds no film, and films alone are given: give one of mp4"),
+        (["a.jpg", "--format", "mp4"], "--format mp4 is of films, and pictures alone are given"),
+        (["film.MOV", "--quality", "60"], "--quality is of films a constant-rate factor up to 51, less is better"),
+        (["film.MOV", "a.jpg", "--quality", "20"], "--quality 20 means less for a film the larger it is"),
+        (["a.jpg", "--start", "1"], "--start and --end are of films, and no film is given"),
+        (["film.MOV", "--start", "soon"], "--start soon is no time: give seconds, or minutes as in 1:23.4"),
+        (["film.MOV", "--start", "2", "--end", "0:01"], "--end 0:01 lies before --start 2"),
+        (["film.MOV", "--start", "9"], "ends at 0:00.3, before --start 0:09.0"),
+    ],
+)
+def test_what_is_refused(stylize, folder, tmp_path, flags, sentence):
+    paths = [folder / flag if "." in flag and ":" not in flag else flag for flag in flags]
+    assert sentence in stylize(*paths).error
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+
+
+def test_a_part_and_a_quality(stylize, folder, tmp_path):
+    result = stylize(folder / "film.MOV", "--start", "0:00.08", "--end", "0.2", "--quality", "1")
+    assert result.returncode == 0 and "film_stripes.mp4, 64 x 48, 3 frames" in result.stdout
+    fine = (tmp_path / "results" / "film_stripes.mp4").stat().st_size
+    assert len(frames_of(tmp_path / "results" / "film_stripes.mp4")) == 3
+    stylize(folder / "film.MOV", "--start", "0:00.08", "--end", "0.2", "--quality", "51", "--overwrite")
+    assert (tmp_path / "results" / "film_stripes.mp4").stat().st_size < fine
+
+
+def test_strength_colours_and_size(stylize, folder, tmp_path):
+    result = stylize(folder / "film.MOV", "--strength", "0", "--max_size", "32")
+    assert result.returncode == 0 and "Reduced from 64 x 48 to 32 x 24, by --max_size" in result.stdout
+    small = frames_of(tmp_path / "results" / "film_stripes.mp4")[0]
+    drawn = np.asarray(Image.fromarray(frames_of(folder / "film.MOV")[0]).resize((32, 24), Image.Resampling.LANCZOS))
+    assert np.abs(small.astype(int) - drawn).mean() < 3
+    assert stylize(folder / "film.MOV", "--preserve_color", "--stroke_scale", "2", "--overwrite").returncode == 0
+
+
+def test_several_models_make_a_sheet_of_a_picture(call_cli, folder, style_model, tmp_path):
+    other = tmp_path / "other.pth"
+    other.write_bytes(style_model.read_bytes())
+    result = call_cli(
+        "begin_inference.py", "--model_path", style_model, other, "--content_image", folder / "film.MOV",
+        "--output_dir", tmp_path / "results", "--end", "0.2", "--device", "cpu",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "results" / "film_contact_sheet.png") as sheet:
+        assert sheet.width > 3 * 64
+
+
+def test_broken_films_are_named_and_left_out(stylize, folder):
+    (folder / "broken.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    result = stylize(folder)
+    assert result.returncode == 1 and f"failed: {folder / 'broken.mp4'} cannot be read as a film" in result.stderr
+    assert "Traceback" not in result.stderr and "Stylised 3 of 4" in result.stdout
+    assert f"{folder / 'broken.mp4'} cannot be read as a film" in stylize(folder / "broken.mp4").error
+
+
+def test_without_the_packages(stylize, folder, monkeypatch):
+    for module in ("imaging.folders", "imaging.films"):
+        monkeypatch.setattr(f"{module}.reads_films", lambda: False)
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    told = "packages: pip install -r requirements-video.txt"
+    result = stylize(folder)
+    assert result.returncode == 0 and f"warning: left out: 1 films need {told}" in result.stderr
+    error = stylize(folder / "film.MOV").error
+    assert "films need packages, pip install -r requirements-video.txt" in error and str(folder / "film.MOV") in error
+    (folder / "a.jpg").unlink()
+    (folder / "moving.gif").unlink()
+    assert f"holds no picture that is read here: 1 films need {told}" in stylize(folder).error
+
+
+def test_ctrl_c_leaves_a_film_that_plays(stylize, make_film, tmp_path, monkeypatch):
+    import inference.batch
+
+    film = make_film(frames=40, sound="aac")
+    original = inference.batch.repaint_film
+
+    def interrupted(*arguments, on_frame, **settings):
+        def count(done, total):
+            on_frame(done, total)
+            if done == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return original(*arguments, on_frame=count, **settings)
+
+    monkeypatch.setattr(inference.batch, "repaint_film", interrupted)
+    with contextlib.suppress(KeyboardInterrupt):
+        result = stylize(film)
+    target = tmp_path / "results" / "film_stripes.mp4"
+    assert result.returncode == 130 and f"{target} ends at 0:00.2, interrupted: it plays so far" in result.stderr
+    assert len(frames_of(target)) == 5 and len(list(target.parent.iterdir())) == 1
+
+
+@pytest.mark.posix
+def test_a_kill_leaves_nothing_under_the_final_name(start_cli, make_film, style_model, tmp_path):
+    film, target = make_film(frames=400, size=(128, 96)), tmp_path / "results" / "film_stripes.mp4"
+
+    def begun():
+        return target.parent.is_dir() and any(path.stat().st_size for path in target.parent.iterdir())
+
+    process = start_cli(
+        "begin_inference.py", "--model_path", style_model, "--content_image", film, "--output_dir", target.parent,
+        "--device", "cpu",
+    )  # fmt: skip
+    with process:
+        while process.poll() is None and not begun():
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL and not target.exists()
