@@ -116,9 +116,19 @@ def new_result(benchmark: str, compute: Compute) -> dict:
     return {"benchmark": benchmark, "device_type": compute.device.type, "machine": describe_machine(compute)}
 
 
-def write_result(result: dict, path: str | None) -> Path:
-    """Write a result as JSON: to ``path``, or to ``benchmarks/results/<benchmark>_<device type>.json``."""
+def report(result: dict, table: Callable[[list[dict]], str], path: str | None) -> int:
+    """Print a result by its table of ``benchmarks.tables``, and write it as JSON.
+
+    Args:
+        path: the file; left out, ``benchmarks/results/<benchmark>_<device type>.json``.
+
+    Returns:
+        Exit status 0.
+    """
     path = Path(path) if path else RESULTS / f"{result['benchmark']}_{result['device_type']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return path
+    print(result["machine"]["device"])
+    print(table([result]))
+    print(f"Wrote {path}")
+    return 0

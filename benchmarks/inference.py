@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, write_result
+from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, report
 from benchmarks.plain import PlainNetwork
 from benchmarks.tables import inference_table
 from inference.options import StyleOptions
@@ -68,9 +68,7 @@ def main() -> int:
         medians = {name: median(values) for name, values in seconds.items()}
         memory = {name: peak_memory(call, device) for name, call in calls.items()}
         result["sizes"][str(size)] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
-    print(inference_table([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, inference_table, args.json)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.common import add_compute_flags, new_parser, new_result, write_result
+from benchmarks.common import add_compute_flags, new_parser, new_result, report
 from benchmarks.tables import large_picture_table
 from utils.device import resolve_compute
 
@@ -64,10 +64,7 @@ def main() -> int:
         draw(photograph, args.side)
         for name, flags in (("--stroke_scale 1", ["--stroke_scale", 1]), ("default", [])):
             result["runs"][name] = stylize(photograph, args.side, *flags, *where)
-    print(compute.describe())
-    print(large_picture_table([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, large_picture_table, args.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 import time
 from statistics import median
 
-from benchmarks.common import new_parser, new_result, write_result
+from benchmarks.common import new_parser, new_result, report
 from benchmarks.tables import loading_table
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
@@ -48,9 +48,7 @@ def main() -> int:
         "image_size": args.image_size,
         "photographs_per_second": rates,
     }
-    print(loading_table([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, loading_table, args.json)
 
 
 if __name__ == "__main__":

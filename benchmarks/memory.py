@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from begin_training import run_training
-from benchmarks.common import draw, new_parser, new_result, resident_memory, training_inputs, write_result
+from benchmarks.common import draw, new_parser, new_result, report, resident_memory, training_inputs
 from benchmarks.tables import memory_table
 from config import TrainingConfig
 from imaging.reading import read_image
@@ -81,10 +81,7 @@ def main() -> int:
         settled = slice(len(samples) // 4, None)  # pools and caches have filled by then
         slope = float(np.polyfit(numbers[settled], megabytes[settled], 1)[0]) * 1000
         result[name] = {"samples": samples, "megabytes_per_thousand": slope}
-    print(compute.describe())
-    print(memory_table([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, memory_table, args.json)
 
 
 if __name__ == "__main__":

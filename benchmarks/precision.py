@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from begin_training import train
-from benchmarks.common import new_parser, new_result, write_result
+from benchmarks.common import new_parser, new_result, report
 from benchmarks.tables import precision_tables
 from config import TrainingConfig
 from data.dataset import list_photographs
@@ -95,9 +95,7 @@ def main() -> int:
         "relative_difference": differences,
         "psnr": decibels,
     }
-    print(precision_tables([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, precision_tables, args.json)
 
 
 if __name__ == "__main__":

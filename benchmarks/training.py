@@ -19,8 +19,8 @@ from benchmarks.common import (
     new_parser,
     new_result,
     peak_memory,
+    report,
     training_inputs,
-    write_result,
 )
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainTraining
@@ -92,9 +92,7 @@ def main() -> int:
     print(
         f"Batch {args.batch_size}, {args.image_size} x {args.image_size}; {flop / 1e9:.0f} GFLOP of convolutions a step"
     )
-    print(training_table([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, training_table, args.json)
 
 
 if __name__ == "__main__":

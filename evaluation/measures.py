@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
+from inference.canvas import lightness
 from utils.errors import UserError
 
 MESH_PERIODS = (2, 4)
@@ -30,8 +31,7 @@ def luminance(images: torch.Tensor) -> torch.Tensor:
     Returns:
         N x H x W, float64, in [0, 255], on the CPU: Apple's MPS has no float64.
     """
-    red, green, blue = images.cpu().double().unbind(1)
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    return lightness(images.cpu().double())[:, 0]
 
 
 def ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from imaging.folders import lies_in, no_pictures, walk_pictures
 from utils.errors import UserError
-from utils.file_kinds import is_url, refuse_url
-from utils.files import beside_program
+from utils.file_kinds import refuse_url
+from utils.files import beside_program, is_pattern
 
 PIPE = "-"
 """The value of ``--content_image`` that stands for standard input and output."""
@@ -80,11 +80,6 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
     for content_image in found:
         once.setdefault(os.path.realpath(content_image.path), content_image)
     return list(once.values()), others
-
-
-def is_pattern(value: str) -> bool:
-    """Whether a value names no file itself and has wildcards."""
-    return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
 
 
 def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[ContentImage]:

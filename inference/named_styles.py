@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config import InferenceConfig
-from inference.inputs import is_pattern
 from inference.stylizer import Blend, Stylizer
 from models.checkpoints import Checkpoint, find_model, load_checkpoint
 from models.multi_style import MultiStyleNet, parse_mixture
 from models.styles import one_style
 from utils.device import Compute
 from utils.errors import UserError
+from utils.files import is_pattern
 from utils.settings import validate
 
 Reader = Callable[[str, str], Checkpoint]  # given a path and the flag that names it

@@ -8,6 +8,7 @@ Real weights, photographs and paintings are used where the environment names the
 """
 
 import contextlib
+import importlib
 import itertools
 import json
 import os
@@ -97,19 +98,17 @@ def run_cli(start_cli):
 
 @pytest.fixture
 def call_cli(monkeypatch, capsys):
-    """``call_cli(script, *args)``: the same within this process, which spares importing torch again."""
-    import begin_inference
-    import begin_training
+    """``call_cli(script or module, *args)``: the same within this process, which spares importing torch again."""
     from utils.settings import run_command
 
-    mains = {"begin_training.py": begin_training.main, "begin_inference.py": begin_inference.main}
     monkeypatch.chdir(ROOT)  # a test may go elsewhere
 
     def call(script, *args) -> Result:
+        command = importlib.import_module(script.removesuffix(".py"))
         monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
-            run_command(mains[script])
+            run_command(command.main)
         output = capsys.readouterr()
         return Result(exit_.value.code, output.out, output.err)
 

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import os
-import sys
 
 import pytest
 import torch
@@ -18,11 +17,10 @@ from models.vgg19 import VGG19
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(call_cli):
     def run(module, *args):
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
-        status = module.main()
-        return status, capsys.readouterr().out
+        result = call_cli(module.__name__, *args)
+        return result.returncode, result.stdout
 
     return run
 

@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = sorted([ROOT / "README.md", ROOT / ".ci" / "run", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.sh")])
-ROOMS = "benchmarks|checkpoints|content|data|docs|export|imaging|inference|losses|models|styles|tests|training|utils"
+PACKAGES = [path.parent.name for path in ROOT.glob("*/__init__.py")]
+ROOMS = "|".join([*PACKAGES, "checkpoints", "content", "docs", "styles", "tests"])
 FILE = re.compile(rf"(?<![\w./])(?:{ROOMS})/[\w./]+\.(?:py|sh|md|json|jpg|png|pth)\b|\bbegin_\w+\.py\b|\bconfig\.py\b")
 MODULE = re.compile(rf"(?:-m|from|import) ((?:{ROOMS})\.\w+)")
 TEST = re.compile(r"(?<=[`:])(test_\w+?)(_\.\.\.|(?=`))")

@@ -4,22 +4,13 @@ import warnings
 
 import pytest
 
+MODULES = """
+    config begin_training training.run inference.batch data.loader imaging.reading losses.functional models.vgg19
+    utils.files benchmarks.plain
+"""
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "config",
-        "begin_training",
-        "training.run",
-        "inference.batch",
-        "data.loader",
-        "imaging.reading",
-        "losses.functional",
-        "models.vgg19",
-        "utils.files",
-        "benchmarks.plain",
-    ],  # fmt: skip
-)
+
+@pytest.mark.parametrize("module", MODULES.split())
 def test_a_warning_out_of_the_project_is_an_error(module):
     with pytest.raises(DeprecationWarning):
         warnings.warn_explicit("old", DeprecationWarning, "file.py", 1, module=module)

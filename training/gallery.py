@@ -10,6 +10,7 @@ from config import TrainingConfig
 from data.dataset import list_photographs
 from models.multi_style import is_style_name
 from utils.errors import UserError
+from utils.files import is_pattern
 
 
 def find_style_images(values: Sequence[str]) -> tuple[str, ...]:
@@ -22,7 +23,7 @@ def find_style_images(values: Sequence[str]) -> tuple[str, ...]:
     for value in values:
         if os.path.isdir(value):
             found += map(str, list_photographs(value, "--style_image"))
-        elif any(c in value for c in "*?[") and not os.path.lexists(value):
+        elif is_pattern(value):
             matches = sorted(name for name in glob.glob(value, recursive=True) if os.path.isfile(name))
             if not matches:
                 raise UserError(f"--style_image {value} matches no file: give another pattern")

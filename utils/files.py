@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from utils.errors import UserError
+from utils.file_kinds import is_url
 
 try:
     import fcntl
@@ -29,6 +30,11 @@ def beside_program(path: str | Path) -> Path:
     """
     path, shipped = Path(path), PROGRAM / path
     return shipped if os.path.lexists(shipped) and not os.path.lexists(path) else path
+
+
+def is_pattern(value: str) -> bool:
+    """Whether a value names no file itself and has wildcards."""
+    return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
 
 
 _OF_FILES = (

@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import sys
 import time
 
 import numpy as np
@@ -24,7 +23,6 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import one_style
 from utils.errors import UserError
-from utils.settings import run_command
 
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 SETTINGS = TrainingConfig(
@@ -38,15 +36,12 @@ SETTINGS = TrainingConfig(
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(call_cli):
     """``call(module, *args)``: the command within this process; exit status, standard output and the error's line."""
 
     def run(module, *args):
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, args)])
-        with pytest.raises(SystemExit) as exit_:
-            run_command(module.main)
-        output = capsys.readouterr()
-        return exit_.value.code, output.out, "".join(x for x in output.err.splitlines() if x.startswith("error: "))
+        result = call_cli(module.__name__, *args)
+        return result.returncode, result.stdout, result.error if result.returncode == 2 else ""
 
     return run
 

@@ -213,11 +213,6 @@ def test_first_frame_of_an_animation(tmp_path, extension):
     assert read_image(path).info["remarks"] == []
 
 
-def test_a_single_pixel(tmp_path):
-    Image.fromarray(RGB[:1, :1]).save(tmp_path / "p.png")
-    np.testing.assert_array_equal(read_array(tmp_path / "p.png"), RGB[:1, :1])
-
-
 def test_a_name_that_lies_about_the_format(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "p.jpg", format="PNG")
     np.testing.assert_array_equal(read_array(tmp_path / "p.jpg"), RGB)

@@ -45,12 +45,8 @@ def test_names_in_other_letters():
 
 
 def test_pictures_side_by_side():
-    colours = [
-        Image.new("RGBA", (20, 10), (255, 0, 0, 9)),
-        Image.new("RGB", (10, 20), (0, 255, 0)),
-        Image.new("RGB", (20, 10), (0, 0, 255)),
-    ]
-    row = np.asarray(side_by_side(colours, height=40))
+    red, green = Image.new("RGBA", (20, 10), (255, 0, 0, 9)), Image.new("RGB", (10, 20), (0, 255, 0))
+    row = np.asarray(side_by_side([red, green, Image.new("RGB", (20, 10), (0, 0, 255))], height=40))
     assert row.shape[0] == 40 and row.shape[1] >= 80 + 20 + 80
     assert row[20, 5].tolist() == [255, 246, 246] and row[20, -5].tolist() == [0, 0, 255]
     assert (row == (0, 255, 0)).all(axis=-1).any()
@@ -61,8 +57,5 @@ def test_filmstrip_chooses_evenly_with_the_first_and_the_last():
     strip = np.asarray(filmstrip(frames, height=10, most=4))
     shown = [value for value in np.unique(strip[5, :, 0]) if value < 30]
     assert shown == [0, 10, 19, 29]
-    assert [v for v in np.unique(np.asarray(filmstrip(frames[:3], height=10))[5, :, 0]) if v < 30] == [
-        0,
-        1,
-        2,
-    ]
+    whole = np.asarray(filmstrip(frames[:3], height=10))
+    assert [value for value in np.unique(whole[5, :, 0]) if value < 30] == [0, 1, 2]

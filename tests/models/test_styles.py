@@ -1,7 +1,5 @@
 """python -m models.styles, and --style of begin_inference.py."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from models import styles
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet, parse_mixture
 from utils.errors import UserError
-from utils.settings import run_command
 
 STYLES = ("wave", "scream", "mosaic")
 
@@ -34,13 +31,10 @@ def gallery(trained_like, tmp_path_factory):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(call_cli):
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["styles", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            run_command(styles.main)
-        output = capsys.readouterr()
-        return exit_.value.code, output.out + output.err
+        result = call_cli("models.styles", *arguments)
+        return result.returncode, result.stdout + result.stderr
 
     return run
 

@@ -131,14 +131,6 @@ def test_a_link_in_the_place_of_a_model_counts_as_one(train, style_image, tmp_pa
     assert not (tmp_path / "victim").exists()
 
 
-def test_leftovers_of_a_killed_command_are_removed(stylize, tmp_path, make_picture):
-    make_picture(9, 8, seed=1).save(tmp_path / "photo.png")
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / ".photo_stripes.png.01234567.unfinished").write_bytes(b"half")
-    assert stylize(tmp_path / "photo.png").returncode == 0
-    assert os.listdir(tmp_path / "results") == ["photo_stripes.png"]
-
-
 # -- a checkpoint's word is not taken for everything -----------------------------------------------
 
 

@@ -275,13 +275,19 @@ def test_no_checkpoint_is_removed_before_a_newer_one_is_safe(train, folder, monk
     assert checkpoints(folder) == ["step_000003.pth"]
 
 
-@pytest.mark.parametrize("what", ["step_000002.pth", "metrics.jsonl", "stripes.pth"])
-def test_a_full_disk_stops_with_one_sentence_and_the_same_command_goes_on(train, folder, monkeypatch, tmp_path, what):
+@pytest.mark.parametrize(
+    "what, code",
+    [("step_000002.pth", errno.ENOSPC), ("step_000002.pth", errno.EROFS), ("metrics.jsonl", errno.ENOSPC),
+     ("stripes.pth", errno.ENOSPC)],
+)  # fmt: skip
+def test_a_full_or_read_only_disk_stops_with_one_sentence_and_the_same_command_goes_on(
+    train, folder, monkeypatch, tmp_path, what, code
+):
     """Whatever is being written; all that was whole stays whole."""
     flags = ["--checkpoint_every_steps", 1, "--resume"]
     assert train(1, *flags).returncode == 0
     kept = (folder / "step_000001.pth").read_bytes()
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    full = OSError(code, os.strerror(code))
 
     def open_(path, mode, **kwargs):
         if mode == "a":  # a line of metrics, half of which fits
@@ -295,7 +301,7 @@ def test_a_full_disk_stops_with_one_sentence_and_the_same_command_goes_on(train,
         patch.setattr(log if what == "metrics.jsonl" else utils.files, "open", open_, raising=False)
         error = train(2, *flags).error
     last = "step_000002.pth" if what == "stripes.pth" else "step_000001.pth"
-    assert what in error and "No space left on device" in error and f"resume from {folder / last}" in error
+    assert what in error and os.strerror(code) in error and f"resume from {folder / last}" in error
     assert (folder / "step_000001.pth").read_bytes() == kept
     assert not list(folder.glob(".*")) and not list(folder.parent.glob(".*"))
     assert train(2, *flags).returncode == 0
@@ -306,17 +312,6 @@ def test_an_output_folder_that_cannot_be_written_is_named_before_the_training(tr
     (tmp_path / "out").write_bytes(b"a file")
     assert f"{tmp_path / 'out' / 'stripes_training'} cannot be written to" in train(2).error
     assert (tmp_path / "out").read_bytes() == b"a file"
-
-
-def test_an_output_folder_that_is_read_only_from_some_step_on(train, folder, at_step, monkeypatch):
-    def refuse(path, mode):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    at_step(2, lambda: monkeypatch.setattr(utils.files, "open", refuse, raising=False))
-    error = train(2, "--checkpoint_every_steps", 1).error
-    assert "step_000002.pth cannot be written (Read-only file system)" in error
-    assert f"resume from {folder / 'step_000001.pth'}" in error
-    load_checkpoint(folder / "step_000001.pth")
 
 
 def test_an_output_folder_that_is_removed_is_made_again(train, folder, at_step, tmp_path):

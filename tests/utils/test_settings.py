@@ -15,6 +15,10 @@ from pathlib import Path
 import pytest
 
 from config import InferenceConfig, TrainingConfig, setting
+from evaluation.blind import BlindConfig
+from evaluation.compare import CompareConfig
+from evaluation.flicker import FlickerConfig
+from evaluation.gatys import GatysConfig
 from utils.errors import UserError
 from utils.settings import build_parser, command_line, parse_settings, run_command, validate
 
@@ -154,7 +158,7 @@ def test_every_field_is_a_flag_of_its_name_and_type(config_class):
     assert given == frozenset(expected)
 
 
-@pytest.mark.parametrize("config_class", CONFIGS.values())
+@pytest.mark.parametrize("config_class", [*CONFIGS.values(), CompareConfig, GatysConfig, FlickerConfig, BlindConfig])
 def test_help_shows_every_flag_with_its_help_and_default(config_class):
     text = build_parser(config_class, "what it does\n\n    an example").format_help()
     assert "what it does\n\n    an example\n" in text
@@ -163,7 +167,7 @@ def test_help_shows_every_flag_with_its_help_and_default(config_class):
         assert f"--{field.name}" in text and " ".join(field.metadata["help"].split()) in text
         if kind(field) != "bool":  # each says what it expects
             assert f"--{field.name} TEXT" not in text
-        if field.default is not None and kind(field) != "bool":
+        if field.default not in (None, ()) and kind(field) != "bool":
             default = " ".join(map(str, field.default)) if takes_several(field) else field.default
             assert f"(default: {default})" in text
 
