@@ -45,9 +45,10 @@ def draw(config: BlindConfig) -> int:
     import random
 
     from data.dataset import list_photographs
-    from evaluation.saving import check_result, write_json, write_picture
+    from evaluation.saving import write_json, write_picture
     from imaging.reading import read_image
     from imaging.sheets import contact_sheet
+    from utils.files import check_target
 
     folders = {"first": config.first, "second": config.second}
     for name, folder in folders.items():
@@ -73,7 +74,7 @@ def draw(config: BlindConfig) -> int:
     folder = Path(config.output_dir)
     sheets = {photograph: folder / f"{photograph.stem}.png" for photograph in pairs}
     for path in (*sheets.values(), folder / "sides.json"):
-        check_result("--output_dir", str(path), (".png", ".json"), config.overwrite)
+        check_target(path, config.overwrite, (".png", ".json"), "--output_dir")
     folder.mkdir(parents=True, exist_ok=True)
     chance = random.Random(config.seed) if config.seed is not None else random.SystemRandom()
     sides = {}

@@ -17,7 +17,7 @@ from evaluation.measures import MESH_PERIODS, border, lpips_metric, mesh, ssim
 from evaluation.objective import criterion_of, objective, unweighted
 from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
-from evaluation.saving import PICTURES, PLOTS, check_result, write_json, write_picture
+from evaluation.saving import PICTURES, PLOTS, write_json, write_picture
 from evaluation.weights import OBJECTIVE
 from imaging.tensors import picture_batch
 from inference.named_styles import choose_styles
@@ -28,7 +28,7 @@ from models.checkpoints import Checkpoint
 from models.pretrained import load_vgg19
 from utils.device import Compute, resolve_compute
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, check_target
 from utils.measuring import describe_machine, table, time_in_turns
 from utils.progress import progress_bar
 from utils.settings import validate
@@ -132,9 +132,10 @@ def _check(config: CompareConfig) -> None:
         raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
     if config.curves is not None and not config.iterations:
         raise UserError("--curves keeps what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
-    check_result("--json", config.json, (".json",), config.overwrite)
-    check_result("--plot", config.plot, PLOTS, config.overwrite)
-    check_result("--sheet", config.sheet, PICTURES, config.overwrite)
+    endings = {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}
+    for name in endings:
+        if getattr(config, name) is not None:
+            check_target(getattr(config, name), config.overwrite, endings[name], f"--{name}")
     if config.plot is not None:
         if not config.iterations:
             raise UserError("--plot draws what L-BFGS does, which --iterations 0 leaves out: leave out one of them")

@@ -76,17 +76,18 @@ def paint(config: GatysConfig) -> int:
     from evaluation.objective import criterion_of, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture
     from evaluation.pictures import read_whole
-    from evaluation.saving import PICTURES, check_result, write_picture
+    from evaluation.saving import PICTURES, write_picture
     from imaging.icc import to_srgb
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
+    from utils.files import check_target
     from utils.interrupts import Interrupts
     from utils.progress import progress_bar
 
-    check_result("--output", config.output, PICTURES, config.overwrite)
+    check_target(config.output, config.overwrite, PICTURES, "--output")
     on_the_way = range(config.save_every, config.iterations, config.save_every) if config.save_every else ()
     for number in on_the_way:
-        check_result("--save_every", str(_on_the_way(config.output, number)), PICTURES, config.overwrite)
+        check_target(_on_the_way(config.output, number), config.overwrite, PICTURES, "--save_every")
     compute = prepare_machine(config.device, config.precision)
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     style_image = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))

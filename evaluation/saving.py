@@ -1,7 +1,6 @@
-"""Result files: checked before hours of work, written whole or not at all."""
+"""Result files, written whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 
 from PIL import Image
@@ -14,28 +13,6 @@ PICTURES = {".png": ".png", ".jpg": ".jpg", ".jpeg": ".jpg", ".webp": ".webp", "
 """Endings of picture files, with the name that :func:`imaging.writing.save_picture` has for each."""
 
 PLOTS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
-
-
-def check_result(flag: str, path: str | None, endings, overwrite: bool) -> None:
-    """Refuse a result file before it is worked for.
-
-    Args:
-        flag: that named it.
-        path: ``None`` where none was asked for.
-        endings: that it may have.
-        overwrite: whether it may replace a file.
-
-    Raises:
-        UserError: naming the flag and what to do.
-    """
-    if path is None:
-        return
-    if Path(path).suffix.lower() not in endings:
-        raise UserError(f"{flag} {path} must end in {', '.join(endings)}: give another name")
-    if os.path.isdir(path):
-        raise UserError(f"{flag} {path} is a folder: give the name of a file")
-    if os.path.lexists(path) and not overwrite:
-        raise UserError(f"{flag} {path} exists already: give another name, or add --overwrite to replace it")
 
 
 def write_json(path: str | Path, contents: dict) -> None:

@@ -11,12 +11,13 @@ from PIL import Image
 
 from config import InferenceConfig
 from evaluation.flicker import FlickerConfig
-from evaluation.saving import check_result, write_json
+from evaluation.saving import write_json
 from imaging.films import FilmReader
 from inference.named_styles import load_styles
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 from utils.errors import UserError
+from utils.files import check_target
 from utils.measuring import describe_machine, table
 from utils.progress import progress_bar
 
@@ -101,7 +102,8 @@ def judge_films(config: FlickerConfig) -> int:
     Raises:
         UserError: naming the flag or file at fault.
     """
-    check_result("--json", config.json, (".json",), config.overwrite)
+    if config.json is not None:
+        check_target(config.json, config.overwrite, (".json",), "--json")
     opencv()
     compute = resolve_compute(config.device, config.precision)
     named = InferenceConfig(model_path=config.model_path, style=config.style)

@@ -13,9 +13,8 @@ import os
 from pathlib import Path
 
 from export.shared import export_parser, facts
-from models.convert import check_target
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, check_target
 from utils.settings import run_command
 
 # torch and onnx are imported where they are needed, so that --help and a mistyped flag answer without waiting for them.

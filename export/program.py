@@ -15,9 +15,8 @@ import json
 from pathlib import Path
 
 from export.shared import export_parser, facts
-from models.convert import check_target
 from utils.errors import UserError
-from utils.files import atomic_write
+from utils.files import atomic_write, check_target
 from utils.settings import run_command
 
 FACTS = "facts.json"

@@ -6,14 +6,11 @@
 A checkpoint to resume from becomes a style model too, without what resuming needs.
 """
 
-import os
 from pathlib import Path
 
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from utils.errors import UserError
+from utils.files import MODELS, check_target
 from utils.settings import Parser, run_command
-
-_ENDINGS = (".pth", ".safetensors")
 
 
 def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> None:
@@ -22,22 +19,10 @@ def convert(source: str | Path, target: str | Path, overwrite: bool = False) -> 
     Raises:
         UserError: if ``source`` is no checkpoint, or ``target`` exists or cannot be written.
     """
-    check_target(target, overwrite)
+    check_target(target, overwrite, MODELS)
     checkpoint = load_checkpoint(source, flag="the model")
     save_checkpoint(target, Checkpoint(checkpoint.network, checkpoint.provenance))
     print(f"Wrote {target}")
-
-
-def check_target(target: str | Path, overwrite: bool, endings: tuple[str, ...] = _ENDINGS) -> None:
-    """Refuse a file to write whose ending is none of ``endings``, or that exists.
-
-    Raises:
-        UserError: saying which.
-    """
-    if Path(target).suffix not in endings:
-        raise UserError(f"{target} has an unknown ending: give a name that ends in {' or '.join(endings)}")
-    if os.path.lexists(target) and not overwrite:
-        raise UserError(f"{target} exists already: give another name, or add --overwrite to replace it")
 
 
 def main() -> int:

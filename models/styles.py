@@ -13,9 +13,9 @@ layers, as those do that --train norms leaves.
 from collections.abc import Sequence
 
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.convert import check_target
 from models.multi_style import MultiStyleNet
 from utils.errors import UserError
+from utils.files import MODELS, check_target
 from utils.settings import Parser, run_command
 
 
@@ -117,7 +117,7 @@ def main() -> int:
     if args.command == "list":
         print(*names[0], sep="\n")
         return 0
-    check_target(args.file, args.overwrite)
+    check_target(args.file, args.overwrite, MODELS)
     if args.command == "merge":
         result = merged(list(zip(models, names)))
     elif len(names[0]) == 1:

@@ -5,7 +5,7 @@ import glob
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +35,29 @@ def beside_program(path: str | Path) -> Path:
 def is_pattern(value: str) -> bool:
     """Whether a value names no file itself and has wildcards."""
     return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
+
+
+MODELS = (".pth", ".safetensors")
+"""Endings of style models."""
+
+
+def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag: str = "") -> None:
+    """Refuse a file to write before it is worked for: one of another ending, a folder, or one that exists.
+
+    Args:
+        overwrite: whether it may replace a file.
+        flag: that named it, for errors.
+
+    Raises:
+        UserError: naming flag and file, and what to do.
+    """
+    called = f"{flag} {path}".strip()
+    if Path(path).suffix.lower() not in endings:
+        raise UserError(f"{called} has an unknown ending: give a name that ends in {' or '.join(endings)}")
+    if os.path.isdir(path):
+        raise UserError(f"{called} is a folder: give the name of a file")
+    if os.path.lexists(path) and not overwrite:
+        raise UserError(f"{called} exists already: give another name, or add --overwrite to replace it")
 
 
 _OF_FILES = (
