@@ -26,7 +26,6 @@ export class Camera {
     for (const canvas of [this.canvas, this.grabbed]) Object.assign(canvas, { width: WIDTH, height });
     this.shown = [];
     this.setRecipe(recipe);
-    this.inFlight = 0;
     this.grab();
     this.grab(); // one travels while another is painted
   }
@@ -64,7 +63,7 @@ export class Camera {
     if (picture instanceof ImageData) context.putImageData(picture, 0, 0);
     else context.drawImage(picture, 0, 0);
     const now = performance.now();
-    this.shown = [...this.shown.filter((time) => now - time < 2000), now];
+    this.shown = [...this.shown.slice(-20), now];
     const rate = (this.shown.length - 1) / ((now - this.shown[0]) / 1000);
     if (this.shown.length > 2) this.rated(`${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`);
   }

@@ -1,0 +1,314 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright; axe-core from npm looks at its accessibility.
+
+Skipped where one of them is missing. STYLE_TRANSFER_NODE_MODULES names the folder that npm installed axe-core in.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+]  # fmt: skip
+PATIENCE = 120  # seconds, of a busy machine
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("starlette")
+playwright = pytest.importorskip("playwright.sync_api")
+if CHROMIUM is None:
+    pytest.skip("there is no chromium here", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def address(style_model):
+    """Of the page, served as people start it."""
+    command = [sys.executable, "-m", "demo", "--no_browser", "--models", style_model.parent, "--precision", "float32"]
+    with subprocess.Popen([*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        yield re.search(r"http://\S+/", line)[0]
+        process.send_signal(2)
+        assert process.wait(timeout=30) == 130
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """``with open_page(...) as page``; nothing may be said on the console, nothing asked of another address."""
+
+    @contextlib.contextmanager
+    def opened(width=1280, height=860, **more):
+        context = browser.new_context(viewport={"width": width, "height": height}, **more)
+        said = []
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        refused = "status of 422"  # of a file, which the page tells
+        page.on("console", lambda message: refused in message.text or said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda asked: asked.url.startswith((address, "blob:")) or said.append(asked.url))
+        page.goto(address)
+        page.locator(".style").first.wait_for()
+        yield page
+        context.close()
+        assert said == []
+
+    return opened
+
+
+@pytest.fixture
+def page(open_page):
+    with open_page() as page:
+        yield page
+
+
+def until(page, expression):
+    """Wait for something to be true; the page's policy keeps Playwright's own way of waiting out."""
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, (expression, page.inner_text("#status"), page.inner_text("#error"))
+        time.sleep(0.02)
+
+
+def ready(page):
+    until(page, "document.getElementById('status').textContent === 'The full size is ready'")
+
+
+def choose(page, name):
+    page.locator(f".style[title$='{name}']").click()
+
+
+def saved(page, button="#save"):
+    with page.expect_download() as download:
+        page.click(button)
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+@pytest.fixture
+def photo(tmp_path, make_picture):
+    path = tmp_path / "my photo.jpg"
+    make_picture(120, 90, seed=1).save(path, quality=95)
+    return path
+
+
+def drop(page, *paths):
+    """As from a file manager's window."""
+    page.evaluate(
+        """async (files) => {
+            const transfer = new DataTransfer();
+            for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+            for (const type of ["dragenter", "dragover", "drop"]) {
+                document.body.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true }));
+            }
+        }""",
+        [[path.name, list(path.read_bytes())] for path in paths],
+    )
+
+
+def test_one_drop_and_one_click_give_the_file_of_the_command(page, photo, stylize, tmp_path):
+    assert stylize(photo).returncode == 0
+    choose(page, "stripes.pth")
+    drop(page, photo)
+    name, data = saved(page)  # it comes as soon as it is ready
+    assert name == "my photo_stripes.jpg"
+    assert data == (tmp_path / "results" / name).read_bytes()
+
+
+def test_sliders_and_switches_reach_the_picture_and_the_command(page, photo, stylize, tmp_path):
+    assert stylize(photo, "--strength", "0.4", "--stroke_scale", "2", "--preserve_color").returncode == 0
+    choose(page, "stripes.pth")
+    page.set_input_files("#files", photo)
+    ready(page)
+    page.locator("#strength").fill("40")
+    page.locator("#strokes").fill("1")
+    page.locator("#colours").check()
+    until(page, "document.getElementById('command').textContent.includes('--preserve_color')")
+    ready(page)
+    page.click("summary")
+    command = page.inner_text("#command")
+    assert all(words in command for words in ("'my photo.jpg'", "--strength 0.4", "--stroke_scale 2", "stripes.pth"))
+    assert saved(page)[1] == (tmp_path / "results" / "my photo_stripes.jpg").read_bytes()
+    page.locator("#strength").fill("0")
+    page.locator("#colours").uncheck()
+    until(page, "document.getElementById('command').textContent.includes('--strength 0 ')")
+    ready(page)
+    found = np.asarray(Image.open(io.BytesIO(saved(page)[1]))).astype(int)
+    assert abs(found - np.asarray(Image.open(photo))).mean() < 1
+
+
+def test_several_styles_are_mixed(page, photo):
+    choose(page, "gallery/wave")
+    page.locator("#mix").check()
+    choose(page, "gallery/the_scream")
+    page.set_input_files("#files", photo)
+    ready(page)
+    page.locator("#mixture input").nth(1).fill("25")
+    until(page, "document.getElementById('command').textContent.includes('the_scream:25')")
+    assert page.locator("#mixture output").all_inner_texts() == ["67 %", "33 %"]
+    ready(page)
+    assert saved(page)[0] == "my photo_wave+the_scream.jpg"
+    page.locator("#mix").uncheck()
+    until(page, "document.getElementById('command').textContent.endsWith('--style wave')")
+
+
+def test_a_mask_is_painted_and_saved(page, photo, stylize, tmp_path):
+    choose(page, "stripes.pth")
+    page.set_input_files("#files", photo)
+    ready(page)
+    page.click("#mask")
+    page.locator("#brush-size").fill("40")
+    box = page.locator("#brushed").bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 2, box["y"] + box["height"] - 2, steps=8)
+    page.mouse.up()
+    until(page, "document.getElementById('command').textContent.includes('--mask')")
+    ready(page)
+    page.click("#brush-done")
+    _, data = saved(page)
+    _, mask = saved(page, "#mask-save")
+    (tmp_path / "mask.png").write_bytes(mask)
+    assert stylize(photo, "--mask", tmp_path / "mask.png").returncode == 0
+    assert data == (tmp_path / "results" / "my photo_stripes.jpg").read_bytes()
+    painted, whole = np.asarray(Image.open(io.BytesIO(mask)).convert("L")), np.asarray(Image.open(photo)).astype(int)
+    assert painted[:, :10].max() == 0 and painted[:, -10:].min() == 255
+    difference = abs(np.asarray(Image.open(io.BytesIO(data))).astype(int) - whole)
+    assert difference[:, :8].mean() < 3 < difference[:, -20:].mean()
+    page.click("#mask-remove")
+    until(page, "!document.getElementById('command').textContent.includes('--mask')")
+
+
+def test_before_and_after(page, photo):
+    page.set_input_files("#files", photo)
+    ready(page)
+    page.locator("#compare").fill("50")
+    box = page.locator("#frame").bounding_box()
+    picture = Image.open(io.BytesIO(page.locator("#frame").screenshot())).convert("RGB")
+    middle = round(box["width"] / 2)
+    before = Image.open(photo).resize(picture.size)
+    difference = abs(np.asarray(picture).astype(int) - np.asarray(before)).mean((0, 2))
+    assert difference[20 : middle - 30].mean() < 8 < difference[middle + 30 : -20].mean()
+
+
+def test_several_photographs(page, photo, make_picture, tmp_path):
+    other = tmp_path / "other.png"
+    make_picture(60, 80, seed=2).save(other)
+    page.set_input_files("#files", [photo, other])
+    until(page, "document.querySelectorAll('.pick').length === 2")
+    ready(page)
+    name, data = saved(page, "#save-all")
+    assert name.endswith(".zip") and data[:2] == b"PK" and b"my photo_" in data and b"other_" in data
+    page.click("[aria-label='Remove other.png']")
+    until(page, "document.getElementById('title').textContent === 'my photo.jpg'")
+    page.click("[aria-label='Remove my photo.jpg']")
+    page.locator("#empty").wait_for()
+
+
+def test_a_bad_file_is_one_sentence_and_its_name_is_text(page, tmp_path):
+    path = tmp_path / "<img src=x onerror=alert(1)>.jpg"
+    path.write_bytes(b"%PDF-1.7")
+    page.set_input_files("#files", path)
+    page.locator("#error:not(:empty)").wait_for()
+    text = page.inner_text("#error")
+    assert "<img src=x onerror=alert(1)>.jpg" in text and "PDF document" in text
+    assert page.locator("#error img").count() == 0 and page.locator("#empty").is_visible()
+
+
+def test_the_camera_is_repainted_live_and_gives_a_photograph(page):
+    choose(page, "stripes.pth")
+    page.click("[data-view=camera]")
+    page.click("#camera-start")
+    page.locator("#camera-rate:not(:empty)").wait_for()
+    assert "frames a second" in page.inner_text("#camera-rate")
+    pixel = "[...document.getElementById('live').getContext('2d').getImageData(9, 9, 1, 1).data]"
+    until(page, f"{pixel}.some((value, channel) => channel < 3 && value)")
+    page.click("#camera-snap")
+    ready(page)
+    assert page.inner_text("#title").startswith("camera.jpg")
+    assert "640 × 480" in page.inner_text("#facts") or "1280" in page.inner_text("#facts")
+
+
+def test_by_keyboard_alone(page):
+    def tab_to(selector):
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to("#samples button")
+    page.keyboard.press("Enter")
+    ready(page)
+    tab_to("#compare")
+    page.keyboard.press("End")
+    assert page.evaluate("document.getElementById('frame').style.getPropertyValue('--split')") == "100%"
+    page.keyboard.press("Home")
+    tab_to(".style[title$='stripes.pth']")
+    page.keyboard.press("Space")
+    until(page, "document.getElementById('command').textContent.includes('stripes')")
+    ready(page)
+    tab_to("#strength")
+    page.keyboard.press("ArrowLeft")
+    until(page, "document.getElementById('command').textContent.includes('--strength 0.99')")
+    ready(page)
+    page.keyboard.press("Shift+Tab")
+    for _ in range(60):
+        if page.evaluate("document.activeElement.id") == "save":
+            break
+        page.keyboard.press("Shift+Tab")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "mountains_stripes.jpg"
+
+
+@pytest.mark.parametrize("width", [320, 360, 820, 1400])
+def test_nothing_sticks_out(open_page, photo, width):
+    with open_page(width=width, height=720) as page:
+        for step in ("empty", "picture"):
+            if step == "picture":
+                page.set_input_files("#files", photo)
+                ready(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+            page.locator("#choose" if step == "empty" else "#save").scroll_into_view_if_needed()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility(open_page, photo, scheme):
+    folder = os.environ.get("STYLE_TRANSFER_NODE_MODULES")
+    if not (folder and Path(folder, "axe-core", "axe.min.js").is_file()):
+        pytest.skip("STYLE_TRANSFER_NODE_MODULES names no folder with axe-core")
+    axe = Path(folder, "axe-core", "axe.min.js").read_text(encoding="utf-8")
+    with open_page(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
+        page.evaluate(axe)
+        for step in ("empty", "picture", "mask", "mixture", "camera"):
+            if step == "picture":
+                page.set_input_files("#files", photo)
+                ready(page)
+            if step in ("mask", "mixture"):
+                page.click("#mask" if step == "mask" else "#brush-done")
+            if step == "mixture":
+                page.locator("#mix").check()
+            if step == "camera":
+                page.click("[data-view=camera]")
+            found = page.evaluate("axe.run()")["violations"]
+            found = [one for one in found if one["impact"] in ("serious", "critical")]
+            assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], step
