@@ -1,0 +1,221 @@
+"""A style model as a folder for the Hugging Face Hub, with the code that runs it.
+
+    python -m export.hub checkpoints/wave.pth wave_hub/ --style_image wave.jpg
+    hf upload YOU/wave wave_hub/
+
+In the folder: config.json, preprocessor_config.json, model.safetensors, which --model_path takes as well, the code, and
+a model card with pictures. Elsewhere, with transformers:
+
+    model = AutoModel.from_pretrained("YOU/wave", trust_remote_code=True)
+    model.stylize(Image.open("photo.jpg").convert("RGB")).save("stylized.png")
+"""
+
+import ast
+import io
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from export.shared import export_parser
+from utils.errors import UserError
+from utils.files import PROGRAM, atomic_write
+from utils.settings import run_command
+
+# torch is imported where it is needed, so that --help and a mistyped flag answer without waiting for it.
+
+ROOTS = ("configuration_style_transfer", "modeling_style_transfer", "image_processing_style_transfer")
+"""Modules of ``export`` that transformers is told of."""
+
+_ROOMS = ("export", "imaging", "inference", "models", "utils")
+_IMPORT = re.compile(rf"^( *)from (?:{'|'.join(_ROOMS)})\.(\w+) import", re.MULTILINE)
+_BESIDE = '''
+
+def _beside():
+    """Never called: older versions of transformers copy only the files that this one imports by itself."""
+'''
+_SAMPLE = PROGRAM / "content" / "mountains.jpg"
+
+
+def export_hub(
+    source: str | Path, folder: str | Path, style_image: str | Path | None = None, overwrite: bool = False
+) -> None:
+    """Write the style model ``source`` as a folder that ``transformers.AutoModel.from_pretrained`` reads.
+
+    Args:
+        style_image: the painting, which the model card then shows.
+
+    Raises:
+        UserError: if ``source`` is no model, ``style_image`` no picture; if ``folder`` holds something or cannot be
+            written; if safetensors is missing.
+    """
+    from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+
+    folder = Path(folder)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{folder} is a file: give a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise UserError(f"{folder} is not empty: give another folder, or add --overwrite to replace what is there")
+    checkpoint = load_checkpoint(source, flag="the model")
+    files = {f"{name}.py": text.encode() for name, text in code().items()}
+    files |= {f"{name}.json": _json(value) for name, value in configuration(checkpoint).items()}
+    files["LICENSE"] = (PROGRAM / "LICENSE").read_bytes()
+    pictures = sample_pictures(checkpoint.network, style_image)
+    files |= pictures
+    files["README.md"] = model_card(checkpoint, source, folder.name, list(pictures)).encode()
+    save_checkpoint(folder / "model.safetensors", Checkpoint(checkpoint.network, checkpoint.provenance))
+    for name, content in files.items():
+        with atomic_write(folder / name) as file:
+            file.write(content)
+
+
+def code() -> dict[str, str]:
+    """The modules that a model runs by, by name: those of this project side by side, importing each other so.
+
+    Their names differ, whatever folders they come from (``tests/test_rooms.py``).
+    """
+    found: dict[str, str] = {}
+    waiting = [f"export.{name}" for name in ROOTS]
+    while waiting:
+        room, name = waiting.pop().split(".")
+        if name in found:
+            continue
+        text = (PROGRAM / room / f"{name}.py").read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in _ROOMS:
+                waiting.append(node.module)
+        found[name] = _IMPORT.sub(r"\1from .\2 import", text)
+    beside = "".join(f"    from .{name} import __doc__\n" for name in sorted(found.keys() - set(ROOTS)))
+    return {name: text + _BESIDE + beside if name in ROOTS else text for name, text in found.items()}
+
+
+def configuration(checkpoint) -> dict[str, dict]:
+    """``config`` and ``preprocessor_config``, as transformers reads them."""
+    configuration, modeling, image_processing = ROOTS
+    return {
+        "config": {
+            "model_type": "fast_neural_style_transfer",
+            "architectures": ["StyleTransferModel"],
+            "auto_map": {
+                "AutoConfig": f"{configuration}.StyleTransferConfig",
+                "AutoModel": f"{modeling}.StyleTransferModel",
+                "AutoModelForImageToImage": f"{modeling}.StyleTransferModel",
+            },
+            "dtype": "float32",  # of the computation; kernels are stored in halves
+            "styles": None,
+            **checkpoint.network.architecture(),
+            "provenance": checkpoint.provenance,
+        },
+        "preprocessor_config": {
+            "image_processor_type": "StyleTransferImageProcessor",
+            "auto_map": {"AutoImageProcessor": f"{image_processing}.StyleTransferImageProcessor"},
+        },
+    }
+
+
+def sample_pictures(network, style_image: str | Path | None) -> dict[str, bytes]:
+    """The pictures of a model card, as JPEG: a photograph, the photograph in the style, and the painting, if given."""
+    from PIL import Image
+
+    from imaging.reading import read_image
+    from imaging.tensors import picture_batch, tensor_to_image
+    from inference.stylizer import Stylizer
+
+    photograph = tensor_to_image(picture_batch(read_image(_SAMPLE), short_side=320)[0])
+    pictures = {"photograph.jpg": photograph, "stylized.jpg": Stylizer(network).stylize(photograph)}
+    if style_image is not None:
+        painting = tensor_to_image(picture_batch(read_image(style_image))[0])
+        painting.thumbnail((640, 640), Image.Resampling.LANCZOS)
+        pictures["painting.jpg"] = painting
+    encoded = {}
+    for name, picture in pictures.items():
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=90)
+        encoded[name] = file.getvalue()
+    return encoded
+
+
+def model_card(checkpoint, source: str | Path, name: str, pictures: list[str]) -> str:
+    """The README.md of a model on the Hub: what it is, its pictures, three lines of use, what made it, its licence."""
+    styles, provenance = checkpoint.styles(source), checkpoint.provenance
+    several = len(styles) > 1
+    style = f', style="{styles[-1]}"' if several else ""
+    settings = provenance.get("settings") if isinstance(provenance.get("settings"), dict) else {}
+    rows = [("steps", provenance.get("step")), ("loss network", provenance.get("loss_network"))]
+    rows += [("photographs", provenance.get("photographs")), *_losses(source), *settings.items()]
+    table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows if value is not None)
+    shown = " ".join(f"![{picture.removesuffix('.jpg')}]({picture})" for picture in pictures)
+    return f"""---
+license: other
+license_name: research-and-education
+license_link: LICENSE
+library_name: transformers
+pipeline_tag: image-to-image
+tags: [style-transfer, image-to-image]
+---
+
+# {_cell(", ".join(styles))}
+
+Repaints photographs {"in one of these styles, or a mixture of them" if several else "in this style"}, in a single pass:
+fast neural style transfer (Johnson, Alahi and Fei-Fei, 2016, [arXiv:1603.08155](https://arxiv.org/abs/1603.08155)).
+
+{shown}
+
+```python
+from PIL import Image
+from transformers import AutoModel
+
+model = AutoModel.from_pretrained("{name}", trust_remote_code=True)
+model.stylize(Image.open("photo.jpg").convert("RGB"){style}).save("stylized.png")
+```
+
+Or in batches, with `AutoImageProcessor.from_pretrained("{name}", trust_remote_code=True)`:
+`processor.post_process(model(**processor(photo){style}))[0]`. Strength, colours, masks and the size of strokes are
+arguments of `stylize`; `options.py` says which.
+
+## What made it
+
+| | |
+| --- | --- |
+{table}
+
+For research and education, see [LICENSE](LICENSE).
+"""
+
+
+def _losses(source: str | Path) -> list[tuple[str, str]]:
+    """The last weighted losses of the training beside a model file, where it is still there."""
+    from models.checkpoints import find_model
+
+    path = find_model(source)
+    try:
+        lines = (path.with_suffix("").parent / f"{path.stem}_training" / "metrics.jsonl").read_text().splitlines()
+        weighted = json.loads(lines[-1])["weighted"]
+        return [(f"weighted {term} loss, at the end", f"{value:.4g}") for term, value in weighted.items()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _cell(value) -> str:
+    """A value in a table of Markdown."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return " ".join(re.sub(r"([\\|<>`*_\[\]])", r"\\\1", text).split())
+
+
+def _json(value) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def main() -> int:
+    parser = export_parser("export.hub", __doc__, "FOLDER", "receives the files")
+    parser.add_argument("--style_image", metavar="PICTURE", help="the painting, shown in the model card")
+    args = parser.parse_args()
+    export_hub(args.source, args.target, args.style_image, args.overwrite)
+    hf = "hf" if shutil.which("hf") else "pip install huggingface_hub, then: hf"
+    print(f"Wrote {args.target}. To publish it: {hf} upload YOUR_NAME/{Path(args.target).name} {args.target}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

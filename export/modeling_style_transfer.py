@@ -1,0 +1,89 @@
+"""A style model as a model of transformers, with the engine that paints pictures of any size."""
+
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from export.configuration_style_transfer import StyleTransferConfig
+from inference.options import StyleOptions
+from inference.stylizer import Stylizer
+from models.multi_style import MultiStyleNet
+from models.transformer_net import TransformerNet
+from utils.device import Compute
+
+
+@dataclass
+class StyleTransferOutput(ModelOutput):
+    """``stylized``: N x 3 x H x W, float32, RGB in [0, 255]."""
+
+    stylized: torch.FloatTensor | None = None
+
+
+class StyleTransferModel(PreTrainedModel):
+    """Repaints pictures in a trained style (Johnson, Alahi and Fei-Fei, 2016).
+
+    Of a network of several styles, ``style`` is a name, a mixture such as ``"wave:0.6,scream:0.4"``, or left out for
+    the first.
+
+    >>> model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+    >>> model.stylize(Image.open("photo.jpg").convert("RGB")).save("stylized.png")
+    """
+
+    config_class = StyleTransferConfig
+    main_input_name = "pixel_values"
+
+    def __init__(self, config: StyleTransferConfig):
+        super().__init__(config)
+        if config.styles:
+            network = MultiStyleNet(config.styles, config.upsample)
+        else:
+            network = TransformerNet(config.norm, config.upsample)
+        self.layers = network.layers  # so that weights have the names that they have without transformers
+        self._shared = [network, None, None]  # in a list, which PyTorch does not look into: network, key, engine
+        self.post_init()
+
+    def forward(self, pixel_values: torch.Tensor, style: str | torch.Tensor | None = None) -> StyleTransferOutput:
+        """Stylise a batch.
+
+        Args:
+            pixel_values: N x 3 x H x W, RGB in [0, 255], any height and width from 1 up.
+            style: as of the class; or N x S weights, which sum to 1 for each picture.
+
+        Returns:
+            The engine's result, in tiles where a picture is large, with strokes of the size that ``stylize`` draws. In
+            training, where a gradient of the pictures is asked for, for weights of styles, or under ``torch.compile``
+            and ``torch.export``, that of the network itself, in one pass.
+        """
+        differentiable = self.training or (torch.is_grad_enabled() and pixel_values.requires_grad)
+        if differentiable or isinstance(style, torch.Tensor) or torch.compiler.is_compiling():
+            return StyleTransferOutput(self._shared[0](pixel_values, *self._weights(style, len(pixel_values))))
+        # A copy, for what an inference mode made cannot be used elsewhere.
+        return StyleTransferOutput(self._engine(style).stylize_tensor(pixel_values).clone())
+
+    def stylize(self, image: Image.Image, style: str | None = None, **options) -> Image.Image:
+        """A picture in the style, of the same size.
+
+        Args:
+            image: mode ``RGB``, or ``RGBA``, whose transparency is kept.
+            style: as of the class.
+            options: ``strength``, ``preserve_color``, ``mask``, ``stroke_scale``, see ``StyleOptions``.
+        """
+        return self._engine(style).stylize(image, StyleOptions(**options))
+
+    def _weights(self, style: str | torch.Tensor | None, count: int) -> list[torch.Tensor]:
+        network = self._shared[0]
+        if not isinstance(network, MultiStyleNet):
+            return []
+        if isinstance(style, torch.Tensor):
+            return [style]
+        return [torch.tensor([network.weights_of(style or network.styles[0])] * count, device=self.device)]
+
+    def _engine(self, style: str | None) -> Stylizer:
+        network = self._shared[0]
+        key = style, self.device, self.dtype, sum(weight._version for weight in self.parameters())
+        if self._shared[1] != key:
+            self._shared[1:] = key, Stylizer(network, compute=Compute(self.device, self.dtype), style=style)
+        return self._shared[2]

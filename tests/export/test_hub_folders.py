@@ -1,0 +1,150 @@
+"""``python -m export.hub``: what transformers makes of a folder, where neither project nor network is."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from begin_inference import stylize
+from config import InferenceConfig
+from export.hub import code, export_hub, main
+from utils.errors import UserError
+
+ELSEWHERE = """
+import os, socket, sys
+from pathlib import Path
+
+def refuse(*arguments, **keywords):
+    raise OSError("there is no network")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModel, AutoModelForImageToImage
+
+folder, out = sys.argv[1:]
+os.chdir(out)
+model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
+small, large = Image.open("small.png"), Image.open("large.png")
+processor.post_process(model(**processor(small)))[0].save("by_processor.png")
+model.stylize(large, stroke_scale=2.0).save("by_stylize.png")
+model.save_pretrained("again")
+again = AutoModelForImageToImage.from_pretrained("again", trust_remote_code=True)
+again.stylize(small).save("again.png")
+pixels = processor([small, small])["pixel_values"].requires_grad_()
+again(pixels).stylized[1].sum().backward()
+assert not pixels.grad[0].any() and pixels.grad[1].any()
+sys.stdin = open(os.devnull)
+try:
+    AutoModel.from_pretrained(folder)
+except ValueError as error:
+    assert "trust_remote_code" in str(error)
+    Path("refused").touch()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("safetensors")
+    path = tmp_path_factory.mktemp("hub") / "wave"
+    export_hub("checkpoints/wave.pth", path, "styles/swirls.jpg")
+    return path
+
+
+def by_command(content_image, output_dir, model="checkpoints/wave.pth", **settings):
+    """The pixels that ``begin_inference.py`` gives."""
+    config = InferenceConfig(
+        model_path=str(model), content_image=str(content_image), output_dir=str(output_dir), device="cpu",
+        precision="float32", **settings,
+    )  # fmt: skip
+    assert stylize(config) == 0
+    (result,) = output_dir.iterdir()
+    return np.asarray(Image.open(result))
+
+
+@pytest.mark.slow
+def test_transformers_gives_the_pixels_of_the_command(folder, make_picture, tmp_path):
+    pytest.importorskip("transformers", "5.0")
+    make_picture(97, 61, seed=1).save(tmp_path / "small.png")
+    make_picture(231, 187, seed=2).save(tmp_path / "large.png")
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
+    caches = {name: str(tmp_path / name) for name in ("HF_HOME", "HF_MODULES_CACHE")}
+    subprocess.run(
+        [sys.executable, "-I", tmp_path / "elsewhere.py", folder, tmp_path],
+        env={**os.environ, **caches, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}, check=True,
+    )  # fmt: skip
+    small = by_command(tmp_path / "small.png", tmp_path / "results_small")
+    large = by_command(tmp_path / "large.png", tmp_path / "results_large", stroke_scale=2.0)
+    for name, expected in (("by_processor", small), ("again", small), ("by_stylize", large)):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), expected), name
+    assert (tmp_path / "refused").exists()
+
+
+def test_its_weights_are_a_style_model_too(folder, make_picture, tmp_path):
+    make_picture(40, 31, seed=1).save(tmp_path / "photo.png")
+    one = by_command(tmp_path / "photo.png", tmp_path / "one", folder / "model.safetensors")
+    assert np.array_equal(one, by_command(tmp_path / "photo.png", tmp_path / "two"))
+    assert (folder / "model.safetensors").stat().st_size < 3.6e6
+
+
+def test_without_transformers(folder):
+    """Weights and settings are where huggingface_hub's mixin looks for them."""
+    import torch
+
+    from models.checkpoints import load_checkpoint
+    from models.transformer_net import TransformerNet
+
+    mixin = pytest.importorskip("huggingface_hub").PyTorchModelHubMixin
+    style = type("Style", (TransformerNet, mixin), {}).from_pretrained(folder)
+    images = torch.rand(1, 3, 13, 10) * 255
+    with torch.no_grad():
+        assert torch.equal(style(images), load_checkpoint("checkpoints/wave.pth").network(images))
+
+
+def test_the_code_stands_alone():
+    modules = code()
+    assert {"modeling_style_transfer", "stylizer", "transformer_net", "errors"} <= modules.keys()
+    for name, text in modules.items():
+        compile(text, name, "exec")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.module in modules
+            roots = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            roots += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not {root.partition(".")[0] for root in roots} & {"config", "export", "imaging", "models", "utils"}
+
+
+def test_the_card_tells_and_shows(folder):
+    card = (folder / "README.md").read_text()
+    assert 'from_pretrained("wave", trust_remote_code=True)' in card and "license_link: LICENSE" in card
+    assert "| style_weight | 15.0 |" in card and "research" in (folder / "LICENSE").read_text()
+    for name in ("photograph.jpg", "stylized.jpg", "painting.jpg"):
+        assert f"]({name})" in card
+        assert Image.open(folder / name).size[0] >= 320
+    assert json.loads((folder / "config.json").read_text())["provenance"]["style"] == "wave.jpg"
+
+
+def test_the_losses_are_told_where_the_training_lies(style_model, tmp_path):
+    pytest.importorskip("safetensors")
+    (tmp_path / "m.pth").write_bytes(style_model.read_bytes())
+    (tmp_path / "m_training").mkdir()
+    line = json.dumps({"step": 9, "weighted": {"content": 0.51234, "style": 2.0}})
+    (tmp_path / "m_training" / "metrics.jsonl").write_text(f"{line}\n")
+    export_hub(tmp_path / "m.pth", tmp_path / "hub")
+    assert "| weighted content loss, at the end | 0.5123 |" in (tmp_path / "hub" / "README.md").read_text()
+
+
+def test_the_command(folder, style_model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["export.hub", str(style_model), str(tmp_path / "mine")])
+    assert main() == 0
+    assert f"upload YOUR_NAME/mine {tmp_path / 'mine'}" in capsys.readouterr().out
+    with pytest.raises(UserError, match="is not empty: .* --overwrite"):
+        main()
+    with pytest.raises(UserError, match="is a file"):
+        export_hub(style_model, style_model)
