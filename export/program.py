@@ -1,4 +1,4 @@
-"""A style model as a program of torch.export, which runs where this project is not: by torch alone, in C++ too.
+"""A style model as a program of torch.export, which runs where this project is not, by torch alone.
 
     python -m export.program checkpoints/wave.pth wave.pt2
 
