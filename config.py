@@ -252,9 +252,17 @@ class InferenceConfig:
     )
     max_size: int | None = setting(None, "longest side of results, pixels: larger photographs are reduced", minimum=16)
 
-    # Parts of films
+    # Films
     start: str | None = setting(None, "begin films here, seconds or 1:23.4", metavar="TIME")
     end: str | None = setting(None, "end films here, seconds or 1:23.4", metavar="TIME")
+
+    smooth: float = setting(
+        0.0,
+        "of films: part of each frame that is taken from the last one, moved along the film's optical flow, against "
+        "what flickers in spite of --temporal_weight; 0.5 calms by 2 to 4 times, and softens a little; needs OpenCV",
+        minimum=0,
+        maximum=0.95,
+    )
 
     # What is done with the results
     format: str = setting(

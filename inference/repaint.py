@@ -18,6 +18,7 @@ from imaging.animations import AnimationReader, AnimationWriter, is_animation
 from imaging.film_writing import FILM_FORMATS, FilmWriter
 from imaging.films import FilmReader, Frame
 from inference.options import StyleOptions
+from inference.smoothing import Smoother
 from inference.stylizer import Stylizer
 from utils.files import atomic_write
 
@@ -61,6 +62,7 @@ def repaint_film(
     end: float | None = None,
     max_size: int | None = None,
     quality: int | None = None,
+    smooth: float = 0.0,
     max_pixels: int = MAX_PIXELS,
     on_frame: Callable[[int, int | None], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -77,6 +79,7 @@ def repaint_film(
         start, end: seconds; left out, all of it.
         max_size: longest side, pixels: larger frames are reduced.
         quality: of a film a constant-rate factor, less is better; of an animated WebP or AVIF 1 to 100.
+        smooth: how much of the last result is kept, see :class:`inference.smoothing.Smoother`.
         on_frame: called in this thread after each frame with how many are done, and how many there will be, as far as
             the file tells.
         should_stop: asked after each frame; after ``True`` the target is finished as far as it goes.
@@ -90,11 +93,15 @@ def repaint_film(
         size = reduced_size(film.size, max_size)
         options.check_mask(*size)
         result = FilmResult(0, film.size, size)
+        smoother = Smoother(smooth) if smooth else None
         with atomic_write(target) as file, _writer(file, Path(target).suffix.lower(), film, size, quality) as writer:
             with _behind(writer.write) as write, contextlib.closing(_ahead(film.frames())) as frames:
                 for frame in frames:
                     since = time.perf_counter()
-                    pixels = _repainted(stylizer, _resized(frame.pixels, size), options)
+                    before = _resized(frame.pixels, size)
+                    pixels = _repainted(stylizer, before, options)
+                    if smoother is not None:
+                        pixels = smoother.smooth(before, pixels)
                     result.seconds += time.perf_counter() - since
                     write(Frame(pixels, frame.time, frame.duration))
                     result.frames += 1
