@@ -2,7 +2,7 @@
 
 import * as engine from "./engine.js";
 
-const WIDTH = 320;
+const WIDTH = engine.frameWidth;
 
 export class Camera {
   constructor(video, canvas, rated) {

@@ -84,6 +84,8 @@ async function upload(where, body, name = "") {
   return facts;
 }
 
+export const frameWidth = 320; // of a webcam, pixels
+
 let numbers = 0;
 
 export async function addPhotograph(file) {

@@ -111,7 +111,7 @@ function fit() {
   if (!current) return;
   const room = $("easel").clientWidth - 2 * parseFloat(getComputedStyle($("easel")).paddingLeft);
   const most = Math.max(260, window.innerHeight - 330);
-  const scale = Math.min(room / current.width, most / current.height, 3);
+  const scale = Math.min(room / current.width, most / current.height, 2);
   $("frame").style.setProperty("width", `${Math.floor(current.width * scale)}px`);
   $("frame").style.setProperty("height", `${Math.floor(current.height * scale)}px`);
 }
@@ -565,6 +565,6 @@ $("camera-snap").addEventListener("click", async () => {
 });
 
 for (const part of document.querySelectorAll("[data-needs]")) {
-  if (!engine.offers.has(part.dataset.needs)) part.remove();
+  if (!engine.offers.has(part.dataset.needs)) part.hidden = true;
 }
 loadStyles().catch((error) => complain(sentence(error.message)));

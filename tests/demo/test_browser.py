@@ -1,36 +1,24 @@
-"""The page in a real browser: Debian's Chromium, driven by Playwright; axe-core from npm looks at its accessibility.
-
-Skipped where one of them is missing. STYLE_TRANSFER_NODE_MODULES names the folder that npm installed axe-core in.
-"""
+"""The page in a real browser; axe-core looks at its accessibility."""
 
 import contextlib
 import io
-import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.demo.browsing import PATIENCE, browser, node_module, ready, saved, until
+
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]  # fmt: skip
-PATIENCE = 120  # seconds, of a busy machine
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("starlette")
-playwright = pytest.importorskip("playwright.sync_api")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium here", allow_module_level=True)
+
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +30,6 @@ def address(style_model):
         yield re.search(r"http://\S+/", line)[0]
         process.send_signal(2)
         assert process.wait(timeout=30) == 130
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -81,26 +61,8 @@ def page(open_page):
         yield page
 
 
-def until(page, expression):
-    """Wait for something to be true; the page's policy keeps Playwright's own way of waiting out."""
-    end = time.monotonic() + PATIENCE
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, (expression, page.inner_text("#status"), page.inner_text("#error"))
-        time.sleep(0.02)
-
-
-def ready(page):
-    until(page, "document.getElementById('status').textContent === 'The full size is ready'")
-
-
 def choose(page, name):
     page.locator(f".style[title$='{name}']").click()
-
-
-def saved(page, button="#save"):
-    with page.expect_download() as download:
-        page.click(button)
-    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
 
 
 @pytest.fixture
@@ -293,10 +255,7 @@ def test_nothing_sticks_out(open_page, photo, width):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility(open_page, photo, scheme):
-    folder = os.environ.get("STYLE_TRANSFER_NODE_MODULES")
-    if not (folder and Path(folder, "axe-core", "axe.min.js").is_file()):
-        pytest.skip("STYLE_TRANSFER_NODE_MODULES names no folder with axe-core")
-    axe = Path(folder, "axe-core", "axe.min.js").read_text(encoding="utf-8")
+    axe = (node_module("axe-core") / "axe.min.js").read_text(encoding="utf-8")
     with open_page(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
         page.evaluate(axe)
         for step in ("empty", "picture", "mask", "mixture", "camera"):

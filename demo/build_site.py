@@ -1,0 +1,152 @@
+"""The page as a static site, which repaints in the visitor's browser: for GitHub Pages, a Space, any plain file server.
+
+    npm install onnxruntime-web
+    python -m demo.build_site site
+    python -m demo.build_site site --models starry_night gallery --overwrite
+
+Photographs, strength, stroke size, mixtures and the webcam work without a server; nothing is uploaded. After the first
+visit the page works without a network as well.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.files import PROGRAM
+from utils.settings import run_command
+
+RUNTIME = (
+    "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm",
+    "ort.jspi.min.mjs", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm",
+)  # fmt: skip
+"""Of ONNX Runtime Web: for WebAssembly alone, and with WebGPU. A browser loads one of the two."""
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; "
+    "form-action 'none'"
+)
+_HEAD = '<meta charset="utf-8">\n'
+_SAMPLES = ("mountains.jpg", "harbour.jpg")
+
+
+def build_site(target: Path, models: list[str] | None, node_modules: Path, overwrite: bool = False) -> int:
+    """Write the site into a folder, which appears whole or not at all.
+
+    Args:
+        models: names or paths, the first the one that the page begins with; left out, all in ``checkpoints/``.
+        node_modules: the folder that npm installed onnxruntime-web in.
+
+    Returns:
+        The number of styles.
+
+    Raises:
+        UserError: if something is missing, or ``target`` is there and not to be replaced.
+    """
+    runtime = node_modules / "onnxruntime-web" / "dist"
+    missing = [name for name in RUNTIME if not (runtime / name).is_file()]
+    if missing:
+        raise UserError(f"{runtime} has no {missing[0]}: npm install onnxruntime-web, or give --node_modules")
+    if os.path.lexists(target) and not (overwrite and (target / "site.json").is_file()):
+        what = (
+            "add --overwrite to replace it" if (target / "site.json").is_file() else "give a folder that is not there"
+        )
+        raise UserError(f"{target} exists already: {what}")
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".site_") as scratch:
+        built = Path(scratch, "site")
+        styles = _fill(built, models, runtime)
+        if os.path.lexists(target):
+            os.replace(target, Path(scratch, "old"))
+        os.replace(built, target)
+    return styles
+
+
+def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
+    from config import DemoConfig
+    from demo.catalogue import Catalogue
+    from demo.painter import Painter, encoded
+    from demo.tabs import thumbnail
+    from export.onnx import export_onnx
+    from imaging.reading import read_image
+    from models.checkpoints import find_model
+
+    here = Path(__file__).parent
+    shutil.copytree(here / "static", folder)
+    shutil.copytree(here / "site", folder, dirs_exist_ok=True)
+    for name in RUNTIME:
+        shutil.copyfile(runtime / name, folder / name)
+    for name in _SAMPLES:
+        shutil.copyfile(PROGRAM / "content" / name, folder / name)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+    manifest = '<link rel="manifest" href="site.webmanifest">\n'
+    (folder / "index.html").write_text(page.replace(_HEAD, _HEAD + policy + manifest), encoding="utf-8")
+
+    catalogue = Catalogue()
+    painter = Painter(DemoConfig(precision="float32"), catalogue)
+    if models is not None:
+        paths = [find_model(name, "--models").resolve() for name in models]
+        catalogue.folders = list(dict.fromkeys(path.parent for path in paths))
+    every = catalogue.styles()
+    styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
+    small = read_image(PROGRAM / "content" / _SAMPLES[0])
+    small.thumbnail((192, 144))
+    listed, files = [], {}
+    for number, style in enumerate(styles):
+        if style.model not in files:
+            files[style.model] = f"{Path(style.model).stem}.onnx"
+            while (folder / files[style.model]).exists():
+                files[style.model] = f"_{files[style.model]}"
+            export_onnx(find_model(style.model), folder / files[style.model], "float16")
+        rows = [other.style for other in every.values() if other.model == style.model and other.style is not None]
+        picture = thumbnail(painter, every, style.id, small, threading.Event())
+        (folder / f"style_{number}.jpg").write_bytes(encoded(picture, 85)[0])
+        listed.append({
+            "id": style.id, "name": style.name, "model": style.model, "file": files[style.model],
+            "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",
+        })  # fmt: skip
+    if not listed:
+        raise UserError("there is no model to build a site with: give --models")
+    kept = [path.name for path in sorted(folder.iterdir()) if path.suffix not in (".onnx", ".mjs", ".wasm")]
+    kept = [name for name in kept if name not in ("service_worker.js", "site.json")] + ["site.json"]
+    about = {"styles": listed, "samples": list(_SAMPLES), "first": kept}
+    (folder / "site.json").write_text(json.dumps(about), encoding="utf-8")
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        digest.update(path.read_bytes())
+    worker = folder / "service_worker.js"
+    text = worker.read_text(encoding="utf-8").replace("VERSION", digest.hexdigest()[:12])
+    worker.write_text(text, encoding="utf-8")
+    return len(listed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.build_site",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", metavar="OUT", type=Path, help="folder that receives the site")
+    parser.add_argument("--models", metavar="MODEL", nargs="+", help="models, in place of all in checkpoints/")
+    parser.add_argument(
+        "--node_modules", metavar="FOLDER", type=Path, default=Path("node_modules"),
+        help="where npm installed onnxruntime-web (default: node_modules)",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace the site in OUT")
+    args = parser.parse_args()
+    styles = build_site(args.target, args.models, args.node_modules, args.overwrite)
+    size = sum(path.stat().st_size for path in args.target.iterdir()) / 2**20
+    print(f"Wrote {args.target}, {styles} styles, {size:.1f} MiB; look at it: python -m http.server -d {args.target}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,200 @@
+// The engine behind the page where there is no server: ONNX Runtime Web in a worker of the visitor's browser.
+
+export const offers = new Set(["strokes", "camera"]);
+
+const listeners = new Map();
+const photographs = new Map(); // id -> { bitmap, name }
+const worker = new Worker("worker.js", { type: "module" });
+const MOST_PIXELS = 40e6; // of a photograph; a browser's canvas holds little more
+const WORKING_SHORT_SIDE = 720; // as the engine in Python
+const QUICK = 160 * 120; // pixels of a first small picture
+
+let busy = false; // whether the worker is at work
+let running = null;
+let waiting = null; // what it does next: the newest
+let live = null;
+let about;
+let frames = 0;
+
+export function on(type, listener) {
+  listeners.set(type, listener);
+}
+
+function tell(type, message, data) {
+  listeners.get(type)?.(message, data);
+}
+
+export async function start() {
+  if ("serviceWorker" in navigator) navigator.serviceWorker.register("service_worker.js", { type: "module" });
+  about = await (await fetch("site.json")).json();
+  return {
+    ...about,
+    where: "In this browser alone: nothing is uploaded",
+    samples: about.samples.map((name) => ({ name, url: name })),
+  };
+}
+
+worker.onmessage = ({ data }) => {
+  if (data.type === "progress") return running?.progress?.(data);
+  const { resolve, reject } = running;
+  running = null;
+  if (data.error) reject(new Error(data.error));
+  else resolve(data);
+};
+
+// One thing after another: the worker computes without looking up.
+function compute(message, transfer, progress) {
+  return new Promise((resolve, reject) => {
+    running = { resolve, reject, progress };
+    worker.postMessage(message, transfer);
+  });
+}
+
+async function give(work) {
+  waiting = work;
+  if (busy) return;
+  busy = true;
+  while (waiting) {
+    const next = waiting;
+    waiting = null;
+    try {
+      await next(() => waiting !== null);
+    } catch (error) {
+      tell("error", { of: next.of, request: next.request, error: error.message });
+    }
+  }
+  busy = false;
+}
+
+let numbers = 0;
+
+export async function addPhotograph(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    throw new Error("this browser cannot read it as a picture: give another file");
+  }
+  const { width, height } = bitmap;
+  if (width * height > MOST_PIXELS) throw new Error(`it has ${width} × ${height} pixels: reduce it first`);
+  const id = `p${++numbers}`;
+  photographs.set(id, { bitmap, name: file.name });
+  const screen = URL.createObjectURL(await (await reduced(bitmap, 1600)).convertToBlob({ type: typeOf(file.name) }));
+  return { id, name: file.name, width, height, remarks: [], screen };
+}
+
+export function removePhotograph(id) {
+  photographs.get(id)?.bitmap.close();
+  photographs.delete(id);
+}
+
+export async function setMask() {}
+
+function typeOf(name) {
+  return /\.jpe?g$/i.test(name) ? "image/jpeg" : "image/png";
+}
+
+function reduced(bitmap, longest) {
+  const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
+  return resized(bitmap, Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
+}
+
+async function resized(bitmap, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const same = bitmap.width === width && bitmap.height === height;
+  const picture = same ? bitmap : await createImageBitmap(bitmap, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
+  canvas.getContext("2d").drawImage(picture, 0, 0);
+  return canvas;
+}
+
+function pixels(canvas) {
+  return canvas.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, canvas.width, canvas.height);
+}
+
+// The styles by the files and the rows of the networks that paint them.
+function parts(recipe) {
+  const total = recipe.styles.reduce((sum, [, weight]) => sum + weight, 0);
+  const networks = new Map();
+  for (const [id, weight] of recipe.styles) {
+    const style = about.styles.find((one) => one.id === id);
+    const network = networks.get(style.file) ?? { file: style.file, weight: 0, rows: new Array(style.rows).fill(0) };
+    network.weight += weight / total;
+    if (style.rows) network.rows[style.row] += weight;
+    networks.set(style.file, network);
+  }
+  return [...networks.values()].map((network) => ({ ...network, rows: network.rows.map((row) => row / network.weight / total) }));
+}
+
+async function stylized(bitmap, width, height, recipe, working, progress) {
+  const canvas = await resized(bitmap, width, height);
+  const whole = pixels(canvas);
+  const small = working[0] === width && working[1] === height ? null : pixels(await resized(bitmap, ...working));
+  const message = { type: "paint", whole, small, parts: parts(recipe), strength: recipe.strength };
+  return (await compute(message, [whole.data.buffer, ...(small ? [small.data.buffer] : [])], progress)).picture;
+}
+
+async function file(picture, type) {
+  const canvas = new OffscreenCanvas(picture.width, picture.height);
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+  return canvas.convertToBlob({ type, quality: 0.95 });
+}
+
+export function paint(id, recipe, request) {
+  const photograph = photographs.get(id);
+  const about = { photograph: id, request };
+  const work = async (outdated) => {
+    const { bitmap, name } = photograph;
+    const scale = recipe.stroke_scale ?? Math.max(1, Math.min(bitmap.width, bitmap.height) / WORKING_SHORT_SIDE);
+    const working = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side / scale)));
+    const factor = Math.sqrt(QUICK / (working[0] * working[1]));
+    if (factor < 1) {
+      const quick = working.map((side) => Math.max(1, Math.round(side * factor)));
+      const screen = Math.min(1, 640 / Math.max(bitmap.width, bitmap.height));
+      const shown = [bitmap.width, bitmap.height].map((side, place) => Math.max(quick[place], Math.round(side * screen)));
+      const picture = await stylized(bitmap, ...shown, recipe, quick);
+      if (outdated()) return;
+      tell("preview", about, new Uint8Array(await (await file(picture, "image/jpeg")).arrayBuffer()));
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      if (outdated()) return;
+    }
+    const since = performance.now();
+    const picture = await stylized(bitmap, bitmap.width, bitmap.height, recipe, working, ({ done, total }) =>
+      tell("progress", { ...about, done, total, left: null }),
+    );
+    if (outdated()) return;
+    const type = typeOf(name);
+    const blob = await file(picture, type);
+    const url = URL.createObjectURL(blob);
+    tell("shown", { ...about, seconds: (performance.now() - since) / 1000 }, new Uint8Array(await blob.arrayBuffer()));
+    const styles = recipe.styles.map(([style]) => style.split("/").pop()).join("+");
+    const ending = type === "image/jpeg" ? "jpg" : "png";
+    tell("result", { ...about, url, name: `${name.replace(/\.\w+$/, "")}_${styles}.${ending}` });
+  };
+  give(Object.assign(work, { of: "paint", request }));
+}
+
+export function paintThumbnails() {}
+
+export function paintAll() {}
+
+export function setLive(recipe) {
+  live = recipe;
+}
+
+export const frameWidth = 160;
+
+export function paintFrame(canvas) {
+  const recipe = live;
+  const whole = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const work = async () => {
+    const message = { type: "paint", whole, small: null, parts: parts(recipe), strength: recipe.strength };
+    const { picture } = await compute(message, [whole.data.buffer]);
+    frames += 1;
+    tell("frame", { request: frames }, picture);
+  };
+  give(Object.assign(work, { of: "frame" }));
+}
+
+export function stop() {
+  waiting = null;
+}
