@@ -165,7 +165,10 @@ def _correct_transparency(image: Image.Image) -> None:
         return
     depth = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
     values = transparent if isinstance(transparent, tuple) else (transparent,)
-    values = tuple(int(value * depth) for value in values)
+    if image.mode == "1":
+        values = tuple(255 if value else 0 for value in values)
+    else:
+        values = tuple(int(value * depth) for value in values)
     image.info["transparency"] = values if isinstance(transparent, tuple) else values[0]
 
 
@@ -282,8 +285,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         if converted is not None:
             return converted
     transparent = image.mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
-    if image.mode == "La":
-        image = image.convert("LA")
+    if image.mode in ("1", "La"):  # in two steps: Pillow before 10.3 knows of no transparent colour of one bit
+        image = image.convert({"1": "L", "La": "LA"}[image.mode])
     return image.convert("RGBA" if transparent else "RGB")
 
 
