@@ -192,6 +192,21 @@ def full_disk():
     return limit
 
 
+class Hostile:
+    """An object whose pickle runs a command when it is read without care, which makes the file ``marker``."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return subprocess.call, ([sys.executable, "-c", f"open({str(self.marker)!r}, 'w')"],)
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    return Hostile(tmp_path / "was_run")
+
+
 @pytest.fixture(scope="session")
 def vgg_state():
     """Random VGG-19 weights that keep the size of the activations from layer to layer (He et al., 2015)."""

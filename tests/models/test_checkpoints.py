@@ -2,8 +2,6 @@
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -93,16 +91,6 @@ def test_saving_where_nothing_can_be_written_names_the_file(tmp_path):
 # -- refused: every file that is not a whole, finite model of this project -------------------------
 
 
-class Hostile:
-    """A pickle of this runs a command when it is read without care."""
-
-    def __init__(self, marker):
-        self.marker = str(marker)
-
-    def __reduce__(self):
-        return subprocess.call, ([sys.executable, "-c", f"open({self.marker!r}, 'w')"],)
-
-
 def change(path, edit):
     """Write a file again with other contents, and an archive that is sound."""
     contents = torch.load(path, weights_only=True)
@@ -166,21 +154,21 @@ def test_what_is_wrong_with_a_model_is_told(model, edit, words):
 
 
 DAMAGES = {
-    "truncated": lambda path, marker: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "a byte missing": lambda path, marker: path.write_bytes(path.read_bytes()[:-1]),
-    "hostile pickle": lambda path, marker: path.write_bytes(
-        pickle.dumps({"format": FORMAT, "version": VERSION, "model": Hostile(marker)})
+    "truncated": lambda path, hostile: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "a byte missing": lambda path, hostile: path.write_bytes(path.read_bytes()[:-1]),
+    "hostile pickle": lambda path, hostile: path.write_bytes(
+        pickle.dumps({"format": FORMAT, "version": VERSION, "model": hostile})
     ),
-    "hostile archive": lambda path, marker: torch.save({"format": FORMAT, "model": Hostile(marker)}, path),
-    "hostile settings": lambda path, marker: change(path, lambda c: c["provenance"].update(settings=Hostile(marker))),
-    "whole module": lambda path, marker: torch.save(network(), path),
-    "plain state dict": lambda path, marker: torch.save(network().state_dict(), path),
-    "tensor": lambda path, marker: torch.save(torch.zeros(3), path),
-    "empty": lambda path, marker: path.write_bytes(b""),
-    "text": lambda path, marker: path.write_text("no checkpoint"),
-    "picture": lambda path, marker: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100)),
-    "missing": lambda path, marker: path.unlink(),
-    "folder": lambda path, marker: (path.unlink(), path.mkdir()),
+    "hostile archive": lambda path, hostile: torch.save({"format": FORMAT, "model": hostile}, path),
+    "hostile settings": lambda path, hostile: change(path, lambda c: c["provenance"].update(settings=hostile)),
+    "whole module": lambda path, hostile: torch.save(network(), path),
+    "plain state dict": lambda path, hostile: torch.save(network().state_dict(), path),
+    "tensor": lambda path, hostile: torch.save(torch.zeros(3), path),
+    "empty": lambda path, hostile: path.write_bytes(b""),
+    "text": lambda path, hostile: path.write_text("no checkpoint"),
+    "picture": lambda path, hostile: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100)),
+    "missing": lambda path, hostile: path.unlink(),
+    "folder": lambda path, hostile: (path.unlink(), path.mkdir()),
 }
 
 
@@ -188,19 +176,18 @@ DAMAGES = {
 @pytest.mark.parametrize(
     "script, flag", [("begin_inference.py", "--model_path"), ("begin_training.py", "--checkpoint_path")]
 )
-def test_damaged_and_foreign_files_are_refused_by_name(call_cli, model, tmp_path, damage, script, flag):
-    marker = tmp_path / "was_run"
-    damage(model, marker)
+def test_damaged_and_foreign_files_are_refused_by_name(call_cli, model, tmp_path, hostile, damage, script, flag):
+    damage(model, hostile)
     assert f"{flag} {model}" in call_cli(script, flag, model, "--output_dir", tmp_path / "out").error
-    assert not marker.exists()  # nothing in it was executed
+    assert not hostile.marker.exists()  # nothing in it was executed
     assert not (tmp_path / "out").exists()  # and nothing written
 
 
-def test_the_hostile_file_is_hostile(model, tmp_path):
+def test_the_hostile_file_is_hostile(model, hostile):
     """Read without care, it runs: else the refusals above would say nothing."""
-    DAMAGES["hostile archive"](model, tmp_path / "was_run")
+    DAMAGES["hostile archive"](model, hostile)
     torch.load(model, weights_only=False)
-    assert (tmp_path / "was_run").exists()
+    assert hostile.marker.exists()
 
 
 @pytest.mark.parametrize(
