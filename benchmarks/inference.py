@@ -5,9 +5,7 @@
 Prints a table and writes JSON. The largest sizes are timed for ours alone: how time and memory grow.
 """
 
-import io
 import sys
-import warnings
 from statistics import median
 
 import torch
@@ -22,20 +20,15 @@ from utils.device import keep_freed_memory, resolve_compute
 from utils.measuring import time_in_turns
 
 
-def onnx_session(network: torch.nn.Module, image: torch.Tensor):
-    """The network as an ONNX Runtime session on the CPU; ``None`` where onnx or onnxruntime is missing."""
+def onnx_network(network: torch.nn.Module):
+    """What ``export.onnx`` writes, run by ONNX Runtime on the CPU; ``None`` where onnx or onnxruntime is missing."""
     try:
-        import onnx  # noqa: F401  torch's exporter needs it
-        import onnxruntime
+        from export.onnx import runner
+        from export.onnx_graph import to_onnx
+
+        return runner(to_onnx(network).SerializeToString())
     except ImportError:
         return None
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of an exporter that another one will replace
-        torch.onnx.export(network, (image,), buffer, input_names=["image"], dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
 
 
 def main() -> int:
@@ -53,6 +46,7 @@ def main() -> int:
     network = TransformerNet().eval()
     stylizer = Stylizer(network, compute=compute)
     plain = PlainNetwork(network).eval().to(device)
+    exported = onnx_network(network) if device.type == "cpu" else None
 
     result = {**new_result("inference", compute), "sizes": {}}
     for size in sorted({*args.sizes, *args.own_sizes}):
@@ -60,10 +54,8 @@ def main() -> int:
         calls = {"ours": lambda image=image: stylizer.stylize_tensor(image, StyleOptions(stroke_scale=1))}
         if size in args.sizes:
             calls["plain"] = torch.inference_mode()(lambda image=image: plain(image))
-            session = onnx_session(plain, image) if device.type == "cpu" else None
-            if session is not None:
-                array = image.numpy()
-                calls["onnxruntime"] = lambda session=session, array=array: session.run(None, {"image": array})
+            if exported is not None:
+                calls["onnxruntime"] = lambda image=image: exported(image)
         seconds = time_in_turns(calls, device, args.rounds, pause=0.1)
         medians = {name: median(values) for name, values in seconds.items()}
         memory = {name: peak_memory(call, device) for name, call in calls.items()}
