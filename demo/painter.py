@@ -16,10 +16,13 @@ from demo.recipe import Recipe
 from demo.turns import Cancelled, Room, TileBar, Turns
 from imaging.writing import ending_of, result_ending, save_picture
 from inference.batch import read_mask, read_photograph
+from inference.kinds import is_film
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
+from inference.repaint import first_picture, repaint_film
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
+from utils.errors import UserError
 
 SCREEN = 1600
 """Longest side of what is shown on a screen, pixels."""
@@ -32,7 +35,7 @@ _STYLIZERS = 12  # that are kept, of a few megabytes each
 
 @dataclass
 class Photograph:
-    """One that a visitor gave.
+    """One that a visitor gave, or a film.
 
     Attributes:
         path: where its bytes lie.
@@ -40,6 +43,7 @@ class Photograph:
         size: width and height.
         screen: the picture, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``.
         remarks: what its owner should know.
+        is_film: whether it is a film, and ``screen`` its first picture.
         result: the recipe and the file of the newest result.
     """
 
@@ -48,6 +52,7 @@ class Photograph:
     size: tuple[int, int]
     screen: Image.Image
     remarks: list[str] = field(default_factory=list)
+    is_film: bool = False
     result: tuple[Recipe, Path] | None = None
 
     def result_name(self, recipe: Recipe, ending: str) -> str:
@@ -81,11 +86,23 @@ class Painter:
             ImageError: if it is none.
         """
         with self.room.taken(self.config.max_pixels, stop):  # what it has is known once it is decoded
-            image = read_photograph(path, self.config.max_pixels, called=name)
+            film = is_film(path)  # by its first bytes, for it has no ending: a list of other files is none
+            if film:
+                image = self._first_picture(path, name)
+            else:
+                image = read_photograph(path, self.config.max_pixels, called=name)
             screen = image.copy()
             screen.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
             screen.info = {}
-            return Photograph(path, name, image.size, screen, image.info["remarks"])
+            return Photograph(path, name, image.size, screen, image.info["remarks"], film)
+
+    def _first_picture(self, path: Path, name: str) -> Image.Image:
+        try:
+            image = first_picture(path, max_pixels=self.config.max_pixels)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), name)) from None
+        image.info["remarks"] = []
+        return image
 
     def stylizer(self, recipe: Recipe) -> Stylizer:
         """What paints a recipe; the latest ones are kept."""
@@ -173,6 +190,39 @@ class Painter:
                 save_picture(image, file, ending, None, info.get("exif"), info.get("icc_profile"))
             image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
             return path, image
+
+    def repaint_film(
+        self,
+        film: Photograph,
+        recipe: Recipe,
+        target: Path,
+        stop: threading.Event,
+        report: Callable[[int, int | None], None],
+    ) -> list[str]:
+        """The film in style, with its sound, as ``begin_inference.py`` repaints it.
+
+        Args:
+            report: receives frames that are done and those there are, as far as the file tells.
+
+        Returns:
+            Sentences on what could not be read or was left out.
+        """
+        options, stylizer = self.options(recipe), self.stylizer(recipe)
+
+        def on_frame(done: int, total: int | None) -> None:
+            report(done, total)
+            self.turns.let_others()
+            if stop.is_set():
+                raise Cancelled
+
+        with self.room.taken(math.prod(film.size), stop), self.turns:
+            try:
+                result = repaint_film(
+                    stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
+                )
+            except UserError as error:
+                raise UserError(str(error).replace(str(film.path), film.name)) from None
+        return [text.replace(str(film.path), film.name) for text in [*result.remarks, *result.notes]]
 
 
 def encoded(image: Image.Image, quality: int = 90) -> tuple[bytes, str]:

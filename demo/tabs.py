@@ -58,7 +58,7 @@ class Tab:
         self.bytes_taken = 0
         self._send, self._lock = send, threading.Lock()
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
-        self._live = Newest(interrupt=False)
+        self._live, self._films = Newest(interrupt=False), Newest()
         self._live_recipe: Recipe | None = None
         folder.mkdir()
 
@@ -75,7 +75,7 @@ class Tab:
 
     @property
     def _workers(self) -> tuple[Newest, ...]:
-        return self._painting, self._all, self._thumbnails, self._live
+        return self._painting, self._all, self._thumbnails, self._live, self._films
 
     @property
     def busy(self) -> bool:
@@ -118,7 +118,7 @@ class Tab:
         self.photographs[number] = photograph
         return {
             "photograph": number, "name": name, "width": photograph.size[0], "height": photograph.size[1],
-            "remarks": photograph.remarks, "screen": self._shown(photograph.screen),
+            "remarks": photograph.remarks, "film": photograph.is_film, "screen": self._shown(photograph.screen),
         }  # fmt: skip
 
     def add_mask(self, path: Path) -> dict:
@@ -168,6 +168,7 @@ class Tab:
         """Begin what a page asks for; a fault in it is answered with a sentence."""
         begin = {
             "paint": self._paint, "thumbnails": self._paint_thumbnails, "all": self._paint_all, "live": self._set_live,
+            "film": self._repaint_film, "cancel": self._cancel_film,
             "frame": functools.partial(self._paint_frame, data=data), "stop": self._stop, "remove": self._remove,
         }  # fmt: skip
         kind = message.get("type") if isinstance(message, dict) else None
@@ -229,6 +230,9 @@ class Tab:
         def work(stop: threading.Event) -> None:
             command = recipe.command(photograph.name)
             self._send({"type": "command", **about, "command": command}, b"")
+            if photograph.is_film:
+                self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
+                return
             if photograph.result is None or photograph.result[0] != recipe:
                 if not self.painter.is_quick(photograph, recipe):
                     self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
@@ -242,17 +246,43 @@ class Tab:
 
         self._work(self._painting, message, work)
 
-    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> None:
+    def _repaint_film(self, message: dict) -> None:
+        """A film with its sound, and how far it is."""
+        film, recipe = self._photograph(message.get("photograph")), self._recipe(message)
+        about = {"photograph": message["photograph"]}
+        if not film.is_film:
+            raise UserError("that is no film: give one")
+
+        def work(stop: threading.Event) -> None:
+            report, target = self._progress("film_progress", about), self.new_path().with_suffix(".mp4")
+            remarks = self.painter.repaint_film(film, recipe, target, stop, report)
+            self._drop_result(film)
+            film.result = recipe, target
+            name = film.result_name(recipe, ".mp4")
+            url = self._offer(target, "video/mp4", name)
+            self._send({"type": "film", **about, "url": url, "name": name, "remarks": remarks}, b"")
+
+        self._work(self._films, message, work)
+
+    def _cancel_film(self, message: dict) -> None:
+        self._films.stop()
+
+    def _progress(self, kind: str, about: dict) -> Callable[[int, int | None], None]:
+        """What tells the page how much is done, not too often, and how many seconds are left."""
         since, said = time.perf_counter(), 0.0
 
-        def report(done: int, total: int) -> None:
+        def report(done: int, total: int | None) -> None:
             nonlocal said
             now = time.perf_counter()
             if now - said > 0.1:
                 said = now
-                left = (now - since) / done * (total - done) if total else None
-                self._send({"type": "progress", **about, "done": done, "total": total, "left": left}, b"")
+                left = (now - since) / done * max(0, total - done) if total and done else None
+                self._send({"type": kind, **about, "done": done, "total": total, "left": left}, b"")
 
+        return report
+
+    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> None:
+        since, report = time.perf_counter(), self._progress("progress", about)
         path, shown = self.painter.paint(photograph, recipe, self.new_path(), stop, report)
         self._drop_result(photograph)
         photograph.result = recipe, path
@@ -263,6 +293,7 @@ class Tab:
         numbers = message.get("photographs")
         numbers = numbers if isinstance(numbers, list) else []
         photographs = [self._photograph(number) for number in numbers[:MOST_PHOTOGRAPHS]]
+        photographs = [photograph for photograph in photographs if not photograph.is_film]
         recipe, about = self._recipe(message), {"request": message.get("request")}
         if not photographs:
             raise UserError("there is no photograph to paint: add one")

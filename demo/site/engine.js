@@ -177,6 +177,10 @@ export function paintThumbnails() {}
 
 export function paintAll() {}
 
+export function repaintFilm() {}
+
+export function cancelFilm() {}
+
 export function setLive(recipe) {
   live = recipe;
 }

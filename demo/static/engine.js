@@ -1,7 +1,7 @@
 // The engine behind the page: the server that "python -m demo" started. What is shown is no concern of this file.
 // The static site has another file of this name, with the same functions, which computes in the browser.
 
-export const offers = new Set(["strokes", "colours", "mask", "command", "camera"]);
+export const offers = new Set(["strokes", "colours", "mask", "command", "camera", "film"]);
 
 const listeners = new Map();
 const photographs = new Map(); // our id -> { file, remote }
@@ -126,6 +126,15 @@ export function paintThumbnails(photograph) {
 export function paintAll(ids, recipe, request) {
   const remotes = ids.map((id) => photographs.get(id)?.remote);
   send({ type: "all", photographs: remotes, recipe: remoteRecipe(recipe), request });
+}
+
+// Frames as they are done ("film_progress"), then the file ("film").
+export function repaintFilm(id, recipe) {
+  send({ type: "film", photograph: photographs.get(id)?.remote, recipe: remoteRecipe(recipe) });
+}
+
+export function cancelFilm() {
+  send({ type: "cancel" });
 }
 
 export function setLive(recipe) {

@@ -47,6 +47,7 @@ function paint() {
   current.result = null;
   say("");
   $("frame").classList.add("changing");
+  if (current.film) showFilm();
   engine.paint(current.id, recipe(), request);
 }
 
@@ -98,6 +99,8 @@ function pick(photograph) {
   removeMask();
   $("title").textContent = photograph.name;
   $("facts").textContent = `${photograph.width} × ${photograph.height}`;
+  $("progress").hidden = true;
+  showFilm();
   $("before").src = photograph.screen;
   $("before").alt = `The photograph ${photograph.name}`;
   $("frame").classList.add("waiting");
@@ -273,6 +276,13 @@ function put(image, url) {
   if (old) URL.revokeObjectURL(old);
 }
 
+function progress({ done, total }) {
+  const share = total ? Math.min(1, done / total) : 0;
+  $("progress").hidden = false;
+  $("bar").style.setProperty("--done", share);
+  $("bar").setAttribute("aria-valuenow", Math.round(100 * share));
+}
+
 function isNew(message) {
   return message.request === request && current?.id === message.photograph;
 }
@@ -294,14 +304,15 @@ engine.on("command", (message) => {
 engine.on("preview", (message, data) => {
   if (!isNew(message)) return;
   showAfter(data);
+  if (current.film) {
+    $("frame").classList.remove("changing");
+    return say("The first picture of the film");
+  }
   say("A small picture; the full size follows");
 });
 engine.on("progress", (message) => {
   if (!isNew(message)) return;
-  const done = message.total ? message.done / message.total : 0;
-  $("progress").hidden = false;
-  $("bar").style.setProperty("--done", done);
-  $("bar").setAttribute("aria-valuenow", Math.round(100 * done));
+  progress(message);
   if (message.total > 1) say(`Full size: tile ${message.done} of ${message.total}${remaining(message.left)}`);
 });
 engine.on("shown", (message, data) => {
@@ -332,13 +343,17 @@ engine.on("all", (message) => {
 engine.on("error", (message) => {
   if (message.request && message.of === "paint" && message.request !== request) return;
   $("frame").classList.remove("changing");
-  $("progress").hidden = true;
   $("save-all").disabled = false;
+  if (message.of === "film") filmEnds();
+  else $("progress").hidden = repainted === null;
   saving = false;
   say("");
   complain(sentence(message.error));
 });
-engine.on("lost", () => complain("The server has ended. Start it again with python -m demo; your photographs are kept here."));
+engine.on("lost", () => {
+  if (repainted) filmEnds();
+  complain("The server has ended. Start it again with python -m demo; your photographs are kept here.");
+});
 engine.on("back", () => {
   complain("");
   paint();
@@ -347,6 +362,53 @@ engine.on("back", () => {
 function sentence(text) {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
+
+// ---- Films
+
+let repainted = null; // the film that is being repainted
+
+// The buttons of a film, or of a photograph.
+function showFilm() {
+  const film = Boolean(current?.film);
+  $("film").hidden = !film || repainted !== null;
+  $("film-cancel").hidden = !film || repainted !== current;
+  $("save").hidden = film && !current.result;
+  $("save").textContent = film ? "Save film" : "Save picture";
+}
+
+function filmEnds() {
+  repainted = null;
+  $("progress").hidden = true;
+  showFilm();
+}
+
+$("film").addEventListener("click", () => {
+  repainted = current;
+  complain("");
+  say("The film is begun");
+  showFilm();
+  engine.repaintFilm(current.id, recipe());
+  $("film-cancel").focus();
+});
+$("film-cancel").addEventListener("click", () => {
+  engine.cancelFilm();
+  filmEnds();
+  say("The film is cancelled");
+  $("film").focus();
+});
+engine.on("film_progress", (message) => {
+  if (repainted?.id !== message.photograph || repainted !== current) return;
+  progress(message);
+  const all = message.total ? ` of ${message.total}` : "";
+  say(`Frame ${message.done}${all}${remaining(message.left)}`);
+});
+engine.on("film", (message) => {
+  const film = photographs.find((one) => one.id === message.photograph);
+  if (film) film.result = message;
+  filmEnds();
+  say("The film is ready");
+  complain(message.remarks.join("\n"));
+});
 
 // ---- Saving
 
@@ -359,7 +421,7 @@ function download(url, name) {
 
 function save() {
   if (!current) return;
-  saving = !current.result;
+  saving = !current.result && !current.film;
   if (saving) return say("The picture is saved as soon as the full size is there");
   download(current.result.url, current.result.name);
   say(`Saved ${current.result.name}`);

@@ -209,6 +209,24 @@ def test_the_camera_is_repainted_live_and_gives_a_photograph(page):
     assert "640 × 480" in page.inner_text("#facts") or "1280" in page.inner_text("#facts")
 
 
+def test_a_film_is_repainted_cancelled_and_saved(page, make_film):
+    choose(page, "stripes.pth")
+    drop(page, make_film(frames=5, sound="aac"))
+    until(page, "document.getElementById('status').textContent === 'The first picture of the film'")
+    assert not page.locator("#save").is_visible()
+    page.click("#film")
+    until(page, "document.getElementById('status').textContent === 'The film is ready'")
+    name, data = saved(page)
+    assert name == "film_stripes.mp4" and data[4:8] == b"ftyp"
+    drop(page, make_film(name="long.mp4", frames=200))
+    until(page, "document.getElementById('title').textContent === 'long.mp4'")
+    until(page, "document.getElementById('status').textContent === 'The first picture of the film'")
+    page.click("#film")
+    until(page, "document.getElementById('status').textContent.startsWith('Frame ')")
+    page.click("#film-cancel")
+    assert page.inner_text("#status") == "The film is cancelled" and page.locator("#film").is_visible()
+
+
 def test_by_keyboard_alone(page):
     def tab_to(selector):
         for _ in range(60):

@@ -128,6 +128,8 @@ def test_the_page_itself_keeps_to_that(server):
         (b"", "photo.jpg"), (b"%PDF-1.7", "PDF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "SVG"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "photo.jpg"), (b"PK\x03\x04", "archive"), (b"<html>", "web page"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "photo.jpg"),  # a list of other files
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", "photo.jpg"), (b"\0\0\0\x18ftypisom" + bytes(64), "photo.jpg"),
         (b"GIF89a\xff\xff\xff\xff", "photo.jpg"),
     ],
 )  # fmt: skip

@@ -165,6 +165,36 @@ def test_frames_of_a_camera(page, style, make_picture):
     assert "too large" in page.until("frame")[0]["error"]
 
 
+def test_a_film_is_that_of_the_command(page, style, stylize, make_film, tmp_path):
+    film = make_film(frames=6, sound="aac")
+    assert stylize(film).returncode == 0
+    facts = page.upload(film.read_bytes(), "film.mp4").json()
+    assert facts["film"] and (facts["width"], facts["height"]) == (64, 48)
+    recipe = {"styles": [[style, 1]]}
+    page.send({"type": "paint", "photograph": facts["photograph"], "recipe": recipe, "request": 1})
+    assert page.until("preview")[0]["type"] == "preview"
+    page.send({"type": "film", "photograph": facts["photograph"], "recipe": recipe})
+    assert page.until("film_progress")[0]["total"] == 6
+    message, _ = page.until("film")
+    assert (message["name"], message["remarks"]) == ("film_stripes.mp4", [])
+    expected = (tmp_path / "results" / "film_stripes.mp4").read_bytes()
+    assert page.client.get(message["url"]).content == expected
+
+
+def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
+    photograph = page.upload(make_film(frames=60).read_bytes(), "film.mp4").json()["photograph"]
+    before = set(server.tabs[page.tab].folder.iterdir())
+    page.send({"type": "film", "photograph": photograph, "recipe": {"styles": [[style, 1]]}})
+    page.until("film_progress")
+    page.send({"type": "cancel"})
+    page.send({"type": "paint", "photograph": photograph, "recipe": {"styles": [[style, 1]]}, "request": 2})
+    assert page.until("preview")[0]["type"] == "preview"  # it has its turn, so the film's has ended or is about to
+    worker = server.tabs[page.tab]._films
+    worker.end()
+    worker.join(60)
+    assert not worker.busy and set(server.tabs[page.tab].folder.iterdir()) == before
+
+
 def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, style, large):
     with open_page() as page:
         tab = server.tabs[page.tab]
@@ -277,7 +307,8 @@ def test_messages_that_make_no_sense_are_answered(page, photo, style):
         {"type": "paint", "photograph": {}},
         {"type": "paint", "photograph": photograph}, {"type": "all"}, {"type": "all", "photographs": "x"},
         {"type": "paint", "photograph": photograph, "recipe": {"styles": [[style, 1]], "mask": "x"}},
-        {"type": "frame"}, {"type": "live"}, {"type": "thumbnails"},
+        {"type": "frame"}, {"type": "live"}, {"type": "thumbnails"}, {"type": "film"},
+        {"type": "film", "photograph": photograph, "recipe": {"styles": [[style, 1]]}},
     ):  # fmt: skip
         page.send(message)
         assert page.receive()[0]["type"] == "error"
