@@ -19,7 +19,7 @@ from export.hub import export_hub
 from inference.stylizer import Stylizer
 from tests.demo.browsing import PATIENCE, browser  # noqa: F401  a fixture
 
-APP = Path(__file__).resolve().parents[2] / "export" / "space" / "app.py"
+APP = Path(__file__).resolve().parents[2] / "export" / "space" / "gradio_app.py"
 
 
 @pytest.fixture(scope="module")

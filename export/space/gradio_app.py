@@ -1,7 +1,7 @@
 """A page that repaints photographs with a folder that ``python -m export.hub`` wrote: a Space for the Hugging Face Hub.
 
     pip install -r export/space/requirements.txt
-    STYLE_MODEL=wave_hub python export/space/app.py
+    STYLE_MODEL=wave_hub python export/space/gradio_app.py
 
 STYLE_MODEL is the folder, or the name of a model on the Hub whose code you trust. It needs nothing of this project.
 """
