@@ -124,6 +124,29 @@ def large_picture_table(results: list[dict]) -> str:
     return table(header, rows)
 
 
+def video_table(results: list[dict]) -> str:
+    """A row a machine and size: frames a second of the network alone and of films, and memory by length."""
+    rows = []
+    for r in results:
+        for number, (size, timing) in enumerate(r["sizes"].items()):
+            network, film = (r["frames"] / timing["median_seconds"][name] for name in ("network", "film"))
+            rows.append(
+                [
+                    "" if number else r["machine"]["device"],
+                    size.replace("x", " x "),
+                    f"{network:.3g}",
+                    f"{film:.3g}",
+                    f"{film / network:.0%}",
+                    *map(gibibytes, timing["peak_memory_bytes"]),
+                ]
+            )
+    header = [
+        "machine", "film", "network alone, frames a second", "from file to file", "of the network's", "memory, GiB",
+        "four times as long, GiB",
+    ]  # fmt: skip
+    return table(header, rows)
+
+
 _TABLES = {
     "training": ("Training step", training_table),
     "inference": ("One picture", inference_table),
@@ -131,6 +154,7 @@ _TABLES = {
     "precision": ("Reduced precision", precision_tables),
     "memory": ("Long runs", memory_table),
     "large_picture": ("A large picture", large_picture_table),
+    "video": ("Films", video_table),
 }
 
 

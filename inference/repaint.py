@@ -99,7 +99,7 @@ def repaint_film(
                 for frame in frames:
                     since = time.perf_counter()
                     before = _resized(frame.pixels, size)
-                    pixels = _repainted(stylizer, before, options)
+                    pixels = repainted(stylizer, before, options)
                     if smoother is not None:
                         pixels = smoother.smooth(before, pixels)
                     result.seconds += time.perf_counter() - since
@@ -157,7 +157,7 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS))
 
 
-def _repainted(stylizer: Stylizer, pixels: np.ndarray, options: StyleOptions) -> np.ndarray:
+def repainted(stylizer: Stylizer, pixels: np.ndarray, options: StyleOptions = _AS_TRAINED) -> np.ndarray:
     """H x W x 3 or 4, uint8, of the same; transparency is kept as it is."""
     frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].to(stylizer.compute.device)
     output = torch.empty_like(frame) if frame.shape[1] == 3 else frame.clone()

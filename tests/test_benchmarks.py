@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks import inference, large_picture, loading, tables, training
+from benchmarks import inference, large_picture, loading, tables, training, video
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainNetwork, PlainVGG
 from losses.perceptual import STYLE_LAYERS
@@ -93,6 +93,16 @@ def test_loading(command, photos, tmp_path):
     assert status == 0 and "| no worker |" in printed
     rates = json.loads((tmp_path / "loading.json").read_text())["photographs_per_second"]
     assert rates.keys() == {"0", "1", "2"} and all(rate > 0 for rate in rates.values())
+
+
+def test_video(command, tmp_path):
+    pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
+    status, printed = command(
+        video, "--device", "cpu", "--rounds", 1, "--sizes", "64x48", "--frames", 4, "--json", tmp_path / "video.json"
+    )
+    assert status == 0 and "| 64 x 48 |" in printed
+    timing = json.loads((tmp_path / "video.json").read_text())["sizes"]["64x48"]
+    assert timing["median_seconds"].keys() == {"network", "film"} and len(timing["peak_memory_bytes"]) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system does not tell what a process took")

@@ -1,0 +1,79 @@
+"""Time films from file to file against the network alone, and see whether memory grows with their length.
+
+    python -m benchmarks.video
+
+Films that pan over the sample photograph, H.264; the same frames through the network alone, from
+tensor to tensor, in turns with the whole.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, write_result
+from benchmarks.tables import video_table
+from imaging.film_writing import FilmWriter
+from imaging.films import FilmReader, Frame, as_time
+from inference.repaint import repaint_film, repainted
+from inference.stylizer import Stylizer
+from models.transformer_net import TransformerNet
+from utils.device import keep_freed_memory, resolve_compute
+from utils.files import beside_program
+from utils.measuring import time_in_turns
+
+LONGER = 4
+"""Times the frames of the film whose memory is looked at beside the shorter one's."""
+
+
+def draw_film(path: Path, size: tuple[int, int], frames: int) -> None:
+    """A film that pans over a photograph."""
+    width, height = size
+    with Image.open(beside_program("content/mountains.jpg")) as photograph:
+        scene = np.asarray(photograph.convert("RGB").resize((width + 64, height + 64), Image.Resampling.LANCZOS))
+    with FilmWriter(path, ".mp4", size, as_time(25), as_time(1 / 25)) as film:
+        for number in range(frames):
+            left = top = number % 64
+            film.write(Frame(scene[top : top + height, left : left + width], as_time(number / 25), as_time(1 / 25)))
+
+
+def main() -> int:
+    parser = new_parser(__doc__)
+    add_timing_flags(parser, rounds=3)
+    parser.add_argument("--model_path", help="left out, a network as initialised, with instance norm")
+    parser.add_argument("--sizes", nargs="+", default=["640x360", "1280x720"], help="width x height of the films")
+    parser.add_argument("--frames", type=int, default=24, help="of each film")
+    args = parser.parse_args()
+
+    compute = resolve_compute(args.device, args.precision)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
+    stylizer = Stylizer(args.model_path or TransformerNet("instance").eval(), compute=compute)
+    result = {**new_result("video", compute), "frames": args.frames, "sizes": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        film, longer, target = (Path(folder, f"{name}.mp4") for name in ("film", "longer", "result"))
+        for size in args.sizes:
+            for path, frames in ((film, args.frames), (longer, LONGER * args.frames)):
+                draw_film(path, tuple(map(int, size.split("x"))), frames)
+            with FilmReader(film) as reader:
+                pictures = [frame.pixels for frame in reader.frames()]
+            calls = {
+                "network": lambda pictures=pictures: [repainted(stylizer, pixels) for pixels in pictures],
+                "film": lambda: repaint_film(stylizer, film, target),
+            }
+            seconds = time_in_turns(calls, compute.device, args.rounds, warmup=1, pause=0.1)
+            both = [lambda path=path: repaint_film(stylizer, path, target) for path in (film, longer)]
+            memory = [peak_memory(call, torch.device("cpu")) for call in both]
+            medians = {name: median(values) for name, values in seconds.items()}
+            result["sizes"][size] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
+    print(video_table([result]))
+    print(f"Wrote {write_result(result, args.json)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
