@@ -1,5 +1,6 @@
 """Animated pictures, GIF, WebP, APNG and AVIF, frame by frame, by Pillow alone."""
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ from config import MAX_PIXELS
 from imaging.films import Frame, as_time
 from imaging.formats import in_words
 from imaging.icc import to_srgb
-from imaging.reading import opened, to_rgb
+from imaging.reading import faults_of, opened, to_rgb
 from utils.errors import ImageError
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
@@ -58,7 +59,7 @@ class AnimationReader:
 
     Attributes:
         size: (width, height).
-        total, seconds: of the whole, where the file tells; or ``None``.
+        total: frames that there will be, where the file tells; or ``None``.
         info: Pillow's of the file, of which ``loop`` counts.
         remarks: sentences on what could not be read, once the frames were.
 
@@ -74,13 +75,12 @@ class AnimationReader:
         self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
         self.remarks: list[str] = []
         self._opening = opened(self.path, max_pixels)
-        try:
+        with faults_of(self.path, max_pixels):
             self._image = self._opening.__enter__()
-        except OSError as error:
-            raise ImageError(f"{path} cannot be read ({error.strerror}): give another file") from None
-        self.size, self.info = self._image.size, dict(self._image.info)
-        self.total = getattr(self._image, "n_frames", None) if not start and end is None else None
-        self.seconds = None
+        self.size, self.info, self.total = self._image.size, dict(self._image.info), None
+        if not start and end is None:
+            with contextlib.suppress(Exception):  # of many kinds, where its end is missing
+                self.total = self._image.n_frames
         self.rate = Fraction(1000, max(1, round(self._image.info.get("duration") or _USUAL)))
 
     def __enter__(self):

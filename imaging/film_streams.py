@@ -3,7 +3,7 @@
 import collections
 from fractions import Fraction
 
-from imaging.films import FilmReader
+from imaging.films import FilmReader, pyav
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 """That encoders know, by the number of channels, which is all that some films say."""
@@ -35,6 +35,9 @@ class CopiedStreams:
         self._copies, self._encoders, self._heard = {}, {}, {}
         self._waiting: collections.deque = collections.deque()
         for stream in film.others:
+            if stream.type == "audio" and not (stream.rate and stream.channels):
+                self._remark("left out: sound of which nothing could be read")
+                continue
             try:
                 target = self._copies[stream] = container.add_stream_from_template(stream, opaque=True)
             except ValueError:  # not in this container
@@ -76,6 +79,7 @@ class CopiedStreams:
 
     def write(self, until: float) -> None:
         """Write what was read so far and begins before a time, in seconds of the result."""
+        av = pyav(self._film.path)
         while self._film.packets:
             self._waiting.append(self._film.packets.popleft())
         later = collections.deque()
@@ -84,7 +88,10 @@ class CopiedStreams:
             if time >= until:
                 later.append(packet)
             elif time >= 0 or not self._film.start:
-                self._write(packet)
+                try:
+                    self._write(packet)
+                except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+                    self._film.note_damage(error)
         self._waiting = later
 
     def finish(self) -> None:

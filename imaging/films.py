@@ -235,7 +235,7 @@ class FilmReader:
             except StopIteration:
                 break
             except (self._av.FFmpegError, OSError) as error:
-                return self._note_damage(error)
+                return self.note_damage(error)
             if packet.stream is not self.stream:
                 if packet.dts is not None:
                     self.packets.append(packet)
@@ -261,10 +261,11 @@ class FilmReader:
         try:
             return decode(packet)
         except self._av.FFmpegError as error:
-            self._note_damage(error)
+            self.note_damage(error)
             return ()
 
-    def _note_damage(self, error: Exception) -> None:
+    def note_damage(self, error: Exception) -> None:
+        """Remark, once, that something of the film cannot be read."""
         if not self.remarks:
             self.remarks.append(f"{self.path} is damaged ({_reason(error)}): what can be read of it is taken")
 

@@ -47,22 +47,28 @@ def read_image(
     """
     refuse_url(path)
     path = Path(path)
+    with faults_of(path, max_pixels), opened(path, max_pixels) as image:
+        _refuse_many_scans(path, image, max_pixels)
+        remarks = _animation(path, image)
+        if draft_size is not None:
+            image.draft(None, (draft_size, draft_size))
+        try:
+            image.load()
+        except Exception as error:
+            if not partial or isinstance(error, MemoryError):
+                raise
+            image = _as_far_as_it_goes(path, image, error)
+            remarks.append(f"{path} is damaged ({in_words(error)}): what can be read of it is taken")
+        result = to_rgb(_upright(image))
+        result.info["remarks"] = remarks
+        return result
+
+
+@contextlib.contextmanager
+def faults_of(path: Path, max_pixels: int) -> Iterator[None]:
+    """What goes wrong while a picture is read, as an :class:`ImageError` that names the file and the reason."""
     try:
-        with opened(path, max_pixels) as image:
-            _refuse_many_scans(path, image, max_pixels)
-            remarks = _animation(path, image)
-            if draft_size is not None:
-                image.draft(None, (draft_size, draft_size))
-            try:
-                image.load()
-            except Exception as error:
-                if not partial or isinstance(error, MemoryError):
-                    raise
-                image = _as_far_as_it_goes(path, image, error)
-                remarks.append(f"{path} is damaged ({in_words(error)}): what can be read of it is taken")
-            result = to_rgb(_upright(image))
-            result.info["remarks"] = remarks
-            return result
+        yield
     except ImageError:
         raise
     except FileNotFoundError:
