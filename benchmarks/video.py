@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, write_result
+from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, report
 from benchmarks.tables import video_table
 from imaging.film_writing import FilmWriter
 from imaging.films import FilmReader, Frame, as_time
@@ -70,9 +70,7 @@ def main() -> int:
             memory = [peak_memory(call, torch.device("cpu")) for call in both]
             medians = {name: median(values) for name, values in seconds.items()}
             result["sizes"][size] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
-    print(video_table([result]))
-    print(f"Wrote {write_result(result, args.json)}")
-    return 0
+    return report(result, video_table, args.json)
 
 
 if __name__ == "__main__":
