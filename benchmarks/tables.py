@@ -147,9 +147,29 @@ def video_table(results: list[dict]) -> str:
     return table(header, rows)
 
 
+def instruction_sets_table(results: list[dict]) -> str:
+    """A row an instruction set and number of threads: seconds, and speed against the plain baseline there."""
+    rows = []
+    for r in results:
+        for number, row in enumerate(r["rows"]):
+            training, inference = row["training"], row["inference"]
+            rows.append(
+                [
+                    "" if number else r["machine"]["device"],
+                    f"{row['name']}, {row['precision']}",
+                    str(row["threads"] or "-"),
+                    *(f"{seconds['ours']:.3g}" for seconds in (training, inference)),
+                    *(f"{seconds['plain'] / seconds['ours']:.1f}" for seconds in (training, inference)),
+                ]
+            )
+    header = ["machine", "instructions", "threads", "step, s", "picture, s", "plain : ours, step", "picture"]
+    return table(header, rows)
+
+
 _TABLES = {
     "training": ("Training step", training_table),
     "inference": ("One picture", inference_table),
+    "instruction_sets": ("Instruction sets", instruction_sets_table),
     "loading": ("Photographs on their way to the step", loading_table),
     "precision": ("Reduced precision", precision_tables),
     "memory": ("Long runs", memory_table),

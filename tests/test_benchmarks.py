@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks import inference, large_picture, loading, tables, training, video
+from benchmarks import inference, instruction_sets, large_picture, loading, tables, training, video
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainNetwork, PlainVGG
 from losses.perceptual import STYLE_LAYERS
@@ -79,6 +79,26 @@ def test_training_inference_and_their_report(command, tmp_path):
     status, printed = command(tables, "--results", tmp_path, *picture)
     assert status == 0 and "## Training step" in printed and "| 20² | - | - |" in printed
     assert not picture or (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_instruction_sets_are_known_by_the_processor_s_flags():
+    names = [
+        level.name for level in instruction_sets.levels_here("model : X\nflags\t\t: fpu avx2 avx512bw avx512_bf16\n")
+    ]
+    assert names == ["AVX2", "AVX-512", "AVX-512 bfloat16"]
+    assert instruction_sets.levels_here("Features : fp asimd\n") == [] and instruction_sets.levels_here("") == []
+
+
+@pytest.mark.slow
+def test_instruction_sets(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(instruction_sets, "LEVELS", instruction_sets.LEVELS[:1])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    tiny = ["--rounds", 1, "--size", 16, "--image_size", 32, "--json", tmp_path / "sets.json"]
+    status, printed = command(instruction_sets, *tiny)
+    rows = json.loads((tmp_path / "sets.json").read_text())["rows"]
+    assert status == 0 and [row["threads"] for row in rows if row["threads"]] == [1]
+    assert all(row["training"]["ours"] > 0 and row["inference"]["ours"] > 0 for row in rows)
+    assert all(f"| {row['name']}, {row['precision']} |" in printed for row in rows)
 
 
 def test_a_report_of_nothing_is_an_error(command, tmp_path):
