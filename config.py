@@ -321,6 +321,13 @@ class DemoConfig:
     models: tuple[str, ...] | None = setting(
         None, "folders with further models, besides checkpoints/", metavar="FOLDER"
     )
+    dataset_dir: tuple[str, ...] | None = setting(
+        None, "folders of photographs that the page may train on; left out, it does not train", metavar="FOLDER"
+    )
+    output_dir: str = setting("checkpoints", "folder that receives the styles that the page trains", metavar="FOLDER")
+    vgg_weights: str | None = setting(
+        None, "for training: VGG-19 weights, as that of begin_training.py", metavar="FILE"
+    )
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
     max_upload: int = setting(2000, "megabytes that a visitor may have on the server at a time", minimum=1)
 

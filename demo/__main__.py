@@ -58,9 +58,10 @@ def serve(config: DemoConfig) -> int:
         raise UserError(f"the page needs {error.name}: pip install -r requirements-demo.txt") from None
     from demo.guard import is_loopback
 
-    for folder in config.models or ():
-        if not os.path.isdir(folder):
-            raise UserError(f"--models {folder} is not a folder: give one with models")
+    for flag, folders in (("models", config.models), ("dataset_dir", config.dataset_dir)):
+        for folder in folders or ():
+            if not os.path.isdir(folder):
+                raise UserError(f"--{flag} {folder} is not a folder: give one")
     listening = listening_socket(config.host, config.port)
     port = listening.getsockname()[1]
     shown = f"[{config.host}]" if ":" in config.host else config.host

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import secrets
 import shutil
 import tempfile
@@ -23,6 +24,7 @@ from demo.catalogue import Catalogue
 from demo.guard import Guard
 from demo.painter import Painter, encoded
 from demo.tabs import Tab, message_bytes, read_message, thumbnail
+from demo.trainings import Trainings
 from demo.turns import Cancelled
 from imaging.reading import largest_file, read_image
 from utils.errors import UserError, one_line
@@ -55,8 +57,12 @@ class Server:
 
     def __init__(self, config: DemoConfig):
         self.config = config
-        self.catalogue = Catalogue(config.models or ())
+        self.catalogue = Catalogue([*(config.models or ()), config.output_dir])
         self.painter = Painter(config, self.catalogue)
+        more = ["--device", config.device, "--precision", config.precision]
+        more += ["--vgg_weights", config.vgg_weights] if config.vgg_weights else []
+        on_cpu = self.painter.compute.device.type == "cpu"
+        self.trainings = Trainings(config.dataset_dir or (), Path(config.output_dir), on_cpu, more)
         self.tabs: dict[str, Tab] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="style_transfer_"))
         # Read now: no path of a request is ever opened.
@@ -75,6 +81,9 @@ class Server:
             Route("/photographs", self.upload, methods=["POST"]),
             Route("/masks", self.upload, methods=["POST"]),
             Route("/files/{tab}/{file}", self.download),
+            Route("/training", self.training),
+            Route("/training/picture", self.training_picture),
+            Route("/training/{what}", self.change_training, methods=["POST"]),
             WebSocketRoute("/tab", self.tab),
             Route("/{name}", self.page),
         ]
@@ -108,7 +117,11 @@ class Server:
         styles = await asyncio.to_thread(self.catalogue.styles)
         shown = [{"id": style.id, "name": style.name, "model": style.model} for style in styles.values()]
         unreadable = sorted(self.catalogue.unreadable.values())
-        about = {"device": self.painter.compute.describe(), "samples": list(_SAMPLES)}
+        about = {
+            "device": self.painter.compute.describe(),
+            "samples": list(_SAMPLES),
+            "trains": bool(self.trainings.folders),
+        }
         return JSONResponse({"styles": shown, "unreadable": unreadable, **about})
 
     async def thumbnail(self, request: Request) -> Response:
@@ -159,6 +172,50 @@ class Server:
         path.unlink(missing_ok=True)
         return JSONResponse({"error": text}, status)
 
+    async def training(self, request: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(self.trainings.status))
+
+    async def training_picture(self, request: Request) -> Response:
+        data = await asyncio.to_thread(self.trainings.picture)
+        return Response(data, media_type="image/png") if data else Response("there is no picture yet", 404)
+
+    async def change_training(self, request: Request) -> Response:
+        """Start, stop or resume; to start, the body is a painting, and what else is wanted stands in ``X-Training``."""
+        tab = self.tabs.get(request.headers.get("x-tab", ""))
+        if tab is None:
+            return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
+        what, size = request.path_params["what"], 0
+        path = tab.new_path()
+        try:
+            if what == "start":
+                with open(path, "xb") as file:
+                    async for chunk in request.stream():
+                        tab.take(len(chunk))
+                        size += len(chunk)
+                        file.write(chunk)
+                wanted = _training_wanted(request.headers.get("x-training", ""))
+                await asyncio.to_thread(self._start_training, path, *wanted)
+            elif what in ("stop", "resume"):
+                await asyncio.to_thread(getattr(self.trainings, what))
+            else:
+                return JSONResponse({"error": "there is nothing here"}, 404)
+            return JSONResponse(await asyncio.to_thread(self.trainings.status))
+        except UserError as error:
+            return JSONResponse({"error": str(error)}, 422)
+        except ClientDisconnect:
+            return JSONResponse({"error": "the page was closed"}, 499)
+        except OSError as error:
+            return JSONResponse({"error": f"the file cannot be kept ({error.strerror})"}, 507)
+        finally:
+            tab.give_back(size)
+            path.unlink(missing_ok=True)
+
+    def _start_training(self, path: Path, name: str, folder: int, steps: int) -> None:
+        try:
+            self.trainings.start(path, name, folder, steps, self.config.max_pixels)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), "the painting")) from None
+
     async def download(self, request: Request) -> Response:
         tab = self.tabs.get(request.path_params["tab"])
         download = tab.downloads.get(request.path_params["file"]) if tab else None
@@ -204,6 +261,17 @@ class Server:
             del self.tabs[tab.token]
             sender.cancel()
             threading.Thread(target=tab.end, daemon=True).start()  # no await: this task may be cancelled by now
+
+
+def _training_wanted(text: str) -> tuple[str, int, int]:
+    """Name, number of the folder and steps out of what a page sent."""
+    try:
+        name, folder, steps = json.loads(unquote(text))
+    except (ValueError, TypeError, RecursionError):
+        name = folder = steps = None
+    if not isinstance(name, str) or type(folder) is not int or type(steps) is not int:
+        raise UserError("what is wanted of the training is missing: reload the page")
+    return name, folder, steps
 
 
 def file_name(text: str) -> str:

@@ -24,7 +24,7 @@ function tell(type, message, data) {
   listeners.get(type)?.(message, data);
 }
 
-export async function start() {
+export async function styles() {
   if ("serviceWorker" in navigator) navigator.serviceWorker.register("service_worker.js", { type: "module" });
   about = await (await fetch("site.json")).json();
   return {
@@ -180,6 +180,14 @@ export function paintAll() {}
 export function repaintFilm() {}
 
 export function cancelFilm() {}
+
+export async function training() {
+  return { state: "none", folders: [] };
+}
+
+export function trainingPicture() {}
+
+export async function changeTraining() {}
 
 export function setLive(recipe) {
   live = recipe;

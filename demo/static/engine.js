@@ -16,11 +16,13 @@ function tell(type, message, data) {
   listeners.get(type)?.(message, data);
 }
 
-// Opens the connection; it is opened again when it breaks, and the server is given everything anew.
-export async function start() {
+// What there is to choose from. The first time, the connection is opened; it is opened again when it breaks, and the
+// server is given everything anew.
+export async function styles() {
   const answer = await fetch("styles");
   const about = await answer.json();
-  await connect();
+  if (!ready) await connect();
+  if (about.trains) offers.add("train");
   return {
     ...about,
     where: `On this machine: ${about.device}`,
@@ -135,6 +137,24 @@ export function repaintFilm(id, recipe) {
 
 export function cancelFilm() {
   send({ type: "cancel" });
+}
+
+export async function training() {
+  return (await fetch("training")).json();
+}
+
+export function trainingPicture(name) {
+  return `training/picture?${name}`;
+}
+
+// "start" with a painting and [name, number of the folder, steps]; "stop"; "resume".
+export async function changeTraining(what, painting = "", wanted = []) {
+  await ready;
+  const headers = { "X-Tab": tab, "X-Training": encodeURIComponent(JSON.stringify(wanted)) };
+  const answer = await fetch(`training/${what}`, { method: "POST", body: painting, headers });
+  const facts = await answer.json();
+  if (!answer.ok) throw new Error(facts.error);
+  return facts;
 }
 
 export function setLive(recipe) {

@@ -3,6 +3,7 @@
 import * as engine from "./engine.js";
 import { Camera } from "./camera.js";
 import { Mask } from "./mask.js";
+import { Train } from "./train.js";
 
 const $ = (id) => document.getElementById(id);
 const DEBOUNCE = 60; // milliseconds
@@ -70,6 +71,7 @@ function remaining(seconds) {
 
 async function add(files) {
   complain("");
+  if (view === "train") return train.take(files[0]);
   if (view !== "photographs") show("photographs");
   const faults = [];
   for (const file of files) {
@@ -227,10 +229,11 @@ function thumbnails(photograph) {
 }
 
 async function loadStyles() {
-  const about = await engine.start();
+  const about = await engine.styles();
   styles = about.styles.map((style) => ({ ...style, label: title(style.name) }));
   $("where").textContent = about.where;
   drawStyles();
+  if (mixture.size) return drawMixture(); // a style was added
   const first = styles.find((style) => style.name === "starry_night") ?? styles[0];
   if (first) mixture.set(first.id, 50);
   drawMixture();
@@ -583,6 +586,8 @@ function show(name) {
   stopBrush();
   if (name !== "camera" && camera.running) stopCamera();
   $("camera").hidden = name !== "camera";
+  $("train").hidden = name !== "train";
+  train.show(name === "train");
   $("empty").hidden = name !== "photographs" || Boolean(current);
   $("picture").hidden = $("caption").hidden = name !== "photographs" || !current;
   $("strip").hidden = name !== "photographs" || !photographs.length;
@@ -626,7 +631,12 @@ $("camera-snap").addEventListener("click", async () => {
   await add([file]);
 });
 
-for (const part of document.querySelectorAll("[data-needs]")) {
-  if (!engine.offers.has(part.dataset.needs)) part.hidden = true;
+const train = new Train({ say, complain: (text) => complain(text && sentence(text)), finished: loadStyles });
+
+function hideWhatIsNotOffered() {
+  for (const part of document.querySelectorAll("[data-needs]")) {
+    if (part.id !== "command-section") part.hidden = !engine.offers.has(part.dataset.needs);
+  }
 }
-loadStyles().catch((error) => complain(sentence(error.message)));
+hideWhatIsNotOffered();
+loadStyles().then(hideWhatIsNotOffered).catch((error) => complain(sentence(error.message)));

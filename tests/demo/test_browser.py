@@ -22,9 +22,12 @@ __all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
-def address(style_model):
+def address(style_model, photos, vgg_file, tmp_path_factory):
     """Of the page, served as people start it."""
-    command = [sys.executable, "-m", "demo", "--no_browser", "--models", style_model.parent, "--precision", "float32"]
+    command = [
+        sys.executable, "-m", "demo", "--no_browser", "--models", style_model.parent, "--precision", "float32",
+        "--dataset_dir", photos, "--vgg_weights", vgg_file, "--output_dir", tmp_path_factory.mktemp("trained"),
+    ]  # fmt: skip
     with subprocess.Popen([*map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         line = process.stdout.readline()
         yield re.search(r"http://\S+/", line)[0]
@@ -227,6 +230,24 @@ def test_a_film_is_repainted_cancelled_and_saved(page, make_film):
     assert page.inner_text("#status") == "The film is cancelled" and page.locator("#film").is_visible()
 
 
+def test_a_painting_is_learnt_and_is_among_the_styles(page, photo, style_image):
+    page.click("[data-view=train]")
+    page.set_input_files("#painting-file", style_image)
+    page.locator("#train-name").fill("learnt")
+    page.evaluate("document.getElementById('train-steps').prepend(new Option('2 steps', '2'))")
+    page.locator("#train-steps").select_option("2")
+    page.click("#train-start")
+    page.locator("#train-stop").wait_for()
+    until(page, "document.getElementById('train-title').textContent === 'learnt is finished'")
+    assert "Step 2 of 2" in page.inner_text("#train-losses")
+    page.locator(".style[title$='learnt.pth']").wait_for()
+    page.click("[data-view=photographs]")
+    choose(page, "learnt.pth")
+    page.set_input_files("#files", photo)
+    ready(page)
+    assert saved(page)[0] == "my photo_learnt.jpg"
+
+
 def test_by_keyboard_alone(page):
     def tab_to(selector):
         for _ in range(60):
@@ -276,7 +297,7 @@ def test_accessibility(open_page, photo, scheme):
     axe = (node_module("axe-core") / "axe.min.js").read_text(encoding="utf-8")
     with open_page(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
         page.evaluate(axe)
-        for step in ("empty", "picture", "mask", "mixture", "camera"):
+        for step in ("empty", "picture", "mask", "mixture", "camera", "train"):
             if step == "picture":
                 page.set_input_files("#files", photo)
                 ready(page)
@@ -284,8 +305,8 @@ def test_accessibility(open_page, photo, scheme):
                 page.click("#mask" if step == "mask" else "#brush-done")
             if step == "mixture":
                 page.locator("#mix").check()
-            if step == "camera":
-                page.click("[data-view=camera]")
+            if step in ("camera", "train"):
+                page.click(f"[data-view={step}]")
             found = page.evaluate("axe.run()")["violations"]
             found = [one for one in found if one["impact"] in ("serious", "critical")]
             assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], step
