@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
@@ -69,7 +70,7 @@ class Server:
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
         self._samples = {name: (PROGRAM / "content" / name).read_bytes() for name in _SAMPLES}
         self._thumbnails: dict[tuple, bytes] = {}
-        self._thumbnail_lock = threading.Lock()
+        self._thumbnailer = ThreadPoolExecutor(1)  # of its own: what a visitor waits for is not to wait for these
         self.ended = threading.Event()
 
     def app(self, host: str, port: int) -> Starlette:
@@ -98,6 +99,7 @@ class Server:
     def end(self) -> None:
         """Stop all work and remove all files."""
         self.ended.set()
+        self._thumbnailer.shutdown(wait=False, cancel_futures=True)
         for tab in list(self.tabs.values()):
             tab.end(patience=0)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -127,8 +129,9 @@ class Server:
     async def thumbnail(self, request: Request) -> Response:
         """The sample photograph in a style."""
         try:
-            data = await asyncio.to_thread(self._thumbnail, request.query_params.get("style", ""))
-        except (UserError, Cancelled) as error:
+            name = request.query_params.get("style", "")
+            data = await asyncio.get_running_loop().run_in_executor(self._thumbnailer, self._thumbnail, name)
+        except (UserError, Cancelled, RuntimeError) as error:  # the last of a server that ends
             return Response(str(error), 404, media_type="text/plain")
         return Response(data, media_type="image/jpeg")
 
@@ -136,12 +139,11 @@ class Server:
         styles = self.catalogue.styles()
         if name not in styles:
             raise UserError("there is no such style")
-        with self._thumbnail_lock:
-            if name not in self._thumbnails:
-                small = read_image(PROGRAM / "content" / _SAMPLES[0])
-                small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
-                self._thumbnails[name] = encoded(thumbnail(self.painter, styles, name, small, self.ended), 88)[0]
-            return self._thumbnails[name]
+        if name not in self._thumbnails:
+            small = read_image(PROGRAM / "content" / _SAMPLES[0])
+            small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
+            self._thumbnails[name] = encoded(thumbnail(self.painter, styles, name, small, self.ended), 88)[0]
+        return self._thumbnails[name]
 
     async def upload(self, request: Request) -> Response:
         """A photograph or a mask: the body is the file, ``X-Tab`` says whose it is, ``X-Name`` what it is called."""

@@ -38,9 +38,9 @@ def node_module(name: str) -> Path:
     return Path(folder, name)
 
 
-def until(page, expression):
+def until(page, expression, patience=PATIENCE):
     """Wait for something to be true; the page's policy keeps Playwright's own way of waiting out."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not page.evaluate(expression):
         assert time.monotonic() < end, (expression, page.inner_text("#status"), page.inner_text("#error"))
         time.sleep(0.02)

@@ -238,7 +238,7 @@ def test_a_painting_is_learnt_and_is_among_the_styles(page, photo, style_image):
     page.locator("#train-steps").select_option("2")
     page.click("#train-start")
     page.locator("#train-stop").wait_for()
-    until(page, "document.getElementById('train-title').textContent === 'learnt is finished'")
+    until(page, "document.getElementById('train-title').textContent === 'learnt is finished'", patience=600)
     assert "Step 2 of 2" in page.inner_text("#train-losses")
     page.locator(".style[title$='learnt.pth']").wait_for()
     page.click("[data-view=photographs]")
