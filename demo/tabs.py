@@ -54,6 +54,8 @@ class Tab:
         self.token, self.ended = secrets.token_urlsafe(16), threading.Event()
         self.photographs: dict[str, Photograph] = {}
         self.masks: dict[str, Path] = {}
+        self._archive: Path | None = None
+        self._screens: dict[str, Path] = {}  # of each photograph, what is shown of it
         self.downloads: dict[str, Download] = {}
         self.bytes_taken = 0
         self._send, self._lock = send, threading.Lock()
@@ -114,11 +116,13 @@ class Tab:
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
         photograph = self.painter.open(path, name, self.ended)
-        number = secrets.token_hex(8)
-        self.photographs[number] = photograph
+        number, shown = secrets.token_hex(8), self.new_path()
+        data, media_type = encoded(photograph.screen)
+        shown.write_bytes(data)
+        self.photographs[number], self._screens[number] = photograph, shown
         return {
             "photograph": number, "name": name, "width": photograph.size[0], "height": photograph.size[1],
-            "remarks": photograph.remarks, "film": photograph.is_film, "screen": self._shown(photograph.screen),
+            "remarks": photograph.remarks, "film": photograph.is_film, "screen": self._offer(shown, media_type),
         }  # fmt: skip
 
     def add_mask(self, path: Path) -> dict:
@@ -136,20 +140,17 @@ class Tab:
         if photograph is not None:
             self.give_back(photograph.path.stat().st_size)
             self._drop_result(photograph)
+            self._withdraw(self._screens.pop(number))
             photograph.path.unlink()
 
     # Files that go out
 
     def _offer(self, path: Path, media_type: str, name: str | None = None) -> str:
-        token = secrets.token_urlsafe(16)
-        self.downloads[token] = Download(path, media_type, name)
+        download = Download(path, media_type, name)
+        known = (token for token, other in self.downloads.items() if other == download)
+        token = next(known, None) or secrets.token_urlsafe(16)
+        self.downloads[token] = download
         return f"/files/{self.token}/{token}"
-
-    def _shown(self, image: Image.Image) -> str:
-        data, media_type = encoded(image)
-        path = self.new_path()
-        path.write_bytes(data)
-        return self._offer(path, media_type)
 
     def _withdraw(self, path: Path) -> None:
         for token, download in list(self.downloads.items()):
@@ -299,7 +300,10 @@ class Tab:
             raise UserError("there is no photograph to paint: add one")
 
         def work(stop: threading.Event) -> None:
-            target, used, failed = self.new_path(), set(), []
+            if self._archive is not None:
+                self._withdraw(self._archive)
+            target = self._archive = self.new_path()
+            used, failed = set(), []
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
                 for done, photograph in enumerate(photographs):
                     self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)}, b"")
