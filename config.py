@@ -102,8 +102,8 @@ class TrainingConfig:
     )
     temporal_weight: float = setting(
         0.0,
-        "weight of the term that keeps films from flickering, 100 to 400: two views of a photograph under a known "
-        "motion are to be painted alike; 0, as in the paper, for none, and for steps of two thirds the time",
+        "weight of the term that keeps films from flickering, 100 to 400 is useful: two views of a photograph under a "
+        "known motion are to be painted alike; steps take a third longer; 0, as in the paper, for none",
         minimum=0,
     )
     loss_scale: str = setting(
