@@ -84,21 +84,21 @@ class TrainingConfig:
 
     # The objective
     content_layer: str = setting(
-        "relu4_2",
-        "layer of the content term: relu4_2 holds what is where; relu2_2, the paper's, the outlines and calm areas too",
+        "relu2_2",
+        "layer of the content term: relu2_2, the paper's, holds outlines and calm areas; relu4_2 what is where alone",
         choices=("relu2_2", "relu3_2", "relu4_2"),
     )
     content_weight: float = setting(1.0, "weight of the content term", minimum=0)
-    style_weight: float = setting(15.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
+    style_weight: float = setting(18.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
     style_layer_weights: tuple[float, ...] = setting(
-        (0.5, 1.0, 1.0, 1.0, 0.1),
+        (0.2, 0.7, 1.2, 0.6, 0.05),
         "weights of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 in the style term; their ratios alone count. More of "
         "the last two: larger forms of the painting, fewer of the photograph's; equal ones are the paper's",
         minimum=0,
     )
-    tv_weight: float = setting(0.15, "weight of total variation; 0.05 to 0.5 is useful, more is smoother", minimum=0)
+    tv_weight: float = setting(0.6, "weight of total variation; 0.15 to 2 is useful, more is smoother", minimum=0)
     checkerboard_weight: float = setting(
-        0.3, "weight of the term against the fine mesh that upsampling draws; 0, as in the paper, for none", minimum=0
+        1.0, "weight of the term against the fine mesh that upsampling draws; 0, as in the paper, for none", minimum=0
     )
     temporal_weight: float = setting(
         0.0,

@@ -12,7 +12,7 @@ from losses.functional import checkerboard_loss, content_loss, style_loss, total
 from losses.temporal import temporal_loss
 from models.vgg19 import VGG19
 
-CONTENT_LAYER = "relu4_2"
+CONTENT_LAYER = "relu2_2"
 """The content layer where none is named."""
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")

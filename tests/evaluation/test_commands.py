@@ -183,7 +183,7 @@ def test_compare_measures_what_the_model_makes(compared, model, photos, style_im
         "tv_weight": 0.05,
         "checkerboard_weight": 0,
         "style_layer_weights": [1, 1, 1, 1, 1],  # of a model that does not know them
-        "content_layer": "relu4_2",
+        "content_layer": "relu2_2",
         "loss_scale": "relative",
     }
     assert judged["style_size"] == 48 and judged["style_level"] == 1

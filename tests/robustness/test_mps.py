@@ -84,7 +84,7 @@ def test_a_step_is_trained_with_what_mps_has(vgg, as_on_mps, monkeypatch):
     monkeypatch.setattr(soap, "_where_lapack_is", lambda matrix: moved.append(matrix) or matrix)
     network = TransformerNet("instance")
     photographs = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 255
-    criterion = PerceptualLoss(vgg, style_grams(vgg, photographs[:1]), 48, 1.0, 15.0, 0.15)
+    criterion = PerceptualLoss(vgg, style_grams(vgg, photographs[:1]), 48, 1.0, 18.0, 0.6)
     optimizer = soap.SOAP(network.parameters(), lr=1e-3, basis_every_steps=1)
     with Watched() as watch:
         for _ in range(2):

@@ -127,8 +127,9 @@ def test_an_empty_command_line_gives_the_defaults_and_they_are_valid(config_clas
 def test_defaults_are_those_that_were_agreed():
     config = TrainingConfig()
     agreed = {
-        "content_weight": 1.0, "style_weight": 15.0, "tv_weight": 0.15, "loss_scale": "relative",
-        "style_layer_weights": (0.5, 1.0, 1.0, 1.0, 0.1), "checkerboard_weight": 0.3, "optimizer": "soap",
+        "content_weight": 1.0, "style_weight": 18.0, "tv_weight": 0.6, "loss_scale": "relative",
+        "style_layer_weights": (0.2, 0.7, 1.2, 0.6, 0.05), "checkerboard_weight": 1.0, "content_layer": "relu2_2",
+        "optimizer": "soap",
         "num_epochs": None, "batch_size": 4, "total_steps": None, "lr": 5e-3, "weight_decay": 0.0,
         "image_size": 256, "norm": "instance", "upsample": "transposed", "device": "auto", "precision": "auto",
         "style_size": None, "vgg_weights": None, "checkpoint_path": None,
