@@ -16,6 +16,9 @@ _KINDS = {
     "subtitle": "subtitles",
 }  # fmt: skip
 
+_OWN_ERRORS = 2**16
+"""Error numbers from here on are FFmpeg's own, of what it was given; below are the system's."""
+
 
 class CopiedStreams:
     """The streams of a film beside its pictures, in another container.
@@ -90,7 +93,10 @@ class CopiedStreams:
             elif time >= 0 or not self._film.start:
                 try:
                     self._write(packet)
-                except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+                except av.FFmpegError as error:
+                    # The system's tell of the file that is written: the disk is full, say.
+                    if not isinstance(error, av.error.ArgumentError) and error.errno < _OWN_ERRORS:
+                        raise
                     self._film.note_damage(error)
         self._waiting = later
 

@@ -368,3 +368,19 @@ def test_a_first_picture_that_shows_something(make_film, tmp_path):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
         container.mux(stream.encode())
     assert np.abs(np.asarray(first_picture(path)).astype(int) - picture).mean() < 8
+
+
+@pytest.mark.parametrize("error, ends", [(av.error.PatchWelcomeError, False), (av.error.OSError, True)])
+def test_only_the_systems_errors_end_a_film_whose_sound_cannot_be_written(copy, make_film, monkeypatch, error, ends):
+    from imaging.film_streams import CopiedStreams
+
+    def fail(self, packet):
+        raise error(28 if ends else 1163346256, "no")
+
+    monkeypatch.setattr(CopiedStreams, "_write", fail)
+    if ends:
+        with pytest.raises(UserError, match="result.mp4 cannot be written"):
+            copy(make_film(sound="aac"))
+    else:
+        target, result = copy(make_film(sound="aac"))
+        assert target.exists() and result.frames == 8 and any("damaged" in remark for remark in result.remarks)
