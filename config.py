@@ -271,22 +271,9 @@ class InferenceConfig:
         "(GIF, WebP, APNG, AVIF), and PNG for all else; EXIF, with the place where a photograph was taken, and the ICC "
         "profile are kept in each, but no XMP and no thumbnail",
         choices=(
-            "auto",
-            "jpeg",
-            "jpg",
-            "png",
-            "webp",
-            "avif",
-            "tiff",
-            "tif",
-            "mp4",
-            "mov",
-            "mkv",
-            "webm",
-            "gif",
-            "apng",
+            "auto", "jpeg", "jpg", "png", "webp", "avif", "tiff", "tif", "mp4", "mov", "mkv", "webm", "gif", "apng",
         ),
-    )
+    )  # fmt: skip
     quality: int | None = setting(
         None,
         "quality of JPEG, WebP and AVIF, more is larger files; left out, 95, 90 and 80; of films the constant-rate "

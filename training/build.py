@@ -106,18 +106,23 @@ class Training:
         return ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
 
     def batch_of(self, photographs: torch.Tensor, step: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
-        """What a step is given: the network's inputs, and the motion between the two halves of the batch.
-
-        Where ``temporal_weight`` is 0 there is no motion, and the batch is the photographs alone.
+        """What a step is given.
 
         Args:
-            photographs: as :meth:`to_device` gives them.
+            photographs: N x 3 x H x W, as :meth:`to_device` gives them.
+            step: its number, from 1 on.
+
+        Returns:
+            ``(batch, motion)``. The network's inputs, photographs and, of several styles, the number of each one's: N
+            of each and no motion where ``temporal_weight`` is 0; otherwise 2 N, the second half being second views of
+            the first, and their motion, see :func:`training.second_view.second_views`.
         """
         styles = self.styles_at(step)
         if not self.config.temporal_weight:
             return (photographs, *styles), None
         views, motion = second_views(photographs, f"motion {self.config.seed} {self._start(step)}")
-        return (torch.cat([photographs, views]), *(numbers.repeat(2) for numbers in styles)), motion
+        pairs = torch.cat([photographs, views]).contiguous(memory_format=memory_format(self.compute.device))
+        return (pairs, *(numbers.repeat(2) for numbers in styles)), motion
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""

@@ -147,7 +147,7 @@ def plot_losses(metrics: Path, path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     for term in TERMS:
-        values = [line["weighted"].get(term, 0) for line in lines]  # 0 in lines of before the term
+        values = [line["weighted"].get(term, 0) for line in lines]  # a term that an earlier version did not know
         if any(values):
             axes.plot([line["step"] for line in lines], values, label=term)
     axes.set(xlabel="step", ylabel="weighted loss", yscale="log")
