@@ -21,9 +21,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from config import DemoConfig
-from demo.catalogue import Catalogue
+from demo.catalogue import SAMPLES, Catalogue
 from demo.guard import Guard
-from demo.painter import Painter, encoded
+from demo.painter import Painter, calling, encoded
 from demo.tabs import Tab, message_bytes, read_message, thumbnail
 from demo.trainings import Trainings
 from demo.turns import Cancelled
@@ -38,11 +38,7 @@ LARGEST_MESSAGE = 4 * 2**20
 """Bytes of one that a page sends over its WebSocket."""
 
 _STATIC = Path(__file__).parent / "static"
-_TYPES = {
-    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".jpg": "image/jpeg",
-    ".webmanifest": "application/manifest+json",
-}  # fmt: skip
-_SAMPLES = ("mountains.jpg", "harbour.jpg")
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _THUMBNAIL = (192, 144)
 
 
@@ -68,7 +64,7 @@ class Server:
         self._folder = Path(tempfile.mkdtemp(prefix="style_transfer_"))
         # Read now: no path of a request is ever opened.
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
-        self._samples = {name: (PROGRAM / "content" / name).read_bytes() for name in _SAMPLES}
+        self._samples = {name: (PROGRAM / "content" / name).read_bytes() for name in SAMPLES}
         self._thumbnails: dict[tuple, bytes] = {}
         self._thumbnailer = ThreadPoolExecutor(1)  # of its own: what a visitor waits for is not to wait for these
         self.ended = threading.Event()
@@ -121,7 +117,7 @@ class Server:
         unreadable = sorted(self.catalogue.unreadable.values())
         about = {
             "device": self.painter.compute.describe(),
-            "samples": list(_SAMPLES),
+            "samples": list(SAMPLES),
             "trains": bool(self.trainings.folders),
         }
         return JSONResponse({"styles": shown, "unreadable": unreadable, **about})
@@ -140,7 +136,7 @@ class Server:
         if name not in styles:
             raise UserError("there is no such style")
         if name not in self._thumbnails:
-            small = read_image(PROGRAM / "content" / _SAMPLES[0])
+            small = read_image(PROGRAM / "content" / SAMPLES[0])
             small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
             self._thumbnails[name] = encoded(thumbnail(self.painter, styles, name, small, self.ended), 88)[0]
         return self._thumbnails[name]
@@ -149,7 +145,7 @@ class Server:
         """A photograph or a mask: the body is the file, ``X-Tab`` says whose it is, ``X-Name`` what it is called."""
         tab = self.tabs.get(request.headers.get("x-tab", ""))
         if tab is None:
-            return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
+            return _lost()
         path, size = tab.new_path(), 0
         try:
             most = largest_file(self.config.max_pixels)
@@ -185,7 +181,7 @@ class Server:
         """Start, stop or resume; to start, the body is a painting, and what else is wanted stands in ``X-Training``."""
         tab = self.tabs.get(request.headers.get("x-tab", ""))
         if tab is None:
-            return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
+            return _lost()
         what, size = request.path_params["what"], 0
         path = tab.new_path()
         try:
@@ -196,7 +192,8 @@ class Server:
                         size += len(chunk)
                         file.write(chunk)
                 wanted = _training_wanted(request.headers.get("x-training", ""))
-                await asyncio.to_thread(self._start_training, path, *wanted)
+                with calling(path, "the painting"):
+                    await asyncio.to_thread(self.trainings.start, path, *wanted, self.config.max_pixels)
             elif what in ("stop", "resume"):
                 await asyncio.to_thread(getattr(self.trainings, what))
             else:
@@ -211,12 +208,6 @@ class Server:
         finally:
             tab.give_back(size)
             path.unlink(missing_ok=True)
-
-    def _start_training(self, path: Path, name: str, folder: int, steps: int) -> None:
-        try:
-            self.trainings.start(path, name, folder, steps, self.config.max_pixels)
-        except UserError as error:
-            raise UserError(str(error).replace(str(path), "the painting")) from None
 
     async def download(self, request: Request) -> Response:
         tab = self.tabs.get(request.path_params["tab"])
@@ -263,6 +254,11 @@ class Server:
             del self.tabs[tab.token]
             sender.cancel()
             threading.Thread(target=tab.end, daemon=True).start()  # no await: this task may be cancelled by now
+
+
+def _lost() -> Response:
+    """For a page that is not, or no longer, one of this server's."""
+    return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
 
 
 def _training_wanted(text: str) -> tuple[str, int, int]:

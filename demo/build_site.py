@@ -33,7 +33,6 @@ POLICY = (
     "form-action 'none'"
 )
 _HEAD = '<meta charset="utf-8">\n'
-_SAMPLES = ("mountains.jpg", "harbour.jpg")
 
 
 def build_site(target: Path, models: list[str] | None, node_modules: Path, overwrite: bool = False) -> int:
@@ -53,10 +52,9 @@ def build_site(target: Path, models: list[str] | None, node_modules: Path, overw
     missing = [name for name in RUNTIME if not (runtime / name).is_file()]
     if missing:
         raise UserError(f"{runtime} has no {missing[0]}: npm install onnxruntime-web, or give --node_modules")
-    if os.path.lexists(target) and not (overwrite and (target / "site.json").is_file()):
-        what = (
-            "add --overwrite to replace it" if (target / "site.json").is_file() else "give a folder that is not there"
-        )
+    is_site = (target / "site.json").is_file()
+    if os.path.lexists(target) and not (overwrite and is_site):
+        what = "add --overwrite to replace it" if is_site else "give a folder that is not there"
         raise UserError(f"{target} exists already: {what}")
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".site_") as scratch:
@@ -70,7 +68,7 @@ def build_site(target: Path, models: list[str] | None, node_modules: Path, overw
 
 def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     from config import DemoConfig
-    from demo.catalogue import Catalogue
+    from demo.catalogue import SAMPLES, Catalogue
     from demo.painter import Painter, encoded
     from demo.tabs import thumbnail
     from export.onnx import export_onnx
@@ -82,7 +80,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     shutil.copytree(here / "site", folder, dirs_exist_ok=True)
     for name in RUNTIME:
         shutil.copyfile(runtime / name, folder / name)
-    for name in _SAMPLES:
+    for name in SAMPLES:
         shutil.copyfile(PROGRAM / "content" / name, folder / name)
     page = (folder / "index.html").read_text(encoding="utf-8")
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -96,7 +94,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
         catalogue.folders = list(dict.fromkeys(path.parent for path in paths))
     every = catalogue.styles()
     styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
-    small = read_image(PROGRAM / "content" / _SAMPLES[0])
+    small = read_image(PROGRAM / "content" / SAMPLES[0])
     small.thumbnail((192, 144))
     listed, files = [], {}
     for number, style in enumerate(styles):
@@ -116,7 +114,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
         raise UserError("there is no model to build a site with: give --models")
     kept = [path.name for path in sorted(folder.iterdir()) if path.suffix not in (".onnx", ".mjs", ".wasm")]
     kept = [name for name in kept if name not in ("service_worker.js", "site.json")] + ["site.json"]
-    about = {"styles": listed, "samples": list(_SAMPLES), "first": kept}
+    about = {"styles": listed, "samples": list(SAMPLES), "first": kept}
     (folder / "site.json").write_text(json.dumps(about), encoding="utf-8")
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):

@@ -12,6 +12,9 @@ from utils.files import PROGRAM
 
 ENDINGS = (".pth", ".safetensors")
 
+SAMPLES = ("mountains.jpg", "harbour.jpg")
+"""Photographs of ``content/`` to begin with; the first shows what a style looks like."""
+
 
 @dataclass(frozen=True)
 class Style:

@@ -1,10 +1,11 @@
 """Photographs in style, by the engine and the settings of ``begin_inference.py``: something at once, then all of it."""
 
+import contextlib
 import io
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,10 +98,8 @@ class Painter:
             return Photograph(path, name, image.size, screen, image.info["remarks"], film)
 
     def _first_picture(self, path: Path, name: str) -> Image.Image:
-        try:
+        with calling(path, name):
             image = first_picture(path, max_pixels=self.config.max_pixels)
-        except UserError as error:
-            raise UserError(str(error).replace(str(path), name)) from None
         image.info["remarks"] = []
         return image
 
@@ -117,11 +116,6 @@ class Painter:
             while len(self._stylizers) > _STYLIZERS:
                 self._stylizers.pop(next(iter(self._stylizers)))
         return stylizer
-
-    def forget_models(self) -> None:
-        """For when files of models have changed."""
-        with self._lock:
-            self._stylizers.clear()
 
     def options(self, recipe: Recipe) -> StyleOptions:
         config = recipe.config
@@ -215,14 +209,24 @@ class Painter:
             if stop.is_set():
                 raise Cancelled
 
-        with self.room.taken(math.prod(film.size), stop), self.turns:
-            try:
-                result = repaint_film(
-                    stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
-                )
-            except UserError as error:
-                raise UserError(str(error).replace(str(film.path), film.name)) from None
+        with self.room.taken(math.prod(film.size), stop), self.turns, calling(film.path, film.name):
+            result = repaint_film(
+                stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
+            )
         return [text.replace(str(film.path), film.name) for text in [*result.remarks, *result.notes]]
+
+
+@contextlib.contextmanager
+def calling(path: Path, name: str) -> Iterator[None]:
+    """A block whose errors call a file what the visitor does.
+
+    Raises:
+        UserError: with ``name`` in place of ``path``.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), name)) from None
 
 
 def encoded(image: Image.Image, quality: int = 90) -> tuple[bytes, str]:

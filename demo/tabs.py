@@ -229,15 +229,14 @@ class Tab:
         about = {"photograph": message["photograph"], "request": message.get("request")}
 
         def work(stop: threading.Event) -> None:
-            command = recipe.command(photograph.name)
-            self._send({"type": "command", **about, "command": command}, b"")
+            self._send({"type": "command", **about, "command": recipe.command(photograph.name)}, b"")
             if photograph.is_film:
                 self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
                 return
             if photograph.result is None or photograph.result[0] != recipe:
                 if not self.painter.is_quick(photograph, recipe):
                     self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
-                    if message.get("preview_only") or stop.wait(_PAUSE):
+                    if stop.wait(_PAUSE):
                         return
                 self._paint_whole(photograph, recipe, about, stop)
             path = photograph.result[1]
@@ -362,7 +361,7 @@ class Tab:
             stylizer, options = self.painter.stylizer(recipe), self.painter.options(recipe)
             with self.painter.turns:
                 frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))
-            self._send({"type": "frame", "request": message.get("request")}, encoded(frame, quality=85)[0])
+            self._send({"type": "frame"}, encoded(frame, quality=85)[0])
 
         self._work(self._live, message, work)
 

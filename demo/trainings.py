@@ -52,6 +52,7 @@ class Trainings:
             name: of the style.
             folder: number of the folder of photographs.
             steps: of the training.
+            max_pixels: that the painting may have.
 
         Raises:
             UserError: if one is under way, or the painting, the name or a number cannot be used.

@@ -20,7 +20,12 @@ SIZES = [(1, 1), (1, 6), (7, 3), (4, 4), (5, 8), (16, 13), (18, 32), (35, 21)]
 def check_export(
     target, run: Callable[..., torch.Tensor], network: TransformerNet, allowed: float = GREY_LEVELS, advice: str = ""
 ) -> float:
-    """The largest difference at ``SIZES``, see :func:`largest_difference`.
+    """The largest difference at ``SIZES``, in grey levels, see :func:`largest_difference`.
+
+    Args:
+        target: the file, as the error names it.
+        allowed: grey levels.
+        advice: what the error says to try.
 
     Raises:
         UserError: if it is more than ``allowed``: ``target`` was not written.

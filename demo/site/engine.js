@@ -14,7 +14,6 @@ let running = null;
 let waiting = null; // what it does next: the newest
 let live = null;
 let about;
-let frames = 0;
 
 export function on(type, listener) {
   listeners.set(type, listener);
@@ -201,8 +200,7 @@ export function paintFrame(canvas) {
   const work = async () => {
     const message = { type: "paint", whole, small: null, parts: parts(recipe), strength: recipe.strength };
     const { picture } = await compute(message, [whole.data.buffer]);
-    frames += 1;
-    tell("frame", { request: frames }, picture);
+    tell("frame", {}, picture);
   };
   give(Object.assign(work, { of: "frame" }));
 }

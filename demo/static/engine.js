@@ -78,9 +78,12 @@ async function sendAgain() {
   if (mask) mask.remote = (await upload("masks", mask.blob)).mask;
 }
 
-async function upload(where, body, name = "") {
-  const headers = { "X-Tab": tab, "X-Name": encodeURIComponent(name), "Content-Type": "application/octet-stream" };
-  const answer = await fetch(where, { method: "POST", body, headers });
+function upload(where, body, name = "") {
+  return post(where, body, { "X-Name": encodeURIComponent(name), "Content-Type": "application/octet-stream" });
+}
+
+async function post(where, body, headers) {
+  const answer = await fetch(where, { method: "POST", body, headers: { "X-Tab": tab, ...headers } });
   const facts = await answer.json();
   if (!answer.ok) throw new Error(facts.error);
   return facts;
@@ -116,9 +119,9 @@ function remoteRecipe(recipe) {
 }
 
 // A small picture at once ("preview"), then the whole: "progress", "shown", "result".
-export function paint(photograph, recipe, request, previewOnly = false) {
+export function paint(photograph, recipe, request) {
   const remote = photographs.get(photograph)?.remote;
-  send({ type: "paint", photograph: remote, recipe: remoteRecipe(recipe), request, preview_only: previewOnly });
+  send({ type: "paint", photograph: remote, recipe: remoteRecipe(recipe), request });
 }
 
 export function paintThumbnails(photograph) {
@@ -150,11 +153,7 @@ export function trainingPicture(name) {
 // "start" with a painting and [name, number of the folder, steps]; "stop"; "resume".
 export async function changeTraining(what, painting = "", wanted = []) {
   await ready;
-  const headers = { "X-Tab": tab, "X-Training": encodeURIComponent(JSON.stringify(wanted)) };
-  const answer = await fetch(`training/${what}`, { method: "POST", body: painting, headers });
-  const facts = await answer.json();
-  if (!answer.ok) throw new Error(facts.error);
-  return facts;
+  return post(`training/${what}`, painting, { "X-Training": encodeURIComponent(JSON.stringify(wanted)) });
 }
 
 export function setLive(recipe) {

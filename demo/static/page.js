@@ -97,7 +97,7 @@ function pick(photograph) {
   $("mask").disabled = !photograph;
   drawStrip();
   stopBrush();
-  if (!photograph) return thumbnails(null);
+  if (!photograph) return showSampleThumbnails();
   removeMask();
   $("title").textContent = photograph.name;
   $("facts").textContent = `${photograph.width} × ${photograph.height}`;
@@ -220,9 +220,8 @@ function drawMixture() {
   $("mixture").replaceChildren(...rows);
 }
 
-// Each style on the photograph itself, or on the sample where there is none.
-function thumbnails(photograph) {
-  if (photograph) return;
+// Each style on the sample, where there is no photograph.
+function showSampleThumbnails() {
   for (const button of styleButtons()) {
     button.firstChild.src = styles.find((style) => style.id === button.dataset.style).thumbnail;
   }
@@ -267,9 +266,9 @@ function title(name) {
 // ---- What the engine answers
 
 const urls = new Map(); // what shows it -> the address of a picture that is to be forgotten
-function picture(data, type = "image/jpeg") {
+function picture(data) {
   const png = data[0] === 0x89;
-  return URL.createObjectURL(new Blob([data], { type: png ? "image/png" : type }));
+  return URL.createObjectURL(new Blob([data], { type: png ? "image/png" : "image/jpeg" }));
 }
 
 function put(image, url) {
@@ -480,12 +479,10 @@ function stopBrush() {
 }
 
 function removeMask() {
-  const had = masked;
   masked = false;
   mask.empty = true;
   $("mask-remove").hidden = $("mask-save").hidden = true;
   engine.setMask(null);
-  return had;
 }
 
 $("mask").addEventListener("click", () => ($("brushed").hidden ? startBrush() : stopBrush()));

@@ -59,7 +59,7 @@ def test_without_a_training_there_is_nothing_to_stop(trainings):
 
 
 @pytest.mark.posix
-def test_a_process_of_another_kind_is_no_training(trainings, tmp_path):
+def test_a_process_of_another_kind_is_no_training(trainings):
     trainings.output_dir.mkdir()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         state = {"name": "new", "total": 5, "arguments": [], "pid": other.pid}
@@ -88,7 +88,7 @@ def test_a_page_asks_for_one(page, server, style_image):
 
 @pytest.mark.slow
 @pytest.mark.posix
-def test_one_is_begun_stopped_resumed_by_another_server_and_ends(trainings, style_image, tmp_path):
+def test_one_is_begun_stopped_resumed_by_another_server_and_ends(trainings, style_image):
     trainings.start(style_image, "new", 0, 30, 10**6)
     with pytest.raises(UserError, match="being trained"):
         trainings.start(style_image, "other", 0, 30, 10**6)

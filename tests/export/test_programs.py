@@ -34,7 +34,7 @@ def test_it_is_the_network_at_every_size(norm, upsample, trained_like):
     assert largest_difference(to_program(network).module(), network, [(1, 2), (6, 3), (4, 9), (11, 8)]) < 0.01
 
 
-def test_it_runs_where_the_project_is_not(tmp_path, monkeypatch):
+def test_it_runs_where_the_project_is_not(tmp_path):
     images = torch.rand(2, 3, 21, 35) * 255
     torch.save(images, tmp_path / "images.pt")
     assert export_program("checkpoints/wave.pth", tmp_path / "wave.pt2") < 0.01
