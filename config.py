@@ -255,7 +255,6 @@ class InferenceConfig:
     # Films
     start: str | None = setting(None, "begin films here, seconds or 1:23.4", metavar="TIME")
     end: str | None = setting(None, "end films here, seconds or 1:23.4", metavar="TIME")
-
     smooth: float = setting(
         0.0,
         "of films: part of each frame that is taken from the last one, moved along the film's optical flow, against "

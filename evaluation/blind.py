@@ -11,7 +11,8 @@ the second command counts.
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, setting
+from config import OVERWRITE_HELP, setting
+from evaluation.weights import inference_setting
 from utils.errors import UserError
 from utils.settings import parse_settings, run_command
 
@@ -29,7 +30,7 @@ class BlindConfig:
     answers: str | None = setting(
         None, "file with a line for each sheet, its name and A or B: count the answers", metavar="FILE"
     )
-    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+    max_pixels: int = inference_setting("max_pixels")
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 

@@ -11,8 +11,8 @@ the same objective: minutes a photograph on a CPU. --iterations 0 leaves that ou
 
 from dataclasses import dataclass
 
-from config import DEVICE_HELP, MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, PRECISIONS, setting
-from evaluation.weights import training_setting
+from config import OVERWRITE_HELP, PRECISIONS, setting
+from evaluation.weights import inference_setting, training_setting
 from utils.settings import parse_settings, run_command
 
 _AS_TRAINED = "; left out, as the model was trained"
@@ -23,16 +23,13 @@ class CompareConfig:
     """Settings of ``evaluation.compare``."""
 
     # What is judged, and on what
-    model_path: tuple[str, ...] = setting(
-        ("checkpoints/starry_night.pth",),
-        "trained styles, or checkpoints of a training, whose level is taken as well",
-        metavar="MODEL",
+    model_path: tuple[str, ...] = inference_setting(
+        "model_path", help="trained styles, or checkpoints of a training, whose level is taken as well"
     )
-    style: tuple[str, ...] | None = setting(
-        None,
-        "style of a model that has several, as --style of begin_inference.py: a name or a mixture; several of these, "
-        "or all, are judged one after the other; left out, the first",
-        metavar="STYLE",
+    style: tuple[str, ...] | None = inference_setting(
+        "style",
+        help="style of a model that has several, as --style of begin_inference.py: a name or a mixture; several of "
+        "these, or all, are judged one after the other; left out, the first",
     )
     style_image: tuple[str, ...] = setting(
         (),
@@ -93,13 +90,13 @@ class CompareConfig:
         (256, 512, 1024), "sides of the squares on which network and L-BFGS are timed, pixels", minimum=32, maximum=4096
     )
     no_timing: bool = setting(False, "leave the timing out")
-    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    device: str = inference_setting("device")
     precision: str = setting(
         "float32",
         "arithmetic of the loss network; styles are painted in that of begin_inference.py",
         choices=PRECISIONS,
     )
-    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+    max_pixels: int = inference_setting("max_pixels")
 
     # What is written beside the tables
     lpips: bool = setting(

@@ -7,7 +7,8 @@ python -m evaluation.flicker film.mp4 --model_path gallery --style all --frames 
 import sys
 from dataclasses import dataclass
 
-from config import DEVICE_HELP, MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, PRECISIONS, setting
+from config import OVERWRITE_HELP, setting
+from evaluation.weights import inference_setting
 from utils.settings import parse_settings, run_command
 
 
@@ -19,18 +20,18 @@ class FlickerConfig:
     films: tuple[str, ...] = setting(
         (), "films to judge by; the flag may be left out where they come first", metavar="FILM"
     )
-    model_path: tuple[str, ...] = setting(("checkpoints/starry_night.pth",), "trained styles", metavar="MODEL")
-    style: tuple[str, ...] | None = setting(
-        None, "styles of a model that has several: names, mixtures, or all; left out, the first", metavar="STYLE"
+    model_path: tuple[str, ...] = inference_setting("model_path", help="trained styles")
+    style: tuple[str, ...] | None = inference_setting(
+        "style", help="styles of a model that has several: names, mixtures, or all; left out, the first"
     )
     frames: int | None = setting(None, "frames of each film, the first ones; left out, all", minimum=2)
     max_size: int | None = setting(None, "longest side, pixels: larger films are reduced first", minimum=16)
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
     # The machine
-    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
-    precision: str = setting("auto", "arithmetic of the network, as of begin_inference.py", choices=PRECISIONS)
-    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+    device: str = inference_setting("device")
+    precision: str = inference_setting("precision", help="arithmetic of the network, as of begin_inference.py")
+    max_pixels: int = inference_setting("max_pixels")
 
     # What is written beside the table
     json: str | None = setting(None, "file for all figures, pair by pair: .json", metavar="FILE")

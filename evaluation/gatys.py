@@ -10,8 +10,8 @@ measured on the photograph itself. Ctrl-C writes the picture as far as it is.
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import DEVICE_HELP, MAX_PIXELS, MAX_PIXELS_HELP, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
-from evaluation.weights import OBJECTIVE, training_setting
+from config import OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
+from evaluation.weights import OBJECTIVE, inference_setting, training_setting
 from utils.settings import parse_settings, run_command
 
 LBFGS_PRECISION_HELP = (
@@ -52,9 +52,9 @@ class GatysConfig:
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
     # The machine
-    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    device: str = inference_setting("device")
     precision: str = setting("float32", LBFGS_PRECISION_HELP, choices=PRECISIONS)
-    max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
+    max_pixels: int = inference_setting("max_pixels")
 
     # What is written
     save_every: int = setting(

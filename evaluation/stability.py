@@ -15,6 +15,7 @@ from evaluation.saving import write_json
 from imaging.films import FilmReader
 from imaging.optical_flow import Motion, opencv
 from inference.named_styles import load_styles
+from inference.repaint import repainted
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 from utils.errors import UserError
@@ -78,7 +79,7 @@ def judge_film(path: str, styles: dict[str, Stylizer], config: FlickerConfig) ->
         total = min(film.total or config.frames or 0, config.frames or film.total or 0)
         with progress_bar(total or None, "frame") as bar:
             for pixels in islice(_reduced(film, config.max_size), config.frames):
-                results = {"": pixels} | {name: _stylized(stylizer, pixels) for name, stylizer in styles.items()}
+                results = {"": pixels} | {name: repainted(stylizer, pixels) for name, stylizer in styles.items()}
                 if before:
                     motion = Motion(before[""], pixels)
                     if not motion.cut:
@@ -110,15 +111,8 @@ def _reduced(film: FilmReader, max_size: int | None) -> Iterator[np.ndarray]:
         if max_size is not None and max(pixels.shape) > max_size:
             image = Image.fromarray(pixels)
             image.thumbnail((max_size, max_size), Image.Resampling.LANCZOS)
-            pixels = np.asarray(image)
+            pixels = np.array(image)
         yield pixels
-
-
-def _stylized(stylizer: Stylizer, pixels: np.ndarray) -> np.ndarray:
-    """As begin_inference.py would write it, before it is encoded."""
-    frame = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-    result = stylizer.stylize_tensor(frame, output=torch.empty_like(frame))
-    return np.ascontiguousarray(result[0].permute(1, 2, 0).numpy())
 
 
 def _table(films: dict[str, dict]) -> str:

@@ -1,8 +1,8 @@
-"""Settings that the commands here have in common with the training. Standard library alone, as config.py."""
+"""Settings that the commands here have in common with training and inference. Standard library alone, as config.py."""
 
 import dataclasses
 
-from config import TrainingConfig
+from config import InferenceConfig, TrainingConfig
 
 WEIGHTS = {
     "content": "content_weight",
@@ -22,6 +22,15 @@ def training_setting(name: str, default=..., help: str | None = None):
     Args:
         default, help: in place of its own.
     """
-    (original,) = (field for field in dataclasses.fields(TrainingConfig) if field.name == name)
+    return _setting_of(TrainingConfig, name, default, help)
+
+
+def inference_setting(name: str, default=..., help: str | None = None):
+    """The same of ``config.InferenceConfig``."""
+    return _setting_of(InferenceConfig, name, default, help)
+
+
+def _setting_of(config_class: type, name: str, default, help: str | None):
+    (original,) = (field for field in dataclasses.fields(config_class) if field.name == name)
     metadata = {**original.metadata, "help": help or original.metadata["help"]}
     return dataclasses.field(default=original.default if default is ... else default, metadata=metadata)

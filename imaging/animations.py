@@ -126,6 +126,9 @@ class AnimationWriter:
         ending: one of :data:`ANIMATION_FORMATS`.
         loop: how often it is shown, 0 for ever; ``None`` once.
         quality: 1 to 100, of WebP and AVIF; left out, 90 and 80.
+
+    Attributes:
+        remarks: none, as of :class:`imaging.film_writing.FilmWriter`.
     """
 
     def __init__(self, file: BinaryIO, ending: str, loop: int | None = 0, quality: int | None = None):

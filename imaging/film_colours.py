@@ -79,15 +79,20 @@ def _light(transfer: int) -> np.ndarray:
 
 
 def tags(picture) -> dict[str, int]:
-    """How what is made of a picture by :func:`to_bt709`, and encoded as YUV, is to be marked; values by H.273."""
+    """How what is made of a picture by :func:`to_bt709`, and encoded as YUV, is to be marked; values by H.273.
+
+    Args:
+        picture: as ``av`` decodes it; ``None``, as BT.709.
+    """
     kept = picture is not None and not is_converted(picture)
 
-    def known(value):
-        return value if kept and value not in (0, UNKNOWN) else BT709
+    def known(name: str) -> int:
+        value = getattr(picture, name) if kept else UNKNOWN
+        return BT709 if value in (0, UNKNOWN) else value
 
     return {
         "colorspace": BT709,
         "color_range": LIMITED,
-        "color_primaries": known(picture.color_primaries if kept else BT709),
-        "color_trc": known(picture.color_trc if kept else BT709),
+        "color_primaries": known("color_primaries"),
+        "color_trc": known("color_trc"),
     }

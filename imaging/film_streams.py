@@ -17,7 +17,7 @@ _KINDS = {
 }  # fmt: skip
 
 _OWN_ERRORS = 2**16
-"""Error numbers from here on are FFmpeg's own, of what it was given; below are the system's."""
+"""FFmpeg's own error numbers, such as that of damaged data, are larger; the system's (errno) are smaller."""
 
 
 class CopiedStreams:
@@ -34,6 +34,7 @@ class CopiedStreams:
 
     def __init__(self, film: FilmReader, container, sound: str, text: str):
         self._film, self._container, self._sound, self._text = film, container, sound, text
+        self._av = pyav(film.path)
         self.remarks: list[str] = []
         self._copies, self._encoders, self._heard = {}, {}, {}
         self._waiting: collections.deque = collections.deque()
@@ -82,7 +83,6 @@ class CopiedStreams:
 
     def write(self, until: float) -> None:
         """Write what was read so far and begins before a time, in seconds of the result."""
-        av = pyav(self._film.path)
         while self._film.packets:
             self._waiting.append(self._film.packets.popleft())
         later = collections.deque()
@@ -93,9 +93,10 @@ class CopiedStreams:
             elif time >= 0 or not self._film.start:
                 try:
                     self._write(packet)
-                except av.FFmpegError as error:
-                    # The system's tell of the file that is written: the disk is full, say.
-                    if not isinstance(error, av.error.ArgumentError) and error.errno < _OWN_ERRORS:
+                except self._av.FFmpegError as error:
+                    # The system's errors are of the file that is written, such as a full disk; all but EINVAL, by which
+                    # FFmpeg refuses a packet as well.
+                    if error.errno < _OWN_ERRORS and not isinstance(error, self._av.error.ArgumentError):
                         raise
                     self._film.note_damage(error)
         self._waiting = later

@@ -83,7 +83,10 @@ class FilmReader:
 
     Attributes:
         container, stream: of ``av``; the stream of the pictures.
+        path, start, end: as given; times as fractions, ``start`` 0 where it was left out.
         size: (width, height) of the frames, upright.
+        pixel_aspect: width of a pixel over its height, upright.
+        origin: seconds, the file's time of the film's beginning.
         rate: frames a second, on average.
         total: frames that there will be, as far as the file tells; or ``None``.
         seconds: of the part that was asked for, as far as the file tells; or ``None``.
@@ -151,13 +154,10 @@ class FilmReader:
         length = self.container.duration and Fraction(self.container.duration, 10**6)
         if length and self.start >= length:
             raise ImageError(f"{path} ends at {in_seconds(length)}, before --start {in_seconds(self.start)}")
-        self.whole = start_to_end = length
-        if length:
-            start_to_end = min(length, self.end) if self.end is not None else length
-            start_to_end -= self.start
-        self.seconds = start_to_end
+        self._length = length
+        self.seconds = length and self._of_part(length)
         if self.start or self.end is not None or not self.stream.frames:
-            self.total = max(1, round(start_to_end * self.rate)) if start_to_end else None
+            self.total = max(1, round(self.seconds * self.rate)) if self.seconds else None
         else:
             self.total = self.stream.frames
         if self.start:
@@ -168,8 +168,9 @@ class FilmReader:
         if self.first is None:
             raise ImageError(f"{path} has no picture that can be read{self._part()}: give another film")
         self.converted = is_converted(self.first)
-        height, width = np.rot90(np.empty((self.first.height, self.first.width)), self.first.rotation // 90).shape
-        self.size = width, height
+        self.size = self.first.width, self.first.height
+        if self.first.rotation // 90 % 2:
+            self.size = self.size[::-1]
         aspect = self.first.sample_aspect_ratio if hasattr(self.first, "sample_aspect_ratio") else None
         aspect = aspect or self.stream.sample_aspect_ratio or Fraction(1)
         self.pixel_aspect = 1 / aspect if self.first.rotation % 180 else aspect
@@ -271,15 +272,15 @@ class FilmReader:
 
     def _note_end(self, last: Fraction) -> None:
         """Say so if the film ends long before its header says."""
-        if self.seconds and not self.remarks and last + 1 + 2 / self.rate < self._video_seconds():
+        own = self.stream.duration and self.stream.duration * self.stream.time_base
+        if self.seconds and not self.remarks and last + 1 + 2 / self.rate < self._of_part(own or self._length):
             self.remarks.append(
                 f"{self.path} ends at {in_seconds(last)} of {in_seconds(self.seconds)}: the rest of it is missing"
             )
 
-    def _video_seconds(self) -> Fraction:
-        own = self.stream.duration and self.stream.duration * self.stream.time_base
-        whole = own or self.whole
-        return (whole if self.end is None else min(whole, self.end)) - self.start
+    def _of_part(self, length: Fraction) -> Fraction:
+        """Seconds of the part that was asked for, of as many of the film."""
+        return (length if self.end is None else min(length, self.end)) - self.start
 
 
 def _is_cover(stream) -> bool:

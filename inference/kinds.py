@@ -13,6 +13,7 @@ from utils.file_kinds import FILM, HEAD_BYTES
 
 _FILMS = {ending[1:]: ending for ending in FILM_FORMATS}
 _ANIMATIONS = {"gif": ".gif", "apng": ".png", "webp": ".webp", "avif": ".avif"}
+_IN_MOTION = {**_FILMS, **_ANIMATIONS}
 _MOTION_ALONE = {**_FILMS, "gif": ".gif", "apng": ".png"}
 """Values of ``--format`` that hold no photograph."""
 _OF_FILMS = f"give one of {', '.join(_MOTION_ALONE)}"
@@ -38,12 +39,12 @@ def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:
         format: as ``--format``. It is passed over where it cannot hold what becomes of the file.
         still: whether one picture is made of everything, as for a contact sheet.
     """
-    film = is_film(path)
-    if film and not still:
+    if not still and is_film(path):
         return _MOTION_ALONE.get(format, ".mp4"), True
-    if not still and (format in ("auto", *_FILMS, *_ANIMATIONS)) and is_animation(path):
-        own = {".apng": ".png", ".avifs": ".avif"}.get(path.suffix.lower(), path.suffix.lower())
-        return {**_FILMS, **_ANIMATIONS}.get(format, own), True
+    if not still and (format == "auto" or format in _IN_MOTION) and is_animation(path):
+        ending = path.suffix.lower()
+        own = {".apng": ".png", ".avifs": ".avif"}.get(ending, ending)
+        return _IN_MOTION.get(format, own), True
     return result_ending("auto" if format in _MOTION_ALONE else format, path), False
 
 

@@ -53,12 +53,10 @@ class InferenceReport:
         """Files in folders that are no pictures by their endings."""
         if not self._first:
             return
-        if sentence := unread_heic(paths):
-            self.warn(f"left out: {sentence}")
-            paths = [path for path in paths if not path.lower().endswith(HEIC_ENDINGS)]
-        if sentence := unread_films(paths):
-            self.warn(f"left out: {sentence}")
-            paths = [path for path in paths if not path.lower().endswith(FILM_ENDINGS)]
+        for unread, endings in ((unread_heic, HEIC_ENDINGS), (unread_films, FILM_ENDINGS)):
+            if sentence := unread(paths):
+                self.warn(f"left out: {sentence}")
+                paths = [path for path in paths if not path.lower().endswith(endings)]
         if paths:
             endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
             most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))

@@ -62,7 +62,7 @@ def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag
 
 _OF_FILES = (
     ".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".mp4", ".mov",
-    ".mkv", ".webm", ".avi", ".pth", ".safetensors",
+    ".mkv", ".webm", ".avi", *MODELS,
 )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from inference.stylizer import Stylizer
 from utils.settings import run_command
 
 pytest.importorskip("cv2", reason="needs OpenCV, requirements-video.txt")
-from evaluation.stability import Motion, still_camera  # noqa: E402
+from evaluation.stability import still_camera  # noqa: E402
+from imaging.optical_flow import Motion  # noqa: E402
 
 
 @pytest.fixture(scope="module")
