@@ -22,6 +22,7 @@ from inference.named_styles import load_styles
 from inference.options import StyleOptions
 from inference.repaint import first_picture, repaint_film
 from inference.stylizer import Stylizer
+from models.checkpoints import Checkpoint
 from utils.device import resolve_compute
 from utils.errors import UserError
 
@@ -77,7 +78,7 @@ class Painter:
         self.compute = resolve_compute(config.device, config.precision)
         self.turns, self.room = Turns(), Room(config.max_pixels)
         self._lock = threading.Lock()
-        self._stylizers: dict[tuple, Stylizer] = {}
+        self._stylizers: dict[tuple, tuple[Stylizer, dict[str, Checkpoint]]] = {}
         self._seconds_per_pixel = 3e-6  # of a network's pass; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
@@ -104,15 +105,21 @@ class Painter:
         return image
 
     def stylizer(self, recipe: Recipe) -> Stylizer:
-        """What paints a recipe; the latest ones are kept."""
+        """What paints a recipe; the latest ones are kept, until a file that they were read from changes."""
         config = recipe.config
         key = (config.model_path, config.style, config.blend)
         with self._lock:
-            stylizer = self._stylizers.pop(key, None)
-        if stylizer is None:
-            stylizer = load_styles(config, self.compute, lambda text: None, self.catalogue.read)[0][1]
+            stylizer, made_of = self._stylizers.pop(key, (None, {}))
+        if stylizer is None or any(self.catalogue.read(path) is not one for path, one in made_of.items()):
+            made_of = {}
+
+            def read(path: str, flag: str) -> Checkpoint:
+                made_of[path] = self.catalogue.read(path, flag)
+                return made_of[path]
+
+            stylizer = load_styles(config, self.compute, lambda text: None, read)[0][1]
         with self._lock:
-            self._stylizers[key] = stylizer
+            self._stylizers[key] = stylizer, made_of
             while len(self._stylizers) > _STYLIZERS:
                 self._stylizers.pop(next(iter(self._stylizers)))
         return stylizer
