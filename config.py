@@ -96,6 +96,12 @@ class TrainingConfig:
         "the last two: larger forms of the painting, fewer of the photograph's; equal ones are the paper's",
         minimum=0,
     )
+    style_octaves: int = setting(
+        1,
+        "sizes at which the style term compares: 1, as in the paper, the picture's own; 2 half of it as well, 3 a "
+        "quarter as well: larger strokes and forms, best with a style_size of 512 or more; steps take a quarter longer",
+        minimum=1,
+    )
     tv_weight: float = setting(0.6, "weight of total variation; 0.15 to 2 is useful, more is smoother", minimum=0)
     checkerboard_weight: float = setting(
         1.0, "weight of the term against the fine mesh that upsampling draws; 0, as in the paper, for none", minimum=0

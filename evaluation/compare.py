@@ -63,6 +63,9 @@ class CompareConfig:
     style_layer_weights: tuple[float, ...] | None = training_setting(
         "style_layer_weights", None, "weights of the style layers among themselves" + _AS_TRAINED
     )
+    style_octaves: int | None = training_setting(
+        "style_octaves", None, "sizes at which the style term compares" + _AS_TRAINED
+    )
     loss_scale: str | None = training_setting("loss_scale", None, "scales of the terms" + _AS_TRAINED)
     style_size: int | None = training_setting(
         "style_size", None, "short side that the style images are resized to, pixels" + _AS_TRAINED

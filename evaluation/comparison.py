@@ -26,6 +26,7 @@ from inference.stylizer import Stylizer
 from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
 from models.checkpoints import Checkpoint
 from models.pretrained import load_vgg19
+from training.resume import BEFORE
 from utils.device import Compute, resolve_compute
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
@@ -159,7 +160,8 @@ def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
     for (name, checkpoint), path, style_image in zip(chosen, paths, style_images, strict=True):
         settings, level = settings_of(checkpoint, config, path)
         picture = read_whole(style_image, "--style_image", config.max_pixels)
-        scales = None if config.content_layer or config.loss_scale or config.style_size else scales_of(checkpoint, path)
+        others = (config.content_layer, config.style_octaves, config.loss_scale, config.style_size)
+        scales = None if any(others) else scales_of(checkpoint, path, len(STYLE_LAYERS) * settings.style_octaves)
         trained_on = checkpoint.provenance.get("style")
         is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
         if is_known and Path(trained_on).stem != Path(style_image).stem:
@@ -192,11 +194,8 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
         stored = {}
     wanted = (*OBJECTIVE, "style_size", "image_size")
     try:
-        # Models of before these settings were trained without them.
-        absent = {
-            "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0, "content_layer": "relu4_2",
-        }  # fmt: skip
-        stored = {**absent, **{name: stored[name] for name in wanted if name in stored}}
+        stored = BEFORE | stored
+        stored = {name: stored[name] for name in wanted if name in stored}
         stored["style_layer_weights"] = tuple(stored["style_layer_weights"])
         settings = TrainingConfig(**{**stored, **given})
         validate(settings)
@@ -209,8 +208,11 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     return dataclasses.replace(settings, style_weight=settings.style_weight * level), level
 
 
-def scales_of(checkpoint: Checkpoint, path: str) -> LossScales | None:
+def scales_of(checkpoint: Checkpoint, path: str, grams: int) -> LossScales | None:
     """The scales of a model's training, ``None`` where its file does not say.
+
+    Args:
+        grams: how many Gram matrices its style term compares.
 
     Raises:
         UserError: if they cannot be scales.
@@ -221,9 +223,8 @@ def scales_of(checkpoint: Checkpoint, path: str) -> LossScales | None:
     try:
         scales = LossScales(**{**stored, "style": tuple(stored["style"])})
         divisors = [scales.content, *scales.style, scales.total_variation]
-        if len(scales.style) == len(STYLE_LAYERS) and all(
-            math.isfinite(divisor) and divisor > 0 for divisor in divisors
-        ):
+        are_divisors = all(math.isfinite(divisor) and divisor > 0 for divisor in divisors)
+        if are_divisors and len(scales.style) == grams:
             return scales
     except (TypeError, KeyError):
         pass

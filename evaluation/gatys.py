@@ -41,6 +41,7 @@ class GatysConfig:
     tv_weight: float = training_setting("tv_weight")
     checkerboard_weight: float = training_setting("checkerboard_weight")
     style_layer_weights: tuple[float, ...] = training_setting("style_layer_weights")
+    style_octaves: int = training_setting("style_octaves")
     loss_scale: str = training_setting("loss_scale")
     vgg_weights: str | None = training_setting("vgg_weights")
 

@@ -1,5 +1,6 @@
 """The training objective: content, style and total variation against a loss network, weighted and summed."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -24,15 +25,25 @@ FLAT = 8.0
 """Grey levels between darkest and lightest in every channel, up to which an image counts as flat."""
 
 
-def style_grams(vgg: VGG19, style_image: torch.Tensor) -> list[torch.Tensor]:
-    """Gram matrices of a style image, 1 x C x C each, in the order of :data:`STYLE_LAYERS`.
+def style_grams(vgg: VGG19, style_image: torch.Tensor, style_octaves: int = 1) -> list[torch.Tensor]:
+    """Gram matrices of a style image, 1 x C x C each, in the order of :data:`STYLE_LAYERS`, at one size after another.
 
     Args:
-        style_image: 1 x 3 x H x W, RGB in [0, 255], any size from 16 x 16 up.
+        style_image: 1 x 3 x H x W, RGB in [0, 255], its smallest size no less than 16 x 16.
+        style_octaves: how many sizes, each half of the one before; 1 is the paper's.
     """
+    grams = []
     with torch.no_grad():
-        features = vgg(style_image, STYLE_LAYERS)
-    return [gram_matrix(features[name]) for name in STYLE_LAYERS]
+        for scale in range(style_octaves):
+            style_image = halved(style_image) if scale else style_image
+            features = vgg(style_image, STYLE_LAYERS)
+            grams += [gram_matrix(features[name]) for name in STYLE_LAYERS]
+    return grams
+
+
+def halved(images: torch.Tensor) -> torch.Tensor:
+    """Images at half their size, N x 3 x floor(H/2) x floor(W/2), each pixel the mean of four."""
+    return nn.functional.avg_pool2d(images, 2)
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,8 @@ class LossScales:
 
     Attributes:
         content: divisor of the content term.
-        style: divisor of each layer's style term, in the order of :data:`STYLE_LAYERS`; of several styles, one such
-            tuple for each.
+        style: divisor of each layer's style term, in the order of :func:`style_grams`; of several styles, one
+            such tuple for each.
         total_variation: divisor of the total variation.
     """
 
@@ -61,7 +72,7 @@ class LossScales:
         """Scales measured on the style images and a fixed set of photographs.
 
         Content: the squared mean activation of its layer over the photographs (Gatys et al., 2016, bring VGG to a mean
-        activation of one). Style: ||G_j(s)||_F^2, times the number of layers, which makes the sum a mean. Total
+        activation of one). Style: ||G_j(s)||_F^2, times the number of Gram matrices, which makes the sum a mean. Total
         variation: the photographs' own mean.
 
         Args:
@@ -110,13 +121,18 @@ class PerceptualLoss(nn.Module):
     To it come a term of ours against the mesh, see :func:`losses.functional.checkerboard_loss`, and one for films, see
     :func:`losses.temporal.temporal_loss`, where a batch holds two views of each photograph.
 
+    The style term may be summed over several sizes of the images, each half of the one before: Gram matrices at half
+    the size see forms twice as large (Snelgrove, High-Resolution Multi-Scale Neural Texture Synthesis, 2017). The paper
+    has one size.
+
     A content image of next to one colour, an empty frame of a film say, tells the network nothing, and without a
     variance every normalisation layer multiplies its gradient, by 300 or so, beyond all bounds: it is counted, and has
     no gradient. Nothing waits for the GPU to know.
 
     Args:
         vgg: the loss network.
-        grams: of the style image, see :func:`style_grams`; of several, S x C x C each.
+        grams: of the style image, see :func:`style_grams`, at as many sizes as the style term is to have; of several
+            style images, S x C x C each.
         image_size: side of the training crops, or height and width of what will be compared.
         content_weight, style_weight, tv_weight, checkerboard_weight, temporal_weight: the lambdas.
         style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
@@ -152,7 +168,9 @@ class PerceptualLoss(nn.Module):
         weights = torch.tensor([*weights, checkerboard_weight, temporal_weight], device=device)
         self.register_buffer("weights", weights, persistent=False)
         mean_weight = sum(style_layer_weights) / len(style_layer_weights)
-        layer_weights = torch.tensor(style_layer_weights).double() / mean_weight / torch.tensor(scales.style).double()
+        self.style_octaves = len(grams) // len(STYLE_LAYERS)
+        layer_weights = torch.tensor(style_layer_weights).repeat(self.style_octaves).double() / mean_weight
+        layer_weights = layer_weights / torch.tensor(scales.style).double()
         layer_weights = layer_weights.float().expand(len(grams[0]), -1).to(device)
         self.register_buffer("layer_weights", layer_weights, persistent=False)
         with torch.no_grad():
@@ -191,11 +209,15 @@ class PerceptualLoss(nn.Module):
             temporal = temporal_loss(stylized, torch.where(flat, moved.detach(), moved), motion)
         features = self.vgg(stylized, (*STYLE_LAYERS, self.content_layer))
         contents = content_loss(features[self.content_layer], target, reduction="none")
+        at_sizes, smaller = [features], stylized
+        for _ in range(1, self.style_octaves):
+            smaller = halved(smaller)
+            at_sizes.append(self.vgg(smaller, STYLE_LAYERS))
         layers = [
-            style_loss(gram_matrix(features[name]), gram[style], reduction="none")
-            for name, gram in zip(STYLE_LAYERS, self.grams)
+            style_loss(gram_matrix(at_size[name]), gram[style], reduction="none")
+            for (at_size, name), gram in zip(itertools.product(at_sizes, STYLE_LAYERS), self.grams)
         ]
-        layers = torch.stack(layers, 1)  # N x layers
+        layers = torch.stack(layers, 1)  # N x Gram matrices
         styles = (self.layer_weights[style] * layers).sum(1)
 
         greys = content_loss(target, self.grey.expand_as(target), reduction="none")

@@ -161,6 +161,7 @@ def build_training(
     _refuse_styles(config, styles)
     style_images = [_read_style_image(config, path) for path in config.style_image]
     style_batches = [picture_batch(image, config.style_size or config.image_size) for image in style_images]
+    check_octaves(config.style_octaves, min(config.image_size, config.style_size or config.image_size))
     paths = list_photographs(config.dataset_dir)
     photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(paths), processes.count)
@@ -180,8 +181,9 @@ def build_training(
             photographs.unreadable.update(checkpoint.training["unreadable"])
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
 
-    grams = [torch.cat(layer) for layer in zip(*(style_grams(vgg, batch.to(device)) for batch in style_batches))]
-    scales, ceiling = LossScales(), None
+    grams = [style_grams(vgg, batch.to(device), config.style_octaves) for batch in style_batches]
+    grams = [torch.cat(layer) for layer in zip(*grams)]
+    scales, ceiling = LossScales(style=(1.0,) * len(grams)), None
     if config.loss_scale == "relative":
         ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), total_steps, len(styles))
     if checkpoint is not None:
@@ -252,6 +254,15 @@ def build_criterion(
         content_layer=config.content_layer,
         temporal_weight=config.temporal_weight,
     ).to(grams[0].device)
+
+
+def check_octaves(style_octaves: int, side: int) -> None:
+    """Refuse to compare at sizes that the loss network cannot see; ``side`` is the shortest in pixels."""
+    if side >> (style_octaves - 1) < SMALLEST_STYLE_IMAGE:
+        raise UserError(
+            f"--style_octaves {style_octaves} halves {side} pixels to fewer than {SMALLEST_STYLE_IMAGE}: "
+            "give fewer, or larger pictures"
+        )
 
 
 def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:

@@ -19,9 +19,15 @@ from utils.settings import validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "content_layer", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed", "start_from",
-    "train",
+    "content_layer", "style_octaves", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed",
+    "start_from", "train",
 )  # fmt: skip
+BEFORE = {
+    "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0, "content_layer": "relu4_2",
+    "style_octaves": 1, "temporal_weight": 0.0,
+}  # fmt: skip
+"""What trainings did before there were these settings: files of then do not name them."""
+
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
 
@@ -72,7 +78,10 @@ def _check(checkpoint: Checkpoint) -> None:
     rows = style if styles > 1 else [style]
     if scales.keys() != {"content", "style", "total_variation"} or len(rows) != styles:
         raise _Unfit("loss_scales")
-    if not all(isinstance(row, tuple | list) and len(row) == len(STYLE_LAYERS) for row in rows):
+    settings = checkpoint.provenance.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    grams = len(STYLE_LAYERS) * settings.get("style_octaves", BEFORE["style_octaves"])
+    if not all(isinstance(row, tuple | list) and len(row) == grams for row in rows):
         raise _Unfit("loss_scales")
     for value in (scales["content"], *(value for row in rows for value in row), scales["total_variation"]):
         if type(value) not in _NUMBER or not 0 < value < math.inf:
@@ -91,8 +100,6 @@ def _check(checkpoint: Checkpoint) -> None:
     random_state = _entry(training, "random_state", torch.Tensor)
     if random_state.dtype != torch.uint8 or random_state.shape != torch.get_rng_state().shape:
         raise _Unfit("random_state")
-    settings = checkpoint.provenance.get("settings")
-    settings = settings if isinstance(settings, dict) else {}
     parameters = list(checkpoint.network.parameters())
     if settings.get("train") == "norms":
         parameters = [parameter for norm in checkpoint.network.norms() for parameter in norm.parameters()]
@@ -171,6 +178,7 @@ def restore_settings(
                 f"--{name} {getattr(config, name)} is not what {config.checkpoint_path} was trained with ({before}), "
                 "and cannot change on the way: leave it out, or start a new training"
             )
+    stored = BEFORE | stored
     known = {field.name for field in dataclasses.fields(config)}
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
     config = dataclasses.replace(config, **taken)

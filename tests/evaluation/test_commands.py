@@ -184,6 +184,7 @@ def test_compare_measures_what_the_model_makes(compared, model, photos, style_im
         "checkerboard_weight": 0,
         "style_layer_weights": [1, 1, 1, 1, 1],  # of a model that does not know them
         "content_layer": "relu2_2",
+        "style_octaves": 1,
         "loss_scale": "relative",
     }
     assert judged["style_size"] == 48 and judged["style_level"] == 1
@@ -384,11 +385,11 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
         with pytest.raises(UserError, match="m holds settings that no training has"):
             settings_of(damaged, config, "m")
     silent = Checkpoint(checkpoint.network, {})
-    assert scales_of(silent, "m") is None
+    assert scales_of(silent, "m", 5) is None
     sound = {"content": 1.0, "style": (1.0,) * 5, "total_variation": 1.0}
     for scales in ({}, {**sound, "content": 0.0}, {**sound, "style": (1.0,)}, {**sound, "content": "x"}, 3, [1]):
         with pytest.raises(UserError, match="m holds scales of the losses that no training has"):
-            scales_of(Checkpoint(checkpoint.network, {"loss_scales": scales}), "m")
+            scales_of(Checkpoint(checkpoint.network, {"loss_scales": scales}), "m", 5)
     with pytest.raises(
         UserError, match="m does not say what it was trained for: give --content_weight, --style_weight"
     ):
@@ -409,7 +410,7 @@ def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, sty
     for name in ("stripes.pth", "stripes_training/step_000002.pth"):
         settings, level = settings_of(load_checkpoint(tmp_path / name), compare.CompareConfig(), name)
         assert level == pytest.approx(metrics["style_level"]) and settings.style_weight == pytest.approx(1e-3 * level)
-        scales.append(scales_of(load_checkpoint(tmp_path / name), name))
+        scales.append(scales_of(load_checkpoint(tmp_path / name), name, 5))
     assert scales[0] == scales[1]
     status, printed, error = call(
         compare, "--model_path", tmp_path / "stripes.pth", "--style_image", style_image, "--photographs", photos,

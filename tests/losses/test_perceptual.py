@@ -76,6 +76,32 @@ def test_weights_of_the_layers_count_by_their_ratios(vgg, grams, relative):
         assert criterion(stylized, photographs).weighted[1].item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_octaves_add_the_style_term_of_smaller_pictures(vgg, is_relative):
+    """Each of them halved by the means of four pixels; every Gram matrix has a scale of its own."""
+
+    def half(images):
+        return (images[..., ::2, ::2] + images[..., 1::2, ::2] + images[..., ::2, 1::2] + images[..., 1::2, 1::2]) / 4
+
+    style_image, stylized, photographs = pictures(1, 7), pictures(2, 1), pictures(2, 2)
+    grams = style_grams(vgg, style_image, 2)
+    scales = LossScales(style=(1.0,) * 10)
+    if is_relative:
+        scales = LossScales.relative(vgg, grams, [photographs])
+    criterion = PerceptualLoss(vgg, grams, SIZE, *WEIGHTS, scales)
+    found = criterion(stylized, photographs).weighted
+    layers, powers = [], []
+    for painting, picture in ((style_image, stylized), (half(style_image), half(stylized))):
+        targets = style_grams(vgg, painting)
+        layers += assemble(vgg, targets, picture, picture)[1]
+        powers += [gram.square().sum().item() for gram in targets]
+    if is_relative:
+        layers = [layer / power / len(layers) for layer, power in zip(layers, powers, strict=True)]
+    assert found[1].item() == pytest.approx(60.0 * sum(layers), rel=1e-4)
+    once = PerceptualLoss(vgg, style_grams(vgg, style_image), SIZE, *WEIGHTS, LossScales(content=scales.content))
+    assert found[0].item() == once(stylized, photographs).weighted[0].item()
+
+
 @pytest.mark.parametrize("contrast, is_flat", [(0, True), (8, True), (9, False)])
 def test_a_flat_photograph_has_no_gradient(vgg, grams, relative, contrast, is_flat):
     """Its gradient would grow by the inverse root of eps in every normalisation layer."""

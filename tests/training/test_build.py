@@ -14,8 +14,11 @@ from begin_training import training_step
 from config import TrainingConfig
 from data.loader import PhotographStream
 from models.checkpoints import Checkpoint, save_checkpoint
+from models.transformer_net import TransformerNet
 from training import build
 from training.build import build_training, planned_steps, strange_weights
+from training.resume import BEFORE, restore_settings
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -49,6 +52,22 @@ def test_planned_steps(photographs, batch_size, num_epochs, total_steps, steps, 
     config = TrainingConfig(batch_size=batch_size, num_epochs=num_epochs, total_steps=total_steps)
     planned, why = planned_steps(config, photographs)
     assert planned == steps and why.startswith(f"{steps} steps, ") and reason in why
+
+
+@pytest.mark.parametrize("sides", [{"image_size": 63}, {"image_size": 64, "style_size": 63}])
+def test_sizes_that_the_loss_network_cannot_see_are_refused(config, sides):
+    build_training(config(style_octaves=2, **sides))
+    with pytest.raises(UserError, match="--style_octaves 3 halves 63 pixels to fewer than 16"):
+        build_training(config(style_octaves=3, **sides))
+
+
+def test_a_checkpoint_of_before_a_setting_goes_on_without_it(tmp_path):
+    """Whatever the defaults have become."""
+    old = Checkpoint(TransformerNet(), {"settings": {"style_weight": 7.0}}, training={})
+    config = TrainingConfig(checkpoint_path="c", output_dir=str(tmp_path), style_image="a.png", style_octaves=2)
+    path = tmp_path / "a_training" / "step_000001.pth"
+    taken = restore_settings(config, frozenset({"output_dir"}), old, path)
+    assert taken.style_weight == 7.0 and {name: getattr(taken, name) for name in BEFORE} == BEFORE
 
 
 def frames(kind):
