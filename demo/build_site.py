@@ -4,7 +4,7 @@
     python -m demo.build_site site
     python -m demo.build_site site --models starry_night gallery --overwrite
 
-Photographs, strength, stroke size, mixtures and the webcam work without a server; nothing is uploaded. After the first
+Photographs, all that is to taste, mixtures and the webcam work without a server; nothing is uploaded. After the first
 visit the page works without a network as well.
 """
 
