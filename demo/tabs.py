@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from demo.pace import Pace
 from demo.painter import Painter, Photograph, encoded
 from demo.recipe import Recipe, read_recipe
 from demo.turns import Cancelled, Newest, TileBar
@@ -62,6 +63,7 @@ class Tab:
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
         self._live, self._films = Newest(interrupt=False), Newest()
         self._live_recipe: Recipe | None = None
+        self._pace = Pace()
         folder.mkdir()
 
     def end(self, patience: float = 60) -> None:
@@ -351,6 +353,7 @@ class Tab:
             raise UserError("no style is chosen for the camera: choose one")
 
         def work(stop: threading.Event) -> None:
+            since = time.perf_counter()
             try:
                 frame = Image.open(io.BytesIO(data), formats=["JPEG"])
                 if frame.width * frame.height > _LARGEST_FRAME:
@@ -358,10 +361,12 @@ class Tab:
                 frame = frame.convert("RGB")
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise UserError("a frame of the camera cannot be read: start it again") from None
-            stylizer, options = self.painter.stylizer(recipe), self.painter.options(recipe)
+            stylizer, scale = self.painter.stylizer(recipe), self._pace.scale
+            options = self._pace.enlarged(self.painter.options(recipe), *frame.size)
             with self.painter.turns:
                 frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))
-            self._send({"type": "frame"}, encoded(frame, quality=85)[0])
+            self._send({"type": "frame", "enlarged": scale}, encoded(frame, quality=85)[0])
+            self._pace.took(time.perf_counter() - since)
 
         self._work(self._live, message, work)
 

@@ -159,10 +159,23 @@ def test_frames_of_a_camera(page, style, make_picture):
     message, data = page.until("frame")
     with Image.open(io.BytesIO(data)) as frame:
         assert message["type"] == "frame" and frame.size == (32, 24)
+    assert message["enlarged"] == 1
     page.send({"type": "frame"}, b"\xff\xd8\xff no frame")
     assert "cannot be read" in page.until("frame")[0]["error"]
     page.send({"type": "frame"}, jpeg(Image.new("RGB", (1400, 1400))))
     assert "too large" in page.until("frame")[0]["error"]
+
+
+def test_strokes_of_late_frames_are_larger(page, style, make_picture, monkeypatch):
+    monkeypatch.setattr("demo.pace.WANTED", 0)
+    page.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
+    frames = []
+    for _ in range(9):
+        page.send({"type": "frame"}, jpeg(make_picture(48, 36, seed=5)))
+        frames.append(page.until("frame"))
+    assert [message["enlarged"] for message, _ in frames] == [1] * 8 + [1.15]
+    (first, *_, last) = [np.asarray(Image.open(io.BytesIO(data))) for _, data in frames]
+    assert first.shape == last.shape and (first != last).any()
 
 
 def test_a_film_is_that_of_the_command(page, style, stylize, make_film, tmp_path):
