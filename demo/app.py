@@ -114,13 +114,12 @@ class Server:
     async def styles(self, request: Request) -> Response:
         styles = await asyncio.to_thread(self.catalogue.styles)
         shown = [{"id": style.id, "name": style.name, "model": style.model} for style in styles.values()]
-        unreadable = sorted(self.catalogue.unreadable.values())
         about = {
             "device": self.painter.compute.describe(),
             "samples": list(SAMPLES),
             "trains": bool(self.trainings.folders),
         }
-        return JSONResponse({"styles": shown, "unreadable": unreadable, **about})
+        return JSONResponse({"styles": shown, "unreadable": self.catalogue.unreadable, **about})
 
     async def thumbnail(self, request: Request) -> Response:
         """The sample photograph in a style."""

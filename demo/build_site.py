@@ -8,7 +8,6 @@ Photographs, all that is to taste, mixtures and the webcam work without a server
 visit the page works without a network as well.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import PROGRAM
-from utils.settings import run_command
+from utils.settings import Parser, run_command
 
 RUNTIME = (
     "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm",
@@ -126,12 +125,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m demo.build_site",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(prog="python -m demo.build_site", description=__doc__)
     parser.add_argument("target", metavar="OUT", type=Path, help="folder that receives the site")
     parser.add_argument("--models", metavar="MODEL", nargs="+", help="models, in place of all in checkpoints/")
     parser.add_argument(

@@ -48,9 +48,8 @@ class Catalogue:
     def __init__(self, folders: Sequence[str | Path] = ()):
         self.folders = [Path("checkpoints"), PROGRAM / "checkpoints", *map(Path, folders)]
         self._lock = threading.Lock()
-        self._styles: dict[Path, tuple[tuple, list[Style]]] = {}
+        self._known: dict[Path, tuple[tuple, list[Style], str | None]] = {}
         self._checkpoints: dict[Path, tuple[tuple, Checkpoint]] = {}
-        self.unreadable: dict[Path, str] = {}
 
     def styles(self) -> dict[str, Style]:
         """The styles by their ids: networks of many first, each file once."""
@@ -60,22 +59,27 @@ class Catalogue:
                 for path in sorted(folder.glob("*")) if folder.is_dir() else ():
                     if path.suffix in ENDINGS and path.is_file() and not path.name.startswith("."):
                         found.setdefault(path.resolve(), path)
+            known = {}
             for real, path in found.items():
-                stamp = _stamp(real)
-                if real not in self._styles or self._styles[real][0] != stamp:
-                    self._styles[real] = stamp, self._styles_of(path)
-            groups = sorted((self._styles[real][1] for real in found), key=lambda group: len(group) < 2)
+                stamp, before = _stamp(real), self._known.get(real)
+                known[real] = before if before and before[0] == stamp else (stamp, *self._styles_of(path))
+            self._known = known
+            groups = sorted((styles for _, styles, _ in known.values()), key=lambda group: len(group) < 2)
             return {style.id: style for group in groups for style in group}
 
-    def _styles_of(self, path: Path) -> list[Style]:
+    @property
+    def unreadable(self) -> list[str]:
+        """A sentence on each file of the last look that is no model."""
+        return [fault for _, _, fault in self._known.values() if fault is not None]
+
+    def _styles_of(self, path: Path) -> tuple[list[Style], str | None]:
         try:
             network = self._read(path).network
         except UserError as error:
-            self.unreadable[path] = str(error)
-            return []
+            return [], str(error)
         model = _shortest(path)
         names = network.styles if isinstance(network, MultiStyleNet) else [None]
-        return [Style(model, name) for name in names]
+        return [Style(model, name) for name in names], None
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""

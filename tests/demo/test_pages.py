@@ -270,9 +270,16 @@ def test_a_model_that_is_added_appears(server, style_model, client):
         names = [style["name"] for style in client.get("/styles").json()["styles"]]
         assert len(names) == before + 1 and "added" in names
         assert any("broken.pth" in reason for reason in client.get("/styles").json()["unreadable"])
+        broken.write_bytes(style_model.read_bytes())
+        about = client.get("/styles").json()
+        assert about["unreadable"] == [] and "broken" in [style["name"] for style in about["styles"]]
+        broken.write_bytes(b"no model again")
+        assert len(client.get("/styles").json()["unreadable"]) == 1
+        broken.unlink()
+        assert client.get("/styles").json()["unreadable"] == []
     finally:
         added.unlink()
-        broken.unlink()
+        broken.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

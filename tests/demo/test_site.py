@@ -15,7 +15,6 @@ from PIL import Image
 from inference.options import StyleOptions
 from inference.stylizer import Blend, Stylizer
 from tests.demo.browsing import PATIENCE, browser, node_module, ready, saved, until
-from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,18 +155,3 @@ def test_a_bad_file_without_a_server(browser, address, tmp_path):
     page.locator("#error:not(:empty)").wait_for()
     assert "a.jpg" in page.inner_text("#error")
     page.close()
-
-
-def test_what_is_missing_or_there_is_told(tmp_path):
-    from demo.build_site import RUNTIME, build_site
-
-    with pytest.raises(UserError, match="npm install onnxruntime-web"):
-        build_site(tmp_path / "site", None, tmp_path)
-    (tmp_path / "onnxruntime-web" / "dist").mkdir(parents=True)
-    for name in RUNTIME:
-        (tmp_path / "onnxruntime-web" / "dist" / name).touch()
-    with pytest.raises(UserError, match="give a folder that is not there"):
-        build_site(tmp_path, None, tmp_path, overwrite=True)
-    with pytest.raises(UserError, match="--models"):
-        build_site(tmp_path / "site", ["no such model"], tmp_path)
-    assert not (tmp_path / "site").exists()
