@@ -68,10 +68,8 @@ def build_site(target: Path, models: list[str] | None, node_modules: Path, overw
 def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     from config import DemoConfig
     from demo.catalogue import SAMPLES, Catalogue
-    from demo.painter import Painter, encoded
-    from demo.tabs import thumbnail
+    from demo.painter import Painter
     from export.onnx import export_onnx
-    from imaging.reading import read_image
     from models.checkpoints import find_model
 
     here = Path(__file__).parent
@@ -93,8 +91,6 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
         catalogue.folders = list(dict.fromkeys(path.parent for path in paths))
     every = catalogue.styles()
     styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
-    small = read_image(PROGRAM / "content" / SAMPLES[0])
-    small.thumbnail((192, 144))
     listed, files = [], {}
     for number, style in enumerate(styles):
         if style.model not in files:
@@ -103,8 +99,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
                 files[style.model] = f"_{files[style.model]}"
             export_onnx(find_model(style.model), folder / files[style.model], "float16")
         rows = [other.style for other in every.values() if other.model == style.model and other.style is not None]
-        picture = thumbnail(painter, every, style.id, small, threading.Event())
-        (folder / f"style_{number}.jpg").write_bytes(encoded(picture, 85)[0])
+        (folder / f"style_{number}.jpg").write_bytes(painter.sample(style.id, every, threading.Event()))
         listed.append({
             "id": style.id, "name": style.name, "model": style.model, "file": files[style.model],
             "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",

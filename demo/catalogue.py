@@ -23,10 +23,12 @@ class Style:
     Attributes:
         model: what ``--model_path`` names its file: a name where that suffices, else a path.
         style: of a network of several, its name; ``None`` of a network of one.
+        stamp: changes with its file.
     """
 
     model: str
     style: str | None
+    stamp: tuple = ()
 
     @property
     def id(self) -> str:
@@ -62,7 +64,7 @@ class Catalogue:
             known = {}
             for real, path in found.items():
                 stamp, before = _stamp(real), self._known.get(real)
-                known[real] = before if before and before[0] == stamp else (stamp, *self._styles_of(path))
+                known[real] = before if before and before[0] == stamp else (stamp, *self._styles_of(path, stamp))
             self._known = known
             groups = sorted((styles for _, styles, _ in known.values()), key=lambda group: len(group) < 2)
             return {style.id: style for group in groups for style in group}
@@ -72,14 +74,14 @@ class Catalogue:
         """A sentence on each file of the last look that is no model."""
         return [fault for _, _, fault in self._known.values() if fault is not None]
 
-    def _styles_of(self, path: Path) -> tuple[list[Style], str | None]:
+    def _styles_of(self, path: Path, stamp: tuple) -> tuple[list[Style], str | None]:
         try:
             network = self._read(path).network
         except UserError as error:
             return [], str(error)
         model = _shortest(path)
         names = network.styles if isinstance(network, MultiStyleNet) else [None]
-        return [Style(model, name) for name in names], None
+        return [Style(model, name, stamp) for name in names], None
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""

@@ -1,5 +1,6 @@
 """Photographs on the page, as far as the server goes: the same pictures as the command writes, and no trace left."""
 
+import dataclasses
 import gc
 import io
 import threading
@@ -192,6 +193,31 @@ def test_a_film_is_that_of_the_command(page, style, stylize, make_film, tmp_path
     assert (message["name"], message["remarks"]) == ("film_stripes.mp4", [])
     expected = (tmp_path / "results" / "film_stripes.mp4").read_bytes()
     assert page.client.get(message["url"]).content == expected
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_an_animated_picture_is_that_of_the_command(page, style, stylize, make_picture, tmp_path, name):
+    first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
+    first.save(tmp_path / name, save_all=True, append_images=others, duration=[50, 120, 80, 200], loop=0)
+    assert stylize(tmp_path / name).returncode == 0
+    facts = page.upload((tmp_path / name).read_bytes(), name).json()
+    assert (facts["width"], facts["height"], facts["remarks"]) == (40, 30, []) and facts["film"]
+    page.send({"type": "film", "photograph": facts["photograph"], "recipe": {"styles": [[style, 1]]}})
+    message, _ = page.until("film")
+    assert message["name"] == f"a_stripes{Path(name).suffix}"
+    answer = page.client.get(message["url"])
+    assert answer.content == (tmp_path / "results" / message["name"]).read_bytes()
+    assert answer.headers["content-type"] == f"image/{Path(name).suffix[1:]}"
+
+
+def test_of_an_animated_picture_with_too_many_frames_the_first_is_taken(page, server, make_picture, monkeypatch):
+    first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others)
+    few = dataclasses.replace(server.config, max_pixels=4 * 40 * 30 - 1)
+    monkeypatch.setattr(server.painter, "config", few)
+    facts = page.upload(file.getvalue(), "b.gif").json()
+    assert (facts["film"], facts["remarks"]) == (None, ["b.gif is animated: its first frame alone is taken"])
 
 
 def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
