@@ -1,12 +1,13 @@
 """Photographs in style, by the engine and the settings of ``begin_inference.py``: something at once, then all of it."""
 
 import contextlib
+import dataclasses
 import io
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from inference.batch import read_mask, read_photograph
 from inference.kinds import planned
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
-from inference.repaint import repaint_film
+from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint
 from utils.device import resolve_compute
@@ -62,13 +63,17 @@ class Photograph:
     size: tuple[int, int]
     screen: Image.Image
     pixels: int
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[str]
     film: str | None = None
     result: tuple[Recipe, Path] | None = None
 
     def result_name(self, recipe: Recipe, ending: str) -> str:
         """As the command names it."""
         return f"{Path(self.name).stem}_{recipe.name}{ending}"
+
+    def painted(self, recipe: Recipe) -> Path | None:
+        """The file of the newest result, if that is of a recipe."""
+        return self.result[1] if self.result is not None and self.result[0] == recipe else None
 
 
 class Painter:
@@ -108,11 +113,12 @@ class Painter:
                 held = pixels if reader is FilmReader else pixels * (film.total or most)  # with all of the result
                 if held <= most:
                     with self.room.taken(pixels, stop):
-                        image = Image.fromarray(np.ascontiguousarray(film.first_picture()))
-                    return Photograph(path, name, image.size, _on_screen(image), held, [], ending)
+                        screen = _on_screen(Image.fromarray(np.ascontiguousarray(film.first_picture())))
+                    return Photograph(path, name, film.size, screen, held, [], ending)
         with self.room.taken(math.prod(picture_size(path, most)), stop):
             image = read_photograph(path, most, called=name)
-            return Photograph(path, name, image.size, _on_screen(image), math.prod(image.size), image.info["remarks"])
+            size, remarks = image.size, image.info["remarks"]
+            return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe) -> Stylizer:
         """What paints a recipe; the latest ones are kept, until a file that they were read from changes."""
@@ -146,10 +152,9 @@ class Painter:
         """
         options, screen = self.options(recipe), photograph.screen
         network_size = max(options.working_size(*photograph.size)) / self._reduction(photograph, options)
-        shown = _fitting(screen.size, max(network_size, _PREVIEW))
+        shown = reduced_size(screen.size, max(network_size, _PREVIEW))
         image = screen.resize(shown, Image.Resampling.LANCZOS) if shown != screen.size else screen.copy()
-        stroke_scale = max(1.0, max(shown) / network_size)
-        options = StyleOptions(options.strength, options.preserve_color, options.mask, stroke_scale)
+        options = dataclasses.replace(options, stroke_scale=max(1.0, max(shown) / network_size))
         stylizer = self.stylizer(recipe)
         with self.turns:
             if stop.is_set():
@@ -190,7 +195,7 @@ class Painter:
         recipe: Recipe,
         target: Path,
         stop: threading.Event,
-        report: Callable[[int, int], None],
+        report: Callable[[int, int], None] | None = None,
     ) -> tuple[Path, Image.Image]:
         """The whole photograph in style, in the file that ``begin_inference.py`` would write.
 
@@ -213,8 +218,7 @@ class Painter:
             path = target.with_name(target.name + ending)
             with open(path, "wb") as file:
                 save_picture(image, file, ending, None, info.get("exif"), info.get("icc_profile"))
-            image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
-            return path, image
+            return path, _on_screen(image)
 
     def repaint_film(
         self,
@@ -271,12 +275,7 @@ def encoded(image: Image.Image, quality: int = 90) -> bytes:
 
 
 def _on_screen(image: Image.Image) -> Image.Image:
-    screen = image.copy()
-    screen.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
-    screen.info = {}
-    return screen
-
-
-def _fitting(size: tuple[int, int], longest: float) -> tuple[int, int]:
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    """The same picture, which is reduced, without its metadata."""
+    image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
+    image.info = {}
+    return image

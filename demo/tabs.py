@@ -238,14 +238,12 @@ class Tab:
 
         def work(stop: threading.Event) -> None:
             self._send({"type": "command", **about, "command": recipe.command(photograph.name)}, b"")
-            anew = photograph.result is None or photograph.result[0] != recipe
-            if photograph.film or (anew and not self.painter.is_quick(photograph, recipe)):
+            path = photograph.painted(recipe)
+            if photograph.film or not (path or self.painter.is_quick(photograph, recipe)):
                 self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop)))
                 if photograph.film or stop.wait(_PAUSE):
                     return
-            if anew:
-                self._paint_whole(photograph, recipe, about, stop)
-            path = photograph.result[1]
+            path = path or self._paint_whole(photograph, recipe, about, stop)
             name = photograph.result_name(recipe, path.suffix)
             self._send({"type": "result", **about, "name": name, "url": self._offer(path, name)}, b"")
 
@@ -286,12 +284,13 @@ class Tab:
 
         return report
 
-    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> None:
+    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> Path:
         since, report = time.perf_counter(), self._progress("progress", about)
         path, shown = self.painter.paint(photograph, recipe, self.new_path(), stop, report)
         self._drop_result(photograph)
         photograph.result = recipe, path
         self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown))
+        return path
 
     def _paint_all(self, message: dict) -> None:
         """All photographs with one recipe, in a ZIP archive."""
@@ -312,15 +311,13 @@ class Tab:
                 for done, photograph in enumerate(photographs):
                     self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)}, b"")
                     try:
-                        if photograph.result is None or photograph.result[0] != recipe:
-                            path, _ = self.painter.paint(photograph, recipe, self.new_path(), stop, lambda *args: None)
-                        else:
-                            path = photograph.result[1]
+                        kept = photograph.painted(recipe)
+                        path = kept or self.painter.paint(photograph, recipe, self.new_path(), stop)[0]
                     except (UserError, StylizeError) as error:
                         failed.append(f"{photograph.name}: {error}")
                         continue
                     archive.write(path, _unused(photograph.result_name(recipe, path.suffix), used))
-                    if photograph.result is None or path != photograph.result[1]:
+                    if not kept:
                         path.unlink(missing_ok=True)
             url = self._offer(target, f"{recipe.name}.zip")
             self._send({"type": "all", **about, "url": url, "name": f"{recipe.name}.zip", "failed": failed}, b"")

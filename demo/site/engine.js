@@ -79,7 +79,19 @@ export async function addPhotograph(file) {
   const id = `p${++numbers}`;
   photographs.set(id, { bitmap, name: file.name });
   const screen = URL.createObjectURL(await (await reduced(bitmap, 1600)).convertToBlob({ type: typeOf(file.name) }));
-  return { id, name: file.name, width, height, remarks: [], screen };
+  const remarks = (await isAnimated(file)) ? [`${file.name} is animated: its first frame alone is taken`] : [];
+  return { id, name: file.name, width, height, remarks, screen };
+}
+
+// As far as the browser can tell.
+async function isAnimated(file) {
+  try {
+    const decoder = new ImageDecoder({ data: file.stream(), type: file.type });
+    await decoder.tracks.ready;
+    return decoder.tracks.selectedTrack.animated;
+  } catch {
+    return false;
+  }
 }
 
 export function removePhotograph(id) {
