@@ -73,7 +73,8 @@ def serve(config: DemoConfig) -> int:
             file=sys.stderr,
         )
     behind = Server(config)
-    for reason in behind.catalogue.styles() and behind.catalogue.unreadable.values():
+    behind.catalogue.styles()
+    for reason in behind.catalogue.unreadable:
         print(f"warning: {reason}", file=sys.stderr)
     settings = uvicorn.Config(
         behind.app(config.host, port), log_level="warning", access_log=False, server_header=False,

@@ -8,11 +8,11 @@ import shutil
 import tempfile
 import threading
 import unicodedata
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -21,13 +21,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from config import DemoConfig
-from demo.catalogue import SAMPLES, Catalogue
+from demo.catalogue import SAMPLES, Catalogue, Style
 from demo.guard import Guard
-from demo.painter import Painter, calling, encoded
-from demo.tabs import Tab, message_bytes, read_message, thumbnail
+from demo.painter import Painter, calling
+from demo.tabs import Tab, message_bytes, read_message
 from demo.trainings import Trainings
 from demo.turns import Cancelled
-from imaging.reading import largest_file, read_image
+from imaging.animations import ANIMATION_ENDINGS
+from imaging.reading import largest_file
 from utils.errors import UserError, one_line
 from utils.files import PROGRAM
 
@@ -39,7 +40,27 @@ LARGEST_MESSAGE = 4 * 2**20
 
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_THUMBNAIL = (192, 144)
+_CHANGES = ("start", "stop", "resume")  # of a training
+
+
+def _answered(handler: Callable) -> Callable:
+    """A request of an open page, which ``X-Tab`` names, answered with JSON, and a fault in it with a sentence."""
+
+    async def answer(self, request: Request) -> Response:
+        tab = self.tabs.get(request.headers.get("x-tab", ""))
+        if tab is None:
+            return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
+        try:
+            return JSONResponse(await handler(self, request, tab))
+        except UserError as error:
+            status, text = 422, str(error)
+        except (ClientDisconnect, Cancelled):
+            status, text = 499, "the page was closed"
+        except OSError as error:
+            status, text = 507, f"the file cannot be kept ({error.strerror}): make room on the disk"
+        return JSONResponse({"error": text}, status)
+
+    return answer
 
 
 class Server:
@@ -65,7 +86,7 @@ class Server:
         # Read now: no path of a request is ever opened.
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
         self._samples = {name: (PROGRAM / "content" / name).read_bytes() for name in SAMPLES}
-        self._thumbnails: dict[tuple, bytes] = {}
+        self._thumbnails: dict[Style, bytes] = {}
         self._thumbnailer = ThreadPoolExecutor(1)  # of its own: what a visitor waits for is not to wait for these
         self.ended = threading.Event()
 
@@ -80,7 +101,7 @@ class Server:
             Route("/files/{tab}/{file}", self.download),
             Route("/training", self.training),
             Route("/training/picture", self.training_picture),
-            Route("/training/{what}", self.change_training, methods=["POST"]),
+            *(Route(f"/training/{what}", self.change_training, methods=["POST"]) for what in _CHANGES),
             WebSocketRoute("/tab", self.tab),
             Route("/{name}", self.page),
         ]
@@ -114,13 +135,12 @@ class Server:
     async def styles(self, request: Request) -> Response:
         styles = await asyncio.to_thread(self.catalogue.styles)
         shown = [{"id": style.id, "name": style.name, "model": style.model} for style in styles.values()]
-        unreadable = sorted(self.catalogue.unreadable.values())
         about = {
             "device": self.painter.compute.describe(),
             "samples": list(SAMPLES),
             "trains": bool(self.trainings.folders),
         }
-        return JSONResponse({"styles": shown, "unreadable": unreadable, **about})
+        return JSONResponse({"styles": shown, "unreadable": self.catalogue.unreadable, **about})
 
     async def thumbnail(self, request: Request) -> Response:
         """The sample photograph in a style."""
@@ -135,40 +155,35 @@ class Server:
         styles = self.catalogue.styles()
         if name not in styles:
             raise UserError("there is no such style")
-        if name not in self._thumbnails:
-            small = read_image(PROGRAM / "content" / SAMPLES[0])
-            small.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
-            self._thumbnails[name] = encoded(thumbnail(self.painter, styles, name, small, self.ended), 88)[0]
-        return self._thumbnails[name]
+        style = styles[name]
+        if style not in self._thumbnails:
+            self._thumbnails[style] = self.painter.sample(name, styles, self.ended)
+        return self._thumbnails[style]
 
-    async def upload(self, request: Request) -> Response:
-        """A photograph or a mask: the body is the file, ``X-Tab`` says whose it is, ``X-Name`` what it is called."""
-        tab = self.tabs.get(request.headers.get("x-tab", ""))
-        if tab is None:
-            return _lost()
-        path, size = tab.new_path(), 0
+    @_answered
+    async def upload(self, request: Request, tab: Tab) -> dict:
+        """A photograph or a mask: the body is the file, ``X-Name`` what it is called."""
+        name = file_name(unquote(request.headers.get("x-name", "")))
+        ending = PurePosixPath(name).suffix.lower()
+        path = tab.new_path(ending if ending in ANIMATION_ENDINGS else "")
         try:
-            most = largest_file(self.config.max_pixels)
-            with open(path, "xb") as file:
-                async for chunk in request.stream():
-                    tab.take(len(chunk))
-                    size += len(chunk)
-                    if size > most:
-                        raise UserError(f"the file has more bytes than a picture of {self.config.max_pixels} pixels")
-                    file.write(chunk)
+            await self._receive(request, tab, path)
             if request.url.path == "/masks":
-                return JSONResponse(tab.add_mask(path))
-            name = file_name(unquote(request.headers.get("x-name", "")))
-            return JSONResponse(await asyncio.to_thread(tab.add_photograph, path, name))
-        except UserError as error:
-            status, text = 422, str(error)
-        except (ClientDisconnect, Cancelled):
-            status, text = 499, "the page was closed"
-        except OSError as error:
-            status, text = 507, f"the file cannot be kept ({error.strerror}): make room on the disk"
-        tab.give_back(size)
-        path.unlink(missing_ok=True)
-        return JSONResponse({"error": text}, status)
+                return tab.add_mask(path)
+            return await asyncio.to_thread(tab.add_photograph, path, name)
+        except BaseException:
+            tab.drop(path)
+            raise
+
+    async def _receive(self, request: Request, tab: Tab, path: Path) -> None:
+        most, size = largest_file(self.config.max_pixels), 0
+        with open(path, "xb") as file:
+            async for chunk in request.stream():
+                tab.take(path, len(chunk))
+                size += len(chunk)
+                if size > most:
+                    raise UserError(f"the file has more bytes than a picture of {self.config.max_pixels} pixels")
+                file.write(chunk)
 
     async def training(self, request: Request) -> Response:
         return JSONResponse(await asyncio.to_thread(self.trainings.status))
@@ -177,37 +192,22 @@ class Server:
         data = await asyncio.to_thread(self.trainings.picture)
         return Response(data, media_type="image/png") if data else Response("there is no picture yet", 404)
 
-    async def change_training(self, request: Request) -> Response:
+    @_answered
+    async def change_training(self, request: Request, tab: Tab) -> dict:
         """Start, stop or resume; to start, the body is a painting, and what else is wanted stands in ``X-Training``."""
-        tab = self.tabs.get(request.headers.get("x-tab", ""))
-        if tab is None:
-            return _lost()
-        what, size = request.path_params["what"], 0
-        path = tab.new_path()
-        try:
-            if what == "start":
-                with open(path, "xb") as file:
-                    async for chunk in request.stream():
-                        tab.take(len(chunk))
-                        size += len(chunk)
-                        file.write(chunk)
+        what = PurePosixPath(request.url.path).name
+        if what == "start":
+            path = tab.new_path()
+            try:
+                await self._receive(request, tab, path)
                 wanted = _training_wanted(request.headers.get("x-training", ""))
                 with calling(path, "the painting"):
                     await asyncio.to_thread(self.trainings.start, path, *wanted, self.config.max_pixels)
-            elif what in ("stop", "resume"):
-                await asyncio.to_thread(getattr(self.trainings, what))
-            else:
-                return JSONResponse({"error": "there is nothing here"}, 404)
-            return JSONResponse(await asyncio.to_thread(self.trainings.status))
-        except UserError as error:
-            return JSONResponse({"error": str(error)}, 422)
-        except ClientDisconnect:
-            return JSONResponse({"error": "the page was closed"}, 499)
-        except OSError as error:
-            return JSONResponse({"error": f"the file cannot be kept ({error.strerror})"}, 507)
-        finally:
-            tab.give_back(size)
-            path.unlink(missing_ok=True)
+            finally:
+                tab.drop(path)
+        else:
+            await asyncio.to_thread(getattr(self.trainings, what))
+        return await asyncio.to_thread(self.trainings.status)
 
     async def download(self, request: Request) -> Response:
         tab = self.tabs.get(request.path_params["tab"])
@@ -254,11 +254,6 @@ class Server:
             del self.tabs[tab.token]
             sender.cancel()
             threading.Thread(target=tab.end, daemon=True).start()  # no await: this task may be cancelled by now
-
-
-def _lost() -> Response:
-    """For a page that is not, or no longer, one of this server's."""
-    return JSONResponse({"error": "this page has lost its server: reload it"}, 403)
 
 
 def _training_wanted(text: str) -> tuple[str, int, int]:

@@ -4,11 +4,10 @@
     python -m demo.build_site site
     python -m demo.build_site site --models starry_night gallery --overwrite
 
-Photographs, strength, stroke size, mixtures and the webcam work without a server; nothing is uploaded. After the first
+Photographs, all that is to taste, mixtures and the webcam work without a server; nothing is uploaded. After the first
 visit the page works without a network as well.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import PROGRAM
-from utils.settings import run_command
+from utils.settings import Parser, run_command
 
 RUNTIME = (
     "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm",
@@ -69,10 +68,8 @@ def build_site(target: Path, models: list[str] | None, node_modules: Path, overw
 def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     from config import DemoConfig
     from demo.catalogue import SAMPLES, Catalogue
-    from demo.painter import Painter, encoded
-    from demo.tabs import thumbnail
+    from demo.painter import Painter
     from export.onnx import export_onnx
-    from imaging.reading import read_image
     from models.checkpoints import find_model
 
     here = Path(__file__).parent
@@ -94,8 +91,6 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
         catalogue.folders = list(dict.fromkeys(path.parent for path in paths))
     every = catalogue.styles()
     styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
-    small = read_image(PROGRAM / "content" / SAMPLES[0])
-    small.thumbnail((192, 144))
     listed, files = [], {}
     for number, style in enumerate(styles):
         if style.model not in files:
@@ -104,8 +99,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
                 files[style.model] = f"_{files[style.model]}"
             export_onnx(find_model(style.model), folder / files[style.model], "float16")
         rows = [other.style for other in every.values() if other.model == style.model and other.style is not None]
-        picture = thumbnail(painter, every, style.id, small, threading.Event())
-        (folder / f"style_{number}.jpg").write_bytes(encoded(picture, 85)[0])
+        (folder / f"style_{number}.jpg").write_bytes(painter.sample(style.id, every, threading.Event()))
         listed.append({
             "id": style.id, "name": style.name, "model": style.model, "file": files[style.model],
             "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",
@@ -126,12 +120,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m demo.build_site",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(prog="python -m demo.build_site", description=__doc__)
     parser.add_argument("target", metavar="OUT", type=Path, help="folder that receives the site")
     parser.add_argument("--models", metavar="MODEL", nargs="+", help="models, in place of all in checkpoints/")
     parser.add_argument(

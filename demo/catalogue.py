@@ -23,10 +23,12 @@ class Style:
     Attributes:
         model: what ``--model_path`` names its file: a name where that suffices, else a path.
         style: of a network of several, its name; ``None`` of a network of one.
+        stamp: changes with its file.
     """
 
     model: str
     style: str | None
+    stamp: tuple = ()
 
     @property
     def id(self) -> str:
@@ -48,9 +50,8 @@ class Catalogue:
     def __init__(self, folders: Sequence[str | Path] = ()):
         self.folders = [Path("checkpoints"), PROGRAM / "checkpoints", *map(Path, folders)]
         self._lock = threading.Lock()
-        self._styles: dict[Path, tuple[tuple, list[Style]]] = {}
+        self._known: dict[Path, tuple[tuple, list[Style], str | None]] = {}
         self._checkpoints: dict[Path, tuple[tuple, Checkpoint]] = {}
-        self.unreadable: dict[Path, str] = {}
 
     def styles(self) -> dict[str, Style]:
         """The styles by their ids: networks of many first, each file once."""
@@ -60,22 +61,27 @@ class Catalogue:
                 for path in sorted(folder.glob("*")) if folder.is_dir() else ():
                     if path.suffix in ENDINGS and path.is_file() and not path.name.startswith("."):
                         found.setdefault(path.resolve(), path)
+            known = {}
             for real, path in found.items():
-                stamp = _stamp(real)
-                if real not in self._styles or self._styles[real][0] != stamp:
-                    self._styles[real] = stamp, self._styles_of(path)
-            groups = sorted((self._styles[real][1] for real in found), key=lambda group: len(group) < 2)
+                stamp, before = _stamp(real), self._known.get(real)
+                known[real] = before if before and before[0] == stamp else (stamp, *self._styles_of(path, stamp))
+            self._known = known
+            groups = sorted((styles for _, styles, _ in known.values()), key=lambda group: len(group) < 2)
             return {style.id: style for group in groups for style in group}
 
-    def _styles_of(self, path: Path) -> list[Style]:
+    @property
+    def unreadable(self) -> list[str]:
+        """A sentence on each file of the last look that is no model."""
+        return [fault for _, _, fault in self._known.values() if fault is not None]
+
+    def _styles_of(self, path: Path, stamp: tuple) -> tuple[list[Style], str | None]:
         try:
             network = self._read(path).network
         except UserError as error:
-            self.unreadable[path] = str(error)
-            return []
+            return [], str(error)
         model = _shortest(path)
         names = network.styles if isinstance(network, MultiStyleNet) else [None]
-        return [Style(model, name) for name in names]
+        return [Style(model, name, stamp) for name in names], None
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""

@@ -1,30 +1,37 @@
 """Photographs in style, by the engine and the settings of ``begin_inference.py``: something at once, then all of it."""
 
 import contextlib
+import dataclasses
 import io
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from config import DemoConfig
-from demo.catalogue import Catalogue
-from demo.recipe import Recipe
+from demo.catalogue import SAMPLES, Catalogue, Style
+from demo.recipe import Recipe, read_recipe
 from demo.turns import Cancelled, Room, TileBar, Turns
+from imaging.animations import AnimationReader
+from imaging.film_writing import FILM_FORMATS
+from imaging.films import FilmReader
+from imaging.reading import picture_size, read_image
 from imaging.writing import ending_of, result_ending, save_picture
 from inference.batch import read_mask, read_photograph
-from inference.kinds import is_film
+from inference.kinds import planned
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
-from inference.repaint import first_picture, repaint_film
+from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint
 from utils.device import resolve_compute
 from utils.errors import UserError
+from utils.files import PROGRAM
 
 SCREEN = 1600
 """Longest side of what is shown on a screen, pixels."""
@@ -32,20 +39,22 @@ SCREEN = 1600
 _PREVIEW = 800  # longest side of the first small picture, pixels
 _SOON = 0.3  # seconds that a first small picture may take
 _SMALLEST, _LARGEST = 96 * 96, 1024 * 1024  # pixels of it that the network is given
+_SAMPLE = (192, 144)  # pixels of the photograph that shows a style, at most
 _STYLIZERS = 12  # that are kept, of a few megabytes each
 
 
 @dataclass
 class Photograph:
-    """One that a visitor gave, or a film.
+    """One that a visitor gave, or a film or an animated picture.
 
     Attributes:
         path: where its bytes lie.
         name: what the visitor calls it.
         size: width and height.
-        screen: the picture, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``.
+        screen: the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``.
+        pixels: that are held decoded while it is painted.
         remarks: what its owner should know.
-        is_film: whether it is a film, and ``screen`` its first picture.
+        film: of what moves, the ending of its result, such as ``".mp4"``; ``None`` of a photograph.
         result: the recipe and the file of the newest result.
     """
 
@@ -53,13 +62,18 @@ class Photograph:
     name: str
     size: tuple[int, int]
     screen: Image.Image
-    remarks: list[str] = field(default_factory=list)
-    is_film: bool = False
+    pixels: int
+    remarks: list[str]
+    film: str | None = None
     result: tuple[Recipe, Path] | None = None
 
     def result_name(self, recipe: Recipe, ending: str) -> str:
         """As the command names it."""
         return f"{Path(self.name).stem}_{recipe.name}{ending}"
+
+    def painted(self, recipe: Recipe) -> Path | None:
+        """The file of the newest result, if that is of a recipe."""
+        return self.result[1] if self.result is not None and self.result[0] == recipe else None
 
 
 class Painter:
@@ -82,27 +96,29 @@ class Painter:
         self._seconds_per_pixel = 3e-6  # of a network's pass; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph out of the file that a visitor sent.
+        """A photograph out of the file that a visitor sent, or a film.
+
+        Args:
+            path: of the file; where it may be an animated picture, with the ending of its name.
 
         Raises:
             ImageError: if it is none.
         """
-        with self.room.taken(self.config.max_pixels, stop):  # what it has is known once it is decoded
-            film = is_film(path)  # by its first bytes, for it has no ending: a list of other files is none
-            if film:
-                image = self._first_picture(path, name)
-            else:
-                image = read_photograph(path, self.config.max_pixels, called=name)
-            screen = image.copy()
-            screen.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
-            screen.info = {}
-            return Photograph(path, name, image.size, screen, image.info["remarks"], film)
-
-    def _first_picture(self, path: Path, name: str) -> Image.Image:
-        with calling(path, name):
-            image = first_picture(path, max_pixels=self.config.max_pixels)
-        image.info["remarks"] = []
-        return image
+        most = self.config.max_pixels
+        ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
+        if moves:
+            reader = FilmReader if ending in FILM_FORMATS else AnimationReader
+            with calling(path, name), reader(path, max_pixels=most) as film:
+                pixels = math.prod(film.size)
+                held = pixels if reader is FilmReader else pixels * (film.total or most)  # with all of the result
+                if held <= most:
+                    with self.room.taken(pixels, stop):
+                        screen = _on_screen(Image.fromarray(np.ascontiguousarray(film.first_picture())))
+                    return Photograph(path, name, film.size, screen, held, [], ending)
+        with self.room.taken(math.prod(picture_size(path, most)), stop):
+            image = read_photograph(path, most, called=name)
+            size, remarks = image.size, image.info["remarks"]
+            return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe) -> Stylizer:
         """What paints a recipe; the latest ones are kept, until a file that they were read from changes."""
@@ -136,10 +152,9 @@ class Painter:
         """
         options, screen = self.options(recipe), photograph.screen
         network_size = max(options.working_size(*photograph.size)) / self._reduction(photograph, options)
-        shown = _fitting(screen.size, max(network_size, _PREVIEW))
+        shown = reduced_size(screen.size, max(network_size, _PREVIEW))
         image = screen.resize(shown, Image.Resampling.LANCZOS) if shown != screen.size else screen.copy()
-        stroke_scale = max(1.0, max(shown) / network_size)
-        options = StyleOptions(options.strength, options.preserve_color, options.mask, stroke_scale)
+        options = dataclasses.replace(options, stroke_scale=max(1.0, max(shown) / network_size))
         stylizer = self.stylizer(recipe)
         with self.turns:
             if stop.is_set():
@@ -160,13 +175,27 @@ class Painter:
         most = min(max(_SOON / self._seconds_per_pixel, _SMALLEST), _LARGEST)
         return max(1.0, math.sqrt(math.prod(options.working_size(*photograph.size)) / most))
 
+    def thumbnail(self, image: Image.Image, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
+        """A small picture in one style, as a browser shows it."""
+        stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles))
+        with self.turns:
+            if stop.is_set():
+                raise Cancelled
+            return encoded(stylizer.stylize(image, bar=TileBar(self.turns, stop)), 85)
+
+    def sample(self, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
+        """The same of the photograph that shows what a style looks like."""
+        small = read_image(PROGRAM / "content" / SAMPLES[0])
+        small.thumbnail(_SAMPLE, Image.Resampling.LANCZOS)
+        return self.thumbnail(small, style, styles, stop)
+
     def paint(
         self,
         photograph: Photograph,
         recipe: Recipe,
         target: Path,
         stop: threading.Event,
-        report: Callable[[int, int], None],
+        report: Callable[[int, int], None] | None = None,
     ) -> tuple[Path, Image.Image]:
         """The whole photograph in style, in the file that ``begin_inference.py`` would write.
 
@@ -178,7 +207,7 @@ class Painter:
             The file, and the result as it is shown on a screen.
         """
         options, stylizer = self.options(recipe), self.stylizer(recipe)
-        with self.room.taken(math.prod(photograph.size), stop):
+        with self.room.taken(photograph.pixels, stop):
             image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
             ending = ending_of(image, result_ending("auto", photograph.name))
             info = image.info
@@ -189,8 +218,7 @@ class Painter:
             path = target.with_name(target.name + ending)
             with open(path, "wb") as file:
                 save_picture(image, file, ending, None, info.get("exif"), info.get("icc_profile"))
-            image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
-            return path, image
+            return path, _on_screen(image)
 
     def repaint_film(
         self,
@@ -216,7 +244,7 @@ class Painter:
             if stop.is_set():
                 raise Cancelled
 
-        with self.room.taken(math.prod(film.size), stop), self.turns, calling(film.path, film.name):
+        with self.room.taken(film.pixels, stop), self.turns, calling(film.path, film.name):
             result = repaint_film(
                 stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
             )
@@ -236,16 +264,18 @@ def calling(path: Path, name: str) -> Iterator[None]:
         raise UserError(str(error).replace(str(path), name)) from None
 
 
-def encoded(image: Image.Image, quality: int = 90) -> tuple[bytes, str]:
-    """A picture for a browser to show, and its media type: JPEG, or PNG where it has transparency."""
+def encoded(image: Image.Image, quality: int = 90) -> bytes:
+    """A picture for a browser to show: JPEG, or PNG where it has transparency."""
     file = io.BytesIO()
     if image.mode == "RGBA":
         image.save(file, "PNG", compress_level=1)
-        return file.getvalue(), "image/png"
-    image.save(file, "JPEG", quality=quality, subsampling=0)
-    return file.getvalue(), "image/jpeg"
+    else:
+        image.save(file, "JPEG", quality=quality, subsampling=0)
+    return file.getvalue()
 
 
-def _fitting(size: tuple[int, int], longest: float) -> tuple[int, int]:
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _on_screen(image: Image.Image) -> Image.Image:
+    """The same picture, which is reduced, without its metadata."""
+    image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
+    image.info = {}
+    return image

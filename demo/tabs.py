@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from demo.pace import Pace
 from demo.painter import Painter, Photograph, encoded
 from demo.recipe import Recipe, read_recipe
 from demo.turns import Cancelled, Newest, TileBar
@@ -35,8 +36,12 @@ class Download:
     """A file that the page may fetch by an address that cannot be guessed."""
 
     path: Path
-    media_type: str
     name: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        known = {".mp4": "video/mp4", ".zip": "application/zip", ".jpg": "image/jpeg"}
+        return known.get(self.path.suffix, f"image/{self.path.suffix[1:]}")
 
 
 class Tab:
@@ -57,11 +62,12 @@ class Tab:
         self._archive: Path | None = None
         self._screens: dict[str, Path] = {}  # of each photograph, what is shown of it
         self.downloads: dict[str, Download] = {}
-        self.bytes_taken = 0
+        self._sizes: dict[Path, int] = {}  # of files that the page sent
         self._send, self._lock = send, threading.Lock()
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
         self._live, self._films = Newest(interrupt=False), Newest()
         self._live_recipe: Recipe | None = None
+        self._pace = Pace()
         folder.mkdir()
 
     def end(self, patience: float = 60) -> None:
@@ -86,8 +92,12 @@ class Tab:
 
     # Files that come in
 
-    def take(self, size: int) -> None:
-        """Count bytes that the page sends.
+    @property
+    def bytes_taken(self) -> int:
+        return sum(self._sizes.values())
+
+    def take(self, path: Path, size: int) -> None:
+        """Count bytes of a file that the page sends.
 
         Raises:
             UserError: if they are too many.
@@ -98,14 +108,16 @@ class Tab:
                     f"the photographs of this page have more than {self.limit // 10**6} MB together: remove some, or "
                     "give a larger --max_upload"
                 )
-            self.bytes_taken += size
+            self._sizes[path] = self._sizes.get(path, 0) + size
 
-    def give_back(self, size: int) -> None:
+    def drop(self, path: Path) -> None:
+        """Remove a file that the page sent."""
         with self._lock:
-            self.bytes_taken -= size
+            self._sizes.pop(path, None)
+        path.unlink(missing_ok=True)
 
-    def new_path(self) -> Path:
-        return self.folder / secrets.token_hex(8)
+    def new_path(self, ending: str = "") -> Path:
+        return self.folder / (secrets.token_hex(8) + ending)
 
     def add_photograph(self, path: Path, name: str) -> dict:
         """What the page is to know of a photograph that has arrived.
@@ -116,21 +128,18 @@ class Tab:
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
         photograph = self.painter.open(path, name, self.ended)
-        number, shown = secrets.token_hex(8), self.new_path()
-        data, media_type = encoded(photograph.screen)
-        shown.write_bytes(data)
+        number, shown = secrets.token_hex(8), self.new_path(".png" if photograph.screen.mode == "RGBA" else ".jpg")
+        shown.write_bytes(encoded(photograph.screen))
         self.photographs[number], self._screens[number] = photograph, shown
         return {
             "photograph": number, "name": name, "width": photograph.size[0], "height": photograph.size[1],
-            "remarks": photograph.remarks, "film": photograph.is_film, "screen": self._offer(shown, media_type),
+            "remarks": photograph.remarks, "film": photograph.film, "screen": self._offer(shown),
         }  # fmt: skip
 
     def add_mask(self, path: Path) -> dict:
         """The same for a mask. One at a time is kept."""
         for old in self.masks.values():
-            with contextlib.suppress(OSError):
-                self.give_back(old.stat().st_size)
-                old.unlink()
+            self.drop(old)
         number = secrets.token_hex(8)
         self.masks = {number: path}
         return {"mask": number}
@@ -138,15 +147,14 @@ class Tab:
     def remove(self, number: object) -> None:
         photograph = self.photographs.pop(number, None) if isinstance(number, str) else None
         if photograph is not None:
-            self.give_back(photograph.path.stat().st_size)
+            self.drop(photograph.path)
             self._drop_result(photograph)
             self._withdraw(self._screens.pop(number))
-            photograph.path.unlink()
 
     # Files that go out
 
-    def _offer(self, path: Path, media_type: str, name: str | None = None) -> str:
-        download = Download(path, media_type, name)
+    def _offer(self, path: Path, name: str | None = None) -> str:
+        download = Download(path, name)
         known = (token for token, other in self.downloads.items() if other == download)
         token = next(known, None) or secrets.token_urlsafe(16)
         self.downloads[token] = download
@@ -230,36 +238,31 @@ class Tab:
 
         def work(stop: threading.Event) -> None:
             self._send({"type": "command", **about, "command": recipe.command(photograph.name)}, b"")
-            if photograph.is_film:
-                self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
-                return
-            if photograph.result is None or photograph.result[0] != recipe:
-                if not self.painter.is_quick(photograph, recipe):
-                    self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop))[0])
-                    if stop.wait(_PAUSE):
-                        return
-                self._paint_whole(photograph, recipe, about, stop)
-            path = photograph.result[1]
+            path = photograph.painted(recipe)
+            if photograph.film or not (path or self.painter.is_quick(photograph, recipe)):
+                self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop)))
+                if photograph.film or stop.wait(_PAUSE):
+                    return
+            path = path or self._paint_whole(photograph, recipe, about, stop)
             name = photograph.result_name(recipe, path.suffix)
-            media_type = "image/png" if path.suffix == ".png" else "image/jpeg"
-            self._send({"type": "result", **about, "name": name, "url": self._offer(path, media_type, name)}, b"")
+            self._send({"type": "result", **about, "name": name, "url": self._offer(path, name)}, b"")
 
         self._work(self._painting, message, work)
 
     def _repaint_film(self, message: dict) -> None:
-        """A film with its sound, and how far it is."""
+        """A film with its sound, or an animated picture, and how far it is."""
         film, recipe = self._photograph(message.get("photograph")), self._recipe(message)
         about = {"photograph": message["photograph"]}
-        if not film.is_film:
+        if not film.film:
             raise UserError("that is no film: give one")
 
         def work(stop: threading.Event) -> None:
-            report, target = self._progress("film_progress", about), self.new_path().with_suffix(".mp4")
+            report, target = self._progress("film_progress", about), self.new_path(film.film)
             remarks = self.painter.repaint_film(film, recipe, target, stop, report)
             self._drop_result(film)
             film.result = recipe, target
-            name = film.result_name(recipe, ".mp4")
-            url = self._offer(target, "video/mp4", name)
+            name = film.result_name(recipe, film.film)
+            url = self._offer(target, name)
             self._send({"type": "film", **about, "url": url, "name": name, "remarks": remarks}, b"")
 
         self._work(self._films, message, work)
@@ -281,19 +284,20 @@ class Tab:
 
         return report
 
-    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> None:
+    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> Path:
         since, report = time.perf_counter(), self._progress("progress", about)
         path, shown = self.painter.paint(photograph, recipe, self.new_path(), stop, report)
         self._drop_result(photograph)
         photograph.result = recipe, path
-        self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown)[0])
+        self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown))
+        return path
 
     def _paint_all(self, message: dict) -> None:
         """All photographs with one recipe, in a ZIP archive."""
         numbers = message.get("photographs")
         numbers = numbers if isinstance(numbers, list) else []
         photographs = [self._photograph(number) for number in numbers[:MOST_PHOTOGRAPHS]]
-        photographs = [photograph for photograph in photographs if not photograph.is_film]
+        photographs = [photograph for photograph in photographs if not photograph.film]
         recipe, about = self._recipe(message), {"request": message.get("request")}
         if not photographs:
             raise UserError("there is no photograph to paint: add one")
@@ -301,23 +305,21 @@ class Tab:
         def work(stop: threading.Event) -> None:
             if self._archive is not None:
                 self._withdraw(self._archive)
-            target = self._archive = self.new_path()
+            target = self._archive = self.new_path(".zip")
             used, failed = set(), []
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
                 for done, photograph in enumerate(photographs):
                     self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)}, b"")
                     try:
-                        if photograph.result is None or photograph.result[0] != recipe:
-                            path, _ = self.painter.paint(photograph, recipe, self.new_path(), stop, lambda *args: None)
-                        else:
-                            path = photograph.result[1]
+                        kept = photograph.painted(recipe)
+                        path = kept or self.painter.paint(photograph, recipe, self.new_path(), stop)[0]
                     except (UserError, StylizeError) as error:
                         failed.append(f"{photograph.name}: {error}")
                         continue
                     archive.write(path, _unused(photograph.result_name(recipe, path.suffix), used))
-                    if photograph.result is None or path != photograph.result[1]:
+                    if not kept:
                         path.unlink(missing_ok=True)
-            url = self._offer(target, "application/zip", f"{recipe.name}.zip")
+            url = self._offer(target, f"{recipe.name}.zip")
             self._send({"type": "all", **about, "url": url, "name": f"{recipe.name}.zip", "failed": failed}, b"")
 
         self._work(self._all, message, work)
@@ -333,9 +335,8 @@ class Tab:
             small = photograph.screen.copy()
             small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
             for name in styles:
-                picture = thumbnail(self.painter, styles, name, small, stop)
                 about = {"type": "thumbnail", "photograph": message["photograph"], "style": name}
-                self._send(about, encoded(picture, quality=85)[0])
+                self._send(about, self.painter.thumbnail(small, name, styles, stop))
 
         self._work(self._thumbnails, message, work)
 
@@ -351,6 +352,7 @@ class Tab:
             raise UserError("no style is chosen for the camera: choose one")
 
         def work(stop: threading.Event) -> None:
+            since = time.perf_counter()
             try:
                 frame = Image.open(io.BytesIO(data), formats=["JPEG"])
                 if frame.width * frame.height > _LARGEST_FRAME:
@@ -358,21 +360,14 @@ class Tab:
                 frame = frame.convert("RGB")
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise UserError("a frame of the camera cannot be read: start it again") from None
-            stylizer, options = self.painter.stylizer(recipe), self.painter.options(recipe)
+            stylizer, scale = self.painter.stylizer(recipe), self._pace.scale
+            options = self._pace.enlarged(self.painter.options(recipe), *frame.size)
             with self.painter.turns:
                 frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))
-            self._send({"type": "frame"}, encoded(frame, quality=85)[0])
+            self._send({"type": "frame", "enlarged": scale}, encoded(frame, quality=85))
+            self._pace.took(time.perf_counter() - since)
 
         self._work(self._live, message, work)
-
-
-def thumbnail(painter: Painter, styles: dict, name: str, small: Image.Image, stop: threading.Event) -> Image.Image:
-    """A small picture in one style."""
-    stylizer = painter.stylizer(read_recipe({"styles": [[name, 1]]}, styles))
-    with painter.turns:
-        if stop.is_set():
-            raise Cancelled
-        return stylizer.stylize(small, bar=TileBar(painter.turns, stop))
 
 
 def message_bytes(message: dict, data: bytes) -> bytes:

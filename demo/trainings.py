@@ -64,7 +64,7 @@ class Trainings:
                 raise UserError("a style's name has letters, digits, spaces, _ and -: give another")
             if (self.output_dir / f"{name}.pth").exists() or (self.output_dir / f"{name}_training").exists():
                 raise UserError(f"there is a style {name} already: give another name")
-            if type(folder) is not int or not 0 <= folder < len(self.folders):
+            if not 0 <= folder < len(self.folders):
                 raise UserError("there is no such folder of photographs: reload the page")
             validate(TrainingConfig(total_steps=steps))
             picture = flatten(to_srgb(read_image(painting, max_pixels=max_pixels)))

@@ -1,6 +1,6 @@
 // The engine behind the page where there is no server: ONNX Runtime Web in a worker of the visitor's browser.
 
-export const offers = new Set(["strokes", "camera"]);
+export const offers = new Set(["strokes", "colours", "mask", "camera"]);
 
 const listeners = new Map();
 const photographs = new Map(); // id -> { bitmap, name }
@@ -79,7 +79,19 @@ export async function addPhotograph(file) {
   const id = `p${++numbers}`;
   photographs.set(id, { bitmap, name: file.name });
   const screen = URL.createObjectURL(await (await reduced(bitmap, 1600)).convertToBlob({ type: typeOf(file.name) }));
-  return { id, name: file.name, width, height, remarks: [], screen };
+  const remarks = (await isAnimated(file)) ? [`${file.name} is animated: its first frame alone is taken`] : [];
+  return { id, name: file.name, width, height, remarks, screen };
+}
+
+// As far as the browser can tell.
+async function isAnimated(file) {
+  try {
+    const decoder = new ImageDecoder({ data: file.stream(), type: file.type });
+    await decoder.tracks.ready;
+    return decoder.tracks.selectedTrack.animated;
+  } catch {
+    return false;
+  }
 }
 
 export function removePhotograph(id) {
@@ -87,7 +99,10 @@ export function removePhotograph(id) {
   photographs.delete(id);
 }
 
-export async function setMask() {}
+// The mask for what is painted from now on: a PNG, white where the style goes; null for none.
+export async function setMask(blob) {
+  if (blob) worker.postMessage({ mask: pixels(drawn(await createImageBitmap(blob))) });
+}
 
 function typeOf(name) {
   return /\.jpe?g$/i.test(name) ? "image/jpeg" : "image/png";
@@ -99,10 +114,13 @@ function reduced(bitmap, longest) {
 }
 
 async function resized(bitmap, width, height) {
-  const canvas = new OffscreenCanvas(width, height);
   const same = bitmap.width === width && bitmap.height === height;
-  const picture = same ? bitmap : await createImageBitmap(bitmap, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
-  canvas.getContext("2d").drawImage(picture, 0, 0);
+  return drawn(same ? bitmap : await createImageBitmap(bitmap, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" }));
+}
+
+function drawn(bitmap) {
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
   return canvas;
 }
 
@@ -124,12 +142,17 @@ function parts(recipe) {
   return [...networks.values()].map((network) => ({ ...network, rows: network.rows.map((row) => row / network.weight / total) }));
 }
 
-async function stylized(bitmap, width, height, recipe, working, progress) {
-  const canvas = await resized(bitmap, width, height);
-  const whole = pixels(canvas);
-  const small = working[0] === width && working[1] === height ? null : pixels(await resized(bitmap, ...working));
-  const message = { type: "paint", whole, small, parts: parts(recipe), strength: recipe.strength };
-  return (await compute(message, [whole.data.buffer, ...(small ? [small.data.buffer] : [])], progress)).picture;
+// Sides of the picture that the network is given; halves go to the even number, as in Python.
+function workingSize({ width, height }, recipe) {
+  const scale = recipe.stroke_scale ?? Math.max(1, Math.min(width, height) / WORKING_SHORT_SIDE);
+  const rounded = (side) => (side % 1 === 0.5 ? 2 * Math.round(side / 2) : Math.round(side));
+  const side = (whole) => Math.max(1, rounded(whole / scale));
+  return { width: side(width), height: side(height) };
+}
+
+async function stylized(whole, working, recipe, progress) {
+  const message = { whole, working, recipe, parts: parts(recipe) };
+  return (await compute(message, [whole.data.buffer], progress)).picture;
 }
 
 async function file(picture, type) {
@@ -143,21 +166,20 @@ export function paint(id, recipe, request) {
   const about = { photograph: id, request };
   const work = async (outdated) => {
     const { bitmap, name } = photograph;
-    const scale = recipe.stroke_scale ?? Math.max(1, Math.min(bitmap.width, bitmap.height) / WORKING_SHORT_SIDE);
-    const working = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side / scale)));
-    const factor = Math.sqrt(QUICK / (working[0] * working[1]));
+    const working = workingSize(bitmap, recipe);
+    const factor = Math.sqrt(QUICK / (working.width * working.height));
     if (factor < 1) {
-      const quick = working.map((side) => Math.max(1, Math.round(side * factor)));
+      const quick = { width: Math.ceil(working.width * factor), height: Math.ceil(working.height * factor) };
       const screen = Math.min(1, 640 / Math.max(bitmap.width, bitmap.height));
-      const shown = [bitmap.width, bitmap.height].map((side, place) => Math.max(quick[place], Math.round(side * screen)));
-      const picture = await stylized(bitmap, ...shown, recipe, quick);
+      const shown = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * screen)));
+      const picture = await stylized(pixels(await resized(bitmap, ...shown)), quick, recipe);
       if (outdated()) return;
       tell("preview", about, new Uint8Array(await (await file(picture, "image/jpeg")).arrayBuffer()));
       await new Promise((resolve) => setTimeout(resolve, 250));
       if (outdated()) return;
     }
     const since = performance.now();
-    const picture = await stylized(bitmap, bitmap.width, bitmap.height, recipe, working, ({ done, total }) =>
+    const picture = await stylized(pixels(drawn(bitmap)), working, recipe, ({ done, total }) =>
       tell("progress", { ...about, done, total, left: null }),
     );
     if (outdated()) return;
@@ -174,20 +196,6 @@ export function paint(id, recipe, request) {
 
 export function paintThumbnails() {}
 
-export function paintAll() {}
-
-export function repaintFilm() {}
-
-export function cancelFilm() {}
-
-export async function training() {
-  return { state: "none", folders: [] };
-}
-
-export function trainingPicture() {}
-
-export async function changeTraining() {}
-
 export function setLive(recipe) {
   live = recipe;
 }
@@ -195,13 +203,9 @@ export function setLive(recipe) {
 export const frameWidth = 160;
 
 export function paintFrame(canvas) {
-  const recipe = live;
-  const whole = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  const work = async () => {
-    const message = { type: "paint", whole, small: null, parts: parts(recipe), strength: recipe.strength };
-    const { picture } = await compute(message, [whole.data.buffer]);
-    tell("frame", {}, picture);
-  };
+  const recipe = { ...live, masked: false };
+  const whole = pixels(canvas);
+  const work = async () => tell("frame", {}, await stylized(whole, workingSize(whole, recipe), recipe));
   give(Object.assign(work, { of: "frame" }));
 }
 

@@ -11,7 +11,7 @@ export class Camera {
     this.rated = rated;
     this.grabbed = document.createElement("canvas");
     this.shown = [];
-    engine.on("frame", (message, data) => this.show(data));
+    engine.on("frame", (message, data) => this.show(data, message.enlarged ?? 1));
   }
 
   get running() {
@@ -55,7 +55,7 @@ export class Camera {
     context.drawImage(this.video, 0, 0, canvas.width, canvas.height);
   }
 
-  async show(data) {
+  async show(data, enlarged) {
     if (!this.running) return;
     this.grab();
     const picture = data instanceof ImageData ? data : await createImageBitmap(new Blob([data]));
@@ -65,7 +65,8 @@ export class Camera {
     const now = performance.now();
     this.shown = [...this.shown.slice(-20), now];
     const rate = (this.shown.length - 1) / ((now - this.shown[0]) / 1000);
-    if (this.shown.length > 2) this.rated(`${rate.toFixed(rate < 10 ? 1 : 0)} frames a second`);
+    const why = enlarged > 1 ? `, with strokes ${enlarged} times as large to keep up` : "";
+    if (this.shown.length > 2) this.rated(`${rate.toFixed(rate < 10 ? 1 : 0)} frames a second${why}`);
   }
 
   // A photograph of what the camera sees, in its full resolution.

@@ -1,5 +1,5 @@
 // The engine behind the page: the server that "python -m demo" started. What is shown is no concern of this file.
-// The static site has another file of this name, with the same functions, which computes in the browser.
+// The static site has another file of this name, with the functions of what it offers, which computes in the browser.
 
 export const offers = new Set(["strokes", "colours", "mask", "command", "camera", "film"]);
 

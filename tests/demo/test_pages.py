@@ -1,5 +1,6 @@
 """Photographs on the page, as far as the server goes: the same pictures as the command writes, and no trace left."""
 
+import dataclasses
 import gc
 import io
 import threading
@@ -159,10 +160,23 @@ def test_frames_of_a_camera(page, style, make_picture):
     message, data = page.until("frame")
     with Image.open(io.BytesIO(data)) as frame:
         assert message["type"] == "frame" and frame.size == (32, 24)
+    assert message["enlarged"] == 1
     page.send({"type": "frame"}, b"\xff\xd8\xff no frame")
     assert "cannot be read" in page.until("frame")[0]["error"]
     page.send({"type": "frame"}, jpeg(Image.new("RGB", (1400, 1400))))
     assert "too large" in page.until("frame")[0]["error"]
+
+
+def test_strokes_of_late_frames_are_larger(page, style, make_picture, monkeypatch):
+    monkeypatch.setattr("demo.pace.WANTED", 0)
+    page.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
+    frames = []
+    for _ in range(9):
+        page.send({"type": "frame"}, jpeg(make_picture(48, 36, seed=5)))
+        frames.append(page.until("frame"))
+    assert [message["enlarged"] for message, _ in frames] == [1] * 8 + [1.15]
+    (first, *_, last) = [np.asarray(Image.open(io.BytesIO(data))) for _, data in frames]
+    assert first.shape == last.shape and (first != last).any()
 
 
 def test_a_film_is_that_of_the_command(page, style, stylize, make_film, tmp_path):
@@ -179,6 +193,31 @@ def test_a_film_is_that_of_the_command(page, style, stylize, make_film, tmp_path
     assert (message["name"], message["remarks"]) == ("film_stripes.mp4", [])
     expected = (tmp_path / "results" / "film_stripes.mp4").read_bytes()
     assert page.client.get(message["url"]).content == expected
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+def test_an_animated_picture_is_that_of_the_command(page, style, stylize, make_picture, tmp_path, name):
+    first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
+    first.save(tmp_path / name, save_all=True, append_images=others, duration=[50, 120, 80, 200], loop=0)
+    assert stylize(tmp_path / name).returncode == 0
+    facts = page.upload((tmp_path / name).read_bytes(), name).json()
+    assert (facts["width"], facts["height"], facts["remarks"]) == (40, 30, []) and facts["film"]
+    page.send({"type": "film", "photograph": facts["photograph"], "recipe": {"styles": [[style, 1]]}})
+    message, _ = page.until("film")
+    assert message["name"] == f"a_stripes{Path(name).suffix}"
+    answer = page.client.get(message["url"])
+    assert answer.content == (tmp_path / "results" / message["name"]).read_bytes()
+    assert answer.headers["content-type"] == f"image/{Path(name).suffix[1:]}"
+
+
+def test_of_an_animated_picture_with_too_many_frames_the_first_is_taken(page, server, make_picture, monkeypatch):
+    first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others)
+    few = dataclasses.replace(server.config, max_pixels=4 * 40 * 30 - 1)
+    monkeypatch.setattr(server.painter, "config", few)
+    facts = page.upload(file.getvalue(), "b.gif").json()
+    assert (facts["film"], facts["remarks"]) == (None, ["b.gif is animated: its first frame alone is taken"])
 
 
 def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
@@ -257,9 +296,16 @@ def test_a_model_that_is_added_appears(server, style_model, client):
         names = [style["name"] for style in client.get("/styles").json()["styles"]]
         assert len(names) == before + 1 and "added" in names
         assert any("broken.pth" in reason for reason in client.get("/styles").json()["unreadable"])
+        broken.write_bytes(style_model.read_bytes())
+        about = client.get("/styles").json()
+        assert about["unreadable"] == [] and "broken" in [style["name"] for style in about["styles"]]
+        broken.write_bytes(b"no model again")
+        assert len(client.get("/styles").json()["unreadable"]) == 1
+        broken.unlink()
+        assert client.get("/styles").json()["unreadable"] == []
     finally:
         added.unlink()
-        broken.unlink()
+        broken.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

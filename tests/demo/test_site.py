@@ -15,7 +15,6 @@ from PIL import Image
 from inference.options import StyleOptions
 from inference.stylizer import Blend, Stylizer
 from tests.demo.browsing import PATIENCE, browser, node_module, ready, saved, until
-from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,22 +58,36 @@ def photo(tmp_path):
     return path
 
 
-def painted(page):
+@pytest.fixture(scope="module")
+def stylizers():
+    return [Stylizer(ROOT / "checkpoints" / f"{name}.pth", "cpu", "float32") for name in ("starry_night", "wave")]
+
+
+def difference(page, stylizer, photo, act, **options):
+    """From what the engine in Python makes of the photograph, once the page has answered an act; grey levels."""
+    forget_status(page)
+    act()
     ready(page)
-    return np.asarray(Image.open(io.BytesIO(saved(page)[1])).convert("RGB")).astype(int)
+    result = np.asarray(Image.open(io.BytesIO(saved(page)[1])).convert("RGB")).astype(int)
+    return abs(result - np.asarray(stylizer.stylize(Image.open(photo), StyleOptions(**options)))).max()
 
 
-def test_the_same_pixels_as_pytorch_without_a_network_too(browser, site, address, photo):
-    context = browser.new_context()
-    page, asked = context.new_page(), set()
+def forget_status(page):
+    page.evaluate("document.getElementById('status').textContent = ''")
+
+
+def open_in_starry_night(page, address):
     page.set_default_timeout(PATIENCE * 1000)
-    context.on("request", lambda request: asked.add(request.url))
     page.goto(address)
     page.locator(".style[title=starry_night]").click()
-    page.set_input_files("#files", photo)
-    stylizers = [Stylizer(ROOT / "checkpoints" / f"{name}.pth", "cpu", "float32") for name in ("starry_night", "wave")]
-    picture = Image.open(photo)
-    assert abs(painted(page) - np.asarray(stylizers[0].stylize(picture))).max() <= 1
+
+
+def test_the_same_pixels_as_pytorch_without_a_network_too(browser, site, address, photo, stylizers):
+    context = browser.new_context()
+    page, asked = context.new_page(), set()
+    context.on("request", lambda request: asked.add(request.url))
+    open_in_starry_night(page, address)
+    assert difference(page, stylizers[0], photo, lambda: page.set_input_files("#files", photo)) <= 1
     assert all(url.startswith((address, f"blob:{address}")) for url in asked)
     names = {urlsplit(url).path.lstrip("/") for url in asked if url.startswith(address)} - {""}
     loaded = sum(len(gzip.compress((site / name).read_bytes())) for name in names | {"index.html"})
@@ -83,21 +96,46 @@ def test_the_same_pixels_as_pytorch_without_a_network_too(browser, site, address
 
     until(page, "navigator.serviceWorker.controller !== null")
     context.set_offline(True)
-    page.reload()
-    page.locator(".style[title=starry_night]").click()
-    page.set_input_files("#files", photo)
-    assert abs(painted(page) - np.asarray(stylizers[0].stylize(picture))).max() <= 1
-    context.set_offline(False)
-
-    page.locator("#strength").fill("50")
-    until(page, "document.getElementById('status').textContent !== 'The full size is ready'")
-    assert abs(painted(page) - np.asarray(stylizers[0].stylize(picture, StyleOptions(strength=0.5)))).max() <= 1
-    page.locator("#strength").fill("100")
-    page.locator("#mix").check()
-    page.locator(".style[title=wave]").click()
-    until(page, "document.getElementById('status').textContent !== 'The full size is ready'")
-    assert abs(painted(page) - np.asarray(Blend(stylizers, [1, 1]).stylize(picture))).max() <= 1
+    open_in_starry_night(page, address)
+    assert difference(page, stylizers[0], photo, lambda: page.set_input_files("#files", photo)) <= 1
     context.close()
+
+
+def test_to_taste_as_in_python(browser, address, photo, stylizers):
+    page = browser.new_page()
+    open_in_starry_night(page, address)
+    page.set_input_files("#files", photo)
+    ready(page)
+    found = functools.partial(difference, page, stylizers[0], photo)
+    assert found(page.locator("#colours").check, preserve_color=True) <= 1
+    assert found(lambda: page.locator("#strength").fill("50"), preserve_color=True, strength=0.5) <= 1
+    assert found(page.locator("#colours").uncheck, strength=0.5) <= 1
+    found(lambda: page.locator("#strength").fill("100"))
+    for power, scale in ((1, 2.0), (-1, 0.5), (0.4, 1.32)):
+        assert found(lambda: page.locator("#strokes").fill(str(power)), stroke_scale=scale) <= 2  # noqa: B023
+    found(page.locator("#strokes-auto").check)
+    mask = painted_mask(page)
+    assert mask.getextrema()[0] == (0, 255)
+    assert found(page.locator("#mix").check, mask=mask) <= 1
+    found = functools.partial(difference, page, Blend(stylizers, [1, 1]), photo)
+    assert found(page.locator(".style[title=wave]").click, mask=mask) <= 1
+    assert found(lambda: page.click("#mask-remove")) <= 1
+    page.close()
+
+
+def painted_mask(page):
+    """What the page saves of a stroke through the middle, with which the photograph is painted."""
+    forget_status(page)
+    page.click("#mask")
+    page.locator("#brush-size").fill("20")
+    box = page.locator("#brushed").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    ready(page)
+    page.click("#brush-done")
+    return Image.open(io.BytesIO(saved(page, "#mask-save")[1]))
 
 
 def test_the_camera_without_a_server(browser, address):
@@ -119,16 +157,11 @@ def test_a_bad_file_without_a_server(browser, address, tmp_path):
     page.close()
 
 
-def test_what_is_missing_or_there_is_told(tmp_path):
-    from demo.build_site import RUNTIME, build_site
-
-    with pytest.raises(UserError, match="npm install onnxruntime-web"):
-        build_site(tmp_path / "site", None, tmp_path)
-    (tmp_path / "onnxruntime-web" / "dist").mkdir(parents=True)
-    for name in RUNTIME:
-        (tmp_path / "onnxruntime-web" / "dist" / name).touch()
-    with pytest.raises(UserError, match="give a folder that is not there"):
-        build_site(tmp_path, None, tmp_path, overwrite=True)
-    with pytest.raises(UserError, match="--models"):
-        build_site(tmp_path / "site", ["no such model"], tmp_path)
-    assert not (tmp_path / "site").exists()
+def test_of_an_animated_picture_the_first_frame_is_painted(browser, address, make_picture, tmp_path):
+    make_picture(40, 30, seed=1).save(tmp_path / "a.gif", save_all=True, append_images=[make_picture(40, 30, seed=2)])
+    page = browser.new_page()
+    page.goto(address)
+    page.set_input_files("#files", tmp_path / "a.gif")
+    ready(page)
+    assert page.inner_text("#error") == "a.gif is animated: its first frame alone is taken"
+    page.close()
