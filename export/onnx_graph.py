@@ -107,16 +107,11 @@ def _layer(graph: _Graph, module: nn.Module, x: str, style: str | None) -> str:
         return _convolution(graph, "Conv", module, x, module.kernel_size[0] // 2)
     if isinstance(module, ReflectionConvTranspose2d):
         return _convolution(graph, "ConvTranspose", module, x, 1)
-    if isinstance(module, ConditionalInstanceNorm2d):
-        # Instance norm of one picture with N C channels: each has its picture's scale and shift.
-        tables = graph.real(module.weight), graph.real(module.bias)
-        mixed = [graph("Reshape", graph("MatMul", style, table), graph.whole(-1)) for table in tables]
-        x = graph("Reshape", x, graph.whole(1, -1, 0, 0))
-        x = graph("InstanceNormalization", x, *mixed, epsilon=module.eps)
-        return graph("Reshape", x, graph.whole(-1, module.num_features, 0, 0))
     if isinstance(module, nn.InstanceNorm2d):
-        weights = graph.real(module.weight), graph.real(module.bias)
-        return graph("InstanceNormalization", x, *weights, epsilon=module.eps)
+        tables = graph.real(module.weight), graph.real(module.bias)
+        if isinstance(module, ConditionalInstanceNorm2d):
+            tables = [graph("MatMul", style, table) for table in tables]
+        return _instance_norm(graph, x, *tables, module.num_features, module.eps)
     if isinstance(module, nn.Upsample):
         scales = graph.real(torch.tensor([1, 1, module.scale_factor, module.scale_factor]))
         how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
@@ -126,6 +121,22 @@ def _layer(graph: _Graph, module: nn.Module, x: str, style: str | None) -> str:
     if isinstance(module, nn.Identity):  # where a batch norm was
         return x
     raise TypeError(f"{type(module).__name__} has no translation into ONNX")
+
+
+def _instance_norm(graph: _Graph, x: str, scale: str, shift: str, channels: int, epsilon: float) -> str:
+    """Instance norm; ``scale`` and ``shift`` are of C channels, or N x C.
+
+    Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
+    the larger it is. Here no sum has more terms than a side has pixels.
+    """
+
+    def mean(x: str) -> str:
+        return graph("ReduceMean", graph("ReduceMean", x, axes=[3]), axes=[2])
+
+    scale, shift = (graph("Reshape", one, graph.whole(-1, channels, 1, 1)) for one in (scale, shift))
+    centred = graph("Sub", x, mean(x))
+    deviation = graph("Sqrt", graph("Add", mean(graph("Mul", centred, centred)), graph.real(epsilon)))
+    return graph("Add", graph("Mul", centred, graph("Div", scale, deviation)), shift)
 
 
 def _convolution(graph: _Graph, operator: str, module: nn.Conv2d | nn.ConvTranspose2d, x: str, reflected: int) -> str:
