@@ -22,7 +22,8 @@ def warp(images: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
 def temporal_loss(stylized: torch.Tensor, moved: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     """Mean squared difference of the stylized second view and the moved stylized view: ||N(w(x)) - w(N(x))||^2.
 
-    Over the pixels that both views see, the channels and the batch; values in [0, 1], as E_warp is given in.
+    Over the channels and the pixels that both views see, and then over the batch, so that a pair counts the same in any
+    batch; values in [0, 1], as E_warp is given in.
 
     Args:
         stylized: N(x), N x 3 x H x W, RGB in [0, 255].
@@ -34,4 +35,5 @@ def temporal_loss(stylized: torch.Tensor, moved: torch.Tensor, motion: torch.Ten
     """
     seen = (motion.abs() <= 1).all(-1)[:, None]  # N x 1 x H x W
     squares = ((moved.float() - warp(stylized, motion)) / 255).square().mean(1, keepdim=True)
-    return torch.where(seen, squares, 0).sum() / seen.sum().clamp_min(1)
+    means = torch.where(seen, squares, 0).sum((1, 2, 3)) / seen.sum((1, 2, 3)).clamp_min(1)
+    return means.mean()

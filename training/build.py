@@ -120,7 +120,8 @@ class Training:
         styles = self.styles_at(step)
         if not self.config.temporal_weight:
             return (photographs, *styles), None
-        views, motion = second_views(photographs, f"motion {self.config.seed} {self._start(step)}")
+        numbers = range(self._start(step), self._start(step) + len(photographs))
+        views, motion = second_views(photographs, [f"motion {self.config.seed} {number}" for number in numbers])
         pairs = torch.cat([photographs, views]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), motion
 

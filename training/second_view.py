@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 
 import torch
 
@@ -26,27 +27,27 @@ NOISE = 4.0
 """Largest standard deviation of the second view's noise, grey levels."""
 
 
-def second_views(photographs: torch.Tensor, seed: str) -> tuple[torch.Tensor, torch.Tensor]:
+def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
     """Photographs moved at random, with another exposure and new noise.
 
     Large motions and next to none are as frequent: a camera may stand still.
 
     Args:
         photographs: N x 3 x H x W, RGB in [0, 255].
-        seed: of everything; the same one gives the same views on the same kind of device.
+        seeds: N, of each photograph's view: the same one gives the same view of it on the same kind of device,
+            whatever batch it stands in.
 
     Returns:
         ``(views, motion)``: the views, like the photographs, with what lies beyond the edge mirrored in; and
         N x H x W x 2, the motion as :func:`losses.temporal.warp` takes it.
     """
-    rng, device = random.Random(seed), photographs.device
-    count, height, width = len(photographs), *photographs.shape[-2:]
-    matrices = torch.tensor([random_homography(rng) for _ in range(count)]).to(device, non_blocking=True)
-    motion = grid(matrices, height, width)
-    drawn = [(1 + rng.uniform(-EXPOSURE, EXPOSURE), rng.uniform(0, NOISE)) for _ in range(count)]
+    chances, device = [random.Random(seed) for seed in seeds], photographs.device
+    matrices = torch.tensor([random_homography(rng) for rng in chances]).to(device, non_blocking=True)
+    motion = grid(matrices, *photographs.shape[-2:])
+    drawn = [(1 + rng.uniform(-EXPOSURE, EXPOSURE), rng.uniform(0, NOISE)) for rng in chances]
     exposure, deviation = torch.tensor(drawn).to(device, non_blocking=True).T[..., None, None, None]
-    generator = torch.Generator(device).manual_seed(rng.getrandbits(62))
-    noise = torch.randn(photographs.shape, generator=generator, device=device)
+    generators = [torch.Generator(device).manual_seed(rng.getrandbits(62)) for rng in chances]
+    noise = torch.stack([torch.randn(photographs.shape[1:], generator=one, device=device) for one in generators])
     views = warp(photographs, motion) * exposure + noise * deviation
     return views.clamp(0, 255), motion
 

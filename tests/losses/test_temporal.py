@@ -53,6 +53,13 @@ def test_loss_is_the_mean_squared_difference_where_both_see():
     assert temporal_loss(stylized, moved, shift(SIZE, 0, 2)) == 0  # nothing in common
 
 
+def test_a_pair_counts_the_same_in_any_batch():
+    stylized, moved = pictures(2, 1), pictures(2, 2)
+    motion = torch.cat([shift(1, 0), shift(9, 9)])  # of which less is seen
+    alone = [temporal_loss(stylized[i : i + 1], moved[i : i + 1], motion[i : i + 1]).item() for i in (0, 1)]
+    assert temporal_loss(stylized, moved, motion).item() == pytest.approx(sum(alone) / 2, rel=1e-5)
+
+
 def test_both_views_are_taught():
     stylized, moved = pictures(1, 1).requires_grad_(), pictures(1, 2).requires_grad_()
     gradients = torch.autograd.grad(temporal_loss(stylized, moved, shift(1, 1)), (stylized, moved))
@@ -60,10 +67,14 @@ def test_both_views_are_taught():
     assert gradients[1][..., -1].abs().max() == 0  # not seen in the first view
 
 
-def test_views_depend_on_their_seed_alone():
+def test_a_view_depends_on_its_photograph_and_seed_alone():
+    """In whatever batch: several processes that share one out see what one process sees."""
     images = pictures(3, 1)
-    (views, motion), again, others = second_views(images, "a"), second_views(images, "a"), second_views(images, "b")
-    assert torch.equal(views, again[0]) and torch.equal(motion, again[1])
+    views, motion = second_views(images, "abc")
+    parts = [second_views(images[:1], "a"), second_views(images[1:], "bc")]
+    torch.testing.assert_close(views, torch.cat([part[0] for part in parts]), rtol=0, atol=1e-2)
+    torch.testing.assert_close(motion, torch.cat([part[1] for part in parts]))
+    others = second_views(images, "def")
     assert not torch.equal(views, others[0]) and not torch.equal(motion, others[1])
     assert views.shape == images.shape and views.min() >= 0 and views.max() <= 255
     assert not torch.equal(motion[0], motion[1])
@@ -83,7 +94,7 @@ def test_a_view_shows_the_photograph_moved(monkeypatch):
     monkeypatch.setattr(second_view, "NOISE", 0.0)
     monkeypatch.setattr(second_view, "EXPOSURE", 0.0)
     images = torch.nn.functional.avg_pool2d(pictures(2, 1, 2 * SIZE), 9, 1, 4)[..., ::2, ::2]  # smooth
-    views, motion = second_views(images, "a")
+    views, motion = second_views(images, "ab")
     assert temporal_loss(images, views, motion) == 0 < temporal_loss(images.flip(3), views, motion)
     back = shift(0, 0, 2) - (motion - shift(0, 0, 2))  # the way back, but for what the motion bends
     assert temporal_loss(views, images, back) < 0.1 * temporal_loss(views, images, motion)
