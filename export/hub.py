@@ -190,7 +190,7 @@ def _losses(source: str | Path) -> list[tuple[str, str]]:
 
     path = find_model(source)
     try:
-        lines = (path.parent / f"{path.stem}_training" / "metrics.jsonl").read_text().splitlines()
+        lines = (path.parent / f"{path.stem}_training" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         weighted = json.loads(lines[-1])["weighted"]
         return [(f"weighted {term} loss, at the end", f"{value:.4g}") for term, value in weighted.items()]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -11,6 +11,7 @@ from export.checking import GREY_LEVELS, largest_difference
 from export.onnx import export_onnx, main, runner
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
+from models.transformer_net import TransformerNet
 from utils.errors import UserError
 
 SIZES = [(1, 2), (6, 3), (4, 9), (11, 8)]  # all remainders of four, either side
@@ -50,6 +51,14 @@ def test_it_is_the_network_at_every_size(norm, upsample, trained_like, onnx_grap
     data = onnx_graph.to_onnx(network).SerializeToString()
     sizes = [(1, 1), *SIZES] if norm == "batch" else SIZES  # instance norm makes noise of a picture of one colour
     assert largest_difference(runner(data), network, sizes) <= GREY_LEVELS
+
+
+def test_instance_norm_is_exact_in_a_large_picture(onnx_graph):
+    network = TransformerNet("instance").eval()
+    network.layers = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.InstanceNorm2d(3, affine=True))
+    network.layers[1].weight.data.fill_(4)
+    data = onnx_graph.to_onnx(network).SerializeToString()
+    assert largest_difference(runner(data), network, [(1333, 2000)]) < 0.001
 
 
 def test_a_single_pixel_has_a_result(trained_like, onnx_graph):
