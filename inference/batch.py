@@ -35,7 +35,7 @@ from inference.repaint import first_picture, parse_time, reduced_size, repaint_f
 from inference.report import InferenceReport
 from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
-from utils.errors import ImageError, OutputError, UserError, is_out_of_memory
+from utils.errors import ImageError, OutputError, UserError, is_out_of_memory, writing_output
 from utils.files import atomic_write, check_output_dir, remove_unfinished
 from utils.interrupts import Interrupts
 from utils.processes import Processes
@@ -356,8 +356,11 @@ class InferenceRun:
     def exit_status(self) -> int:
         """Tell the summary; 0 if all went well, 1 if a photograph failed, 130 or 143 after a signal."""
         done, skipped, failed = self.processes.sums(list(self.report.counts.values()))
-        self.processes.leave()
         self.report.summary(self.total, done, skipped, failed)
+        with writing_output():
+            sys.stdout.flush()
+        self.processes.sums([0])  # torchrun ends all as soon as one has failed: by here, each has said what it had to
+        self.processes.leave()
         if self.interrupts.received:
             return self.interrupts.exit_status
         return 1 if failed else 0
