@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+pytest.importorskip("starlette")
+
 from demo.app import LARGEST_MESSAGE, file_name
 from demo.tabs import MOST_PHOTOGRAPHS
 
