@@ -26,7 +26,7 @@ def onnx_network(network: torch.nn.Module):
         from export.onnx import runner
         from export.onnx_graph import to_onnx
 
-        return runner(to_onnx(network).SerializeToString())
+        return runner(to_onnx(network))
     except ImportError:
         return None
 

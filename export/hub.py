@@ -103,7 +103,6 @@ def configuration(checkpoint) -> dict[str, dict]:
                 "AutoModelForImageToImage": f"{modeling}.StyleTransferModel",
             },
             "dtype": "float32",  # of the computation; kernels are stored in halves
-            "styles": None,
             **checkpoint.network.architecture(),
             "provenance": checkpoint.provenance,
         },

@@ -51,13 +51,12 @@ def export_onnx(source: str | Path, target: str | Path, precision: str = "float3
     checkpoint = load_checkpoint(source, flag="the model")
     model = to_onnx(checkpoint.network, precision)
     describe(model, checkpoint, source)
-    data = model.SerializeToString()
     halves = precision == "float16"
     advice = "--precision float32" if halves else "another version of onnxruntime"
     allowed = _OF_HALVES if halves else GREY_LEVELS
-    difference = check_export(target, runner(data), checkpoint.network, allowed, advice)
+    difference = check_export(target, runner(model), checkpoint.network, allowed, advice)
     with atomic_write(target) as file:
-        file.write(data)
+        file.write(model.SerializeToString())
     return difference
 
 
@@ -72,14 +71,14 @@ def describe(model, checkpoint, source: str | Path) -> None:
     helper.set_model_props(model, facts(checkpoint, source))
 
 
-def runner(data: bytes):
-    """The content of an ONNX file as a function of tensors, computed by ONNX Runtime on the CPU."""
+def runner(model):
+    """An ONNX model as a function of tensors, computed by ONNX Runtime on the CPU."""
     import onnxruntime
     import torch
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
 
     def run(*inputs: torch.Tensor) -> torch.Tensor:

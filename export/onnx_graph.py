@@ -33,13 +33,11 @@ def to_onnx(network: TransformerNet, precision: str = "float32") -> ModelProto:
     """
     network = fuse_batch_norm(network).cpu().float()
     graph = _Graph(np.dtype(precision))
-    inputs, style = [helper.make_tensor_value_info("image", *_IMAGE)], None
+    inputs = [helper.make_tensor_value_info("image", *_IMAGE)]
     if isinstance(network, MultiStyleNet):
         inputs.append(helper.make_tensor_value_info("style", TensorProto.FLOAT, ["mixtures", len(network.styles)]))
-        count = graph("Slice", graph("Shape", "image"), graph.whole(0), graph.whole(1))
-        style = graph("Expand", "style", graph("Concat", count, graph.whole(1), axis=0))  # one row serves all pictures
     x, size = _prepare(graph, network.STRIDE)
-    _finish(graph, _layer(graph, network.layers, x, style), size)
+    _finish(graph, _layer(graph, network.layers, x), size)
     outputs = [helper.make_tensor_value_info("stylized", *_IMAGE)]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "style_transfer", inputs, outputs, graph.initializers),
@@ -95,14 +93,14 @@ def _finish(graph: _Graph, x: str, size: str) -> None:
     graph("Mul", graph("Add", x, graph.real(1.0)), graph.real(127.5), output="stylized")
 
 
-def _layer(graph: _Graph, module: nn.Module, x: str, style: str | None) -> str:
-    """The nodes of a layer, and of those in it; ``style`` is N x S."""
+def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
+    """The nodes of a layer, and of those in it."""
     if isinstance(module, nn.Sequential):
         for part in module:
-            x = _layer(graph, part, x, style)
+            x = _layer(graph, part, x)
         return x
     if isinstance(module, ResidualBlock):
-        return graph("Add", x, _layer(graph, module.residual, x, style))
+        return graph("Add", x, _layer(graph, module.residual, x))
     if isinstance(module, ReflectionConv2d):
         return _convolution(graph, "Conv", module, x, module.kernel_size[0] // 2)
     if isinstance(module, ReflectionConvTranspose2d):
@@ -110,7 +108,7 @@ def _layer(graph: _Graph, module: nn.Module, x: str, style: str | None) -> str:
     if isinstance(module, nn.InstanceNorm2d):
         tables = graph.real(module.weight), graph.real(module.bias)
         if isinstance(module, ConditionalInstanceNorm2d):
-            tables = [graph("MatMul", style, table) for table in tables]
+            tables = [graph("MatMul", "style", table) for table in tables]
         return _instance_norm(graph, x, *tables, module.num_features, module.eps)
     if isinstance(module, nn.Upsample):
         scales = graph.real(torch.tensor([1, 1, module.scale_factor, module.scale_factor]))
@@ -124,7 +122,7 @@ def _layer(graph: _Graph, module: nn.Module, x: str, style: str | None) -> str:
 
 
 def _instance_norm(graph: _Graph, x: str, scale: str, shift: str, channels: int, epsilon: float) -> str:
-    """Instance norm; ``scale`` and ``shift`` are of C channels, or N x C.
+    """Instance norm; ``scale`` and ``shift`` are of C channels, or N x C, or one row of these for all pictures.
 
     Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
     the larger it is. Here no sum has more terms than a side has pixels.

@@ -38,32 +38,23 @@ def onnx_graph():
     return onnx_graph
 
 
-def session_of(model):
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-
-
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_it_is_the_network_at_every_size(norm, upsample, trained_like, onnx_graph):
     network = trained_like(norm, upsample)
-    data = onnx_graph.to_onnx(network).SerializeToString()
     sizes = [(1, 1), *SIZES] if norm == "batch" else SIZES  # instance norm makes noise of a picture of one colour
-    assert largest_difference(runner(data), network, sizes) <= GREY_LEVELS
+    assert largest_difference(runner(onnx_graph.to_onnx(network)), network, sizes) <= GREY_LEVELS
 
 
 def test_instance_norm_is_exact_in_a_large_picture(onnx_graph):
     network = TransformerNet("instance").eval()
     network.layers = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.InstanceNorm2d(3, affine=True))
     network.layers[1].weight.data.fill_(4)
-    data = onnx_graph.to_onnx(network).SerializeToString()
-    assert largest_difference(runner(data), network, [(1333, 2000)]) < 0.001
+    assert largest_difference(runner(onnx_graph.to_onnx(network)), network, [(1333, 2000)]) < 0.001
 
 
 def test_a_single_pixel_has_a_result(trained_like, onnx_graph):
-    session = session_of(onnx_graph.to_onnx(trained_like("instance")))
-    (result,) = session.run(None, {"image": torch.full((2, 3, 1, 1), 50.0).numpy()})
+    result = runner(onnx_graph.to_onnx(trained_like("instance")))(torch.full((2, 3, 1, 1), 50.0))
     assert result.shape == (2, 3, 1, 1) and (result >= 0).all() and (result <= 255).all()
 
 
@@ -74,19 +65,15 @@ def test_halves_of_the_weights(name, onnx_graph, tmp_path):
 
 
 def test_several_styles_are_mixed_by_a_second_input(several, onnx_graph):
-    model = onnx_graph.to_onnx(several)
-    assert largest_difference(runner(model.SerializeToString()), several, SIZES) <= GREY_LEVELS
-    images, session = torch.rand(2, 3, 13, 10) * 255, session_of(model)
-
-    def given(style):
-        return torch.from_numpy(session.run(["stylized"], {"image": images.numpy(), "style": style.numpy()})[0])
-
+    run = runner(onnx_graph.to_onnx(several))
+    assert largest_difference(run, several, SIZES) <= GREY_LEVELS
+    images = torch.rand(2, 3, 13, 10) * 255
     mixture = torch.tensor([[0.0, 0.7, 0.3]])
     for style in (mixture, torch.cat([mixture, mixture.flip(1)])):  # for all pictures, and for each
         with torch.no_grad():
             expected = several(images, style.expand(2, 3))
-        torch.testing.assert_close(given(style), expected, rtol=0, atol=0.01)
-    assert not torch.allclose(given(mixture), given(mixture.flip(1)), atol=1)
+        torch.testing.assert_close(run(images, style), expected, rtol=0, atol=0.01)
+    assert not torch.allclose(run(images, mixture), run(images, mixture.flip(1)), atol=1)
 
 
 def test_old_runtimes_can_read_it(several, onnx_graph):
@@ -125,9 +112,9 @@ def test_a_file_that_differs_is_not_left(scale, style_model, onnx_graph, tmp_pat
 
 
 def test_a_wrong_shape_counts_as_infinitely_wrong(trained_like, onnx_graph):
-    data = onnx_graph.to_onnx(trained_like()).SerializeToString()
+    run = runner(onnx_graph.to_onnx(trained_like()))
     with_a_row_more = torch.nn.Sequential(trained_like(), torch.nn.ZeroPad2d((0, 0, 0, 1)))
-    assert largest_difference(runner(data), with_a_row_more, [(4, 4)]) == math.inf
+    assert largest_difference(run, with_a_row_more, [(4, 4)]) == math.inf
 
 
 def test_the_command(style_model, onnx_graph, tmp_path, monkeypatch, capsys):
