@@ -358,7 +358,7 @@ class InferenceRun:
         done, skipped, failed = self.processes.sums(list(self.report.counts.values()))
         self.report.summary(self.total, done, skipped, failed)
         with writing_output():
-            print(end="", flush=True)  # which there may be none of
+            print(end="", flush=True)  # not sys.stdout.flush(), for there may be no standard output
         self.processes.sums([0])  # torchrun ends all as soon as one has failed: by here, each has said what it had to
         self.processes.leave()
         if self.interrupts.received:
