@@ -97,7 +97,7 @@ class TrainingConfig:
         minimum=0,
     )
     style_octaves: int = setting(
-        2,
+        1,
         "sizes at which the style term compares: 1, as in the paper, the picture's own; 2 half of it as well, 3 a "
         "quarter as well: larger strokes and forms, best with a style_size of 512 or more; steps take a quarter longer",
         minimum=1,
@@ -107,7 +107,7 @@ class TrainingConfig:
         1.0, "weight of the term against the fine mesh that upsampling draws; 0, as in the paper, for none", minimum=0
     )
     temporal_weight: float = setting(
-        200.0,
+        0.0,
         "weight of the term that keeps films from flickering, and skies from a lattice of dots; 100 to 400 is useful: "
         "two views of a photograph under a known motion are to be painted alike; steps take a third longer; 0, as in "
         "the paper, for none",

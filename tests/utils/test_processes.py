@@ -69,6 +69,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file):
         *("--image_size", 32, "--total_steps", 3, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
         *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
+        *("--temporal_weight", 200, "--style_octaves", 2),
     ]
     one = train([*common, "--batch_size", 4, "--output_dir", tmp_path / "one"])
     two = train([*common, "--batch_size", 2, "--output_dir", tmp_path / "two"], processes=2)
