@@ -69,7 +69,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file):
         *("--image_size", 32, "--total_steps", 3, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
         *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
-        *("--temporal_weight", 200, "--style_octaves", 2),
+        *("--temporal_weight", 200),
     ]
     one = train([*common, "--batch_size", 4, "--output_dir", tmp_path / "one"])
     two = train([*common, "--batch_size", 2, "--output_dir", tmp_path / "two"], processes=2)
@@ -89,5 +89,5 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file):
     lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
     assert len(lines[0]) == len(lines[1]) == 3  # one process writes
     for expected, found in zip(*(map(json.loads, run) for run in lines)):
-        assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
-        assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
+        assert found["raw"] == pytest.approx(expected["raw"], rel=3e-2)
+        assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=2e-2)
