@@ -99,7 +99,7 @@ class TrainingConfig:
     style_octaves: int = setting(
         1,
         "sizes at which the style term compares: 1, as in the paper, the picture's own; 2 half of it as well, 3 a "
-        "quarter as well: larger strokes and forms, best with a style_size of 512 or more; steps take a quarter longer",
+        "quarter as well: larger strokes and forms, best with a style_size of 512 or more; steps take a sixth longer",
         minimum=1,
     )
     tv_weight: float = setting(0.6, "weight of total variation; 0.15 to 2 is useful, more is smoother", minimum=0)

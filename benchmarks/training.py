@@ -48,7 +48,7 @@ def main() -> int:
             **training_inputs(Path(folder), args.batch_size + 1, 2 * args.image_size, args.vgg_weights),
             image_size=args.image_size, batch_size=args.batch_size, device=args.device, precision=args.precision,
             norm="batch", optimizer="adam", content_layer="relu4_2", checkerboard_weight=0.0,
-            style_layer_weights=(1.0,) * 5, style_octaves=1, temporal_weight=0.0,
+            style_layer_weights=(1.0,) * 5,
         )  # fmt: skip
         ours = build_training(config)
         compiled = build_training(config) if args.compile else None

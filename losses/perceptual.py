@@ -32,18 +32,25 @@ def style_grams(vgg: VGG19, style_image: torch.Tensor, style_octaves: int = 1) -
         style_image: 1 x 3 x H x W, RGB in [0, 255], its smallest size no less than 16 x 16.
         style_octaves: how many sizes, each half of the one before; 1 is the paper's.
     """
-    grams = []
     with torch.no_grad():
-        for scale in range(style_octaves):
-            style_image = halved(style_image) if scale else style_image
-            features = vgg(style_image, STYLE_LAYERS)
-            grams += [gram_matrix(features[name]) for name in STYLE_LAYERS]
-    return grams
+        at_sizes = [vgg(images, STYLE_LAYERS) for images in octaves(style_image, style_octaves)]
+    return [gram_matrix(features[name]) for features in at_sizes for name in STYLE_LAYERS]
 
 
-def halved(images: torch.Tensor) -> torch.Tensor:
-    """Images at half their size, N x 3 x floor(H/2) x floor(W/2), each pixel the mean of four."""
-    return nn.functional.avg_pool2d(images, 2)
+def octaves(images: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """Images at several sizes, each half of the one before.
+
+    Args:
+        images: N x 3 x H x W, of any range of values, which stays.
+        count: of sizes, 1 or more; the first is the images' own.
+
+    Returns:
+        N x 3 x H x W, N x 3 x floor(H/2) x floor(W/2), ...; each pixel is the mean of four of the size before.
+    """
+    sizes = [images]
+    while len(sizes) < count:
+        sizes.append(nn.functional.avg_pool2d(sizes[-1], 2))
+    return sizes
 
 
 @dataclass(frozen=True)
@@ -209,10 +216,8 @@ class PerceptualLoss(nn.Module):
             temporal = temporal_loss(stylized, torch.where(flat, moved.detach(), moved), motion)
         features = self.vgg(stylized, (*STYLE_LAYERS, self.content_layer))
         contents = content_loss(features[self.content_layer], target, reduction="none")
-        at_sizes, smaller = [features], stylized
-        for _ in range(1, self.style_octaves):
-            smaller = halved(smaller)
-            at_sizes.append(self.vgg(smaller, STYLE_LAYERS))
+        smaller = octaves(stylized, self.style_octaves)[1:]
+        at_sizes = [features, *(self.vgg(images, STYLE_LAYERS) for images in smaller)]
         layers = [
             style_loss(gram_matrix(at_size[name]), gram[style], reduction="none")
             for (at_size, name), gram in zip(itertools.product(at_sizes, STYLE_LAYERS), self.grams)

@@ -120,8 +120,9 @@ class Training:
         styles = self.styles_at(step)
         if not self.config.temporal_weight:
             return (photographs, *styles), None
-        numbers = range(self._start(step), self._start(step) + len(photographs))
-        views, motion = second_views(photographs, [f"motion {self.config.seed} {number}" for number in numbers])
+        first = self._start(step)
+        seeds = [f"motion {self.config.seed} {first + place}" for place in range(len(photographs))]
+        views, motion = second_views(photographs, seeds)
         pairs = torch.cat([photographs, views]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), motion
 
@@ -258,7 +259,14 @@ def build_criterion(
 
 
 def check_octaves(style_octaves: int, side: int) -> None:
-    """Refuse to compare at sizes that the loss network cannot see; ``side`` is the shortest in pixels."""
+    """Refuse to compare at sizes that the loss network cannot see.
+
+    Args:
+        side: the shortest of the images that are compared, pixels.
+
+    Raises:
+        UserError: naming the flag.
+    """
     if side >> (style_octaves - 1) < SMALLEST_STYLE_IMAGE:
         raise UserError(
             f"--style_octaves {style_octaves} halves {side} pixels to fewer than {SMALLEST_STYLE_IMAGE}: "

@@ -22,6 +22,7 @@ _FIXED = (
     "content_layer", "style_octaves", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed",
     "start_from", "train",
 )  # fmt: skip
+
 BEFORE = {
     "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0, "content_layer": "relu4_2",
     "style_octaves": 1, "temporal_weight": 0.0,
@@ -80,8 +81,8 @@ def _check(checkpoint: Checkpoint) -> None:
         raise _Unfit("loss_scales")
     settings = checkpoint.provenance.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    grams = len(STYLE_LAYERS) * settings.get("style_octaves", BEFORE["style_octaves"])
-    if not all(isinstance(row, tuple | list) and len(row) == grams for row in rows):
+    octaves = _entry(BEFORE | settings, "style_octaves", int)
+    if not all(isinstance(row, tuple | list) and len(row) == octaves * len(STYLE_LAYERS) for row in rows):
         raise _Unfit("loss_scales")
     for value in (scales["content"], *(value for row in rows for value in row), scales["total_variation"]):
         if type(value) not in _NUMBER or not 0 < value < math.inf:

@@ -49,7 +49,6 @@ def test_losses_of_a_training_in_bfloat16_are_those_of_float32(
             # With the paper's optimiser and layers, where rounding is amplified the least.
             "--optimizer", "adam", "--lr", 1e-3, "--norm", "batch", "--style_weight", 60,
             "--style_layer_weights", 1, 1, 1, 1, 1, "--checkerboard_weight", 0, "--tv_weight", 0.05,
-            "--style_octaves", 1, "--temporal_weight", 0,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
         metrics = tmp_path / precision / f"{painting.stem}_training" / "metrics.jsonl"

@@ -218,6 +218,17 @@ def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
         check_training(edited, "--checkpoint_path step.pth")
 
 
+@pytest.mark.parametrize("octaves", [None, "2", 2, True, 1.0])
+def test_octaves_that_do_not_go_with_the_scales_are_one_sentence(whole, octaves):
+    from training.resume import check_training
+    from utils.errors import UserError
+
+    edited = copy.deepcopy(whole)
+    edited.provenance["settings"]["style_octaves"] = octaves
+    with pytest.raises(UserError, match="its training part is damaged"):
+        check_training(edited, "--checkpoint_path step.pth")
+
+
 def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
     edited = copy.deepcopy(whole)
     del edited.training["optimizer"]["state"][3]["exp_avg"]

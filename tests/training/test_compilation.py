@@ -14,7 +14,7 @@ PLAN = [
     "--log_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--norm", "batch",
     # The paper's balance of the layers, and no term of ours: where rounding is amplified the least.
     "--style_weight", 60, "--tv_weight", 0.05, "--style_layer_weights", 1, 1, 1, 1, 1, "--checkerboard_weight", 0,
-    "--content_layer", "relu4_2", "--style_octaves", 1, "--temporal_weight", 0,
+    "--content_layer", "relu4_2",
 ]  # fmt: skip
 
 

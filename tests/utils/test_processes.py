@@ -63,13 +63,14 @@ def test_batch_norm_in_several_processes_on_a_cpu_is_refused():
         Processes(0, 2).prepare(torch.nn.Sequential(torch.nn.BatchNorm2d(3)))
 
 
-def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file):
+@pytest.mark.parametrize("steps, flags", [(3, []), (1, ["--temporal_weight", 200])])
+def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps, flags):
     common = [
         *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
-        *("--image_size", 32, "--total_steps", 3, "--num_epochs", 9, "--monitor_every_steps", 0),
+        *("--image_size", 32, "--total_steps", steps, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
         *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
-        *("--temporal_weight", 200),
+        *flags,
     ]
     one = train([*common, "--batch_size", 4, "--output_dir", tmp_path / "one"])
     two = train([*common, "--batch_size", 2, "--output_dir", tmp_path / "two"], processes=2)
@@ -87,7 +88,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file):
 
     # From then on they part by rounding alone.
     lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
-    assert len(lines[0]) == len(lines[1]) == 3  # one process writes
+    assert len(lines[0]) == len(lines[1]) == steps  # one process writes
     for expected, found in zip(*(map(json.loads, run) for run in lines)):
-        assert found["raw"] == pytest.approx(expected["raw"], rel=3e-2)
-        assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=2e-2)
+        assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
+        assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
