@@ -166,6 +166,23 @@ def instruction_sets_table(results: list[dict]) -> str:
     return table(header, rows)
 
 
+def page_table(results: list[dict]) -> str:
+    """A row a machine and photograph: seconds until the page shows something, and all of it; then the webcam's."""
+    rows = []
+    for r in results:
+        for number, (size, timing) in enumerate(r["sizes"].items()):
+            medians = timing["median_seconds"]
+            machine = "" if number else r["machine"]["device"]
+            rows.append([machine, size.replace("x", " x "), f"{medians['first']:.2f}", f"{medians['whole']:.2f}"])
+    lines = [table(["machine", "photograph", "first picture, s", "whole picture, s"], rows), ""]
+    for r in results:
+        webcam = r["webcam"]
+        frame, enlarged = webcam["frame"].replace("x", " x "), webcam["enlarged"]
+        strokes = "strokes of their own size" if enlarged == 1 else f"strokes {enlarged} times as large"
+        lines.append(f"{r['machine']['device']}, webcam of {frame}: {webcam['rate']:.3g} frames a second, {strokes}")
+    return "\n".join(lines)
+
+
 _TABLES = {
     "training": ("Training step", training_table),
     "inference": ("One picture", inference_table),
@@ -175,6 +192,7 @@ _TABLES = {
     "memory": ("Long runs", memory_table),
     "large_picture": ("A large picture", large_picture_table),
     "video": ("Films", video_table),
+    "page": ("The page", page_table),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from benchmarks import inference, instruction_sets, large_picture, loading, tables, training, video
+from benchmarks import inference, instruction_sets, large_picture, loading, page, tables, training, video
 from benchmarks.convolutions import Convolutions
 from benchmarks.plain import PlainNetwork, PlainVGG
 from losses.perceptual import STYLE_LAYERS
@@ -123,6 +123,21 @@ def test_video(command, tmp_path):
     assert status == 0 and "| 64 x 48 |" in printed
     timing = json.loads((tmp_path / "video.json").read_text())["sizes"]["64x48"]
     assert timing["median_seconds"].keys() == {"network", "film"} and len(timing["peak_memory_bytes"]) == 2
+
+
+@pytest.mark.slow
+def test_page(command, tmp_path):
+    for module in ("starlette", "uvicorn", "websockets"):
+        pytest.importorskip(module, reason="needs requirements-demo.txt")
+    status, printed = command(
+        page, "--device", "cpu", "--rounds", 1, "--sizes", "64x48", "--frame", "32x24", "--seconds", 0.5,
+        "--json", tmp_path / "page.json",
+    )  # fmt: skip
+    assert status == 0 and "| 64 x 48 |" in printed and "webcam of 32 x 24" in printed
+    result = json.loads((tmp_path / "page.json").read_text())
+    first, whole = (result["sizes"]["64x48"]["seconds"][name] for name in ("first", "whole"))
+    assert len(first) == 1 and 0 < first[0] <= whole[0]
+    assert result["webcam"]["rate"] > 0 and result["webcam"]["enlarged"] >= 1
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="the system does not tell what a process took")

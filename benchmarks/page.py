@@ -1,0 +1,144 @@
+"""Time the page: from dropping a photograph to its first small picture and to the whole one, and a webcam's frames.
+
+    python -m benchmarks.page
+
+A server as ``python -m demo`` starts it, in a process of its own; this process does what a page does, over the same
+HTTP requests and WebSocket. What the browser adds, decoding and drawing, is not in the figures.
+"""
+
+import contextlib
+import io
+import json
+import re
+import struct
+import subprocess
+import sys
+import time
+import urllib.request
+from statistics import median
+
+from PIL import Image
+
+from benchmarks.common import add_timing_flags, new_parser, new_result, report
+from benchmarks.tables import page_table
+from utils.device import resolve_compute
+from utils.files import PROGRAM, beside_program
+
+FRAMES_IN_FLIGHT = 2
+"""One frame of a webcam travels while another is painted, as in ``demo/static/camera.js``."""
+
+PATIENCE = 120
+"""Seconds without a word after which the server counts as broken."""
+
+SETTLING = 2.0
+"""Seconds of a webcam that are not counted: strokes find their size."""
+
+
+class Page:
+    """What a page in a browser asks of the server."""
+
+    def __init__(self, address: str, socket):
+        self.address, self.socket = address, socket
+        self.tab = self.until("tab")["tab"]
+
+    def send(self, message: dict, data: bytes = b"") -> None:
+        text = json.dumps(message).encode()
+        self.socket.send(struct.pack(">I", len(text)) + text + data)
+
+    def until(self, *kinds: str) -> dict:
+        """The next message of one of these kinds."""
+        while True:
+            packed = self.socket.recv(PATIENCE)
+            (length,) = struct.unpack(">I", packed[:4])
+            message = json.loads(packed[4 : 4 + length])
+            if message["type"] == "error":
+                raise SystemExit(f"the server says: {message['error']}")
+            if message["type"] in kinds:
+                return message
+
+    def photograph(self, data: bytes, style: str) -> dict[str, float]:
+        """Seconds from the upload's beginning to the first small picture, and to the whole one as a file."""
+        begun = time.perf_counter()
+        headers = {"X-Tab": self.tab, "X-Name": "photo.jpg", "Origin": self.address}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.address}/photographs", data, headers)) as answer:
+            number = json.load(answer)["photograph"]
+        recipe = {"styles": [[style, 1]]}
+        self.send({"type": "paint", "photograph": number, "recipe": recipe, "request": 1})
+        seconds, kind = {}, None
+        while kind != "result":  # a small photograph comes whole at once
+            kind = self.until("preview", "result")["type"]
+            seconds.setdefault("first", time.perf_counter() - begun)
+        seconds["whole"] = time.perf_counter() - begun
+        self.send({"type": "remove", "photograph": number})
+        return seconds
+
+    def webcam(self, frames: list[bytes], style: str, seconds: float) -> dict[str, float]:
+        """Frames a second, and by how much strokes were enlarged for it at the end."""
+        self.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
+        for number in range(FRAMES_IN_FLIGHT):
+            self.send({"type": "frame"}, frames[number % len(frames)])
+        begun, number, counted_from = time.perf_counter(), 0, None
+        while (now := time.perf_counter()) - begun < SETTLING + seconds:
+            if counted_from is None and now - begun >= SETTLING:
+                counted_from = number, now
+            message = self.until("frame")
+            number += 1
+            self.send({"type": "frame"}, frames[number % len(frames)])
+        self.send({"type": "stop"})
+        return {"rate": (number - counted_from[0]) / (now - counted_from[1]), "enlarged": message["enlarged"]}
+
+
+@contextlib.contextmanager
+def open_page(device: str, precision: str):
+    """A page of a server that ends with the block."""
+    from websockets.sync.client import connect
+
+    command = [sys.executable, "-m", "demo", "--no_browser", "--device", device, "--precision", precision]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM) as server:
+        try:
+            found = None
+            while found is None:
+                line = server.stdout.readline()
+                if not line:
+                    raise SystemExit("the page's server did not start")
+                found = re.search(r"http://[^/\s]+", line)
+            with connect(f"ws{found[0].removeprefix('http')}/tab", origin=found[0], max_size=None) as socket:
+                yield Page(found[0], socket)
+        finally:
+            server.terminate()
+
+
+def jpeg(size: tuple[int, int], left: int = 0) -> bytes:
+    """The sample photograph, of a size, or a part of it that begins so many pixels further right."""
+    width, height = size
+    with Image.open(beside_program("content/mountains.jpg")) as photograph:
+        scene = photograph.convert("RGB").resize((width + left, height), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    scene.crop((left, 0, left + width, height)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def main() -> int:
+    parser = new_parser(__doc__)
+    add_timing_flags(parser, rounds=5)
+    parser.add_argument("--style", default="starry_night", help="a style of the page: a model, or gallery/NAME")
+    parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1280", "4000x3000"], help="of the photographs")
+    parser.add_argument("--frame", default="320x240", help="size of a webcam's frames")
+    parser.add_argument("--seconds", type=float, default=10.0, help="for which the webcam runs")
+    args = parser.parse_args()
+
+    result = {**new_result("page", resolve_compute(args.device, args.precision)), "style": args.style, "sizes": {}}
+    with open_page(args.device, args.precision) as page:
+        for size in args.sizes:
+            data = jpeg(tuple(map(int, size.split("x"))))
+            rounds = [page.photograph(data, args.style) for _ in range(args.rounds)]
+            seconds = {name: [timing[name] for timing in rounds] for name in ("first", "whole")}
+            medians = {name: median(values) for name, values in seconds.items()}
+            result["sizes"][size] = {"seconds": seconds, "median_seconds": medians}
+        frames = [jpeg(tuple(map(int, args.frame.split("x"))), left) for left in range(0, 32, 4)]
+        result["webcam"] = {"frame": args.frame, **page.webcam(frames, args.style, args.seconds)}
+    return report(result, page_table, args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
