@@ -189,11 +189,16 @@ class InferenceRun:
         content_image, max_pixels = job.content_image, self.config.max_pixels
         if content_image.error:
             raise ImageError(content_image.error)
-        if content_image.data is None and is_film(content_image.path):  # of a contact sheet
+        if content_image.data is not None:
+            with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
+                path = Path(folder, "photograph")
+                path.write_bytes(content_image.data)
+                return read_photograph(path, max_pixels, called=str(content_image.path))
+        if is_film(content_image.path):  # of a contact sheet
             image = first_picture(content_image.path, self._start, self._end, max_pixels)
             image.info["remarks"] = []
             return image
-        return _read_photograph(content_image, max_pixels)
+        return read_photograph(content_image.path, max_pixels)
 
     def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
         job = waiting.job
@@ -267,24 +272,21 @@ class InferenceRun:
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
         max_size = self.config.max_size
-        if len(self.styles) == 1:
-            if max_size and max(content_image.size) > max_size:
-                content_image = self._reduced(content_image, max_size)
+        if len(self.styles) > 1:
             self._say_stroke_scale(content_image.size)
-            return self._in_style(self.styles[0][1], content_image, in_place=True)
-        self._say_stroke_scale(content_image.size)
-        pictures = [("photograph", content_image)]
-        pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
-        return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
+            pictures = [("photograph", content_image)]
+            pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
+            return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
+        size = reduced_size(content_image.size, max_size)
+        if size != content_image.size:
+            self._say_reduced(content_image.size, size)
+            content_image = content_image.resize(size, Image.Resampling.LANCZOS)
+        self._say_stroke_scale(size)
+        return self._in_style(self.styles[0][1], content_image, in_place=True)
 
     def _in_style(self, stylizer: Stylizer, content_image: Image.Image, in_place: bool = False) -> Image.Image:
         with progress_bar(0, "tile", disable=self.several, delay=2) as bar:
             return stylizer.stylize(content_image, self.options, in_place=in_place, bar=bar)
-
-    def _reduced(self, image: Image.Image, max_size: int) -> Image.Image:
-        size = reduced_size(image.size, max_size)
-        self._say_reduced(image.size, size)
-        return image.resize(size, Image.Resampling.LANCZOS)
 
     def _say_reduced(self, before: tuple[int, int], after: tuple[int, int]) -> None:
         if before != after:
@@ -389,15 +391,6 @@ def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
     if None not in seconds and seconds[0] >= seconds[1]:
         raise UserError(f"--end {config.end} lies before --start {config.start}: give a later one")
     return tuple(seconds)
-
-
-def _read_photograph(content_image: ContentImage, max_pixels: int) -> Image.Image:
-    if content_image.data is None:
-        return read_photograph(content_image.path, max_pixels)
-    with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
-        path = Path(folder, "photograph")
-        path.write_bytes(content_image.data)
-        return read_photograph(path, max_pixels, called=str(content_image.path))
 
 
 def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> Image.Image:
