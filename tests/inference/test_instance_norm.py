@@ -41,6 +41,7 @@ def test_pictures_of_a_batch_have_their_own_statistics(trained_like):
 
 def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
     network, images, runs = trained_like("instance"), uneven_picture(40, 150), []
+    before = {key: value.clone() for key, value in network.state_dict().items()}
 
     def read(place):
         runs[-1] += 1
@@ -54,3 +55,5 @@ def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
     for other in fixed[1:]:
         for one, same in zip(fixed[0].state_dict().values(), other.state_dict().values()):
             torch.testing.assert_close(one, same)
+    assert network.state_dict().keys() == before.keys()  # the network itself is left as it is
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
