@@ -178,7 +178,6 @@ class InferenceRun:
             if self.interrupts.received:
                 return
             if job.moves:
-                self._say_once(f"Stylising on {self.compute.describe()}")
                 yield job, None
             else:
                 waiting.append(_Waiting(job, width * height, self._readers.submit(self._read, job)))
@@ -208,10 +207,8 @@ class InferenceRun:
                 self.report.warn(remark)
             if self.config.format == "auto" and ending_of(image, job.ending) != job.ending:
                 job = self._as_png(job)
-            if job is None:
-                return
-            self._say_once(f"Stylising on {self.compute.describe()}")
-            yield job, image
+            if job is not None:
+                yield job, image
 
     def _as_png(self, job: Job) -> Job | None:
         job = dataclasses.replace(
@@ -230,6 +227,7 @@ class InferenceRun:
 
     def stylize(self, job: Job, content_image: Image.Image | None) -> None:
         """Stylise a photograph, which may be painted over, or a film, and have the result written."""
+        self._say_once(f"Stylising on {self.compute.describe()}")
         if job.moves:
             self._report_written(all_of_them=True)
             with self._faults_of(job):
