@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import importlib.util
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,7 @@ FILM_ENDINGS = (
 )  # fmt: skip
 """Endings of film files, in lower case; any other is read as well if it is named."""
 
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover
 _LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, for sound that comes late in the file
 
 
@@ -126,7 +128,7 @@ class FilmReader:
         except IsADirectoryError:
             raise ImageError(f"{path} is a folder: give the path of a film") from None
         except (self._av.FFmpegError, OSError, ValueError) as error:
-            raise self._unreadable(error) from None
+            raise ImageError(f"{path} cannot be read as a film ({_reason(error)}): give another file") from None
         try:
             self._open(max_pixels)
         except BaseException:
@@ -134,7 +136,8 @@ class FilmReader:
             raise
 
     def _open(self, max_pixels: int) -> None:
-        path, pictures = self.path, [s for s in self.container.streams.video if not _is_cover(s)]
+        path = self.path
+        pictures = [s for s in self.container.streams.video if not s.disposition.value & _ATTACHED_PICTURE]
         best = self.container.streams.best("video")
         self.stream = best if best in pictures else next(iter(pictures), None)
         if self.stream is None or self.stream.codec_context is None:
@@ -166,7 +169,8 @@ class FilmReader:
         self._decoded = self._decode()
         self.first = next(self._decoded, None)
         if self.first is None:
-            raise ImageError(f"{path} has no picture that can be read{self._part()}: give another film")
+            where = " in that part" if self.start or self.end is not None else ""
+            raise ImageError(f"{path} has no picture that can be read{where}: give another film")
         self.converted = is_converted(self.first)
         self.size = self.first.width, self.first.height
         if self.first.rotation // 90 % 2:
@@ -174,12 +178,6 @@ class FilmReader:
         aspect = self.first.sample_aspect_ratio if hasattr(self.first, "sample_aspect_ratio") else None
         aspect = aspect or self.stream.sample_aspect_ratio or Fraction(1)
         self.pixel_aspect = 1 / aspect if self.first.rotation % 180 else aspect
-
-    def _part(self) -> str:
-        return " in that part" if self.start or self.end is not None else ""
-
-    def _unreadable(self, error: Exception) -> ImageError:
-        return ImageError(f"{self.path} cannot be read as a film ({_reason(error)}): give another file")
 
     def __enter__(self):
         return self
@@ -207,12 +205,10 @@ class FilmReader:
     def first_picture(self) -> np.ndarray:
         """The first frame that is more than one plain colour, of the first 250; or the first. Instead of the frames."""
         first = None
-        for number, frame in enumerate(self.frames()):
+        for frame in itertools.islice(self.frames(), 250):
             first = frame.pixels if first is None else first
             if frame.pixels[::8, ::8].std() > 8:
                 return frame.pixels
-            if number == 250:
-                break
         return first
 
     def _time(self, picture) -> Fraction | None:
@@ -281,10 +277,6 @@ class FilmReader:
     def _of_part(self, length: Fraction) -> Fraction:
         """Seconds of the part that was asked for, of as many of the film."""
         return (length if self.end is None else min(length, self.end)) - self.start
-
-
-def _is_cover(stream) -> bool:
-    return bool(stream.disposition.value & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
 
 
 def _reason(error: Exception) -> str:

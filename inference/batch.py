@@ -178,7 +178,6 @@ class InferenceRun:
             if self.interrupts.received:
                 return
             if job.moves:
-                self._say_once(f"Stylising on {self.compute.describe()}")
                 yield job, None
             else:
                 waiting.append(_Waiting(job, width * height, self._readers.submit(self._read, job)))
@@ -189,11 +188,16 @@ class InferenceRun:
         content_image, max_pixels = job.content_image, self.config.max_pixels
         if content_image.error:
             raise ImageError(content_image.error)
-        if content_image.data is None and is_film(content_image.path):  # of a contact sheet
+        if content_image.data is not None:
+            with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
+                path = Path(folder, "photograph")
+                path.write_bytes(content_image.data)
+                return read_photograph(path, max_pixels, called=str(content_image.path))
+        if is_film(content_image.path):  # of a contact sheet
             image = first_picture(content_image.path, self._start, self._end, max_pixels)
             image.info["remarks"] = []
             return image
-        return _read_photograph(content_image, max_pixels)
+        return read_photograph(content_image.path, max_pixels)
 
     def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
         job = waiting.job
@@ -203,10 +207,8 @@ class InferenceRun:
                 self.report.warn(remark)
             if self.config.format == "auto" and ending_of(image, job.ending) != job.ending:
                 job = self._as_png(job)
-            if job is None:
-                return
-            self._say_once(f"Stylising on {self.compute.describe()}")
-            yield job, image
+            if job is not None:
+                yield job, image
 
     def _as_png(self, job: Job) -> Job | None:
         job = dataclasses.replace(
@@ -225,6 +227,7 @@ class InferenceRun:
 
     def stylize(self, job: Job, content_image: Image.Image | None) -> None:
         """Stylise a photograph, which may be painted over, or a film, and have the result written."""
+        self._say_once(f"Stylising on {self.compute.describe()}")
         if job.moves:
             self._report_written(all_of_them=True)
             with self._faults_of(job):
@@ -267,24 +270,21 @@ class InferenceRun:
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
         max_size = self.config.max_size
-        if len(self.styles) == 1:
-            if max_size and max(content_image.size) > max_size:
-                content_image = self._reduced(content_image, max_size)
+        if len(self.styles) > 1:
             self._say_stroke_scale(content_image.size)
-            return self._in_style(self.styles[0][1], content_image, in_place=True)
-        self._say_stroke_scale(content_image.size)
-        pictures = [("photograph", content_image)]
-        pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
-        return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
+            pictures = [("photograph", content_image)]
+            pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
+            return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
+        size = reduced_size(content_image.size, max_size)
+        if size != content_image.size:
+            self._say_reduced(content_image.size, size)
+            content_image = content_image.resize(size, Image.Resampling.LANCZOS)
+        self._say_stroke_scale(size)
+        return self._in_style(self.styles[0][1], content_image, in_place=True)
 
     def _in_style(self, stylizer: Stylizer, content_image: Image.Image, in_place: bool = False) -> Image.Image:
         with progress_bar(0, "tile", disable=self.several, delay=2) as bar:
             return stylizer.stylize(content_image, self.options, in_place=in_place, bar=bar)
-
-    def _reduced(self, image: Image.Image, max_size: int) -> Image.Image:
-        size = reduced_size(image.size, max_size)
-        self._say_reduced(image.size, size)
-        return image.resize(size, Image.Resampling.LANCZOS)
 
     def _say_reduced(self, before: tuple[int, int], after: tuple[int, int]) -> None:
         if before != after:
@@ -389,15 +389,6 @@ def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
     if None not in seconds and seconds[0] >= seconds[1]:
         raise UserError(f"--end {config.end} lies before --start {config.start}: give a later one")
     return tuple(seconds)
-
-
-def _read_photograph(content_image: ContentImage, max_pixels: int) -> Image.Image:
-    if content_image.data is None:
-        return read_photograph(content_image.path, max_pixels)
-    with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
-        path = Path(folder, "photograph")
-        path.write_bytes(content_image.data)
-        return read_photograph(path, max_pixels, called=str(content_image.path))
 
 
 def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> Image.Image:

@@ -74,16 +74,16 @@ class StyleOptions:
         """
         if self.strength == 0:
             return content_image.float()
-        if self.mask is None and self.strength == 1 and not self.preserve_color:
+        in_full = self.mask is None and self.strength == 1
+        if in_full and not self.preserve_color:
             return stylized
-        content_image, result = content_image.to(stylized.device).float(), stylized
-        if self.preserve_color:
-            result = with_colours_of(content_image, result)
-        if self.mask is None and self.strength == 1:
+        content_image = content_image.to(stylized.device).float()
+        result = with_colours_of(content_image, stylized) if self.preserve_color else stylized
+        if in_full:
             return result
         weight = self.strength
-        if self.mask is not None:
-            weight = weight * self._mask_region(size, box).to(result.device)
+        if self.mask is not None:  # rounded, so that plain white and plain black are 1 and 0 exactly
+            weight = weight * (resized_region(self._soft_mask, size, box).round().clamp(0, 255) / 255)
         weight = torch.as_tensor(weight, dtype=result.dtype, device=result.device)
         mixed = oklab_to_rgb(torch.lerp(rgb_to_oklab(content_image), rgb_to_oklab(result), weight))
         # Through Oklab and back is off by rounding; the ends are to be exact.
@@ -109,10 +109,6 @@ class StyleOptions:
                 "picture's proportions",
                 "mask",
             )
-
-    def _mask_region(self, size: tuple[int, int], box: tuple[int, int, int, int]) -> torch.Tensor:
-        # Rounded, so that plain white and plain black are 1 and 0 exactly.
-        return resized_region(self._soft_mask, size, box).round().clamp(0, 255) / 255
 
 
 def with_colours_of(content_image: torch.Tensor, stylized: torch.Tensor) -> torch.Tensor:

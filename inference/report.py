@@ -68,7 +68,8 @@ class InferenceReport:
         width, height = size
         if not self.several:
             self.say(f"Wrote {job.output}, {width} x {height}{f', {frames} frames' if frames else ''}")
-        self._note(job, "done", width=width, height=height, frames=frames, seconds=round(seconds, 4))
+        moving = {"frames": frames} if frames else {}
+        self._note(job, "done", width=width, height=height, seconds=round(seconds, 4), **moving)
 
     def skipped(self, job: Job) -> None:
         """The result is there already."""
@@ -82,15 +83,14 @@ class InferenceReport:
             self._bar.write(f"failed: {one_line(reason)}", file=sys.stderr)
         self._note(job, "failed", error=reason)
 
-    def _note(self, job: Job, status: str, width=None, height=None, frames=None, seconds=None, error=None) -> None:
+    def _note(self, job: Job, status: str, **facts) -> None:
         self.counts[status] += 1
         self._bar.update(1)
         if self.as_json:
-            facts = {"input": str(job.content_image.path), "output": str(job.output), "status": status}
-            facts |= {"width": width, "height": height, "seconds": seconds, "error": error}
-            facts |= {"frames": frames} if frames else {}
+            line = {"input": str(job.content_image.path), "output": str(job.output), "status": status}
+            line |= dict.fromkeys(("width", "height", "seconds", "error")) | facts
             with writing_output():
-                self._bar.write(json.dumps(facts), file=sys.stdout)
+                self._bar.write(json.dumps(line), file=sys.stdout)
                 sys.stdout.flush()
 
     def close(self) -> None:

@@ -111,13 +111,11 @@ def _lines(path: str) -> list[str]:
 
 def _proc_cpuinfo(key: str) -> str:
     """The first entry of a key of Linux's /proc/cpuinfo; empty elsewhere."""
-    try:
+    with contextlib.suppress(OSError):
         for line in _lines("/proc/cpuinfo"):
             name, _, value = line.partition(":")
             if name.strip() == key:
                 return value.strip()
-    except OSError:
-        pass
     return ""
 
 

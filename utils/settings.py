@@ -20,20 +20,12 @@ from pathlib import Path
 from utils.errors import UserError, is_out_of_memory, writing_output
 
 
-def _value_type(hint) -> type:
-    """``int`` of ``int | None`` and of ``tuple[int, ...]``; the type itself otherwise."""
-    hint = _without_none(hint)
-    return typing.get_args(hint)[0] if _takes_several(hint) else hint
-
-
-def _takes_several(hint) -> bool:
-    return typing.get_origin(_without_none(hint)) is tuple
-
-
-def _without_none(hint):
+def _value_type(hint) -> tuple[type, bool]:
+    """The type of a value, ``int`` of ``int | None`` and of ``tuple[int, ...]``; and whether several are taken."""
     if isinstance(hint, types.UnionType):
-        return next(t for t in typing.get_args(hint) if t is not type(None))
-    return hint
+        hint = next(t for t in typing.get_args(hint) if t is not type(None))
+    several = typing.get_origin(hint) is tuple
+    return (typing.get_args(hint)[0] if several else hint), several
 
 
 _METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
@@ -82,11 +74,10 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
         if f.name in headings:
             group = parser.add_argument_group(headings[f.name])
         text = f.metadata["help"].replace("%", "%%")
-        value_type = _value_type(hints[f.name])
+        value_type, several = _value_type(hints[f.name])
         if value_type is bool:
             group.add_argument(f"--{f.name}", action="store_true", help=text)
             continue
-        several = _takes_several(hints[f.name])
         default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
         shown = "" if f.default in (None, ()) else f" (default: {default})"
         metavar = f.metadata["metavar"] or "|".join(f.metadata["choices"] or ()) or _METAVARS[value_type]
@@ -110,11 +101,11 @@ def validate(config):
         value, hint = getattr(config, f.name), hints[f.name]
         if value is None and isinstance(hint, types.UnionType):
             continue
-        several = _takes_several(hint)
+        value_type, several = _value_type(hint)
         given = tuple(value) if several and isinstance(value, list | tuple) else (value,)
         if not given or None in given:
             raise UserError(f"--{f.name} needs a value")
-        given = tuple(_valid(f.name, one, _value_type(hint), f.metadata) for one in given)
+        given = tuple(_valid(f.name, one, value_type, f.metadata) for one in given)
         values[f.name] = given if several else given[0]
     return dataclasses.replace(config, **values)
 

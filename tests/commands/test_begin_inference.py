@@ -233,18 +233,17 @@ def test_pictures_are_stylized_outside_the_main_thread(style_model, tmp_path, ma
 # -- the engine behind it --------------------------------------------------------------------------
 
 
-def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(network):
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("size", [(20, 17), (101, 150)])  # in one pass, and by tiles
+def test_stylizer_leaves_the_network_that_it_is_given_as_it_is(trained_like, norm, size):
     """The training draws its monitor pictures with the network that it trains."""
-    network.train()
-    try:
-        before = {key: value.clone() for key, value in network.state_dict().items()}
-        stylizer = Stylizer(network, compute=Compute(torch.device("cpu"), torch.bfloat16))
-        output = stylizer.stylize_tensor(torch.zeros(1, 3, 20, 17, dtype=torch.uint8))
-        assert output.shape == (1, 3, 20, 17) and output.dtype == torch.float32
-        assert network.training and all(p.requires_grad and p.dtype == torch.float32 for p in network.parameters())
-        assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    finally:
-        network.eval()
+    network = trained_like(norm).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    stylizer = Stylizer(network, compute=Compute(torch.device("cpu"), torch.bfloat16), tile_size=64)
+    output = stylizer.stylize_tensor(torch.zeros(1, 3, *size, dtype=torch.uint8))
+    assert output.shape == (1, 3, *size) and output.dtype == torch.float32
+    assert network.training and all(p.requires_grad and p.dtype == torch.float32 for p in network.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 @pytest.mark.gpu

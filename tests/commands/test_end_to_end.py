@@ -17,8 +17,7 @@ def trained(run_cli, real_weights, real_photos, real_styles, tmp_path_factory):
     result = run_cli(
         "begin_training.py", "--style_image", painting, "--dataset_dir", real_photos,
         "--vgg_weights", real_weights, "--output_dir", output, "--image_size", 64, "--total_steps", 60,
-        "--log_every_steps", 10,
-        "--monitor_every_steps", 30,
+        "--log_every_steps", 10, "--monitor_every_steps", 30,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return output / f"{painting.stem}.pth"
@@ -44,15 +43,8 @@ def test_the_model_stylizes_an_odd_sized_photograph(run_cli, trained, real_photo
     with Image.open(source) as image:
         photograph = image.convert("RGB").resize((233, 171))
     photograph.save(tmp_path / "photo.png")
-    result = run_cli(
-        "begin_inference.py",
-        "--model_path",
-        trained,
-        "--content_image",
-        tmp_path / "photo.png",
-        "--output_dir",
-        tmp_path,
-    )
+    arguments = ["--model_path", trained, "--content_image", tmp_path / "photo.png", "--output_dir", tmp_path]
+    result = run_cli("begin_inference.py", *arguments)
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / f"photo_{trained.stem}.png") as image:
         assert image.size == (233, 171)

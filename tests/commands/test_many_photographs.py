@@ -1,5 +1,6 @@
 """Many photographs through the command line: which are found, what each result is called, what is said of them."""
 
+import itertools
 import json
 import os
 import signal
@@ -353,15 +354,14 @@ def test_only_so_much_is_read_ahead(stylize, tmp_path, folder, stages, monkeypat
     monkeypatch.setattr(batch, "default_num_workers", lambda device: 1)
     events, _ = stages
     assert stylize(folder(*(f"{i}.png" for i in range(9)))).returncode == 0
-    ahead = [
-        sum(1 if stage == "read" else -(stage == "stylize") for stage, _ in events[: i + 1]) for i in range(len(events))
-    ]
+
+    def between(begin, end):
+        """How many pictures had passed the one stage and not yet the other, after each event."""
+        return list(itertools.accumulate((stage == begin) - (stage == end) for stage, _ in events))
+
+    ahead = between("read", "stylize")
     assert max(ahead) <= most and ahead[-1] == 0
-    if most == 1:
-        unwritten = [
-            sum((stage == "stylize") - (stage == "written") for stage, _ in events[: i + 1]) for i in range(len(events))
-        ]
-        assert max(unwritten) <= 2
+    assert most > 1 or max(between("stylize", "written")) <= 2
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -24,17 +25,11 @@ def skip_without_avif(request):
 
 
 @pytest.fixture
-def flags(style_model):
-    return ["--model_path", style_model, "--device", "cpu", "--precision", "float32"]
+def painted(stylize, tmp_path):
+    """``painted(photograph, *flags)`` runs the command and returns its result, loaded."""
 
-
-@pytest.fixture
-def stylize(call_cli, flags, tmp_path):
-    """``stylize(photograph, *flags)`` runs the command and returns the result, loaded."""
-
-    def call(photograph, *more):
-        arguments = ["--output_dir", tmp_path / "results", "--content_image", photograph]
-        result = call_cli("begin_inference.py", *flags, *arguments, *more)
+    def call(*arguments):
+        result = stylize(*arguments)
         assert result.returncode == 0, result.stderr
         (path,) = (tmp_path / "results").iterdir()
         with Image.open(path) as image:
@@ -47,28 +42,18 @@ def stylize(call_cli, flags, tmp_path):
     return call
 
 
-@pytest.fixture
-def refused(call_cli, flags, tmp_path):
-    def call(*arguments):
-        error = call_cli("begin_inference.py", *flags, *arguments).error
-        assert not (tmp_path / "results").exists()
-        return error
-
-    return call
-
-
 # -- format and quality ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flag", [*FORMATS, "jpg", "tif"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_every_format_is_written(stylize, style_model, tmp_path, make_picture, flag, mode):
+def test_every_format_is_written(painted, style_model, tmp_path, make_picture, flag, mode):
     name = {"jpg": "jpeg", "tif": "tiff"}.get(flag, flag)
     picture = make_picture(40, 30, seed=1).convert(mode)
     if mode == "RGBA":
         picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     picture.save(tmp_path / "photo.png")
-    image = stylize(tmp_path / "photo.png", "--format", flag)
+    image = painted(tmp_path / "photo.png", "--format", flag)
     assert image.format == name.upper() and image.filename == f"photo_stripes{FORMATS[name]}"
     expected = Stylizer(style_model, "cpu", "float32").stylize(picture)
     if mode == "RGBA" and name == "jpeg":  # which has no transparency: white shows through
@@ -79,74 +64,70 @@ def test_every_format_is_written(stylize, style_model, tmp_path, make_picture, f
 
 
 @pytest.mark.parametrize("name", ["auto", "jpeg", "webp", "avif"])
-def test_quality_makes_larger_files(call_cli, flags, tmp_path, make_picture, name):
+def test_quality_makes_larger_files(stylize, tmp_path, make_picture, name):
     make_picture(64, 48, seed=1).save(tmp_path / "photo.jpg")
     sizes = []
     for quality in (5, 60, 100):
-        output = tmp_path / f"at {quality}"
-        arguments = ["--content_image", tmp_path / "photo.jpg", "--output_dir", output, "--format", name]
-        call_cli("begin_inference.py", *flags, *arguments, "--quality", quality)
-        (path,) = output.iterdir()
+        stylize(tmp_path / "photo.jpg", "--format", name, "--quality", quality, "--overwrite")
+        (path,) = (tmp_path / "results").iterdir()
         sizes.append(path.stat().st_size)
         with Image.open(path) as image:
             assert image.format != "JPEG" or JpegImagePlugin.get_sampling(image) == 0  # colours at full resolution
     assert sizes[0] < sizes[1] < sizes[2]
 
 
-def test_a_quality_that_has_no_effect_is_refused(refused, call_cli, flags, tmp_path, make_picture):
+def test_a_quality_that_has_no_effect_is_refused(stylize, tmp_path, make_picture):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    make_picture(20, 16, seed=1).save(photos / "one.png")
     for name in ("png", "tiff"):
-        assert f"which --format {name} takes here" in refused("--format", name, "--quality", "90")
-    (tmp_path / "photos").mkdir()
-    make_picture(20, 16, seed=1).save(tmp_path / "photos" / "one.png")
-    for photographs in (tmp_path / "photos", tmp_path / "photos" / "one.png"):
-        error = refused("--content_image", photographs, "--output_dir", tmp_path / "results", "--quality", "90")
+        error = stylize(photos / "one.png", "--format", name, "--quality", "90").error
+        assert f"which --format {name} takes here" in error
+    for photographs in (photos, photos / "one.png"):
+        error = stylize(photographs, "--quality", "90").error
         assert "--quality 90 means nothing to .png" in error and "--format" in error
-    make_picture(20, 16, seed=1).save(tmp_path / "photos" / "two.jpg")  # to which it means something
-    arguments = ["--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results", "--quality", "90"]
-    assert call_cli("begin_inference.py", *flags, *arguments).returncode == 0
+    assert not (tmp_path / "results").exists()
+    make_picture(20, 16, seed=1).save(photos / "two.jpg")  # to which it means something
+    assert stylize(photos, "--quality", "90").returncode == 0
 
 
-def test_a_format_that_this_pillow_cannot_write_is_refused(refused, monkeypatch):
-    Image.init()
+def test_a_format_that_this_pillow_cannot_write_is_refused(stylize, tmp_path, monkeypatch):
     monkeypatch.delitem(Image.SAVE, "AVIF", raising=False)
-    assert "--format avif" in refused("--format", "avif")
+    assert "--format avif" in stylize("content/mountains.jpg", "--format", "avif").error
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("name, most", [("webp", 16383), ("jpeg", 65500), ("avif", 65536)])
-def test_a_picture_too_large_for_the_format_is_refused(call_cli, flags, tmp_path, monkeypatch, name, most):
+def test_a_picture_too_large_for_the_format_is_refused(stylize, tmp_path, monkeypatch, name, most):
     monkeypatch.setattr(Stylizer, "stylize", lambda self, image, *args, **kwargs: image)
     Image.new("RGB", (most + 1, 1)).save(tmp_path / "photo.png")
-    arguments = ["--content_image", tmp_path / "photo.png", "--output_dir", tmp_path / "results", "--format", name]
-    error = call_cli("begin_inference.py", *flags, *arguments).error
+    error = stylize(tmp_path / "photo.png", "--format", name).error
     assert f"photo_stripes{FORMATS[name]}" in error and f"at most {most} pixels a side" in error
     assert "--format" in error and not list((tmp_path / "results").iterdir())
     Image.new("RGB", (most, 1)).save(tmp_path / "photo.png")
-    assert call_cli("begin_inference.py", *flags, *arguments).returncode == 0
+    assert stylize(tmp_path / "photo.png", "--format", name).returncode == 0
 
 
-def test_what_is_named_as_a_jpeg_and_transparent_becomes_a_png(stylize, call_cli, flags, tmp_path, make_picture):
+def test_what_is_named_as_a_jpeg_and_transparent_becomes_a_png(stylize, painted, tmp_path, make_picture):
+    photo, earlier = tmp_path / "photo.jpg", tmp_path / "results" / "photo_stripes.png"
     picture = make_picture(20, 16, seed=1)
     picture.putalpha(100)
-    picture.save(tmp_path / "photo.jpg", "PNG")
-    image = stylize(tmp_path / "photo.jpg")
+    picture.save(photo, "PNG")
+    image = painted(photo)
     assert image.format == "PNG" and image.mode == "RGBA" and image.filename == "photo_stripes.png"
-    (tmp_path / "results" / "photo_stripes.png").write_bytes(b"mine")
-    arguments = ["--content_image", tmp_path / "photo.jpg", "--output_dir", tmp_path / "results"]
-    assert "photo_stripes.png" in call_cli("begin_inference.py", *flags, *arguments).error
-    assert call_cli("begin_inference.py", *flags, *arguments, "--skip_existing").returncode == 0
-    assert (tmp_path / "results" / "photo_stripes.png").read_bytes() == b"mine"
-    assert call_cli("begin_inference.py", *flags, *arguments, "--overwrite").returncode == 0
-    assert (tmp_path / "results" / "photo_stripes.png").read_bytes() != b"mine"
+    earlier.write_bytes(b"mine")
+    assert "photo_stripes.png" in stylize(photo).error
+    assert stylize(photo, "--skip_existing").returncode == 0
+    assert earlier.read_bytes() == b"mine"
+    assert stylize(photo, "--overwrite").returncode == 0
+    assert earlier.read_bytes() != b"mine"
 
 
-def test_a_picture_that_is_not_what_it_is_named_as_leaves_the_results_of_others(
-    call_cli, flags, tmp_path, make_picture
-):
+def test_a_picture_that_is_not_what_it_is_named_as_leaves_the_results_of_others(stylize, tmp_path, make_picture):
     (tmp_path / "photos").mkdir()
     make_picture(20, 16, seed=1).convert("RGBA").save(tmp_path / "photos" / "photo.jpg", "PNG")
     make_picture(30, 16, seed=1).save(tmp_path / "photos" / "photo.png")
-    arguments = ["--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results"]
-    result = call_cli("begin_inference.py", *flags, *arguments, "--overwrite")
+    result = stylize(tmp_path / "photos", "--overwrite")
     assert result.returncode == 1 and "photo.jpg is not the JPEG it is named as" in result.stderr
     with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
         assert image.size == (30, 16)
@@ -183,11 +164,11 @@ def test_the_camera_of_these_tests_has_a_thumbnail():
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("source", ["jpg", "png", "webp", "tif", "avif"])
-def test_exif_is_kept_and_the_orientation_reset(stylize, tmp_path, make_picture, name, source):
+def test_exif_is_kept_and_the_orientation_reset(painted, tmp_path, make_picture, name, source):
     make_picture(40, 24, seed=1).save(tmp_path / f"photo.{source}", exif=exif_of_a_camera())
     with Image.open(tmp_path / f"photo.{source}") as image:  # AVIF turns it itself
         assert image.getexif()[ExifTags.Base.Make] == "Leica"
-    image = stylize(tmp_path / f"photo.{source}", "--format", name)
+    image = painted(tmp_path / f"photo.{source}", "--format", name)
     exif = image.getexif()
     assert image.size == (24, 40) and exif.get(ExifTags.Base.Orientation, 1) == 1  # Pillow leaves it out of AVIF
     assert exif[ExifTags.Base.Make] == "Leica"
@@ -201,31 +182,31 @@ def test_exif_is_kept_and_the_orientation_reset(stylize, tmp_path, make_picture,
     assert ExifTags.Base.StripOffsets not in exif or name == "tiff"
 
 
-def test_exif_of_the_other_byte_order_and_of_an_impossible_turn(stylize, tmp_path, make_picture):
+def test_exif_of_the_other_byte_order_and_of_an_impossible_turn(painted, tmp_path, make_picture):
     """Text in UserComment is in the byte order of its EXIF, which nothing else tells."""
     exif = Image.Exif()
     exif.endian = "<"
     exif[ExifTags.Base.Orientation] = 9
     exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: b"UNICODE\0" + "grün".encode("utf-16-le")}
     make_picture(40, 24, seed=1).save(tmp_path / "photo.jpg", exif=exif)
-    image = stylize(tmp_path / "photo.jpg")
+    image = painted(tmp_path / "photo.jpg")
     assert image.info["exif"].startswith(b"Exif\0\0II") and image.size == (40, 24)
     assert image.getexif()[ExifTags.Base.Orientation] == 1
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK", "I;16", "P", "RGBA"])
-def test_exif_survives_a_change_of_mode(stylize, tmp_path, make_picture, mode):
+def test_exif_survives_a_change_of_mode(painted, tmp_path, make_picture, mode):
     picture = make_picture(40, 24, seed=1)
     deep = Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 257)
     picture = deep if mode == "I;16" else picture.convert(mode)
     path = tmp_path / ("photo.jpg" if mode == "CMYK" else "photo.png")
     picture.save(path, exif=exif_of_a_camera())
-    image = stylize(path)
+    image = painted(path)
     assert image.getexif()[ExifTags.Base.Make] == "Leica" and image.size == (24, 40)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "wrong type", "too long"])
-def test_broken_exif_never_stops_a_picture(stylize, tmp_path, make_picture, damage):
+def test_broken_exif_never_stops_a_picture(painted, tmp_path, make_picture, damage):
     exif = exif_of_a_camera()
     if damage == "garbage":
         exif = b"Exif\0\0" + bytes(range(256))
@@ -241,7 +222,7 @@ def test_broken_exif_never_stops_a_picture(stylize, tmp_path, make_picture, dama
         exif = tags.tobytes()
     path = tmp_path / ("photo.png" if damage == "too long" else "photo.jpg")
     make_picture(40, 24, seed=1).save(path, exif=exif)
-    image = stylize(path, "--format", "jpeg")
+    image = painted(path, "--format", "jpeg")
     assert image.size == ((24, 40) if damage == "too long" else (40, 24))
 
 
@@ -281,12 +262,12 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("profile", [WIDE, SRGB], ids=["wide", "sRGB"])
-def test_the_profile_is_kept(stylize, tmp_path, make_picture, name, profile):
+def test_the_profile_is_kept(painted, tmp_path, make_picture, name, profile):
     make_picture(40, 24, seed=1).save(tmp_path / "photo.jpg", icc_profile=profile)
-    assert stylize(tmp_path / "photo.jpg", "--format", name).info["icc_profile"] == profile
+    assert painted(tmp_path / "photo.jpg", "--format", name).info["icc_profile"] == profile
 
 
-def test_the_network_sees_and_gives_srgb(stylize, tmp_path, make_picture, monkeypatch):
+def test_the_network_sees_and_gives_srgb(painted, tmp_path, make_picture, monkeypatch):
     """A picture in a wide gamut is shown, by a viewer that knows profiles, as its sRGB twin is stylised."""
     wide = Image.blend(make_picture(40, 24, seed=1), Image.new("RGB", (40, 24), "grey"), 0.4)
     wide.save(tmp_path / "photo.png", icc_profile=WIDE)
@@ -298,7 +279,7 @@ def test_the_network_sees_and_gives_srgb(stylize, tmp_path, make_picture, monkey
         return Image.blend(image.convert("RGB"), Image.new("RGB", image.size, (200, 120, 60)), 0.5)
 
     monkeypatch.setattr(Stylizer, "stylize", lambda self, image, *args, **kwargs: seen.append(image) or paint(image))
-    result = stylize(tmp_path / "photo.png")
+    result = painted(tmp_path / "photo.png")
     shown = ImageCms.profileToProfile(result, own, srgb, renderingIntent=1)
     far = np.abs(np.asarray(twin, float) - np.asarray(wide, float)).max()
     assert far > 15  # else this test says nothing
@@ -306,7 +287,7 @@ def test_the_network_sees_and_gives_srgb(stylize, tmp_path, make_picture, monkey
     assert np.abs(np.asarray(shown, float) - np.asarray(paint(twin), float)).max() <= 3
 
 
-def test_srgb_pixels_are_not_converted_for_nothing(stylize, style_model, tmp_path, make_picture):
+def test_srgb_pixels_are_not_converted_for_nothing(painted, style_model, tmp_path, make_picture):
     """Makers of profiles agree on sRGB to a level or two; a conversion would only add its rounding."""
     picture = make_picture(40, 24, seed=1)
     red = struct.unpack_from(">I", SRGB, SRGB.index(b"rXYZ") + 4)[0] + 8
@@ -314,19 +295,19 @@ def test_srgb_pixels_are_not_converted_for_nothing(stylize, style_model, tmp_pat
     nearly = SRGB[:red] + struct.pack(">i", x + 120) + SRGB[red + 4 :]
     picture.save(tmp_path / "photo.png", icc_profile=nearly)
     expected = Stylizer(style_model, "cpu", "float32").stylize(picture)
-    np.testing.assert_array_equal(np.asarray(stylize(tmp_path / "photo.png")), np.asarray(expected))
+    np.testing.assert_array_equal(np.asarray(painted(tmp_path / "photo.png")), np.asarray(expected))
 
 
-def test_transparency_is_no_colour(stylize, tmp_path, make_picture):
+def test_transparency_is_no_colour(painted, tmp_path, make_picture):
     picture = make_picture(40, 24, seed=1)
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     picture.save(tmp_path / "photo.png", icc_profile=WIDE)
-    image = stylize(tmp_path / "photo.png")
+    image = painted(tmp_path / "photo.png")
     np.testing.assert_array_equal(np.asarray(image.getchannel("A")), np.asarray(picture.getchannel("A")))
 
 
 @pytest.mark.parametrize("kind", ["broken", "grey", "inks"])
-def test_a_profile_that_is_not_the_results_is_left_out(stylize, tmp_path, make_picture, kind):
+def test_a_profile_that_is_not_the_results_is_left_out(painted, tmp_path, make_picture, kind):
     picture = make_picture(40, 24, seed=1)
     if kind == "grey":
         picture, profile = picture.convert("L"), WIDE.replace(b"RGB ", b"GRAY").replace(b"rTRC", b"kTRC")
@@ -335,17 +316,17 @@ def test_a_profile_that_is_not_the_results_is_left_out(stylize, tmp_path, make_p
     else:
         profile = WIDE[:200]
     picture.save(tmp_path / "photo.jpg", icc_profile=profile)
-    assert "icc_profile" not in stylize(tmp_path / "photo.jpg").info
+    assert "icc_profile" not in painted(tmp_path / "photo.jpg").info
 
 
-def test_inks_are_seen_through_their_profile(stylize, tmp_path, make_picture):
+def test_inks_are_seen_through_their_profile(painted, tmp_path, make_picture):
     """One of which says that every mixture of inks is the same grey."""
     identity = bytes(range(256))
     table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     table += 4 * identity + 16 * bytes((128, 128, 128)) + 3 * identity
     profile = packed_profile({b"A2B0": table}, b"prtrCMYKLab ")
     make_picture(40, 24, seed=1).convert("CMYK").save(tmp_path / "photo.jpg", icc_profile=profile)
-    image = stylize(tmp_path / "photo.jpg", "--format", "png", "--strength", "0")
+    image = painted(tmp_path / "photo.jpg", "--format", "png", "--strength", "0")
     assert "icc_profile" not in image.info
     assert np.ptp(np.asarray(image)) == 0
 
@@ -354,12 +335,16 @@ def test_inks_are_seen_through_their_profile(stylize, tmp_path, make_picture):
 
 
 @pytest.fixture
+def flags(style_model):
+    return ["--model_path", style_model, "--device", "cpu", "--precision", "float32", "--content_image", "-"]
+
+
+@pytest.fixture
 def pipe(flags, monkeypatch, capsys):
     """``pipe(data, *flags)`` gives the command ``data`` on standard input: status, standard output, error."""
 
     def call(data, *more, file=io.BytesIO):
-        arguments = [*flags, "--content_image", "-", *more]
-        monkeypatch.setattr(sys, "argv", ["begin_inference.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["begin_inference.py", *map(str, [*flags, *more])])
         output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data), encoding="utf-8"))
         monkeypatch.setattr(sys, "stdout", output)
@@ -380,7 +365,7 @@ def encoded(picture, kind, **options):
 @pytest.mark.parametrize(
     "kind, more, expected", [("JPEG", [], "JPEG"), ("PNG", [], "PNG"), ("JPEG", ["--format", "webp"], "WEBP")]
 )
-def test_a_pipe(pipe, style_model, make_picture, kind, more, expected):
+def test_a_pipe(pipe, make_picture, kind, more, expected):
     picture = make_picture(40, 24, seed=1)
     status, output, error = pipe(encoded(picture, kind), *more)
     assert status == 0 and "Stylising on" in error and "Wrote standard output, 40 x 24" in error
@@ -388,11 +373,9 @@ def test_a_pipe(pipe, style_model, make_picture, kind, more, expected):
         assert image.format == expected and image.size == (40, 24)
 
 
-def test_a_pipe_on_the_real_command_line(flags, run_cli, start_cli, tmp_path, make_picture):
-    import subprocess
-
+def test_a_pipe_on_the_real_command_line(flags, tmp_path, make_picture):
     data = encoded(make_picture(40, 24, seed=1), "PNG")
-    command = [sys.executable, begin_inference.__file__, *map(str, flags), "--content_image", "-"]
+    command = [sys.executable, begin_inference.__file__, *map(str, flags)]
     result = subprocess.run(command, input=data, capture_output=True, cwd=tmp_path, check=True)
     with Image.open(io.BytesIO(result.stdout)) as image:
         assert image.size == (40, 24) and image.format == "PNG"

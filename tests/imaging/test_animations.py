@@ -29,6 +29,14 @@ def animation(tmp_path, make_picture):
     return make
 
 
+def written(frames, ending, **options) -> Image.Image:
+    file = io.BytesIO()
+    with AnimationWriter(file, ending, **options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return Image.open(file)
+
+
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
 def test_read_and_written(animation, ending):
     path, drawn = animation(ending)
@@ -40,11 +48,7 @@ def test_read_and_written(animation, ending):
     assert [frame.time * 1000 for frame in frames] == [0, 50, 250, 280]
     for frame, expected in zip(frames, drawn):
         assert np.abs(frame.pixels[..., :3].astype(int) - np.asarray(expected)).mean() < 12
-    file = io.BytesIO()
-    with AnimationWriter(file, ending, loop=3) as writer:
-        for frame in frames:
-            writer.write(frame)
-    with Image.open(file) as result:
+    with written(frames, ending, loop=3) as result:
         assert result.n_frames == 4 and result.info["loop"] == 3
         for image, frame, duration in zip(ImageSequence.Iterator(result), frames, DURATIONS, strict=True):
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - frame.pixels[..., :3]).mean() < 8
@@ -54,25 +58,17 @@ def test_read_and_written(animation, ending):
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
 def test_transparency_is_kept(animation, ending):
     path, drawn = animation(ending, transparent=True)
-    file = io.BytesIO()
-    with AnimationReader(path) as reader, AnimationWriter(file, ending) as writer:
-        for frame in reader.frames():
-            writer.write(frame)
-    with Image.open(file) as result:
+    with AnimationReader(path) as reader, written(reader.frames(), ending) as result:
         for image, expected in zip(ImageSequence.Iterator(result), drawn, strict=True):
             alpha = np.asarray(image.convert("RGBA"))[..., 3]
             assert np.array_equal(alpha, np.asarray(expected)[..., 3]) and 0 < alpha.mean() < 255
 
 
-def test_a_gif_that_is_shown_once(animation, tmp_path):
+def test_a_gif_that_is_shown_once(animation):
     path, _ = animation(loop=None)
     with AnimationReader(path) as reader:
         assert "loop" not in reader.info
-    file = io.BytesIO()
-    with AnimationReader(path) as reader, AnimationWriter(file, ".gif", loop=reader.info.get("loop")) as writer:
-        for frame in reader.frames():
-            writer.write(frame)
-    assert "loop" not in Image.open(file).info
+        assert "loop" not in written(reader.frames(), ".gif", loop=reader.info.get("loop")).info
 
 
 def test_a_part(animation):

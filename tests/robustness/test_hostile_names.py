@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from models.checkpoints import load_checkpoint, save_checkpoint
+from training.resume import check_training
+from utils.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = ["--image_size", 32, "--batch_size", 2, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
@@ -208,9 +210,6 @@ def whole(trained):
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
-    from training.resume import check_training
-    from utils.errors import UserError
-
     check_training(whole, "--checkpoint_path step.pth")
     edited = copy.deepcopy(whole)
     EDITS[edit](edited.training)
@@ -220,9 +219,6 @@ def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
 
 @pytest.mark.parametrize("octaves", [None, "2", 2, True, 1.0])
 def test_octaves_that_do_not_go_with_the_scales_are_one_sentence(whole, octaves):
-    from training.resume import check_training
-    from utils.errors import UserError
-
     edited = copy.deepcopy(whole)
     edited.provenance["settings"]["style_octaves"] = octaves
     with pytest.raises(UserError, match="its training part is damaged"):
@@ -230,20 +226,18 @@ def test_octaves_that_do_not_go_with_the_scales_are_one_sentence(whole, octaves)
 
 
 def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
+    def error_of(checkpoint, *flags):
+        save_checkpoint(tmp_path / "step_000001.pth", checkpoint)
+        return call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", *flags).error
+
     edited = copy.deepcopy(whole)
     del edited.training["optimizer"]["state"][3]["exp_avg"]
-    save_checkpoint(tmp_path / "step_000001.pth", edited)
-    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", "--output_dir", tmp_path)
-    assert "its training part is damaged (exp_avg is missing)" in result.error
+    assert "its training part is damaged (exp_avg is missing)" in error_of(edited, "--output_dir", tmp_path)
     edited = copy.deepcopy(whole)
     edited.provenance["settings"]["lr"] = [1, 2]
-    save_checkpoint(tmp_path / "step_000001.pth", edited)
-    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth", "--output_dir", tmp_path)
-    assert "is damaged (no settings)" in result.error
+    assert "is damaged (no settings)" in error_of(edited, "--output_dir", tmp_path)
     edited.provenance["settings"] |= {"lr": 0.1, "output_dir": "a\0b"}
-    save_checkpoint(tmp_path / "step_000001.pth", edited)
-    result = call_cli("begin_training.py", "--checkpoint_path", tmp_path / "step_000001.pth")
-    assert "--output_dir must not hold a null character" in result.error
+    assert "--output_dir must not hold a null character" in error_of(edited)
 
 
 def test_what_a_schedule_does_not_have_is_not_taken_over(call_cli, whole, tmp_path):

@@ -1,5 +1,7 @@
 """Device and precision, resolved from the flags."""
 
+import re
+
 import pytest
 import torch
 
@@ -39,11 +41,6 @@ def test_cpu(precision):
     assert resolve_compute("cpu", "auto").dtype in (torch.float32, torch.bfloat16)
 
 
-def test_float16_on_a_cpu_is_refused_with_what_works():
-    with pytest.raises(UserError, match="--precision float16 does not work on cpu: use one of auto, .*float32"):
-        resolve_compute("cpu", "float16")
-
-
 @pytest.mark.parametrize("precision, expected", [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_autocast_runs_convolutions_in_the_precision(precision, expected):
     with resolve_compute("cpu", precision).autocast():
@@ -59,8 +56,8 @@ def test_workers_leave_a_cpu_to_the_networks():
 def test_the_commands_refuse_a_bad_device_and_precision(call_cli, no_gpu, tmp_path, script):
     for arguments, flag in (["--device", "gpu"], "--device"), (["--device", "cuda"], "--device cuda"):
         assert flag in call_cli(script, *arguments, "--output_dir", tmp_path).error
-    result = call_cli(script, "--device", "cpu", "--precision", "float16", "--output_dir", tmp_path)
-    assert "--precision float16" in result.error
+    error = call_cli(script, "--device", "cpu", "--precision", "float16", "--output_dir", tmp_path).error
+    assert re.search("--precision float16 does not work on cpu: use one of auto, .*float32", error)
     assert not list(tmp_path.iterdir())
 
 

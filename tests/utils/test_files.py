@@ -47,9 +47,8 @@ def test_permissions_are_those_of_any_other_new_file(tmp_path, umask, mode):
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with full_disk(1000), pytest.raises(UserError, match="cannot be written") as error, atomic_write(path) as file:
+    with full_disk(1000), pytest.raises(UserError, match=f"{path} cannot be written"), atomic_write(path) as file:
         file.write(bytes(10_000))
-    assert str(path) in str(error.value)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file.bin"]
 
@@ -57,9 +56,8 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     path = tmp_path / "file" / "folder" / "result.png"
-    with pytest.raises(UserError, match="cannot be written") as error, atomic_write(path):
+    with pytest.raises(UserError, match=f"{path} cannot be written"), atomic_write(path):
         pytest.fail("the block must not run")
-    assert str(path) in str(error.value)
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")

@@ -45,10 +45,6 @@ def run(*command, processes=1):
     )
 
 
-def train(arguments, processes=1):
-    return run("begin_training.py", *arguments, processes=processes)
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list threads")
 def test_gradients_are_averaged_and_parting_leaves_no_thread(tmp_path):
     """One that outlasts the interpreter aborts it now and then."""
@@ -66,14 +62,15 @@ def test_batch_norm_in_several_processes_on_a_cpu_is_refused():
 @pytest.mark.parametrize("steps, flags", [(3, []), (1, ["--temporal_weight", 200])])
 def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps, flags):
     common = [
+        "begin_training.py",
         *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
         *("--image_size", 32, "--total_steps", steps, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
         *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
         *flags,
     ]
-    one = train([*common, "--batch_size", 4, "--output_dir", tmp_path / "one"])
-    two = train([*common, "--batch_size", 2, "--output_dir", tmp_path / "two"], processes=2)
+    one = run(*common, "--batch_size", 4, "--output_dir", tmp_path / "one")
+    two = run(*common, "--batch_size", 2, "--output_dir", tmp_path / "two", processes=2)
     assert one.returncode == two.returncode == 0, one.stderr + two.stderr
     folders = [tmp_path / run / f"{style_image.stem}_training" for run in ("one", "two")]
 

@@ -22,6 +22,7 @@ from evaluation.gatys import GatysConfig
 from utils.errors import UserError
 from utils.settings import build_parser, command_line, parse_settings, run_command, validate
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {"begin_training.py": TrainingConfig, "begin_inference.py": InferenceConfig}
 FLAGS = [(script, field) for script, config in CONFIGS.items() for field in dataclasses.fields(config)]
 
@@ -187,8 +188,7 @@ def test_help_has_the_headings_of_the_source(config_class):
 @pytest.mark.parametrize("arguments", [["--help"], ["--device="]])
 def test_help_and_mistyped_flags_answer_without_importing_torch(script, arguments):
     command = [sys.executable, "-X", "importtime", script, *arguments]
-    root = Path(__file__).resolve().parents[2]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     imported = set(re.findall(r"\|\s+(\w+)\s*$", result.stderr, re.MULTILINE))
     assert "argparse" in imported  # else this test says nothing
     assert not imported & {"torch", "torchvision", "numpy", "PIL", "matplotlib", "tqdm"}
@@ -259,29 +259,27 @@ def test_settings_made_in_python_become_what_a_command_line_gives(sizes, taken):
 
 @pytest.mark.parametrize("script", CONFIGS)
 def test_an_old_python_is_told_so_in_one_sentence(script):
-    root = Path(__file__).resolve().parents[2]
     for name in (script, "config.py"):  # all that it reads
-        ast.parse((root / name).read_text(encoding="utf-8"), feature_version=(3, 7))
+        ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
     old = f"import runpy, sys; sys.version_info = (3, 9, 18); runpy.run_path({script!r}, run_name='__main__')"
-    result = subprocess.run([sys.executable, "-c", old], cwd=root, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", old], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode != 0 and result.stdout == ""
     assert result.stderr == "error: Python 3.10 or later is needed, and this is 3.9: install a newer one\n"
 
 
 @pytest.mark.parametrize("arguments", [["a.pth"], ["a b's.pth", "--x", "é"], ["C:\\My photos\\a.pth"]])
 def test_commands_that_are_printed_can_be_pasted(arguments, tmp_path, monkeypatch):
-    root = Path(__file__).resolve().parents[2]
     monkeypatch.setattr(sys, "executable", str(tmp_path / "a python"))
-    monkeypatch.chdir(root)
+    monkeypatch.chdir(ROOT)
     words = [sys.executable, "begin_inference.py", *arguments]
     assert shlex.split(command_line("begin_inference.py", *arguments)) == words
     monkeypatch.chdir(tmp_path)
-    words[1] = str(root / "begin_inference.py")
+    words[1] = str(ROOT / "begin_inference.py")
     assert shlex.split(command_line("begin_inference.py", *arguments)) == words
     monkeypatch.setattr("shutil.which", lambda name: sys.executable)
     assert command_line("begin_inference.py").startswith("python ")
     monkeypatch.setattr(os, "name", "nt")
-    monkeypatch.setattr("utils.settings.Path", type("HerePath", (), {"cwd": lambda: 0, "__new__": lambda c, p: root}))
+    monkeypatch.setattr("utils.settings.Path", type("HerePath", (), {"cwd": lambda: 0, "__new__": lambda c, p: ROOT}))
     assert subprocess.list2cmdline(arguments) in command_line("begin_inference.py", *arguments)
 
 
