@@ -248,7 +248,7 @@ def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, styl
         if not (server.tabs or tab.folder.exists()):
             break
         time.sleep(0.05)
-    assert (server.tabs, tab.busy, tab.folder.exists()) == ({}, False, False)
+    assert not server.tabs and not tab.folder.exists() and not any(worker.busy for worker in tab._workers)
     assert server.painter.room._free == server.config.max_pixels and not server.painter.turns._queue
 
 
