@@ -244,13 +244,13 @@ def test_another_page_has_its_turn(open_page, style, large, make_picture, monkey
 
 
 def test_what_is_removed_is_gone(page, server, photo, style):
-    photograph, tab = page.add(photo), server.tabs[page.tab]
-    taken = tab.bytes_taken
+    facts, tab = page.upload(photo).json(), server.tabs[page.tab]
+    photograph, taken = facts["photograph"], tab.bytes_taken
     url = page.paint(photograph, [[style, 1]])["url"]
     page.send({"type": "remove", "photograph": photograph})
     page.ask("paint", photograph, [[style, 1]])
     assert "no longer" in page.until("error")[0]["error"]
-    assert page.client.get(url).status_code == 404
+    assert [page.client.get(address).status_code for address in (url, facts["screen"])] == [404, 404]
     assert (taken, tab.bytes_taken) == (len(photo), 0)
 
 
