@@ -224,18 +224,18 @@ class Server:
         await socket.accept()
         if len(self.tabs) >= MOST_TABS or self.ended.is_set():
             error = f"{MOST_TABS} pages are open here already: close one, and reload this"
-            await socket.send_bytes(message_bytes({"type": "refused", "error": error}, b""))
+            await socket.send_bytes(message_bytes({"type": "refused", "error": error}))
             await socket.close()
             return
         loop, outgoing = asyncio.get_running_loop(), asyncio.Queue()
 
-        def send(message: dict, data: bytes) -> None:
+        def send(message: dict, data: bytes = b"") -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(outgoing.put_nowait, message_bytes(message, data))
 
         tab = Tab(self.painter, self._folder / secrets.token_hex(8), send, self.config.max_upload * 10**6)
         self.tabs[tab.token] = tab
-        send({"type": "tab", "tab": tab.token}, b"")
+        send({"type": "tab", "tab": tab.token})
 
         async def sending():
             while True:

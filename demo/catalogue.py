@@ -1,5 +1,6 @@
 """The styles that the page offers: every model in ``checkpoints/`` and in the folders of ``--models``."""
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +9,7 @@ from pathlib import Path
 from models.checkpoints import Checkpoint, find_model, load_checkpoint
 from models.multi_style import MultiStyleNet
 from utils.errors import UserError
-from utils.files import PROGRAM
-
-ENDINGS = (".pth", ".safetensors")
+from utils.files import MODELS, PROGRAM
 
 SAMPLES = ("mountains.jpg", "harbour.jpg")
 """Photographs of ``content/`` to begin with; the first shows what a style looks like."""
@@ -59,7 +58,7 @@ class Catalogue:
             found = {}
             for folder in self.folders:
                 for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-                    if path.suffix in ENDINGS and path.is_file() and not path.name.startswith("."):
+                    if path.suffix in MODELS and path.is_file() and not path.name.startswith("."):
                         found.setdefault(path.resolve(), path)
             known = {}
             for real, path in found.items():
@@ -99,10 +98,10 @@ class Catalogue:
 
 
 def _shortest(path: Path) -> str:
-    try:
-        return path.stem if find_model(path.stem).resolve() == path.resolve() else str(path)
-    except UserError:
-        return str(path)
+    with contextlib.suppress(UserError):
+        if find_model(path.stem).resolve() == path.resolve():
+            return path.stem
+    return str(path)
 
 
 def _stamp(path: Path) -> tuple:

@@ -6,7 +6,7 @@ import io
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from PIL import Image
 from config import DemoConfig
 from demo.catalogue import SAMPLES, Catalogue, Style
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Room, TileBar, Turns
+from demo.turns import Cancelled, Report, Room, TileBar, Turns
 from imaging.animations import AnimationReader
 from imaging.film_writing import FILM_FORMATS
 from imaging.films import FilmReader
@@ -190,12 +190,7 @@ class Painter:
         return self.thumbnail(small, style, styles, stop)
 
     def paint(
-        self,
-        photograph: Photograph,
-        recipe: Recipe,
-        target: Path,
-        stop: threading.Event,
-        report: Callable[[int, int], None] | None = None,
+        self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
     ) -> tuple[Path, Image.Image]:
         """The whole photograph in style, in the file that ``begin_inference.py`` would write.
 
@@ -221,12 +216,7 @@ class Painter:
             return path, _on_screen(image)
 
     def repaint_film(
-        self,
-        film: Photograph,
-        recipe: Recipe,
-        target: Path,
-        stop: threading.Event,
-        report: Callable[[int, int | None], None],
+        self, film: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report
     ) -> list[str]:
         """The film in style, with its sound, as ``begin_inference.py`` repaints it.
 

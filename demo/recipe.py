@@ -61,8 +61,7 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
             value = "mask.png"
         shown = [] if value is True else value if isinstance(value, tuple) else [value]
         arguments += [f"--{name}", *(f"{one:g}" if isinstance(one, float) else one for one in shown)]
-    given = frozenset(values)
-    return Recipe(config, style_name(config, given), tuple(map(str, arguments)))
+    return Recipe(config, style_name(config, frozenset(values)), tuple(map(str, arguments)))
 
 
 def _styles(data: object, styles: Mapping[str, Style]) -> list[tuple[Style, float]]:

@@ -19,7 +19,7 @@ from PIL import Image
 from demo.pace import Pace
 from demo.painter import Painter, Photograph, encoded
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Newest, TileBar
+from demo.turns import Cancelled, Newest, Report, TileBar
 from inference.options import StylizeError
 from utils.errors import UserError, is_out_of_memory
 
@@ -50,11 +50,11 @@ class Tab:
     Args:
         painter: the engine.
         folder: for its files.
-        send: gives the page a message, from any thread: a dict, and bytes that go with it.
+        send: gives the page a message, from any thread: a dict, and bytes that may go with it.
         limit: bytes of all its files together.
     """
 
-    def __init__(self, painter: Painter, folder: Path, send: Callable[[dict, bytes], None], limit: int):
+    def __init__(self, painter: Painter, folder: Path, send: Callable[..., None], limit: int):
         self.painter, self.folder, self.limit = painter, folder, limit
         self.token, self.ended = secrets.token_urlsafe(16), threading.Event()
         self.photographs: dict[str, Photograph] = {}
@@ -84,11 +84,6 @@ class Tab:
     @property
     def _workers(self) -> tuple[Newest, ...]:
         return self._painting, self._all, self._thumbnails, self._live, self._films
-
-    @property
-    def busy(self) -> bool:
-        """Whether a thread of it has not ended."""
-        return any(worker.busy for worker in self._workers)
 
     # Files that come in
 
@@ -144,13 +139,6 @@ class Tab:
         self.masks = {number: path}
         return {"mask": number}
 
-    def remove(self, number: object) -> None:
-        photograph = self.photographs.pop(number, None) if isinstance(number, str) else None
-        if photograph is not None:
-            self.drop(photograph.path)
-            self._drop_result(photograph)
-            self._withdraw(self._screens.pop(number))
-
     # Files that go out
 
     def _offer(self, path: Path, name: str | None = None) -> str:
@@ -182,7 +170,7 @@ class Tab:
         }  # fmt: skip
         kind = message.get("type") if isinstance(message, dict) else None
         if not isinstance(kind, str) or kind not in begin:
-            self._send({"type": "error", "error": "the page asked for what there is not: reload it"}, b"")
+            self._send({"type": "error", "error": "the page asked for what there is not: reload it"})
             return
         with self._faults(message):
             begin[kind](message)
@@ -210,7 +198,7 @@ class Tab:
             text = f"this could not be done ({type(error).__name__}): try another photograph"
             if is_out_of_memory(error):
                 text = "there is not enough memory: give a smaller photograph"
-        self._send({"type": "error", "of": message.get("type"), "request": message.get("request"), "error": text}, b"")
+        self._send({"type": "error", "of": message.get("type"), "request": message.get("request"), "error": text})
 
     def _photograph(self, number: object) -> Photograph:
         if not isinstance(number, str) or number not in self.photographs:
@@ -229,7 +217,12 @@ class Tab:
             worker.stop()
 
     def _remove(self, message: dict) -> None:
-        self.remove(message.get("photograph"))
+        number = message.get("photograph")
+        if isinstance(number, str) and number in self.photographs:
+            photograph = self.photographs.pop(number)
+            self.drop(photograph.path)
+            self._drop_result(photograph)
+            self._withdraw(self._screens.pop(number))
 
     def _paint(self, message: dict) -> None:
         """A small picture at once, then the whole, unless the page asks for something else meanwhile."""
@@ -237,7 +230,7 @@ class Tab:
         about = {"photograph": message["photograph"], "request": message.get("request")}
 
         def work(stop: threading.Event) -> None:
-            self._send({"type": "command", **about, "command": recipe.command(photograph.name)}, b"")
+            self._send({"type": "command", **about, "command": recipe.command(photograph.name)})
             path = photograph.painted(recipe)
             if photograph.film or not (path or self.painter.is_quick(photograph, recipe)):
                 self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop)))
@@ -245,7 +238,7 @@ class Tab:
                     return
             path = path or self._paint_whole(photograph, recipe, about, stop)
             name = photograph.result_name(recipe, path.suffix)
-            self._send({"type": "result", **about, "name": name, "url": self._offer(path, name)}, b"")
+            self._send({"type": "result", **about, "name": name, "url": self._offer(path, name)})
 
         self._work(self._painting, message, work)
 
@@ -263,14 +256,14 @@ class Tab:
             film.result = recipe, target
             name = film.result_name(recipe, film.film)
             url = self._offer(target, name)
-            self._send({"type": "film", **about, "url": url, "name": name, "remarks": remarks}, b"")
+            self._send({"type": "film", **about, "url": url, "name": name, "remarks": remarks})
 
         self._work(self._films, message, work)
 
     def _cancel_film(self, message: dict) -> None:
         self._films.stop()
 
-    def _progress(self, kind: str, about: dict) -> Callable[[int, int | None], None]:
+    def _progress(self, kind: str, about: dict) -> Report:
         """What tells the page how much is done, not too often, and how many seconds are left."""
         since, said = time.perf_counter(), 0.0
 
@@ -280,7 +273,7 @@ class Tab:
             if now - said > 0.1:
                 said = now
                 left = (now - since) / done * max(0, total - done) if total and done else None
-                self._send({"type": kind, **about, "done": done, "total": total, "left": left}, b"")
+                self._send({"type": kind, **about, "done": done, "total": total, "left": left})
 
         return report
 
@@ -309,7 +302,7 @@ class Tab:
             used, failed = set(), []
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
                 for done, photograph in enumerate(photographs):
-                    self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)}, b"")
+                    self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)})
                     try:
                         kept = photograph.painted(recipe)
                         path = kept or self.painter.paint(photograph, recipe, self.new_path(), stop)[0]
@@ -320,7 +313,7 @@ class Tab:
                     if not kept:
                         path.unlink(missing_ok=True)
             url = self._offer(target, f"{recipe.name}.zip")
-            self._send({"type": "all", **about, "url": url, "name": f"{recipe.name}.zip", "failed": failed}, b"")
+            self._send({"type": "all", **about, "url": url, "name": f"{recipe.name}.zip", "failed": failed})
 
         self._work(self._all, message, work)
 
@@ -370,7 +363,7 @@ class Tab:
         self._work(self._live, message, work)
 
 
-def message_bytes(message: dict, data: bytes) -> bytes:
+def message_bytes(message: dict, data: bytes = b"") -> bytes:
     """Both in one: the length of the message as four bytes, big-endian, the message as JSON, and the bytes."""
     text = json.dumps(message).encode()
     return struct.pack(">I", len(text)) + text + data

@@ -1,9 +1,11 @@
 """A training that the page starts: ``begin_training.py`` as a process of its own, which outlives page and server."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -81,7 +83,8 @@ class Trainings:
             if self._on_cpu:
                 arguments += _ON_A_CPU
             if steps <= 1000:  # too few to begin from nothing
-                arguments += self._start_from()
+                with contextlib.suppress(UserError):  # where that model is not
+                    arguments += ["--start_from", str(find_model("wave"))]
             self._begin({"name": name, "total": steps, "arguments": arguments})
 
     def resume(self) -> None:
@@ -114,13 +117,11 @@ class Trainings:
         lines = self._metrics(state)
         about |= {"name": state["name"], "total": state["total"], "step": 0, "left": None, "curve": [], "losses": {}}
         if lines:
-            last = lines[-1]
-            pace = sum(line["seconds_per_step"] for line in lines[-5:]) / len(lines[-5:])
-            about |= {
-                "step": last["step"],
-                "losses": {term: value for term, value in last["weighted"].items() if value},
-            }
-            about["left"] = pace * (state["total"] - last["step"]) if running else None
+            about["step"], weighted = lines[-1]["step"], lines[-1]["weighted"]
+            about["losses"] = {term: value for term, value in weighted.items() if value}
+            if running:
+                pace = statistics.fmean(line["seconds_per_step"] for line in lines[-5:])
+                about["left"] = pace * (state["total"] - about["step"])
             shown = lines[:: max(1, len(lines) // _POINTS)]
             about["curve"] = [[line["step"], line["weighted"]["content"], line["weighted"]["style"]] for line in shown]
         pictures = self._monitor_pictures(state)
@@ -136,12 +137,6 @@ class Trainings:
         state = self._state()
         pictures = self._monitor_pictures(state) if state else []
         return pictures[-1].read_bytes() if pictures else None
-
-    def _start_from(self) -> list[str]:
-        try:
-            return ["--start_from", str(find_model("wave"))]
-        except UserError:
-            return []
 
     def _begin(self, state: dict) -> None:
         log = self._log(state)
@@ -170,11 +165,10 @@ class Trainings:
         except OSError:
             if Path("/proc/self").exists():
                 return False
-        try:
+        with contextlib.suppress(OSError):
             os.kill(state["pid"], 0)
-        except OSError:
-            return False
-        return True
+            return True
+        return False
 
     def _folder(self, state: dict) -> Path:
         return self.output_dir / f"{state['name']}_training"
@@ -187,11 +181,9 @@ class Trainings:
 
     def _metrics(self, state: dict) -> list[dict]:
         lines = []
-        try:
+        with contextlib.suppress(OSError, ValueError):  # the last line may be half written
             for line in (self._folder(state) / "metrics.jsonl").read_bytes().splitlines():
                 lines.append(json.loads(line))
-        except (OSError, ValueError):  # the last line may be half written
-            pass
         return lines
 
     def _error(self, state: dict) -> str | None:

@@ -5,6 +5,9 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
+Report = Callable[[int, int | None], None]
+"""Receives how much is done and how much there is, ``None`` where nobody knows."""
+
 
 class Cancelled(Exception):
     """What was asked for is wanted no longer."""
@@ -85,7 +88,7 @@ class TileBar:
         report: receives tiles that are done and those there are.
     """
 
-    def __init__(self, turns: Turns, stop: threading.Event, report: Callable[[int, int], None] | None = None):
+    def __init__(self, turns: Turns, stop: threading.Event, report: Report | None = None):
         self.total = self.done = 0
         self._turns, self._stop, self._report = turns, stop, report
 

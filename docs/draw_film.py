@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from evaluation.stability import Motion
 from imaging.films import FilmReader
+from imaging.optical_flow import Motion
 from imaging.sheets import contact_sheet
 from inference.stylizer import Stylizer
 

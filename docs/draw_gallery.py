@@ -27,42 +27,46 @@ def stylize(output_dir: Path, *flags: object) -> None:
     subprocess.run([*map(str, command)], cwd=ROOT, check=True)
 
 
+def stylized(*flags: object) -> Image.Image:
+    """The one picture that the command makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        stylize(Path(folder), *flags)
+        (path,) = Path(folder).iterdir()
+        return read_image(path)
+
+
 def sample(name: str) -> Path:
     """A photograph that scikit-image brings."""
     return Path(importlib.util.find_spec("skimage").origin).parent / "data" / f"{name}.png"
 
 
-def draw_front(models: list[str], scratch: Path) -> Image.Image:
+def draw_front(models: list[str]) -> Image.Image:
     """A face and an animal, in each style."""
     pictures = []
     for name in ("astronaut", "chelsea"):
         photograph = read_image(sample(name)).convert("RGB")
         cells = [("photograph", photograph)]
         for model in models:
-            style = Path(model).stem
-            stylize(scratch / style, "--content_image", sample(name), "--model_path", model)
-            cells.append((style.replace("_", " "), read_image(scratch / style / f"{name}_{style}.png")))
+            picture = stylized("--content_image", sample(name), "--model_path", model)
+            cells.append((Path(model).stem.replace("_", " "), picture))
         side = min(photograph.size)
         pictures += [(name, ImageOps.fit(cell, (side, side), Image.Resampling.LANCZOS)) for name, cell in cells]
     return contact_sheet(pictures, columns=len(models) + 1, width=300)
 
 
-def draw_styles(photograph: Path, scratch: Path) -> Image.Image:
+def draw_styles(photograph: Path) -> Image.Image:
     """A photograph in every style of the model of many."""
-    stylize(scratch, "--model_path", MANY, "--style", "all", "--content_image", photograph)
-    sheet = read_image(scratch / f"{photograph.stem}_contact_sheet.png")
+    sheet = stylized("--model_path", MANY, "--style", "all", "--content_image", photograph)
     sheet.thumbnail((1500, 1500), Image.Resampling.LANCZOS)
     return sheet
 
 
-def draw_mixture(photograph: Path, scratch: Path) -> Image.Image:
+def draw_mixture(photograph: Path) -> Image.Image:
     """From one style of that model to another in five steps."""
     first, second = "the_scream", "wave"
     steps = [second, *(f"{first}:{share},{second}:{4 - share}" for share in (1, 2, 3)), first]
-    pictures = []
-    for number, style in enumerate(steps):
-        stylize(scratch / str(number), "--model_path", MANY, "--style", style, "--content_image", photograph)
-        pictures.append((style, read_image(next((scratch / str(number)).iterdir()))))
+    common = ("--model_path", MANY, "--content_image", photograph)
+    pictures = [(style, stylized(*common, "--style", style)) for style in steps]
     return contact_sheet(pictures, columns=len(pictures), width=300)
 
 
@@ -78,10 +82,7 @@ def draw_taste(scratch: Path) -> Image.Image:
         ("--mask sky.png", "--mask", scratch / "sky.png"),
         ("--blend starry_night.pth:0.6,wave.pth:0.4", "--blend", blend), ("--stroke_scale 2", "--stroke_scale", 2),
     ]  # fmt: skip
-    pictures = [("photograph", read_image(photograph))]
-    for number, (name, *values) in enumerate(flags):
-        stylize(scratch / str(number), *values)
-        pictures.append((name, read_image(next((scratch / str(number)).iterdir()))))
+    pictures = [("photograph", read_image(photograph)), *((name, stylized(*values)) for name, *values in flags)]
     return contact_sheet(pictures, columns=3, width=428)
 
 
@@ -92,9 +93,7 @@ def draw_stroke_scale(scratch: Path) -> Image.Image:
     scene.resize((6000, 4000), Image.Resampling.LANCZOS).save(large)
     pictures = [("photograph, 6000 x 4000", read_image(large))]
     for flags in ((), ("--stroke_scale", 1), ("--stroke_scale", 10)):
-        stylize(scratch / "large", "--content_image", large, *flags)
-        name = " ".join(map(str, flags)) or "default"
-        pictures.append((name, read_image(scratch / "large" / "large_starry_night.png")))
+        pictures.append((" ".join(map(str, flags)) or "default", stylized("--content_image", large, *flags)))
     cabin = (4440, 2420, 4810, 2667)
     details = [(f"{name}, detail 1:1", picture.crop(cabin)) for name, picture in pictures]
     return contact_sheet([*pictures, *details], columns=4, width=370)
@@ -105,12 +104,12 @@ def main() -> None:
     models.remove(str(Path(MANY)))
     for model in models:
         stylize(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
+    draw_front(models).save(GALLERY / "face_and_cat.jpg", quality=88)
+    draw_styles(sample("chelsea")).save(GALLERY / "cat_styles.jpg", quality=85)
+    draw_styles(sample("astronaut")).save(GALLERY / "face_styles.jpg", quality=85)
+    draw_mixture(sample("chelsea")).save(GALLERY / "mixture.jpg", quality=85)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        draw_front(models, scratch).save(GALLERY / "face_and_cat.jpg", quality=88)
-        draw_styles(sample("chelsea"), scratch).save(GALLERY / "cat_styles.jpg", quality=85)
-        draw_styles(sample("astronaut"), scratch).save(GALLERY / "face_styles.jpg", quality=85)
-        draw_mixture(sample("chelsea"), scratch / "mixture").save(GALLERY / "mixture.jpg", quality=85)
         draw_taste(scratch).save(GALLERY / "taste.jpg", quality=85)
         draw_stroke_scale(scratch).save(GALLERY / "stroke_scale.jpg", quality=85)
 

@@ -15,7 +15,10 @@ from config import OVERWRITE_HELP, PRECISIONS, setting
 from evaluation.weights import inference_setting, training_setting
 from utils.settings import parse_settings, run_command
 
-_AS_TRAINED = "; left out, as the model was trained"
+
+def _as_trained(name: str, help: str):
+    """The setting of the training of this name, which the model itself says where it is left out."""
+    return training_setting(name, None, f"{help}; left out, as the model was trained")
 
 
 @dataclass(frozen=True)
@@ -51,25 +54,17 @@ class CompareConfig:
     )  # fmt: skip
 
     # The objective
-    content_layer: str | None = training_setting("content_layer", None, "layer of the content term" + _AS_TRAINED)
-    content_weight: float | None = training_setting("content_weight", None, "weight of the content term" + _AS_TRAINED)
-    style_weight: float | None = training_setting(
-        "style_weight", None, "weight of the style term, its level included" + _AS_TRAINED
+    content_layer: str | None = _as_trained("content_layer", "layer of the content term")
+    content_weight: float | None = _as_trained("content_weight", "weight of the content term")
+    style_weight: float | None = _as_trained("style_weight", "weight of the style term, its level included")
+    tv_weight: float | None = _as_trained("tv_weight", "weight of total variation")
+    checkerboard_weight: float | None = _as_trained("checkerboard_weight", "weight of the term against the mesh")
+    style_layer_weights: tuple[float, ...] | None = _as_trained(
+        "style_layer_weights", "weights of the style layers among themselves"
     )
-    tv_weight: float | None = training_setting("tv_weight", None, "weight of total variation" + _AS_TRAINED)
-    checkerboard_weight: float | None = training_setting(
-        "checkerboard_weight", None, "weight of the term against the mesh" + _AS_TRAINED
-    )
-    style_layer_weights: tuple[float, ...] | None = training_setting(
-        "style_layer_weights", None, "weights of the style layers among themselves" + _AS_TRAINED
-    )
-    style_octaves: int | None = training_setting(
-        "style_octaves", None, "sizes at which the style term compares" + _AS_TRAINED
-    )
-    loss_scale: str | None = training_setting("loss_scale", None, "scales of the terms" + _AS_TRAINED)
-    style_size: int | None = training_setting(
-        "style_size", None, "short side that the style images are resized to, pixels" + _AS_TRAINED
-    )
+    style_octaves: int | None = _as_trained("style_octaves", "sizes at which the style term compares")
+    loss_scale: str | None = _as_trained("loss_scale", "scales of the terms")
+    style_size: int | None = _as_trained("style_size", "short side that the style images are resized to, pixels")
     vgg_weights: str | None = training_setting("vgg_weights")
 
     # Optimisation beside it

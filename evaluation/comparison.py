@@ -110,11 +110,9 @@ def compare(config: CompareConfig) -> int:
 
     optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
     total = len(models) * (2 * len(paths) + optimised * len(config.starts) * config.iterations)
-    judged = []
     with progress_bar(total, "picture or iteration") as bar:
-        for model in models:
-            judge = _Judge(config, compute, model, vgg, photographs, lpips, curves, bar)
-            judged.append(judge.run(optimised))
+        judges = (_Judge(config, compute, model, vgg, photographs, lpips, curves, bar) for model in models)
+        judged = [judge.run(optimised) for judge in judges]
     result = {
         "machine": describe_machine(compute),
         "photographs": [path.stem for path in paths],
@@ -131,15 +129,14 @@ def compare(config: CompareConfig) -> int:
 def _check(config: CompareConfig) -> None:
     if config.image_size % 4:
         raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
-    if config.curves is not None and not config.iterations:
-        raise UserError("--curves keeps what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
+    for name, does in (("curves", "keeps"), ("plot", "draws")):
+        if getattr(config, name) is not None and not config.iterations:
+            raise UserError(f"--{name} {does} what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
     endings = {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}
-    for name in endings:
+    for name, allowed in endings.items():
         if getattr(config, name) is not None:
-            check_target(getattr(config, name), config.overwrite, endings[name], f"--{name}")
+            check_target(getattr(config, name), config.overwrite, allowed, f"--{name}")
     if config.plot is not None:
-        if not config.iterations:
-            raise UserError("--plot draws what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
         figures.check_matplotlib()
 
 
@@ -186,16 +183,15 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     stored, level = checkpoint.provenance.get("settings"), checkpoint.provenance.get("style_level", 1.0)
     if checkpoint.training is not None and isinstance(checkpoint.training.get("log_level"), float):
         level = math.exp(checkpoint.training["log_level"])
-    given = {name: getattr(config, name) for name in (*OBJECTIVE, "style_size") if getattr(config, name) is not None}
+    flags = (*OBJECTIVE, "style_size")
+    given = {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
     if not isinstance(stored, dict):
-        missing = [f"--{name}" for name in (*OBJECTIVE, "style_size") if name not in given]
+        missing = [f"--{name}" for name in flags if name not in given]
         if missing:
             raise UserError(f"{path} does not say what it was trained for: give {', '.join(missing)}")
         stored = {}
-    wanted = (*OBJECTIVE, "style_size", "image_size")
     try:
-        stored = BEFORE | stored
-        stored = {name: stored[name] for name in wanted if name in stored}
+        stored = {name: value for name, value in (BEFORE | stored).items() if name in (*flags, "image_size")}
         stored["style_layer_weights"] = tuple(stored["style_layer_weights"])
         settings = TrainingConfig(**{**stored, **given})
         validate(settings)
@@ -291,12 +287,11 @@ class _Judge:
         return pictures
 
     def _measure_all(self, pictures: list[torch.Tensor]) -> list[dict[str, float]]:
-        measures = []
-        for picture, photograph in zip(pictures, self.photographs):
-            measures.append(self._measure(self._on_device(picture), self._on_device(photograph), picture is photograph))
-        return measures
+        return [self._measure(picture, photograph) for picture, photograph in zip(pictures, self.photographs)]
 
-    def _measure(self, picture: torch.Tensor, photograph: torch.Tensor, is_photograph: bool) -> dict[str, float]:
+    def _measure(self, picture: torch.Tensor, photograph: torch.Tensor) -> dict[str, float]:
+        is_photograph = picture is photograph
+        picture, photograph = self._on_device(picture), self._on_device(photograph)
         losses = objective(self.criterion, picture, photograph)
         edge = border(picture)[0]
         if not is_photograph:
@@ -372,13 +367,12 @@ def _print(result: dict) -> None:
     print(f"{len(names)} photographs{source}, {result['image_size']} x {result['image_size']} pixels: {shown}")
     print(result["machine"]["device"])
     for number, model in enumerate(result["models"]):
-        objective = {name: value for name, value in model["objective"].items() if name != "loss_scale"}
+        objective = dict(model["objective"])
+        scale, content_layer = objective.pop("loss_scale"), objective.pop("content_layer")
         layers = " ".join(f"{weight:g}" for weight in objective.pop("style_layer_weights"))
-        content_layer = objective.pop("content_layer")
         weights = ", ".join(f"{name} {value:g}" for name, value in objective.items())
         weights += f", style_layer_weights {layers}, content_layer {content_layer}"
         level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
-        scale = model["objective"]["loss_scale"]
         if scale == "relative":
             scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
         print(f"\n## {model['name']}\n")
@@ -412,27 +406,16 @@ def _equalled_table(model: dict) -> str:
         low, middle, high = (text(value, equalled["run"]) for value in equalled["quartiles"])
         better = sum(value is None for value in equalled["iterations"])
         rows.append([figures.FROM[start], middle, f"{low} to {high}", f"{better} of {len(equalled['iterations'])}"])
-    header = ["", "iterations equalled, median", "quartiles", "better than all iterations run"]
-    return table(header, rows)
+    return table(["", "iterations equalled, median", "quartiles", "better than all iterations run"], rows)
 
 
 def _seconds_table(timed: list[dict]) -> str:
-    rows = [
-        [
-            f"{entry['size']}²",
-            f"{entry['network']:.3g}",
-            f"{entry['iteration']:.3g}",
-            *(f"{count * entry['iteration'] / entry['network']:,.0f}" for count in PAPER_ITERATIONS),
-        ]
-        for entry in timed
-    ]
-    header = [
-        "picture",
-        "network, s",
-        "one L-BFGS iteration, s",
-        *(f"{n} iterations : network" for n in PAPER_ITERATIONS),
-    ]
-    return table(header, rows)
+    rows = []
+    for entry in timed:
+        ratios = [f"{count * entry['iteration'] / entry['network']:,.0f}" for count in PAPER_ITERATIONS]
+        rows.append([f"{entry['size']}²", f"{entry['network']:.3g}", f"{entry['iteration']:.3g}", *ratios])
+    ratios = [f"{count} iterations : network" for count in PAPER_ITERATIONS]
+    return table(["picture", "network, s", "one L-BFGS iteration, s", *ratios], rows)
 
 
 def _write(config: CompareConfig, result: dict) -> None:

@@ -14,10 +14,6 @@ from config import OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
 from evaluation.weights import OBJECTIVE, inference_setting, training_setting
 from utils.settings import parse_settings, run_command
 
-LBFGS_PRECISION_HELP = (
-    "arithmetic of the loss network; L-BFGS compares gradients, which loses its way in less than float32"
-)
-
 
 @dataclass(frozen=True)
 class GatysConfig:
@@ -54,7 +50,11 @@ class GatysConfig:
 
     # The machine
     device: str = inference_setting("device")
-    precision: str = setting("float32", LBFGS_PRECISION_HELP, choices=PRECISIONS)
+    precision: str = setting(
+        "float32",
+        "arithmetic of the loss network; L-BFGS compares gradients, which loses its way in less than float32",
+        choices=PRECISIONS,
+    )
     max_pixels: int = inference_setting("max_pixels")
 
     # What is written

@@ -80,7 +80,8 @@ def optimize(
     Raises:
         UserError: if the objective becomes infinite or not-a-number.
     """
-    variable = _variable_of(start).requires_grad_()
+    sine = (start / 127.5 - 1).clamp(-_LARGEST_SINE, _LARGEST_SINE)
+    variable = torch.asin(sine).contiguous().requires_grad_()  # z, contiguous as L-BFGS wants it
     optimizer = torch.optim.LBFGS(
         [variable], max_iter=1, max_eval=_MOST_EVALUATIONS, history_size=_HISTORY, line_search_fn="strong_wolfe",
         tolerance_grad=0, tolerance_change=0,
@@ -92,7 +93,7 @@ def optimize(
         for found in evaluated:
             if torch.equal(found.variable, variable):
                 return found
-        picture = _picture_of(variable)
+        picture = (torch.sin(variable) + 1) * 127.5
         losses = criterion(picture, photograph)
         (gradient,) = torch.autograd.grad(losses.total, variable)
         losses = dataclasses.replace(losses, total=losses.total.detach())
@@ -130,15 +131,6 @@ def _iterate(number: int, found: _Evaluation) -> Iterate:
             f"the objective became {objective} after {number} iterations: give smaller weights, or --precision float32"
         )
     return Iterate(number, found.picture, found.losses, objective)
-
-
-def _variable_of(picture: torch.Tensor) -> torch.Tensor:
-    """The z of x = 127.5 (1 + sin z), contiguous as L-BFGS wants it."""
-    return torch.asin((picture / 127.5 - 1).clamp(-_LARGEST_SINE, _LARGEST_SINE)).contiguous()
-
-
-def _picture_of(variable: torch.Tensor) -> torch.Tensor:
-    return (torch.sin(variable) + 1) * 127.5
 
 
 def prepare_machine(device: str, precision: str) -> Compute:

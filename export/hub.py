@@ -59,7 +59,8 @@ def export_hub(
         raise UserError(f"{folder} is not empty: give another folder, or add --overwrite to replace what is there")
     checkpoint = load_checkpoint(source, flag="the model")
     files = {f"{name}.py": text.encode() for name, text in code().items()}
-    files |= {f"{name}.json": _json(value) for name, value in configuration(checkpoint).items()}
+    for name, value in configuration(checkpoint).items():
+        files[f"{name}.json"] = (json.dumps(value, indent=2) + "\n").encode()
     files["LICENSE"] = (PROGRAM / "LICENSE").read_bytes()
     pictures = sample_pictures(checkpoint.network, style_image)
     files |= pictures
@@ -200,10 +201,6 @@ def _cell(value) -> str:
     """A value in a table of Markdown."""
     text = value if isinstance(value, str) else json.dumps(value)
     return " ".join(re.sub(r"([\\|<>`*_\[\]])", r"\\\1", text).split())
-
-
-def _json(value) -> bytes:
-    return (json.dumps(value, indent=2) + "\n").encode()
 
 
 def main() -> int:

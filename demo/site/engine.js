@@ -108,14 +108,12 @@ function typeOf(name) {
   return /\.jpe?g$/i.test(name) ? "image/jpeg" : "image/png";
 }
 
-function reduced(bitmap, longest) {
-  const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
-  return resized(bitmap, Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
-}
-
-async function resized(bitmap, width, height) {
-  const same = bitmap.width === width && bitmap.height === height;
-  return drawn(same ? bitmap : await createImageBitmap(bitmap, { resizeWidth: width, resizeHeight: height, resizeQuality: "high" }));
+// On a canvas, with no side longer than that.
+async function reduced(bitmap, longest) {
+  const scale = longest / Math.max(bitmap.width, bitmap.height);
+  if (scale >= 1) return drawn(bitmap);
+  const [resizeWidth, resizeHeight] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  return drawn(await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: "high" }));
 }
 
 function drawn(bitmap) {
@@ -170,9 +168,7 @@ export function paint(id, recipe, request) {
     const factor = Math.sqrt(QUICK / (working.width * working.height));
     if (factor < 1) {
       const quick = { width: Math.ceil(working.width * factor), height: Math.ceil(working.height * factor) };
-      const screen = Math.min(1, 640 / Math.max(bitmap.width, bitmap.height));
-      const shown = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * screen)));
-      const picture = await stylized(pixels(await resized(bitmap, ...shown)), quick, recipe);
+      const picture = await stylized(pixels(await reduced(bitmap, 640)), quick, recipe);
       if (outdated()) return;
       tell("preview", about, new Uint8Array(await (await file(picture, "image/jpeg")).arrayBuffer()));
       await new Promise((resolve) => setTimeout(resolve, 250));

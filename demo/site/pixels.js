@@ -132,9 +132,9 @@ export function apply(result, picture, { strength, preserve_color: keepsColours 
   const weights = mask && Uint8ClampedArray.from(resampled(mask.plane, mask, picture, BICUBIC, Float32Array));
   const { data } = picture;
   const count = data.length / 4;
-  const change = (i) => {
+  for (let i = 0; i < count; i++) {
     const weight = strength * (weights ? weights[i] / 255 : 1);
-    if (weight <= 0) return;
+    if (weight <= 0) continue;
     const before = colourAt(picture, i);
     let after = [result[i], result[count + i], result[2 * count + i]];
     if (keepsColours) after = withColoursOf(before, after);
@@ -143,8 +143,7 @@ export function apply(result, picture, { strength, preserve_color: keepsColours 
       after = rgbOf(labOf(after).map((value, channel) => lab[channel] + weight * (value - lab[channel])));
     }
     for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = after[channel]; // rounds and clamps
-  };
-  for (let i = 0; i < count; i++) change(i);
+  }
 }
 
 // The lightness of one colour with the hue of another, less colourful where sRGB has no such colour.

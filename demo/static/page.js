@@ -96,7 +96,7 @@ function pick(photograph) {
   $("picture").hidden = $("caption").hidden = !photograph;
   $("mask").disabled = !photograph;
   drawStrip();
-  stopBrush();
+  showBrush(false);
   if (!photograph) return showSampleThumbnails();
   removeMask();
   $("title").textContent = photograph.name;
@@ -135,27 +135,33 @@ function drawStrip() {
   $("strip").hidden = !photographs.length;
   $("save-all").hidden = photographs.length < 2 || !engine.offers.has("command");
   const items = photographs.map((photograph) => {
-    const item = document.createElement("li");
-    const button = element("button", { type: "button", className: "pick", title: photograph.name });
-    button.setAttribute("aria-pressed", String(photograph === current));
-    button.append(element("img", { src: photograph.shown, alt: photograph.name, loading: "lazy" }));
-    button.addEventListener("click", () => photograph !== current && pick(photograph));
-    const cross = element("button", { type: "button", className: "remove", textContent: "×" });
+    const image = element("img", { src: photograph.shown, alt: photograph.name, loading: "lazy" });
+    const shown = button({ className: "pick", title: photograph.name }, image);
+    press(shown, photograph === current);
+    shown.onclick = () => photograph !== current && pick(photograph);
+    const cross = button({ className: "remove", textContent: "×", onclick: () => remove(photograph) });
     cross.setAttribute("aria-label", `Remove ${photograph.name}`);
-    cross.addEventListener("click", () => remove(photograph));
-    item.append(button, cross);
-    return item;
+    return element("li", {}, shown, cross);
   });
-  const last = document.createElement("li");
-  const more = element("button", { type: "button", className: "add", textContent: "+" });
+  const more = button({ className: "add", textContent: "+", onclick: () => $("files").click() });
   more.setAttribute("aria-label", "Add photographs");
-  more.addEventListener("click", () => $("files").click());
-  last.append(more);
-  $("strip").replaceChildren(...items, last);
+  $("strip").replaceChildren(...items, element("li", {}, more));
 }
 
-function element(name, properties) {
-  return Object.assign(document.createElement(name), properties);
+// ---- Elements
+
+function element(name, properties, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+function button(properties, ...children) {
+  return element("button", { type: "button", ...properties }, ...children);
+}
+
+function press(toggle, pressed) {
+  toggle.setAttribute("aria-pressed", String(pressed));
 }
 
 // ---- Styles
@@ -175,11 +181,10 @@ function drawStyles() {
 }
 
 function styleButton(style) {
-  const button = element("button", { type: "button", className: "style", title: style.id });
-  button.dataset.style = style.id;
-  button.append(element("img", { src: style.thumbnail, alt: "" }), element("span", { textContent: style.label }));
-  button.addEventListener("click", () => choose(style));
-  return button;
+  const parts = [element("img", { src: style.thumbnail, alt: "" }), element("span", { textContent: style.label })];
+  const made = button({ className: "style", title: style.id, onclick: () => choose(style) }, ...parts);
+  made.dataset.style = style.id;
+  return made;
 }
 
 function styleButtons() {
@@ -195,23 +200,20 @@ function choose(style) {
 }
 
 function drawMixture() {
-  for (const button of styleButtons()) {
-    button.setAttribute("aria-pressed", String(mixture.has(button.dataset.style)));
-  }
+  for (const one of styleButtons()) press(one, mixture.has(one.dataset.style));
   $("mixture").hidden = !$("mix").checked;
   const total = () => [...mixture.values()].reduce((sum, weight) => sum + weight, 0);
   const rows = [...mixture.keys()].map((id) => {
-    const row = element("div", { className: "control" });
-    const label = element("label", { textContent: styles.find((style) => style.id === id).label });
-    const shown = element("output", {});
     const slider = element("input", { type: "range", min: 1, max: 100, value: mixture.get(id), id: `weight-${id}` });
-    label.htmlFor = slider.id;
-    slider.addEventListener("input", () => {
+    slider.oninput = () => {
       mixture.set(id, Number(slider.value));
       tellShares();
       changed();
-    });
-    row.append(label, shown, slider);
+    };
+    const { label } = styles.find((style) => style.id === id);
+    const shown = element("output", {});
+    const caption = element("label", { textContent: label, htmlFor: slider.id });
+    const row = element("div", { className: "control" }, caption, shown, slider);
     row.tell = () => (shown.textContent = `${Math.round((100 * mixture.get(id)) / total())} %`);
     return row;
   });
@@ -222,8 +224,8 @@ function drawMixture() {
 
 // Each style on the sample, where there is no photograph.
 function showSampleThumbnails() {
-  for (const button of styleButtons()) {
-    button.firstChild.src = styles.find((style) => style.id === button.dataset.style).thumbnail;
+  for (const one of styleButtons()) {
+    one.firstChild.src = styles.find((style) => style.id === one.dataset.style).thumbnail;
   }
 }
 
@@ -240,14 +242,13 @@ async function loadStyles() {
   else if (about.unreadable?.length) complain(about.unreadable.join("\n"));
   $("samples").replaceChildren(
     ...about.samples.map(({ name, url }) => {
-      const button = element("button", { type: "button" });
-      button.append(element("img", { src: url, alt: title(name.replace(/\.\w+$/, "")) }));
-      button.addEventListener("click", async () => {
+      const image = element("img", { src: url, alt: title(name.replace(/\.\w+$/, "")) });
+      const onclick = async () => {
         const blob = await (await fetch(url)).blob();
         await add([new File([blob], name, { type: blob.type })]);
         $("stage").focus();
-      });
-      return button;
+      };
+      return button({ onclick }, image);
     }),
   );
 }
@@ -285,8 +286,11 @@ function progress({ done, total }) {
   $("bar").setAttribute("aria-valuenow", Math.round(100 * share));
 }
 
-function isNew(message) {
-  return message.request === request && current?.id === message.photograph;
+// What is answered to the newest wish; an older answer is outdated.
+function onNew(type, listener) {
+  engine.on(type, (message, data) => {
+    if (message.request === request && current?.id === message.photograph) listener(message, data);
+  });
 }
 
 async function showAfter(data) {
@@ -298,13 +302,11 @@ async function showAfter(data) {
   $("frame").classList.remove("waiting");
 }
 
-engine.on("command", (message) => {
-  if (!isNew(message)) return;
+onNew("command", (message) => {
   $("command-section").hidden = false;
   $("command").textContent = message.command;
 });
-engine.on("preview", (message, data) => {
-  if (!isNew(message)) return;
+onNew("preview", (message, data) => {
   showAfter(data);
   if (current.film) {
     $("frame").classList.remove("changing");
@@ -312,18 +314,15 @@ engine.on("preview", (message, data) => {
   }
   say("A small picture; the full size follows");
 });
-engine.on("progress", (message) => {
-  if (!isNew(message)) return;
+onNew("progress", (message) => {
   progress(message);
   if (message.total > 1) say(`Full size: tile ${message.done} of ${message.total}${remaining(message.left)}`);
 });
-engine.on("shown", (message, data) => {
-  if (!isNew(message)) return;
+onNew("shown", (message, data) => {
   showAfter(data);
   $("facts").textContent = `${current.width} × ${current.height}, painted in ${message.seconds.toFixed(1)} s`;
 });
-engine.on("result", (message) => {
-  if (!isNew(message)) return;
+onNew("result", (message) => {
   $("frame").classList.remove("changing");
   $("progress").hidden = true;
   current.result = message;
@@ -332,8 +331,8 @@ engine.on("result", (message) => {
 });
 engine.on("thumbnail", (message, data) => {
   if (message.photograph !== current?.id) return;
-  const button = styleButtons().find((one) => one.dataset.style === message.style);
-  if (button) put(button.firstChild, picture(data));
+  const shown = styleButtons().find((one) => one.dataset.style === message.style);
+  if (shown) put(shown.firstChild, picture(data));
 });
 engine.on("all_progress", (message) => say(`Painting photograph ${message.done + 1} of ${message.total}`));
 engine.on("all", (message) => {
@@ -466,16 +465,14 @@ async function sendMask() {
 
 function startBrush() {
   if (mask.empty) mask.prepare(current.width, current.height);
-  $("brushed").hidden = $("brush-tools").hidden = false;
-  $("compare").hidden = true;
-  $("mask").setAttribute("aria-pressed", "true");
+  showBrush(true);
   $("brush-keep").focus();
 }
 
-function stopBrush() {
-  $("brushed").hidden = $("brush-tools").hidden = true;
-  $("compare").hidden = false;
-  $("mask").setAttribute("aria-pressed", "false");
+function showBrush(shown) {
+  $("brushed").hidden = $("brush-tools").hidden = !shown;
+  $("compare").hidden = shown;
+  press($("mask"), shown);
 }
 
 function removeMask() {
@@ -485,9 +482,9 @@ function removeMask() {
   engine.setMask(null);
 }
 
-$("mask").addEventListener("click", () => ($("brushed").hidden ? startBrush() : stopBrush()));
+$("mask").addEventListener("click", () => ($("brushed").hidden ? startBrush() : showBrush(false)));
 $("brush-done").addEventListener("click", () => {
-  stopBrush();
+  showBrush(false);
   $("mask").focus();
 });
 $("brush-clear").addEventListener("click", () => mask.clear());
@@ -496,13 +493,13 @@ $("brush-size").addEventListener("input", () => (mask.size = Number($("brush-siz
 for (const [id, keeps] of [["brush-keep", true], ["brush-paint", false]]) {
   $(id).addEventListener("click", () => {
     mask.keeps = keeps;
-    $("brush-keep").setAttribute("aria-pressed", String(keeps));
-    $("brush-paint").setAttribute("aria-pressed", String(!keeps));
+    press($("brush-keep"), keeps);
+    press($("brush-paint"), !keeps);
   });
 }
 $("mask-remove").addEventListener("click", () => {
   mask.clear();
-  stopBrush();
+  showBrush(false);
   $("mask").focus();
 });
 
@@ -577,10 +574,8 @@ const camera = new Camera($("video"), $("live"), (text) => ($("camera-rate").tex
 
 function show(name) {
   view = name;
-  for (const button of $("views").children) {
-    button.setAttribute("aria-pressed", String(button.dataset.view === name));
-  }
-  stopBrush();
+  for (const tab of $("views").children) press(tab, tab.dataset.view === name);
+  showBrush(false);
   if (name !== "camera" && camera.running) stopCamera();
   $("camera").hidden = name !== "camera";
   $("train").hidden = name !== "train";
@@ -610,10 +605,10 @@ async function startCamera() {
   }
 }
 
-for (const button of $("views").children) {
-  button.addEventListener("click", () => {
-    show(button.dataset.view);
-    if (button.dataset.view === "photographs" && current) paint();
+for (const tab of $("views").children) {
+  tab.addEventListener("click", () => {
+    show(tab.dataset.view);
+    if (tab.dataset.view === "photographs" && current) paint();
   });
 }
 $("take").addEventListener("click", () => {

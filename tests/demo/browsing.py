@@ -50,7 +50,14 @@ def ready(page):
     until(page, "document.getElementById('status').textContent === 'The full size is ready'")
 
 
+def give(page, path):
+    """A photograph, which is painted."""
+    page.set_input_files("#files", path)
+    ready(page)
+
+
 def saved(page, button="#save"):
+    """The name and the bytes of what a button saves."""
     with page.expect_download() as download:
         page.click(button)
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()

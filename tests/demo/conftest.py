@@ -40,11 +40,22 @@ class Page:
         headers = {"X-Tab": self.tab, "X-Name": name, "Origin": ORIGIN, **headers}
         return self.client.post(where, content=data, headers=headers)
 
+    def add(self, data, name="photo.jpg"):
+        """The number of a photograph that is uploaded."""
+        return self.upload(data, name).json()["photograph"]
+
+    def ask(self, kind, photograph, styles, request=1, **options):
+        recipe = {"styles": styles, **options}
+        self.send({"type": kind, "photograph": photograph, "recipe": recipe, "request": request})
+
     def paint(self, photograph, styles, **options):
         """The last message on a photograph that is painted."""
-        recipe = {"styles": styles, **options}
-        self.send({"type": "paint", "photograph": photograph, "recipe": recipe, "request": 1})
+        self.ask("paint", photograph, styles, **options)
         return self.until("result")[0]
+
+    def saved(self, result):
+        """The name and the bytes of the file that a message offers."""
+        return result["name"], self.client.get(result["url"]).content
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +75,18 @@ def client(server):
 
     with TestClient(server.app("127.0.0.1", PORT), base_url=ORIGIN) as client:
         yield client
+
+
+@pytest.fixture
+def by_command(stylize, tmp_path):
+    """``by_command(photograph, *flags)``: the name and the bytes of the file that the command writes."""
+
+    def run(*arguments):
+        assert stylize(*arguments).returncode == 0
+        (result,) = (tmp_path / "results").iterdir()
+        return result.name, result.read_bytes()
+
+    return run
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.demo.browsing import PATIENCE, browser, node_module, ready, saved, until
+from tests.demo.browsing import PATIENCE, browser, give, node_module, ready, saved, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,14 +58,18 @@ def open_page(browser, address):
     return opened
 
 
-@pytest.fixture
-def page(open_page):
-    with open_page() as page:
-        yield page
-
-
 def choose(page, name):
     page.locator(f".style[title$='{name}']").click()
+
+
+def until_command(page, condition):
+    """Wait for the command that the page shows, and for its picture."""
+    until(page, f"document.getElementById('command').textContent.{condition}")
+    ready(page)
+
+
+def pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
 @pytest.fixture
@@ -89,56 +93,45 @@ def drop(page, *paths):
     )
 
 
-def test_one_drop_and_one_click_give_the_file_of_the_command(page, photo, stylize, tmp_path):
-    assert stylize(photo).returncode == 0
+def test_one_drop_and_one_click_give_the_file_of_the_command(page, photo, by_command):
     choose(page, "stripes.pth")
     drop(page, photo)
-    name, data = saved(page)  # it comes as soon as it is ready
-    assert name == "my photo_stripes.jpg"
-    assert data == (tmp_path / "results" / name).read_bytes()
+    assert saved(page) == by_command(photo)  # it comes as soon as it is ready
 
 
-def test_sliders_and_switches_reach_the_picture_and_the_command(page, photo, stylize, tmp_path):
-    assert stylize(photo, "--strength", "0.4", "--stroke_scale", "2", "--preserve_color").returncode == 0
+def test_sliders_and_switches_reach_the_picture_and_the_command(page, photo, by_command):
     choose(page, "stripes.pth")
-    page.set_input_files("#files", photo)
-    ready(page)
+    give(page, photo)
     page.locator("#strength").fill("40")
     page.locator("#strokes").fill("1")
     page.locator("#colours").check()
-    until(page, "document.getElementById('command').textContent.includes('--preserve_color')")
-    ready(page)
+    until_command(page, "includes('--preserve_color')")
     page.click("summary")
     command = page.inner_text("#command")
     assert all(words in command for words in ("'my photo.jpg'", "--strength 0.4", "--stroke_scale 2", "stripes.pth"))
-    assert saved(page)[1] == (tmp_path / "results" / "my photo_stripes.jpg").read_bytes()
+    assert saved(page) == by_command(photo, "--strength", "0.4", "--stroke_scale", "2", "--preserve_color")
     page.locator("#strength").fill("0")
     page.locator("#colours").uncheck()
-    until(page, "document.getElementById('command').textContent.includes('--strength 0 ')")
-    ready(page)
-    found = np.asarray(Image.open(io.BytesIO(saved(page)[1]))).astype(int)
-    assert abs(found - np.asarray(Image.open(photo))).mean() < 1
+    until_command(page, "includes('--strength 0 ')")
+    assert abs(pixels(saved(page)[1]) - pixels(photo.read_bytes())).mean() < 1
 
 
 def test_several_styles_are_mixed(page, photo):
     choose(page, "gallery/wave")
     page.locator("#mix").check()
     choose(page, "gallery/the_scream")
-    page.set_input_files("#files", photo)
-    ready(page)
+    give(page, photo)
     page.locator("#mixture input").nth(1).fill("25")
-    until(page, "document.getElementById('command').textContent.includes('the_scream:25')")
+    until_command(page, "includes('the_scream:25')")
     assert page.locator("#mixture output").all_inner_texts() == ["67 %", "33 %"]
-    ready(page)
     assert saved(page)[0] == "my photo_wave+the_scream.jpg"
     page.locator("#mix").uncheck()
-    until(page, "document.getElementById('command').textContent.endsWith('--style wave')")
+    until_command(page, "endsWith('--style wave')")
 
 
-def test_a_mask_is_painted_and_saved(page, photo, stylize, tmp_path):
+def test_a_mask_is_painted_and_saved(page, photo, by_command, tmp_path):
     choose(page, "stripes.pth")
-    page.set_input_files("#files", photo)
-    ready(page)
+    give(page, photo)
     page.click("#mask")
     page.locator("#brush-size").fill("40")
     box = page.locator("#brushed").bounding_box()
@@ -146,32 +139,28 @@ def test_a_mask_is_painted_and_saved(page, photo, stylize, tmp_path):
     page.mouse.down()
     page.mouse.move(box["x"] + 2, box["y"] + box["height"] - 2, steps=8)
     page.mouse.up()
-    until(page, "document.getElementById('command').textContent.includes('--mask')")
-    ready(page)
+    until_command(page, "includes('--mask')")
     page.click("#brush-done")
-    _, data = saved(page)
+    result = saved(page)
     _, mask = saved(page, "#mask-save")
     (tmp_path / "mask.png").write_bytes(mask)
-    assert stylize(photo, "--mask", tmp_path / "mask.png").returncode == 0
-    assert data == (tmp_path / "results" / "my photo_stripes.jpg").read_bytes()
-    painted, whole = np.asarray(Image.open(io.BytesIO(mask)).convert("L")), np.asarray(Image.open(photo)).astype(int)
+    assert result == by_command(photo, "--mask", tmp_path / "mask.png")
+    painted, difference = pixels(mask), abs(pixels(result[1]) - pixels(photo.read_bytes()))
     assert painted[:, :10].max() == 0 and painted[:, -10:].min() == 255
-    difference = abs(np.asarray(Image.open(io.BytesIO(data))).astype(int) - whole)
     assert difference[:, :8].mean() < 3 < difference[:, -20:].mean()
     page.click("#mask-remove")
-    until(page, "!document.getElementById('command').textContent.includes('--mask')")
+    until_command(page, "includes('--mask') === false")
 
 
 def test_before_and_after(page, photo):
-    page.set_input_files("#files", photo)
-    ready(page)
+    give(page, photo)
     page.locator("#compare").fill("50")
     box = page.locator("#frame").bounding_box()
-    picture = Image.open(io.BytesIO(page.locator("#frame").screenshot())).convert("RGB")
+    picture = pixels(page.locator("#frame").screenshot())
+    height, width = picture.shape[:2]
     middle = round(box["width"] / 2)
-    before = Image.open(photo).resize(picture.size)
-    above_the_tags = slice(picture.height // 2)
-    difference = abs(np.asarray(picture).astype(int) - np.asarray(before))[above_the_tags].mean((0, 2))
+    above_the_tags = slice(height // 2)
+    difference = abs(picture - np.asarray(Image.open(photo).resize((width, height))))[above_the_tags].mean((0, 2))
     assert difference[20 : middle - 30].mean() < 8 < difference[middle + 30 : -20].mean()
 
 
@@ -244,15 +233,14 @@ def test_a_painting_is_learnt_and_is_among_the_styles(page, photo, style_image):
     page.locator(".style[title$='learnt.pth']").wait_for()
     page.click("[data-view=photographs]")
     choose(page, "learnt.pth")
-    page.set_input_files("#files", photo)
-    ready(page)
+    give(page, photo)
     assert saved(page)[0] == "my photo_learnt.jpg"
 
 
 def test_by_keyboard_alone(page):
-    def tab_to(selector):
+    def tab_to(selector, key="Tab"):
         for _ in range(60):
-            page.keyboard.press("Tab")
+            page.keyboard.press(key)
             if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
                 return
         raise AssertionError(f"{selector} is not reached")
@@ -266,17 +254,11 @@ def test_by_keyboard_alone(page):
     page.keyboard.press("Home")
     tab_to(".style[title$='stripes.pth']")
     page.keyboard.press("Space")
-    until(page, "document.getElementById('command').textContent.includes('stripes')")
-    ready(page)
+    until_command(page, "includes('stripes')")
     tab_to("#strength")
     page.keyboard.press("ArrowLeft")
-    until(page, "document.getElementById('command').textContent.includes('--strength 0.99')")
-    ready(page)
-    page.keyboard.press("Shift+Tab")
-    for _ in range(60):
-        if page.evaluate("document.activeElement.id") == "save":
-            break
-        page.keyboard.press("Shift+Tab")
+    until_command(page, "includes('--strength 0.99')")
+    tab_to("#save", "Shift+Tab")
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename == "mountains_stripes.jpg"
@@ -287,8 +269,7 @@ def test_nothing_sticks_out(open_page, photo, width):
     with open_page(width=width, height=720) as page:
         for step in ("empty", "picture"):
             if step == "picture":
-                page.set_input_files("#files", photo)
-                ready(page)
+                give(page, photo)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, step
             page.locator("#choose" if step == "empty" else "#save").scroll_into_view_if_needed()
 
@@ -300,8 +281,7 @@ def test_accessibility(open_page, photo, scheme):
         page.evaluate(axe)
         for step in ("empty", "picture", "mask", "mixture", "camera", "train"):
             if step == "picture":
-                page.set_input_files("#files", photo)
-                ready(page)
+                give(page, photo)
             if step in ("mask", "mixture"):
                 page.click("#mask" if step == "mask" else "#brush-done")
             if step == "mixture":

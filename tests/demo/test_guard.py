@@ -13,9 +13,19 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from demo.__main__ import listening_socket
 from demo.guard import Guard, is_loopback
+from utils.errors import UserError
 
 ORIGIN = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def png(make_picture):
+    """The bytes of a small picture."""
+    file = io.BytesIO()
+    make_picture(16, 16, seed=0).save(file, "PNG")
+    return file.getvalue()
 
 
 def asked(client, path="/styles", method="GET", **headers):
@@ -69,12 +79,10 @@ def test_a_picture_tag_of_another_site_gets_nothing(client):
     assert asked(client, "/styles", **cross, **{"Sec-Fetch-Mode": "navigate"}) == 403
 
 
-def test_without_the_tabs_secret_nothing_is_taken_or_given(client, page, make_picture):
-    file = io.BytesIO()
-    make_picture(16, 16, seed=0).save(file, "PNG")
+def test_without_the_tabs_secret_nothing_is_taken_or_given(client, page, png):
     for token in ("", "x", "../" + page.tab, page.tab[:-1]):
-        assert page.upload(file.getvalue(), **{"X-Tab": token}).status_code == 403
-    screen = page.upload(file.getvalue()).json()["screen"]
+        assert page.upload(png, **{"X-Tab": token}).status_code == 403
+    screen = page.upload(png).json()["screen"]
     assert client.get(screen).status_code == 200
     _, _, tab, token = screen.split("/")
     for path in (f"/files/x/{token}", f"/files/{tab}/x", f"/files/{tab}/..%2f..%2f..%2fetc%2fpasswd"):
@@ -145,12 +153,8 @@ def test_a_small_file_of_many_pixels_is_refused(page, png_without_pixels):
     assert "--max_pixels" in page.upload(png_without_pixels(100_000, 100_000)).json()["error"]
 
 
-def test_a_name_is_no_markup_and_no_header(page, make_picture):
-    file = io.BytesIO()
-    make_picture(16, 16, seed=0).save(file, "PNG")
-    facts = page.upload(
-        file.getvalue(), "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%0d%0aSet-Cookie%3A%20a%3Db.png"
-    ).json()
+def test_a_name_is_no_markup_and_no_header(page, png):
+    facts = page.upload(png, "%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%0d%0aSet-Cookie%3A%20a%3Db.png").json()
     assert not set('<>:/\r\n"') & set(facts["name"])
     result = page.paint(facts["photograph"], [["starry_night", 1]])
     answer = page.client.get(result["url"])
@@ -159,12 +163,9 @@ def test_a_name_is_no_markup_and_no_header(page, make_picture):
         assert picture.size == (16, 16)
 
 
-def test_a_mask_that_is_none_is_one_sentence(page, make_picture):
-    file = io.BytesIO()
-    make_picture(16, 16, seed=0).save(file, "PNG")
-    photograph = page.upload(file.getvalue()).json()["photograph"]
+def test_a_mask_that_is_none_is_one_sentence(page, png):
     mask = page.upload(b"<html>", where="/masks").json()["mask"]
-    message = page.paint(photograph, [["starry_night", 1]], mask=mask)
+    message = page.paint(page.add(png), [["starry_night", 1]], mask=mask)
     assert message["type"] == "error" and "--mask" in message["error"]
 
 
@@ -188,23 +189,15 @@ def test_addresses_of_this_machine():
     assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.0.7", "evil.example")))
 
 
-def test_a_taken_port_gives_way_unless_it_was_asked_for():
-    from demo.__main__ import listening_socket
-    from utils.errors import UserError
-
+def test_a_taken_port_gives_way_unless_it_was_asked_for(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"--port {port}"):
             listening_socket("127.0.0.1", port)
-        import demo.__main__ as main
-
-        default, main.DEFAULT_PORT = main.DEFAULT_PORT, port
-        try:
-            with listening_socket("127.0.0.1", None) as other:
-                assert other.getsockname()[1] != port and other.getsockname()[0] == "127.0.0.1"
-        finally:
-            main.DEFAULT_PORT = default
+        monkeypatch.setattr("demo.__main__.DEFAULT_PORT", port)
+        with listening_socket("127.0.0.1", None) as other:
+            assert other.getsockname()[1] != port and other.getsockname()[0] == "127.0.0.1"
     with pytest.raises(UserError, match="--host"):
         listening_socket("no.such.host.invalid", None)

@@ -64,47 +64,39 @@ def test_a_thumbnail_shows_the_sample_in_style(client, style):
         (["--stroke_scale", "2"], {"stroke_scale": 2}),
     ],
 )
-def test_the_file_is_that_of_the_command(page, photo, style, stylize, tmp_path, flags, options):
+def test_the_file_is_that_of_the_command(page, photo, style, by_command, tmp_path, flags, options):
     (tmp_path / "a photo.jpg").write_bytes(photo)
-    assert stylize(tmp_path / "a photo.jpg", *flags).returncode == 0
     facts = page.upload(photo, "a%20photo.jpg").json()
     assert (facts["width"], facts["height"], facts["remarks"]) == (64, 96, [])
     result = page.paint(facts["photograph"], [[style, 1]], **options)
-    assert result["name"] == "a photo_stripes.jpg"
-    answer = page.client.get(result["url"])
-    assert answer.content == (tmp_path / "results" / "a photo_stripes.jpg").read_bytes()
-    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20photo_stripes.jpg"
+    assert page.saved(result) == by_command(tmp_path / "a photo.jpg", *flags)
+    disposition = page.client.get(result["url"]).headers["content-disposition"]
+    assert disposition == "attachment; filename*=UTF-8''a%20photo_stripes.jpg"
 
 
-def test_a_painted_mask_is_that_of_the_command(page, photo, style, stylize, tmp_path):
+def test_a_painted_mask_is_that_of_the_command(page, photo, style, by_command, tmp_path):
     mask = Image.new("L", (64, 96), 255)
     mask.paste(0, (0, 0, 64, 50))
     mask.save(tmp_path / "mask.png")
     (tmp_path / "photo.jpg").write_bytes(photo)
-    assert stylize(tmp_path / "photo.jpg", "--mask", tmp_path / "mask.png").returncode == 0
     number = page.upload((tmp_path / "mask.png").read_bytes(), where="/masks").json()["mask"]
-    photograph = page.upload(photo).json()["photograph"]
-    result = page.paint(photograph, [[style, 1]], mask=number)
-    expected = (tmp_path / "results" / "photo_stripes.jpg").read_bytes()
-    assert page.client.get(result["url"]).content == expected
-    assert page.client.get(page.paint(photograph, [[style, 1]])["url"]).content != expected
+    photograph = page.add(photo)
+    masked = page.saved(page.paint(photograph, [[style, 1]], mask=number))
+    assert masked == by_command(tmp_path / "photo.jpg", "--mask", tmp_path / "mask.png")
+    assert page.saved(page.paint(photograph, [[style, 1]])) != masked
 
 
-def test_transparency_makes_a_png_whatever_the_name(page, style, stylize, make_picture, tmp_path):
+def test_transparency_makes_a_png_whatever_the_name(page, style, by_command, make_picture, tmp_path):
     picture = make_picture(40, 32, seed=2)
     picture.putalpha(128)
     picture.save(tmp_path / "b.png")
     (tmp_path / "b.png").rename(tmp_path / "b.jpg")
-    assert stylize(tmp_path / "b.jpg").returncode == 0
-    photograph = page.upload((tmp_path / "b.jpg").read_bytes(), "b.jpg").json()["photograph"]
-    result = page.paint(photograph, [[style, 1]])
-    assert result["name"] == "b_stripes.png"
-    assert page.client.get(result["url"]).content == (tmp_path / "results" / "b_stripes.png").read_bytes()
+    result = page.paint(page.add((tmp_path / "b.jpg").read_bytes(), "b.jpg"), [[style, 1]])
+    assert result["name"] == "b_stripes.png" and page.saved(result) == by_command(tmp_path / "b.jpg")
 
 
 def test_a_large_photograph_comes_small_first_and_then_in_tiles(page, style, large):
-    photograph = page.upload(large).json()["photograph"]
-    page.send({"type": "paint", "photograph": photograph, "recipe": {"styles": [[style, 1]]}, "request": 7})
+    page.ask("paint", page.add(large), [[style, 1]], request=7)
     kinds = []
     while not kinds or kinds[-1] != "result":
         message, data = page.receive()
@@ -120,15 +112,14 @@ def test_a_large_photograph_comes_small_first_and_then_in_tiles(page, style, lar
 
 
 def test_of_two_wishes_the_newer_is_painted(page, style, large):
-    photograph = page.upload(large).json()["photograph"]
+    photograph = page.add(large)
     for request in (1, 2):
-        recipe = {"styles": [[style, 1]], "strength": request / 2}
-        page.send({"type": "paint", "photograph": photograph, "recipe": recipe, "request": request})
+        page.ask("paint", photograph, [[style, 1]], request=request, strength=request / 2)
     assert page.until("result")[0]["request"] == 2
 
 
 def test_mixtures_of_one_network_and_of_several(page, style, make_picture):
-    photograph = page.upload(jpeg(make_picture(48, 32, seed=4))).json()["photograph"]
+    photograph = page.add(jpeg(make_picture(48, 32, seed=4)))
     for styles, name in (
         ([["gallery/wave", 1], ["gallery/the_scream", 1]], "photo_wave+the_scream.jpg"),
         ([["gallery/wave", 1], [style, 1]], "photo_wave+stripes.jpg"),
@@ -138,9 +129,8 @@ def test_mixtures_of_one_network_and_of_several(page, style, make_picture):
 
 def test_all_photographs_in_one_archive(page, style, make_picture):
     files = {name: jpeg(make_picture(40, 32, seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"))}
-    numbers = [page.upload(data, name).json()["photograph"] for name, data in files.items()]
-    numbers.append(page.upload(files["a.jpg"], "a.jpg").json()["photograph"])  # another of the same name
-    alone = page.client.get(page.paint(numbers[0], [[style, 1]])["url"]).content
+    numbers = [page.add(files[name], name) for name in ("a.jpg", "b.jpg", "a.jpg")]
+    _, alone = page.saved(page.paint(numbers[0], [[style, 1]]))
     page.send({"type": "all", "photographs": numbers, "recipe": {"styles": [[style, 1]]}})
     message, _ = page.until("all")
     assert message["failed"] == []
@@ -150,8 +140,7 @@ def test_all_photographs_in_one_archive(page, style, make_picture):
 
 
 def test_thumbnails_show_the_photograph_in_every_style(page, server, photo):
-    photograph = page.upload(photo).json()["photograph"]
-    page.send({"type": "thumbnails", "photograph": photograph})
+    page.send({"type": "thumbnails", "photograph": page.add(photo)})
     shown = [page.until("thumbnail")[0]["style"] for _ in server.catalogue.styles()]
     assert shown == list(server.catalogue.styles())
 
@@ -181,35 +170,28 @@ def test_strokes_of_late_frames_are_larger(page, style, make_picture, monkeypatc
     assert first.shape == last.shape and (first != last).any()
 
 
-def test_a_film_is_that_of_the_command(page, style, stylize, make_film, tmp_path):
+def test_a_film_is_that_of_the_command(page, style, by_command, make_film):
     film = make_film(frames=6, sound="aac")
-    assert stylize(film).returncode == 0
     facts = page.upload(film.read_bytes(), "film.mp4").json()
     assert facts["film"] and (facts["width"], facts["height"]) == (64, 48)
-    recipe = {"styles": [[style, 1]]}
-    page.send({"type": "paint", "photograph": facts["photograph"], "recipe": recipe, "request": 1})
+    page.ask("paint", facts["photograph"], [[style, 1]])
     assert page.until("preview")[0]["type"] == "preview"
-    page.send({"type": "film", "photograph": facts["photograph"], "recipe": recipe})
+    page.ask("film", facts["photograph"], [[style, 1]])
     assert page.until("film_progress")[0]["total"] == 6
     message, _ = page.until("film")
-    assert (message["name"], message["remarks"]) == ("film_stripes.mp4", [])
-    expected = (tmp_path / "results" / "film_stripes.mp4").read_bytes()
-    assert page.client.get(message["url"]).content == expected
+    assert page.saved(message) == by_command(film) and message["remarks"] == []
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
-def test_an_animated_picture_is_that_of_the_command(page, style, stylize, make_picture, tmp_path, name):
+def test_an_animated_picture_is_that_of_the_command(page, style, by_command, make_picture, tmp_path, name):
     first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
     first.save(tmp_path / name, save_all=True, append_images=others, duration=[50, 120, 80, 200], loop=0)
-    assert stylize(tmp_path / name).returncode == 0
     facts = page.upload((tmp_path / name).read_bytes(), name).json()
     assert (facts["width"], facts["height"], facts["remarks"]) == (40, 30, []) and facts["film"]
-    page.send({"type": "film", "photograph": facts["photograph"], "recipe": {"styles": [[style, 1]]}})
+    page.ask("film", facts["photograph"], [[style, 1]])
     message, _ = page.until("film")
-    assert message["name"] == f"a_stripes{Path(name).suffix}"
-    answer = page.client.get(message["url"])
-    assert answer.content == (tmp_path / "results" / message["name"]).read_bytes()
-    assert answer.headers["content-type"] == f"image/{Path(name).suffix[1:]}"
+    assert page.saved(message) == by_command(tmp_path / name)
+    assert page.client.get(message["url"]).headers["content-type"] == f"image/{Path(name).suffix[1:]}"
 
 
 def test_of_an_animated_picture_with_too_many_frames_the_first_is_taken(page, server, make_picture, monkeypatch):
@@ -223,12 +205,12 @@ def test_of_an_animated_picture_with_too_many_frames_the_first_is_taken(page, se
 
 
 def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
-    photograph = page.upload(make_film(frames=60).read_bytes(), "film.mp4").json()["photograph"]
+    photograph = page.add(make_film(frames=60).read_bytes(), "film.mp4")
     before = set(server.tabs[page.tab].folder.iterdir())
-    page.send({"type": "film", "photograph": photograph, "recipe": {"styles": [[style, 1]]}})
+    page.ask("film", photograph, [[style, 1]])
     page.until("film_progress")
     page.send({"type": "cancel"})
-    page.send({"type": "paint", "photograph": photograph, "recipe": {"styles": [[style, 1]]}, "request": 2})
+    page.ask("paint", photograph, [[style, 1]])
     assert page.until("preview")[0]["type"] == "preview"  # it has its turn, so the film's has ended or is about to
     worker = server.tabs[page.tab]._films
     worker.end()
@@ -239,16 +221,14 @@ def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
 def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, style, large):
     with open_page() as page:
         tab = server.tabs[page.tab]
-        photograph = page.upload(large).json()["photograph"]
-        recipe = {"styles": [[style, 1]], "stroke_scale": 0.25}
-        page.send({"type": "paint", "photograph": photograph, "recipe": recipe, "request": 1})
+        page.ask("paint", page.add(large), [[style, 1]], stroke_scale=0.25)
         page.until("preview")
         assert tab.folder.is_dir()
     for _ in range(600):
         if not (server.tabs or tab.folder.exists()):
             break
         time.sleep(0.05)
-    assert (server.tabs, tab.busy, tab.folder.exists()) == ({}, False, False)
+    assert not server.tabs and not tab.folder.exists() and not any(worker.busy for worker in tab._workers)
     assert server.painter.room._free == server.config.max_pixels and not server.painter.turns._queue
 
 
@@ -256,24 +236,21 @@ def test_another_page_has_its_turn(open_page, style, large, make_picture, monkey
     """While a page's large photograph is painted, another's small one is."""
     with open_page() as first, open_page() as second:
         monkeypatch.setattr("inference.stylizer._SMALL_TILE", 16)  # of 80
-        recipe = {"styles": [[style, 1]], "stroke_scale": 1.5}
-        number = first.upload(large).json()["photograph"]
-        first.send({"type": "paint", "photograph": number, "recipe": recipe, "request": 1})
+        first.ask("paint", first.add(large), [[style, 1]], stroke_scale=1.5)
         first.until("preview")
-        small = second.upload(jpeg(make_picture(24, 16, seed=7))).json()["photograph"]
+        small = second.add(jpeg(make_picture(24, 16, seed=7)))
         assert second.paint(small, [[style, 1]])["type"] == "result"
         assert first.until("result")[0]["type"] == "result"
 
 
 def test_what_is_removed_is_gone(page, server, photo, style):
-    facts = page.upload(photo).json()
-    tab = server.tabs[page.tab]
-    taken = tab.bytes_taken
-    url = page.paint(facts["photograph"], [[style, 1]])["url"]
-    page.send({"type": "remove", "photograph": facts["photograph"]})
-    page.send({"type": "paint", "photograph": facts["photograph"], "recipe": {"styles": [[style, 1]]}, "request": 2})
+    facts, tab = page.upload(photo).json(), server.tabs[page.tab]
+    photograph, taken = facts["photograph"], tab.bytes_taken
+    url = page.paint(photograph, [[style, 1]])["url"]
+    page.send({"type": "remove", "photograph": photograph})
+    page.ask("paint", photograph, [[style, 1]])
     assert "no longer" in page.until("error")[0]["error"]
-    assert page.client.get(url).status_code == 404
+    assert [page.client.get(address).status_code for address in (url, facts["screen"])] == [404, 404]
     assert (taken, tab.bytes_taken) == (len(photo), 0)
 
 
@@ -330,10 +307,10 @@ def test_a_thousand_requests_leave_memory_flat(page, server, style, photo):
 
     def rounds(number):
         for _ in range(number):
-            facts = page.upload(photo).json()
-            result = page.paint(facts["photograph"], [[style, 1]])
+            photograph = page.add(photo)
+            result = page.paint(photograph, [[style, 1]])
             assert page.client.get(result["url"]).status_code == 200
-            page.send({"type": "remove", "photograph": facts["photograph"]})
+            page.send({"type": "remove", "photograph": photograph})
         gc.collect()
         return int(statm.read_text(encoding="utf-8").split()[1]) * 4096
 
@@ -345,7 +322,7 @@ def test_a_thousand_requests_leave_memory_flat(page, server, style, photo):
 
 
 def test_messages_that_make_no_sense_are_answered(page, photo, style):
-    photograph = page.upload(photo).json()["photograph"]
+    photograph = page.add(photo)
     for packed in (b"", b"\0", b"\xff\xff\xff\xff", b"\0\0\0\x02{", b"\0\0\0\x02[]", b"\0\0\x13\x88" + b"[" * 5000):
         page.socket.send_bytes(packed)
         assert "error" in page.receive()[0]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from inference.options import StyleOptions
 from inference.stylizer import Blend, Stylizer
-from tests.demo.browsing import PATIENCE, browser, node_module, ready, saved, until
+from tests.demo.browsing import PATIENCE, browser, give, node_module, ready, saved, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +63,15 @@ def stylizers():
     return [Stylizer(ROOT / "checkpoints" / f"{name}.pth", "cpu", "float32") for name in ("starry_night", "wave")]
 
 
+@pytest.fixture
+def page(browser, address):
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    page.goto(address)
+    yield page
+    page.close()
+
+
 def difference(page, stylizer, photo, act, **options):
     """From what the engine in Python makes of the photograph, once the page has answered an act; grey levels."""
     forget_status(page)
@@ -101,11 +110,9 @@ def test_the_same_pixels_as_pytorch_without_a_network_too(browser, site, address
     context.close()
 
 
-def test_to_taste_as_in_python(browser, address, photo, stylizers):
-    page = browser.new_page()
-    open_in_starry_night(page, address)
-    page.set_input_files("#files", photo)
-    ready(page)
+def test_to_taste_as_in_python(page, photo, stylizers):
+    page.locator(".style[title=starry_night]").click()
+    give(page, photo)
     found = functools.partial(difference, page, stylizers[0], photo)
     assert found(page.locator("#colours").check, preserve_color=True) <= 1
     assert found(lambda: page.locator("#strength").fill("50"), preserve_color=True, strength=0.5) <= 1
@@ -120,7 +127,6 @@ def test_to_taste_as_in_python(browser, address, photo, stylizers):
     found = functools.partial(difference, page, Blend(stylizers, [1, 1]), photo)
     assert found(page.locator(".style[title=wave]").click, mask=mask) <= 1
     assert found(lambda: page.click("#mask-remove")) <= 1
-    page.close()
 
 
 def painted_mask(page):
@@ -138,30 +144,20 @@ def painted_mask(page):
     return Image.open(io.BytesIO(saved(page, "#mask-save")[1]))
 
 
-def test_the_camera_without_a_server(browser, address):
-    page = browser.new_page()
-    page.goto(address)
+def test_the_camera_without_a_server(page):
     page.click("[data-view=camera]")
     page.click("#camera-start")
-    page.locator("#camera-rate:not(:empty)").wait_for(timeout=PATIENCE * 1000)
-    page.close()
+    page.locator("#camera-rate:not(:empty)").wait_for()
 
 
-def test_a_bad_file_without_a_server(browser, address, tmp_path):
+def test_a_bad_file_without_a_server(page, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"%PDF-1.7")
-    page = browser.new_page()
-    page.goto(address)
     page.set_input_files("#files", tmp_path / "a.jpg")
     page.locator("#error:not(:empty)").wait_for()
     assert "a.jpg" in page.inner_text("#error")
-    page.close()
 
 
-def test_of_an_animated_picture_the_first_frame_is_painted(browser, address, make_picture, tmp_path):
+def test_of_an_animated_picture_the_first_frame_is_painted(page, make_picture, tmp_path):
     make_picture(40, 30, seed=1).save(tmp_path / "a.gif", save_all=True, append_images=[make_picture(40, 30, seed=2)])
-    page = browser.new_page()
-    page.goto(address)
-    page.set_input_files("#files", tmp_path / "a.gif")
-    ready(page)
+    give(page, tmp_path / "a.gif")
     assert page.inner_text("#error") == "a.gif is animated: its first frame alone is taken"
-    page.close()

@@ -24,15 +24,19 @@ def folders(tmp_path):
     return tmp_path
 
 
-def draw(run_cli, folders, *args):
-    return run_cli(
-        "-m", "evaluation.blind", "--first", folders / "first", "--second", folders / "second",
-        "--photographs", folders / "photos", "--output_dir", folders / "look", "--height", 64, *args,
-    )  # fmt: skip
+@pytest.fixture
+def blind(call_cli, folders):
+    return lambda *args: call_cli("evaluation.blind", "--output_dir", folders / "look", *args)
 
 
-def test_sides_are_those_drawn_and_the_count_follows_them(run_cli, folders):
-    result = draw(run_cli, folders, "--seed", 3)
+@pytest.fixture
+def draw(blind, folders):
+    results = ["--first", folders / "first", "--second", folders / "second", "--photographs", folders / "photos"]
+    return lambda *args: blind(*results, "--height", 64, *args)
+
+
+def test_sides_are_those_drawn_and_the_count_follows_them(blind, draw, folders):
+    result = draw("--seed", 3)
     assert result.returncode == 0, result.stderr
     sides = json.loads((folders / "look" / "sides.json").read_text())["sides"]
     assert sorted(sides) == ["harbour", "harbour_2"]
@@ -44,7 +48,7 @@ def test_sides_are_those_drawn_and_the_count_follows_them(run_cli, folders):
             assert color == ImageColor.getrgb(COLORS[drawn[side]][name])
     answers = folders / "answers.txt"
     answers.write_text(f"harbour {'A' if sides['harbour']['A'] == 'second' else 'B'}\n\nharbour_2 A\n")
-    counted = run_cli("-m", "evaluation.blind", "--output_dir", folders / "look", "--answers", answers)
+    counted = blind("--answers", answers)
     votes = {"first": [], "second": ["harbour"]}
     votes[sides["harbour_2"]["A"]].append("harbour_2")
     for name, sheets in votes.items():
@@ -52,17 +56,13 @@ def test_sides_are_those_drawn_and_the_count_follows_them(run_cli, folders):
 
 
 @pytest.mark.parametrize("line, said", [("harbour C", "A or B"), ("tower A", "'tower A'")])
-def test_an_answer_that_names_no_sheet_or_side_is_refused(run_cli, folders, line, said):
-    draw(run_cli, folders)
+def test_an_answer_that_names_no_sheet_or_side_is_refused(blind, draw, folders, line, said):
+    draw()
     (folders / "answers.txt").write_text(line)
-    result = run_cli(
-        "-m", "evaluation.blind", "--output_dir", folders / "look", "--answers", folders / "answers.txt"
-    )  # fmt: skip
-    assert result.returncode == 2 and said in result.stderr
+    assert said in blind("--answers", folders / "answers.txt").error
 
 
-def test_sheets_are_not_replaced_unasked_and_both_folders_are_needed(run_cli, folders):
-    draw(run_cli, folders)
-    assert "exists already" in draw(run_cli, folders).stderr
-    alone = run_cli("-m", "evaluation.blind", "--first", folders / "first", "--output_dir", folders / "other")
-    assert alone.returncode == 2 and "--second is missing" in alone.stderr
+def test_sheets_are_not_replaced_unasked_and_both_folders_are_needed(blind, draw, folders):
+    draw()
+    assert "exists already" in draw().error
+    assert "--second is missing" in blind("--first", folders / "first").error

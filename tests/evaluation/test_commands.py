@@ -13,7 +13,7 @@ from PIL import Image
 
 from begin_training import train
 from config import TrainingConfig
-from evaluation import compare, gatys
+from evaluation.compare import CompareConfig
 from evaluation.comparison import scales_of, settings_of
 from evaluation.measures import border, mesh, ssim
 from evaluation.objective import criterion_of, objective
@@ -35,15 +35,10 @@ SETTINGS = TrainingConfig(
 )
 
 
-@pytest.fixture
-def call(call_cli):
-    """``call(module, *args)``: the command within this process; exit status, standard output and the error's line."""
-
-    def run(module, *args):
-        result = call_cli(module.__name__, *args)
-        return result.returncode, result.stdout, result.error if result.returncode == 2 else ""
-
-    return run
+def printed(result):
+    """What a command that succeeded said."""
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +51,17 @@ def model(trained_like, tmp_path_factory):
 
 
 @pytest.fixture
-def small(vgg_file):
-    return ["--vgg_weights", vgg_file, "--device", "cpu"]
+def gatys(call_cli, style_image, vgg_file, tmp_path):
+    """``gatys(*flags)``: the command within this process, on small pictures, to ``out.png`` if not told otherwise."""
+    own = ["--style_image", style_image, "--output", tmp_path / "out.png", "--iterations", 1, "--image_size", 32]
+    return lambda *flags: call_cli("evaluation.gatys", *own, "--vgg_weights", vgg_file, "--device", "cpu", *flags)
+
+
+@pytest.fixture
+def compare(call_cli, vgg_file):
+    """The same of evaluation.compare, untimed and without L-BFGS if not told otherwise."""
+    own = ["--image_size", 48, "--iterations", 0, "--no_timing", "--vgg_weights", vgg_file, "--device", "cpu"]
+    return lambda *flags: call_cli("evaluation.compare", *own, *flags)
 
 
 # -- gatys ----------------------------------------------------------------------------------------------------------
@@ -69,8 +73,7 @@ def test_gatys(run_cli, photos, style_image, vgg_file, tmp_path):
         "-m", "evaluation.gatys", "--content_image", photograph, "--style_image", style_image, "--output", output,
         "--iterations", 5, "--save_every", 2, "--image_size", 32, "--vgg_weights", vgg_file, "--device", "cpu",
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert "After 5 iterations: content " in result.stdout and f"Wrote {output}" in result.stdout
+    assert "After 5 iterations: content " in printed(result) and f"Wrote {output}" in result.stdout
     assert sorted(path.name for path in output.parent.iterdir()) == ["out.png", "out_000002.png", "out_000004.png"]
     width, height = Image.open(photograph).size
     assert Image.open(output).size == (32, round(32 * height / width))
@@ -78,29 +81,22 @@ def test_gatys(run_cli, photos, style_image, vgg_file, tmp_path):
     assert not np.array_equal(on_the_way, last)
 
 
-def test_gatys_from_noise_follows_its_seed(call, photos, style_image, small, tmp_path):
-    def paint(name, *flags):
-        status, _, error = call(
-            gatys, "--content_image", photos / "photo_01.jpg", "--style_image", style_image, "--output",
-            tmp_path / name, "--iterations", 2, "--image_size", 32, "--start", "noise", *small, *flags,
-        )  # fmt: skip
-        assert status == 0, error
-        return np.asarray(Image.open(tmp_path / name)).astype(int)
+def test_gatys_from_noise_follows_its_seed(gatys, photos, tmp_path):
+    def paint(*flags):
+        flags = ["--content_image", photos / "photo_01.jpg", "--iterations", 2, "--start", "noise", *flags]
+        printed(gatys("--overwrite", *flags))
+        return np.array(Image.open(tmp_path / "out.png")).astype(int)
 
-    first = paint("a.png")
-    assert np.array_equal(first, paint("b.png"))
-    assert np.abs(first - paint("c.png", "--seed", 1)).mean() > 20
+    first = paint()
+    assert np.array_equal(first, paint())
+    assert np.abs(first - paint("--seed", 1)).mean() > 20
 
 
-def test_gatys_keeps_what_begin_inference_keeps(call, make_picture, style_image, small, tmp_path):
+def test_gatys_keeps_what_begin_inference_keeps(gatys, make_picture, tmp_path):
     exif = Image.Exif()
     exif[0x010F] = "Maker"
     make_picture(48, 40, 0).save(tmp_path / "photo.jpg", exif=exif)
-    status, _, error = call(
-        gatys, "--content_image", tmp_path / "photo.jpg", "--style_image", style_image,
-        "--output", tmp_path / "out.jpg", "--iterations", 1, "--image_size", 32, *small,
-    )  # fmt: skip
-    assert status == 0, error
+    printed(gatys("--content_image", tmp_path / "photo.jpg", "--output", tmp_path / "out.jpg"))
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.getexif()[0x010F] == "Maker" and image.format == "JPEG"
 
@@ -137,20 +133,18 @@ def test_gatys_interrupted_writes_what_it_has(start_cli, photos, style_image, vg
         (["--device", "tpu"], "--device must be"),
     ],
 )
-def test_gatys_refuses(call, small, tmp_path, flags, message):
-    status, _, error = call(gatys, "--output", tmp_path / "out.png", "--iterations", 1, *small, *flags)
-    assert status == 2 and message in error
+def test_gatys_refuses(gatys, tmp_path, flags, message):
+    assert message in gatys(*flags).error
     assert not list(tmp_path.iterdir())
 
 
-def test_gatys_refuses_narrow_pictures_and_replaces_nothing(call, make_picture, small, tmp_path):
+def test_gatys_refuses_narrow_pictures_and_replaces_nothing(gatys, make_picture, tmp_path):
     make_picture(800, 8, 0).save(tmp_path / "narrow.png")
     for flag in ("--content_image", "--style_image"):
-        status, _, error = call(gatys, "--output", tmp_path / "out.png", *small, flag, tmp_path / "narrow.png")
-        assert status == 2 and error.startswith(f"error: {flag} ") and "800 x 8 pixels, too narrow" in error
+        error = gatys(flag, tmp_path / "narrow.png").error
+        assert error.startswith(f"error: {flag} ") and "800 x 8 pixels, too narrow" in error
     (tmp_path / "out_000002.png").write_bytes(b"mine")
-    status, _, error = call(gatys, "--output", tmp_path / "out.png", "--save_every", 2, "--iterations", 5, *small)
-    assert status == 2 and "out_000002.png exists already" in error
+    assert "out_000002.png exists already" in gatys("--save_every", 2, "--iterations", 5).error
 
 
 # -- compare --------------------------------------------------------------------------------------------------------
@@ -158,23 +152,24 @@ def test_gatys_refuses_narrow_pictures_and_replaces_nothing(call, make_picture, 
 
 @pytest.fixture(scope="module")
 def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
-    """The command's result on three photographs, and the folder of what it wrote."""
+    """What the command printed of three photographs, its figures, and the flags and the folder that it was given."""
     folder = tmp_path_factory.mktemp("compared")
     (folder / "names.txt").write_text("# three\nphoto_00\nphoto_05\nphoto_03\nelsewhere\n")
+    flags = [
+        "--model_path", model, "--style_image", style_image, "--photographs", photos, "--names", folder / "names.txt",
+        "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2, "--curves", folder / "curves.pt",
+    ]  # fmt: skip
     plot = ["--plot", folder / "plot.png"] if HAS_MATPLOTLIB else []
     result = run_cli(
-        "-m", "evaluation.compare", "--model_path", model, "--style_image", style_image, "--photographs", photos,
-        "--names", folder / "names.txt", "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2,
-        "--timed_sizes", 32, 40, "--curves", folder / "curves.pt", "--json", folder / "result.json",
+        "-m", "evaluation.compare", *flags, "--timed_sizes", 32, 40, "--json", folder / "result.json",
         "--sheet", folder / "sheet.jpg", *plot, "--vgg_weights", vgg_file, "--device", "cpu",
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return result, json.loads((folder / "result.json").read_text()), folder
+    return printed(result), json.loads((folder / "result.json").read_text()), flags, folder
 
 
 def test_compare_measures_what_the_model_makes(compared, model, photos, style_image, vgg):
-    printed, result, _ = compared
-    assert "Scales relative, measured on these photographs; content_weight 1, " in printed.stdout
+    said, result, *_ = compared
+    assert "Scales relative, measured on these photographs; content_weight 1, " in said
     assert result["photographs"] == ["photo_05", "photo_00", "photo_03"]  # more/ comes first
     (judged,) = result["models"]
     assert judged["objective"] == {
@@ -218,7 +213,7 @@ def test_compare_measures_what_the_model_makes(compared, model, photos, style_im
 
 
 def test_compare_says_what_that_is_worth(compared):
-    printed, result, folder = compared
+    said, result, _, folder = compared
     (judged,) = result["models"]
     assert judged["iterations_equalled"].keys() == {"photograph", "noise"}
     levels = [row["objective"] for row in judged["rows"]["stripes"]["per_photograph"]]
@@ -230,54 +225,43 @@ def test_compare_says_what_that_is_worth(compared):
             assert count == (reached[0] if reached else None)
         name = "L-BFGS from the photograph" if start == "photograph" else "L-BFGS from noise"
         assert len(judged["rows"][f"{name}, 4 iterations"]["per_photograph"]) == 2
-        assert f"| {name}, 4 iterations | " in printed.stdout and f"| {name} | " in printed.stdout
+        assert f"| {name}, 4 iterations | " in said and f"| {name} | " in said
     (timed,) = result["seconds"]
     assert [entry["size"] for entry in timed] == [32, 40]
     assert all(entry["network"] > 0 and entry["iteration"] > 0 for entry in timed)
-    assert "| stripes | " in printed.stdout and "| 40² | " in printed.stdout
+    assert "| stripes | " in said and "| 40² | " in said
     sheet = Image.open(folder / "sheet.jpg")
     assert sheet.width > 4 * 48 and sheet.height > 2 * 48
     assert not HAS_MATPLOTLIB or Image.open(folder / "plot.png").width > 300
 
 
-def test_compare_takes_curves_from_their_file(call, compared, model, photos, style_image, small, monkeypatch):
+def test_compare_takes_curves_from_their_file(compare, compared, monkeypatch):
     """The same figures again, with optimisation out of order; and other weights do not find those curves."""
-    _, before, folder = compared
+    _, before, flags, folder = compared
 
     def no_optimisation(*args):
         raise UserError("optimised")
 
     monkeypatch.setattr("evaluation.comparison.optimize", no_optimisation)
-    flags = [
-        "--model_path", model, "--style_image", style_image, "--photographs", photos, "--names", folder / "names.txt",
-        "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2, "--no_timing",
-        "--curves", folder / "curves.pt", "--json", folder / "again.json", *small,
-    ]  # fmt: skip
-    status, _, error = call(compare, *flags)
-    assert status == 0, error
+    printed(compare(*flags, "--json", folder / "again.json"))
     again = json.loads((folder / "again.json").read_text())
     assert again["models"] == before["models"] and again["seconds"] == []
     for other in (["--style_weight", 31], ["--seed", 1], ["--iterations", 5], ["--style_size", 50]):
-        assert call(compare, *flags, "--overwrite", *other)[2] == "error: optimised"
+        assert compare(*flags, *other).error == "error: optimised"
 
 
-def test_compare_without_optimisation_on_several_models(call, model, photos, style_image, small, tmp_path):
+def test_compare_without_optimisation_on_several_models(compare, model, photos, style_image, tmp_path):
     second = tmp_path / "second.pth"
     second.write_bytes(model.read_bytes())
-    status, printed, error = call(
-        compare, "--model_path", model, second, "--style_image", style_image, "--photographs",
-        photos / "photo_00.jpg", photos / "photo_01.jpg", "--image_size", 48, "--iterations", 0, "--no_timing",
-        "--sheet", tmp_path / "sheet.png", *small,
-    )  # fmt: skip
-    assert status == 0, error
-    assert "2 photographs, 48 x 48 pixels: photo_00, photo_01" in printed
-    assert (
-        printed.count("No L-BFGS beside it.") == 2 and "| second | " in printed and "iterations equalled" not in printed
-    )
+    paths = [photos / "photo_00.jpg", photos / "photo_01.jpg"]
+    flags = ["--style_image", style_image, "--photographs", *paths, "--sheet", tmp_path / "sheet.png"]
+    said = printed(compare("--model_path", model, second, *flags))
+    assert "2 photographs, 48 x 48 pixels: photo_00, photo_01" in said
+    assert said.count("No L-BFGS beside it.") == 2 and "| second | " in said and "iterations equalled" not in said
     assert Image.open(tmp_path / "sheet.png").width > 3 * 48
 
 
-def test_compare_judges_the_styles_that_are_named(call, trained_like, photos, style_image, small, tmp_path):
+def test_compare_judges_the_styles_that_are_named(compare, trained_like, photos, style_image, tmp_path):
     """Each as a model of that style alone is judged; left out, the first, which is said."""
     network = MultiStyleNet.begun_from(trained_like("instance"), ("stripes", "b"))
     network.norms()[0].bias.data[1] += 1
@@ -292,34 +276,27 @@ def test_compare_judges_the_styles_that_are_named(call, trained_like, photos, st
     Image.open(style_image).rotate(90, expand=True).save(other)
 
     def judge(model, *flags):
-        status, printed, error = call(
-            compare, "--model_path", tmp_path / model, "--photographs", photos / "photo_00.jpg", "--image_size", 48,
-            "--iterations", 0, "--no_timing", "--json", tmp_path / "result.json", "--overwrite", *small, *flags,
-        )  # fmt: skip
-        assert status == 0, error
+        flags = ["--model_path", tmp_path / model, "--photographs", photos / "photo_00.jpg", *flags]
+        said = printed(compare("--json", tmp_path / "result.json", "--overwrite", *flags))
         models = json.loads((tmp_path / "result.json").read_text())["models"]
-        return printed, {each["name"]: each["rows"][each["name"]]["summary"] for each in models}
+        return said, {each["name"]: each["rows"][each["name"]]["summary"] for each in models}
 
-    printed, first = judge("gallery.pth", "--style_image", style_image)
-    assert "has 2 styles, and this is the first, stripes" in printed
-    printed, both = judge("gallery.pth", "--style", "all", "--style_image", style_image, other)
-    assert "this is the first" not in printed and both.keys() == {"stripes", "b"}
+    said, first = judge("gallery.pth", "--style_image", style_image)
+    assert "has 2 styles, and this is the first, stripes" in said
+    said, both = judge("gallery.pth", "--style", "all", "--style_image", style_image, other)
+    assert "this is the first" not in said and both.keys() == {"stripes", "b"}
     _, alone = judge("b.pth", "--style_image", other)
     assert both == {"stripes": first["gallery"], "b": alone["b"]}
     _, mixture = judge("gallery.pth", "--style", "stripes:1,b:1", "--style_image", style_image)
     assert mixture.keys() == {"stripes:1,b:1"}
     unknown = ["--model_path", tmp_path / "gallery.pth", "--style", "c", "--style_image", style_image]
-    status, _, error = call(compare, *unknown, "--photographs", photos, *small)
-    assert status == 2 and "there are stripes, b" in error
+    assert "there are stripes, b" in compare(*unknown, "--photographs", photos).error
 
 
-def test_compare_warns_of_another_style_image(run_cli, model, photos, vgg_file):
-    result = run_cli(
-        "-m", "evaluation.compare", "--model_path", model, "--style_image", "styles/swirls.jpg", "--photographs",
-        photos / "photo_00.jpg", "--image_size", 48, "--iterations", 0, "--no_timing", "--vgg_weights", vgg_file,
-        "--device", "cpu",
-    )  # fmt: skip
-    assert result.returncode == 0 and "stripes.pth was trained on stripes.png, and --style_image is" in result.stderr
+def test_compare_warns_of_another_style_image(compare, model, photos):
+    flags = ["--style_image", "styles/swirls.jpg", "--photographs", photos / "photo_00.jpg"]
+    with pytest.warns(UserWarning, match="stripes.pth was trained on stripes.png, and --style_image is"):
+        printed(compare("--model_path", model, *flags))
 
 
 @pytest.mark.parametrize(
@@ -342,13 +319,11 @@ def test_compare_warns_of_another_style_image(run_cli, model, photos, vgg_file):
         (["--curves", "README.md"], "--curves README.md cannot be read"),
     ],
 )
-def test_compare_refuses(call, model, photos, style_image, small, flags, message):
-    painting = [] if flags[0] == "--style_image" else ["--style_image", style_image]
-    flags = [] if flags == ["--style_image"] else flags
-    own = [] if "--model_path" in flags else ["--model_path", model]
-    folder = [] if "--photographs" in flags else ["--photographs", photos]
-    status, _, error = call(compare, *own, *painting, *folder, *small, *flags)
-    assert status == 2 and message in error
+def test_compare_refuses(compare, model, photos, style_image, flags, message):
+    own = {"--model_path": model, "--style_image": style_image, "--photographs": photos}
+    given = [word for flag, value in own.items() if flag not in flags for word in (flag, value)]
+    flags = [] if flags == ["--style_image"] else flags  # left out
+    assert message in compare("--iterations", 1, *given, *flags).error
 
 
 def test_photographs_are_chosen_by_name(photos, tmp_path):
@@ -365,7 +340,7 @@ def test_photographs_are_chosen_by_name(photos, tmp_path):
 
 
 def test_the_settings_of_a_model(model, trained_like, tmp_path):
-    config = compare.CompareConfig()
+    config = CompareConfig()
     checkpoint = load_checkpoint(model)
     settings, level = settings_of(checkpoint, config, "m")
     assert (settings.style_weight, settings.image_size, level) == (30, 48, 1)
@@ -396,7 +371,7 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
         settings_of(silent, config, "m")
 
 
-def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, style_image, vgg_file, small, tmp_path):
+def test_a_model_says_the_level_and_the_scales_of_its_training(compare, photos, style_image, vgg_file, tmp_path):
     config = TrainingConfig(
         style_image=str(style_image), dataset_dir=str(photos), output_dir=str(tmp_path), vgg_weights=str(vgg_file),
         image_size=32, batch_size=2, total_steps=2, num_workers=0, monitor_every_steps=0, log_every_steps=2,
@@ -408,16 +383,13 @@ def test_a_model_says_the_level_and_the_scales_of_its_training(call, photos, sty
     assert metrics["style_level"] < 0.9
     scales = []
     for name in ("stripes.pth", "stripes_training/step_000002.pth"):
-        settings, level = settings_of(load_checkpoint(tmp_path / name), compare.CompareConfig(), name)
+        settings, level = settings_of(load_checkpoint(tmp_path / name), CompareConfig(), name)
         assert level == pytest.approx(metrics["style_level"]) and settings.style_weight == pytest.approx(1e-3 * level)
         scales.append(scales_of(load_checkpoint(tmp_path / name), name, 5))
     assert scales[0] == scales[1]
-    status, printed, error = call(
-        compare, "--model_path", tmp_path / "stripes.pth", "--style_image", style_image, "--photographs", photos,
-        "--image_size", 36, "--iterations", 0, "--no_timing", "--json", tmp_path / "result.json", *small,
-    )  # fmt: skip
-    assert status == 0, error
-    assert "Scales relative, of its training; content_weight 1, " in printed
+    flags = ["--style_image", style_image, "--photographs", photos, "--json", tmp_path / "result.json"]
+    said = printed(compare("--model_path", tmp_path / "stripes.pth", *flags, "--image_size", 36))
+    assert "Scales relative, of its training; content_weight 1, " in said
     (judged,) = json.loads((tmp_path / "result.json").read_text())["models"]
     assert judged["scales"] == {**dataclasses.asdict(scales[0]), "style": list(scales[0].style)}
-    assert f"(its level of {metrics['style_level']:.3g} included)" in printed
+    assert f"(its level of {metrics['style_level']:.3g} included)" in said

@@ -2,15 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from evaluation import flicker
 from inference.stylizer import Stylizer
-from utils.settings import run_command
 
 pytest.importorskip("cv2", reason="needs OpenCV, requirements-video.txt")
 from evaluation.stability import still_camera  # noqa: E402
@@ -68,15 +65,14 @@ def test_noise_of_a_still_camera(trained_like, texture):
     assert found == pytest.approx(expected.item(), rel=0.25)
 
 
-def test_the_command(make_film, style_model, tmp_path, monkeypatch, capsys):
+def test_the_command(call_cli, make_film, style_model, tmp_path):
     film, report = make_film("film.mp4", frames=30, size=(64, 48), cut_at=4), tmp_path / "flicker.json"
     other = tmp_path / "other.pth"
     shutil.copy(style_model, other)
-    arguments = [film, "--model_path", style_model, other, "--frames", 6, "--json", report, "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["flicker", *map(str, arguments)])
-    assert flicker.main() == 0
-    printed = capsys.readouterr().out
-    assert "| film, 64 x 48, 6 frames, 1 cuts | the film itself | 0.00" in printed
+    flags = ["--model_path", style_model, other, "--frames", 6, "--json", report, "--device", "cpu"]
+    result = call_cli("evaluation.flicker", film, *flags)
+    assert result.returncode == 0, result.stderr
+    assert "| film, 64 x 48, 6 frames, 1 cuts | the film itself | 0.00" in result.stdout
     (found,) = json.loads(report.read_text())["films"].values()
     assert (found["frames"], found["cuts"], len(found["styles"])) == (6, 1, 2)
     for figures in found["styles"].values():
@@ -85,8 +81,6 @@ def test_the_command(make_film, style_model, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("arguments, sentence", [([], "--films needs a value"), (["none.mp4"], "none.mp4 does not")])
-def test_refusals(arguments, sentence, style_model, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["flicker", *arguments, "--model_path", str(style_model), "--device", "cpu"])
-    with pytest.raises(SystemExit):
-        run_command(flicker.main)
-    assert sentence in capsys.readouterr().err
+def test_refusals(call_cli, arguments, sentence, style_model):
+    result = call_cli("evaluation.flicker", *arguments, "--model_path", style_model, "--device", "cpu")
+    assert sentence in result.error

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from begin_inference import stylize
 from config import InferenceConfig
-from export.hub import code, export_hub, main
+from export.hub import code, export_hub
 from utils.errors import UserError
 
 ELSEWHERE = """
@@ -140,11 +141,9 @@ def test_the_losses_are_told_where_the_training_lies(style_model, tmp_path):
     assert "| weighted content loss, at the end | 0.5123 |" in (tmp_path / "hub" / "README.md").read_text()
 
 
-def test_the_command(folder, style_model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["export.hub", str(style_model), str(tmp_path / "mine")])
-    assert main() == 0
-    assert f"upload YOUR_NAME/mine {tmp_path / 'mine'}" in capsys.readouterr().out
-    with pytest.raises(UserError, match="is not empty: .* --overwrite"):
-        main()
+def test_the_command(folder, call_cli, style_model, tmp_path):
+    arguments = "export.hub", style_model, tmp_path / "mine"
+    assert f"upload YOUR_NAME/mine {tmp_path / 'mine'}" in call_cli(*arguments).stdout
+    assert re.search("is not empty: .* --overwrite", call_cli(*arguments).error)
     with pytest.raises(UserError, match="is a file"):
         export_hub(style_model, style_model)

@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 import sys
 
 import pytest
 import torch
 
 from export.checking import GREY_LEVELS, largest_difference
-from export.onnx import export_onnx, main, runner
+from export.onnx import export_onnx, runner
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.transformer_net import TransformerNet
@@ -117,12 +118,10 @@ def test_a_wrong_shape_counts_as_infinitely_wrong(trained_like, onnx_graph):
     assert largest_difference(run, with_a_row_more, [(4, 4)]) == math.inf
 
 
-def test_the_command(style_model, onnx_graph, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["export.onnx", str(style_model), str(tmp_path / "m.onnx")])
-    assert main() == 0
-    assert f"Wrote {tmp_path / 'm.onnx'}, 7.0 MB; within 0.0" in capsys.readouterr().out
-    with pytest.raises(UserError, match="exists already: .* --overwrite"):
-        main()
+def test_the_command(call_cli, style_model, onnx_graph, tmp_path):
+    arguments = "export.onnx", style_model, tmp_path / "m.onnx"
+    assert f"Wrote {tmp_path / 'm.onnx'}, 7.0 MB; within 0.0" in call_cli(*arguments).stdout
+    assert re.search("exists already: .* --overwrite", call_cli(*arguments).error)
     with pytest.raises(UserError, match="unknown ending: give a name that ends in .onnx"):
         export_onnx(style_model, tmp_path / "m.pth")
 
