@@ -154,9 +154,10 @@ def build_training(
     if device.type == "cpu":
         keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
-    begun = None
+    begun = started_from = None
     if checkpoint is None and config.start_from is not None:
         begun = load_checkpoint(config.start_from, "--start_from")
+        started_from = {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
         config = _with_network_of(begun, config, given)
 
     styles = style_names(config.style_image)
@@ -224,7 +225,7 @@ def build_training(
         total_steps=total_steps,
         why=why,
         identity=identity,
-        started_from=None if begun is None else _summary(begun),
+        started_from=started_from,
     )
     if checkpoint is not None:
         restore(training, checkpoint)
@@ -326,11 +327,6 @@ def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset
                 f"whose network has {getattr(begun.network, name)}: leave one of them out"
             )
     return dataclasses.replace(config, norm=begun.network.norm, upsample=begun.network.upsample)
-
-
-def _summary(begun: Checkpoint) -> dict:
-    """What a model says of itself to those that are begun from it."""
-    return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
 
 
 def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
