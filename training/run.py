@@ -305,7 +305,6 @@ class TrainingRun:
         return [1.0] * len(self.training.styles) if ceiling is None else ceiling.level().tolist()
 
     def _provenance(self) -> dict:
-        settings = dataclasses.asdict(self.config)
         names, levels = [Path(path).name for path in self.config.style_image], self._style_levels()
         return {
             "style": names if len(names) > 1 else names[0],
@@ -314,7 +313,7 @@ class TrainingRun:
             "loss_scales": dataclasses.asdict(self.training.criterion.scales),
             "step": self.training.step,
             "total_steps": self.training.total_steps,
-            "settings": settings,
+            "settings": dataclasses.asdict(self.config),
             "precision": str(self.training.compute.dtype).removeprefix("torch."),
             "loss_network": f"VGG-19, weights {self.training.identity['loss_network']}",
             "photographs": len(self.training.photographs),
