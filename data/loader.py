@@ -79,7 +79,7 @@ class PhotographStream:
             raise UserError(_NO_GUARD)
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
         self.position = self._start = start
-        self._shard, self._shards = shard, shards
+        self._shards = shards
         loader = DataLoader(
             dataset,
             batch_size=None,  # a chunk is a batch already
