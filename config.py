@@ -17,17 +17,8 @@ def setting(default, help, *, metavar=None, choices=None, minimum=None, above=No
 
     ``metavar`` says in ``--help`` what is expected, where type and choices do not.
     """
-    return field(
-        default=default,
-        metadata={
-            "help": help,
-            "metavar": metavar,
-            "choices": choices,
-            "minimum": minimum,
-            "above": above,
-            "maximum": maximum,
-        },
-    )
+    metadata = {"help": help, "metavar": metavar, "choices": choices}
+    return field(default=default, metadata={**metadata, "minimum": minimum, "above": above, "maximum": maximum})
 
 
 DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, then Apple's MPS, then CPU), cpu, cuda, cuda:N, mps"
@@ -40,7 +31,6 @@ MAX_PIXELS = 200_000_000
 MAX_PIXELS_HELP = (
     "refuse pictures of more pixels than this before they are decoded: a small file may hold more than fits into memory"
 )
-COMPILES = ("auto", "on", "off")
 OVERWRITE_HELP = "replace results that an earlier command left in the same place"
 
 
@@ -67,9 +57,7 @@ class TrainingConfig:
         metavar="FOLDER",
     )
     name: str | None = setting(
-        None,
-        "name of the result, in place of the style image's, or of gallery where there are several",
-        metavar="NAME",
+        None, "name of the result, in place of the style image's, or of gallery where there are several", metavar="NAME"
     )
     checkpoint_path: str | None = setting(
         None,
@@ -180,7 +168,7 @@ class TrainingConfig:
         "auto",
         "whether torch.compile makes kernels of the training step, which takes a minute: auto does so on a CUDA GPU, "
         "for 1000 steps or more, in one process; where it fails, training says why and goes on without",
-        choices=COMPILES,
+        choices=("auto", "on", "off"),
     )
     num_workers: int | None = setting(
         None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0

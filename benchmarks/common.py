@@ -1,4 +1,4 @@
-"""What the benchmarks share: flags, inputs, memory, the machine and its convolution rate, results."""
+"""What the benchmarks share: flags, inputs, memory, the machine, results."""
 
 import argparse
 import ctypes
@@ -10,19 +10,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
 from models.vgg19 import VGG19
 from utils.device import Compute
-from utils.measuring import describe_machine, time_in_turns
+from utils.measuring import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def new_parser(doc: str) -> argparse.ArgumentParser:
-    """A parser with the flag that all benchmarks have; the description is the first line of ``doc``."""
+def new_parser(doc: str, rounds: int | None = None) -> argparse.ArgumentParser:
+    """A parser with the flag that all benchmarks have; the description is the first line of ``doc``.
+
+    Args:
+        rounds: how many there are unless a flag says otherwise; for what is timed, on any device.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--json", help="file for the result (default: benchmarks/results/BENCHMARK_DEVICE.json)")
+    if rounds is not None:
+        add_compute_flags(parser)
+        parser.add_argument("--rounds", type=int, default=rounds)
     return parser
 
 
@@ -30,12 +36,6 @@ def add_compute_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where to compute, and in which arithmetic."""
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
-
-
-def add_timing_flags(parser: argparse.ArgumentParser, rounds: int) -> None:
-    """Add the flags of what is timed on any device, with a default number of rounds."""
-    add_compute_flags(parser)
-    parser.add_argument("--rounds", type=int, default=rounds)
 
 
 def draw(folder: Path, pictures: int, size: int) -> list[Path]:
@@ -62,23 +62,6 @@ def training_inputs(folder: Path, photographs: int, size: int, vgg_weights: str 
         "output_dir": str(folder / "out"),
         "vgg_weights": vgg_weights,
     }
-
-
-def convolution_rate(compute: Compute) -> float:
-    """FLOP/s of plain 3x3 convolutions on this machine, channels last: the best of VGG's own four widths.
-
-    A multiplication and an addition are two operations.
-    """
-    best = 0.0
-    for channels, size in ((64, 256), (128, 128), (256, 64), (512, 32)):
-        layout = {"device": compute.device, "dtype": compute.dtype, "memory_format": torch.channels_last}
-        x = torch.randn(4, channels, size, size).to(**layout)
-        w = torch.randn(channels, channels, 3, 3).to(**layout)
-        with torch.inference_mode():
-            calls = {"conv": lambda x=x, w=w: F.conv2d(x, w, padding=1)}
-            seconds = time_in_turns(calls, compute.device, rounds=10, warmup=3)["conv"]
-        best = max(best, 2 * x.shape[0] * channels**2 * 9 * size**2 / min(seconds))
-    return best
 
 
 def peak_memory(call: Callable[[], object], device: torch.device) -> int | None:

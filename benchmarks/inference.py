@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, report
+from benchmarks.common import new_parser, new_result, peak_memory, report
 from benchmarks.plain import PlainNetwork
 from benchmarks.tables import inference_table
 from inference.options import StyleOptions
@@ -32,8 +32,7 @@ def onnx_network(network: torch.nn.Module):
 
 
 def main() -> int:
-    parser = new_parser(__doc__)
-    add_timing_flags(parser, rounds=7)
+    parser = new_parser(__doc__, rounds=7)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--own_sizes", type=int, nargs="*", default=[2048, 4096], help="timed for ours alone")
     args = parser.parse_args()

@@ -21,8 +21,6 @@ from benchmarks.common import new_parser, new_result, report
 from benchmarks.tables import instruction_sets_table
 from utils.device import resolve_compute
 
-_PICTURE = 512  # the side of the picture that is stylised
-
 
 @dataclass(frozen=True)
 class Level:
@@ -70,7 +68,7 @@ def run(benchmark: str, environment: dict[str, str], *flags: object) -> dict:
 def main() -> int:
     parser = new_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=int, default=_PICTURE, help="side of the picture that is stylised")
+    parser.add_argument("--size", type=int, default=512, help="side of the picture that is stylised")
     parser.add_argument("--image_size", type=int, default=256, help="side of the training crops")
     args = parser.parse_args()
 

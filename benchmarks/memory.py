@@ -30,17 +30,9 @@ def watch_training(folder: Path, steps: int, size: int, note: Callable[[int], No
     """Train; ``note`` is called with the number of every step."""
     config = TrainingConfig(
         **training_inputs(folder, 200, 2 * size),
-        image_size=size,
-        batch_size=1,
-        total_steps=steps,
-        num_epochs=steps,
-        num_workers=2,
-        device="cpu",
-        log_every_steps=10,
-        monitor_every_steps=steps // 20,
-        checkpoint_every_steps=steps // 20,
-        keep_checkpoints=2,
-    )
+        image_size=size, batch_size=1, total_steps=steps, num_epochs=steps, num_workers=2, device="cpu",
+        log_every_steps=10, monitor_every_steps=steps // 20, checkpoint_every_steps=steps // 20, keep_checkpoints=2,
+    )  # fmt: skip
 
     class WatchedRun(TrainingRun):
         def finish_step(self, step, losses):

@@ -58,23 +58,13 @@ def main() -> int:
     losses = {}
     for name, (precision, factor) in runs.items():
         with tempfile.TemporaryDirectory() as folder:
-            losses[name] = losses_of_training(
-                TrainingConfig(
-                    style_image=(args.style_image,),
-                    dataset_dir=args.dataset_dir,
-                    vgg_weights=args.vgg_weights,
-                    output_dir=folder,
-                    image_size=args.image_size,
-                    total_steps=args.steps,
-                    num_epochs=10**6,
-                    log_every_steps=max(1, args.steps // WINDOWS),
-                    monitor_every_steps=0,
-                    checkpoint_every_steps=0,
-                    device=args.device,
-                    precision=precision,
-                    lr=1e-3 * factor,
-                )
-            )
+            config = TrainingConfig(
+                style_image=(args.style_image,), dataset_dir=args.dataset_dir, vgg_weights=args.vgg_weights,
+                output_dir=folder, image_size=args.image_size, total_steps=args.steps, num_epochs=10**6,
+                log_every_steps=max(1, args.steps // WINDOWS), monitor_every_steps=0, checkpoint_every_steps=0,
+                device=args.device, precision=precision, lr=1e-3 * factor,
+            )  # fmt: skip
+            losses[name] = losses_of_training(config)
     differences = {
         f"{name}, {term}": [b[term] / a[term] - 1 for a, b in zip(losses["float32"], losses[name])]
         for term in ("content", "style")

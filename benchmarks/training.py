@@ -13,16 +13,8 @@ from statistics import median
 import torch
 
 from begin_training import training_step
-from benchmarks.common import (
-    add_timing_flags,
-    convolution_rate,
-    new_parser,
-    new_result,
-    peak_memory,
-    report,
-    training_inputs,
-)
-from benchmarks.convolutions import Convolutions
+from benchmarks.common import new_parser, new_result, peak_memory, report, training_inputs
+from benchmarks.convolutions import Convolutions, convolution_rate
 from benchmarks.plain import PlainTraining
 from benchmarks.tables import training_table
 from config import TrainingConfig
@@ -34,8 +26,7 @@ from utils.measuring import time_in_turns
 
 
 def main() -> int:
-    parser = new_parser(__doc__)
-    add_timing_flags(parser, rounds=5)
+    parser = new_parser(__doc__, rounds=5)
     parser.add_argument("--vgg_weights", help="torchvision vgg19 state dict; left out: random weights")
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--image_size", type=int, default=256)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import add_timing_flags, new_parser, new_result, peak_memory, report
+from benchmarks.common import new_parser, new_result, peak_memory, report
 from benchmarks.tables import video_table
 from imaging.film_writing import FilmWriter
 from imaging.films import FilmReader, Frame, as_time
@@ -42,8 +42,7 @@ def draw_film(path: Path, size: tuple[int, int], frames: int) -> None:
 
 
 def main() -> int:
-    parser = new_parser(__doc__)
-    add_timing_flags(parser, rounds=3)
+    parser = new_parser(__doc__, rounds=3)
     parser.add_argument("--model_path", help="left out, a network as initialised, with instance norm")
     parser.add_argument("--sizes", nargs="+", default=["640x360", "1280x720"], help="width x height of the films")
     parser.add_argument("--frames", type=int, default=24, help="of each film")

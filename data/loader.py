@@ -1,5 +1,6 @@
 """Batches of photographs as one endless stream with a position, read ahead by torch's DataLoader."""
 
+import itertools
 import multiprocessing
 import signal
 import threading
@@ -7,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from data.dataset import PhotographDataset
 from utils.errors import UserError
@@ -18,26 +19,18 @@ READING_SECONDS = 120
 """Seconds after which reading processes that deliver nothing, from a network folder that hangs say, are given up."""
 
 
-class _Chunks(Sampler):
+def _chunks(dataset: PhotographDataset, start: int, size: int) -> Iterator[list[tuple[int, int]]]:
     """Chunks of (position, index) pairs from a position on, without end, passing over known unreadable files."""
-
-    def __init__(self, dataset, start, size, shard, shards):
-        self.dataset, self.start, self.size, self.shard, self.shards = dataset, start, size, shard, shards
-
-    def __iter__(self):
-        n = len(self.dataset)
-        epoch, rank = divmod(self.start, n)
-        chunk, number = [], 0
-        while True:
-            order = self.dataset.order(epoch)
-            for here in range(rank, n):
-                if order[here] not in self.dataset.unreadable:
-                    chunk.append((epoch * n + here, order[here]))
-                if len(chunk) == self.size:
-                    if number % self.shards == self.shard:
-                        yield chunk
-                    chunk, number = [], number + 1
-            epoch, rank = epoch + 1, 0
+    chunk = []
+    for position in itertools.count(start):
+        epoch, place = divmod(position, len(dataset))
+        if place == 0 or position == start:
+            order = dataset.order(epoch)
+        if order[place] not in dataset.unreadable:
+            chunk.append((position, order[place]))
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
 
 
 def _init_worker(worker_id: int) -> None:
@@ -86,16 +79,15 @@ class PhotographStream:
             raise UserError(_NO_GUARD)
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
         self.position = self._start = start
-        self._shard, self._shards = shard, shards
+        self._shards = shards
         loader = DataLoader(
             dataset,
             batch_size=None,  # a chunk is a batch already
-            sampler=_Chunks(dataset, start, batch_size, shard, shards),
+            sampler=itertools.islice(_chunks(dataset, start, batch_size), shard, None, shards),
             num_workers=num_workers,
             prefetch_factor=4 if num_workers else None,
             timeout=READING_SECONDS if num_workers else 0,
             worker_init_fn=_init_worker if num_workers else None,
-            collate_fn=_unchanged,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
         others = set(multiprocessing.active_children())
@@ -182,8 +174,3 @@ _NO_GUARD = (
     "the processes that read photographs could not be started: a script that calls train() has to do so below the line "
     'if __name__ == "__main__":, or with num_workers=0'
 )
-
-
-def _unchanged(item):
-    """What the data set gives, as it is: in place of the loader's own collation."""
-    return item

@@ -32,7 +32,6 @@ from utils.files import PROGRAM, atomic_write
 
 FORMAT = "fast-neural-style-transfer"
 VERSION = 3
-_READ_VERSIONS = (1, 2, 3)
 
 _OTHER_NETWORKS = {
     r"\bdeconv1\.conv2d\.weight": "fast_neural_style (pytorch/examples), another network",
@@ -151,7 +150,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise UserError(f"{flag} {path} {_foreign(contents)}: give a file that begin_training.py wrote")
     version = contents.get("version")
-    if type(version) is not int or version not in _READ_VERSIONS:
+    if type(version) is not int or version not in range(1, VERSION + 1):
         shown = version if type(version) is int else "of an unknown kind"
         raise UserError(
             f"{flag} {path} has checkpoint version {shown}, this program reads {VERSION}: use the version of the "

@@ -65,10 +65,13 @@ class MultiStyleNet(TransformerNet):
 
         Scales and shifts are those of its style of the same name, else the mean over its styles.
         """
-        known = styles_of(network)
-        rows = [one_hot(known.index(name), len(known)) if name in known else None for name in styles]
+        known, state, result = styles_of(network), network.state_dict(), cls(styles, network.upsample)
         mean = torch.full((1, len(known)), 1 / len(known))
-        return cls._of(network, styles, torch.cat([mean if row is None else row for row in rows]))
+        mixtures = torch.cat([one_hot(known.index(name), len(known)) if name in known else mean for name in styles])
+        for key, value in result.state_dict().items():  # which shares its memory with the network
+            is_table = value.dim() == 2
+            value.copy_(mixed(mixtures, state[key].reshape(len(known), -1)) if is_table else state[key])
+        return result.train(network.training)
 
     @classmethod
     def merged(cls, networks: Sequence[tuple[TransformerNet, Sequence[str]]]) -> "MultiStyleNet":
@@ -90,16 +93,6 @@ class MultiStyleNet(TransformerNet):
                 raise ValueError(f"they differ in more than their normalisation layers ({key})")
         result.load_state_dict(merged)
         return result.eval()
-
-    @classmethod
-    def _of(cls, network: TransformerNet, styles: Sequence[str], mixtures: torch.Tensor) -> "MultiStyleNet":
-        """These styles, each a mixture of the rows of ``network``; ``mixtures`` is new styles x its styles."""
-        result = cls(styles, network.upsample)
-        state = network.state_dict()
-        for key, value in result.state_dict().items():  # which shares its memory with the network
-            rows = state[key].reshape(mixtures.shape[1], -1) if value.dim() == 2 else None
-            value.copy_(state[key] if rows is None else mixed(mixtures, rows))
-        return result.train(network.training)
 
     def architecture(self) -> dict:
         """What to build it from again, in plain values."""

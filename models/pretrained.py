@@ -18,7 +18,6 @@ _HOW_TO = (
     "give it with --vgg_weights FILE"
 )
 
-
 _LARGEST_BYTES = 2**31
 """Of a file with the weights; torchvision's has 575 MB."""
 

@@ -9,26 +9,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 # Convolutions of each of the five blocks, and their channels; relu5_1 is the last layer that any loss looks at.
 _BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512))
 
-
-def _layer_table() -> dict[str, int]:
-    table, index = {}, 0
-    for block, (convolutions, _) in enumerate(_BLOCKS, start=1):
-        for convolution in range(1, convolutions + 1):
-            table[f"relu{block}_{convolution}"] = index + 1  # index is the convolution, the ReLU follows
-            index += 2
-        index += 1  # max pooling
-    return table
-
-
-LAYERS: dict[str, int] = _layer_table()
+LAYERS = {
+    "relu1_1": 1, "relu1_2": 3,
+    "relu2_1": 6, "relu2_2": 8,
+    "relu3_1": 11, "relu3_2": 13, "relu3_3": 15, "relu3_4": 17,
+    "relu4_1": 20, "relu4_2": 22, "relu4_3": 24, "relu4_4": 26,
+    "relu5_1": 29,
+}  # fmt: skip
 """Feature names in network order, ``relu1_1`` to ``relu5_1``, with the index in torchvision's ``vgg19().features``."""
-
-
-def check_layers(names) -> None:
-    """Raise a ``ValueError`` that lists the valid names if any of ``names`` is not a feature of this network."""
-    for name in names:
-        if name not in LAYERS:
-            raise ValueError(f"unknown VGG-19 feature {name!r}: choose from {', '.join(LAYERS)}")
 
 
 class VGG19(nn.Module):
@@ -76,7 +64,9 @@ class VGG19(nn.Module):
         Raises:
             ValueError: on an unknown name, listing the valid ones.
         """
-        check_layers(names)
+        for name in names:
+            if name not in LAYERS:
+                raise ValueError(f"unknown VGG-19 feature {name!r}: choose from {', '.join(LAYERS)}")
         last = max(LAYERS[name] for name in names)
         wanted = {LAYERS[name]: name for name in names}
         x = ((images.to(self.mean.dtype) - self.mean) / self.std).to(self.features[0].weight.dtype)

@@ -70,6 +70,11 @@ class Result:
         assert len(lines) == 1, self.stderr
         return lines[0]
 
+    def ok(self) -> str:
+        """What a command printed that came to its end; fails if it did not."""
+        assert self.returncode == 0, self.stderr
+        return self.stdout
+
 
 @pytest.fixture(scope="session")
 def start_cli():
@@ -404,6 +409,46 @@ def style_image(tmp_path_factory):
     picture[::9] = (10, 30, 90)
     Image.fromarray(picture).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def monitor(tmp_path_factory):
+    """The photograph to watch a training by."""
+    path = tmp_path_factory.mktemp("monitor") / "view.png"
+    smooth_picture(57, 40, seed=42).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def training_inputs(style_image, photos, vgg_file, monitor):
+    """The flags that name what a small training is made of."""
+    return [
+        "--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file,
+        "--training_monitor_content_image", monitor,
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def soon_begun(monkeypatch, vgg):
+    """Trainings in this process begin and end at once: little is read and measured, and nothing is plotted."""
+    from training import build, run
+
+    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
+    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
+    monkeypatch.setattr(run, "plot_losses", lambda *paths: True)
+
+
+@pytest.fixture
+def small_config(soon_begun, photos, style_image, vgg_file, tmp_path):
+    """``small_config(**settings)``: of a small training, which writes to ``tmp_path/out``."""
+    from config import TrainingConfig
+
+    common = {
+        "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
+        "batch_size": 1, "total_steps": 8, "device": "cpu", "precision": "float32", "num_workers": 0,
+        "output_dir": str(tmp_path / "out"), "monitor_every_steps": 0,
+    }  # fmt: skip
+    return lambda **settings: TrainingConfig(**{**common, **settings})
 
 
 @pytest.fixture(scope="session")

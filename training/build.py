@@ -94,17 +94,6 @@ class Training:
         """A batch of photographs, uint8, as a step takes it: float, RGB in [0, 255], on the device."""
         return _to_device(batch, self.compute)
 
-    def styles_at(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Which style each photograph of a step is given, N whole numbers on the device; nothing where there is one."""
-        if len(self.styles) == 1:
-            return ()
-        numbers = style_order(self.config.seed, self._start(step), self.config.batch_size, len(self.styles))
-        return (torch.tensor(numbers).to(self.compute.device, non_blocking=True),)
-
-    def _start(self, step: int) -> int:
-        """The number of this process's first photograph of a step, counted from the beginning of the training."""
-        return ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
-
     def batch_of(self, photographs: torch.Tensor, step: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
         """What a step is given.
 
@@ -117,10 +106,14 @@ class Training:
             of each and no motion where ``temporal_weight`` is 0; otherwise 2 N, the second half being second views of
             the first, and their motion, see :func:`training.second_view.second_views`.
         """
-        styles = self.styles_at(step)
+        # The number of this process's first photograph, counted from the beginning of the training.
+        first = ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
+        styles = ()
+        if len(self.styles) > 1:
+            numbers = style_order(self.config.seed, first, self.config.batch_size, len(self.styles))
+            styles = (torch.tensor(numbers).to(self.compute.device, non_blocking=True),)
         if not self.config.temporal_weight:
             return (photographs, *styles), None
-        first = self._start(step)
         seeds = [f"motion {self.config.seed} {first + place}" for place in range(len(photographs))]
         views, motion = second_views(photographs, seeds)
         pairs = torch.cat([photographs, views]).contiguous(memory_format=memory_format(self.compute.device))
@@ -154,9 +147,10 @@ def build_training(
     if device.type == "cpu":
         keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
-    begun = None
+    begun = started_from = None
     if checkpoint is None and config.start_from is not None:
         begun = load_checkpoint(config.start_from, "--start_from")
+        started_from = {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
         config = _with_network_of(begun, config, given)
 
     styles = style_names(config.style_image)
@@ -224,7 +218,7 @@ def build_training(
         total_steps=total_steps,
         why=why,
         identity=identity,
-        started_from=None if begun is None else _summary(begun),
+        started_from=started_from,
     )
     if checkpoint is not None:
         restore(training, checkpoint)
@@ -326,11 +320,6 @@ def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset
                 f"whose network has {getattr(begun.network, name)}: leave one of them out"
             )
     return dataclasses.replace(config, norm=begun.network.norm, upsample=begun.network.upsample)
-
-
-def _summary(begun: Checkpoint) -> dict:
-    """What a model says of itself to those that are begun from it."""
-    return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
 
 
 def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:

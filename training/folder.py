@@ -23,10 +23,6 @@ def training_folder(config: TrainingConfig) -> Path:
     return Path(config.output_dir, f"{training_name(config)}_training")
 
 
-def checkpoint_name(step: int) -> str:
-    return f"step_{step:06d}.pth"
-
-
 def checkpoints(folder: Path) -> list[Path]:
     return by_step(folder, "step_", ".pth")
 
@@ -110,6 +106,18 @@ class TrainingFolder:
             except OSError as error:
                 raise UserError(f"{path} cannot be removed ({error.strerror}): see to it, then start again") from None
 
+    def checkpoint(self, step: int) -> Path:
+        """The file of the checkpoint after a step."""
+        return self.path / f"step_{step:06d}.pth"
+
+    def keep_newest(self, count: int) -> None:
+        """Remove all but so many checkpoints."""
+        for path in checkpoints(self.path)[:-count]:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                warnings.warn(f"{path} cannot be removed ({error.strerror}), --keep_checkpoints or not", stacklevel=3)
+
     def release(self) -> None:
         """Let others in."""
         if self._lock is not None:
@@ -152,11 +160,3 @@ class TrainingFolder:
                 f"{self.result_path} exists already: give another --output_dir or --name, or add --overwrite to "
                 "replace it"
             )
-
-
-def remove_checkpoints(checkpoints: list[Path]) -> None:
-    for path in checkpoints:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            warnings.warn(f"{path} cannot be removed ({error.strerror}), --keep_checkpoints or not", stacklevel=3)

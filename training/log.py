@@ -15,15 +15,7 @@ from utils.progress import progress_bar
 
 
 class NonFiniteLoss(Exception):
-    """A loss became infinite or not-a-number.
-
-    Attributes:
-        step, term, value: where, which, and what.
-    """
-
-    def __init__(self, step: int, term: str, value: float):
-        super().__init__(f"the {term} loss is {value} at step {step}")
-        self.step, self.term, self.value = step, term, value
+    """A loss became infinite or not-a-number; the message says which, and at which step."""
 
 
 class TrainingLog:
@@ -73,7 +65,7 @@ class TrainingLog:
         for step, row in zip(steps, rows):
             for term, value in zip(TERMS + TERMS, row):  # as they are, and weighted
                 if not math.isfinite(value):
-                    raise NonFiniteLoss(step, term, value)
+                    raise NonFiniteLoss(f"the {term} loss is {value} at step {step}")
         self._window += rows
         weighted = rows[-1][len(TERMS) : 2 * len(TERMS)]
         shown = {term: f"{value:.3g}" for term, value in zip(TERMS, weighted) if value}  # those that have a weight

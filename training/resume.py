@@ -226,7 +226,8 @@ def state_of(training, position: int) -> dict:
     Args:
         position: where in the stream of photographs the next step begins.
     """
-    criterion = training.criterion
+    scales, ceiling = training.criterion.scales, training.criterion.ceiling
+    levels = [None] if ceiling is None else ceiling.log_level.tolist()
     return {
         "identity": training.identity,
         "step": training.step,
@@ -235,14 +236,10 @@ def state_of(training, position: int) -> dict:
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict(),
         "scaler": training.scaler.state_dict(),
-        "loss_scales": dataclasses.asdict(criterion.scales),
-        "log_level": None if criterion.ceiling is None else _one_or_several(criterion.ceiling.log_level),
+        "loss_scales": dataclasses.asdict(scales),
+        "log_level": levels if len(levels) > 1 else levels[0],
         "random_state": torch.get_rng_state(),
     }
-
-
-def _one_or_several(values: torch.Tensor) -> float | list[float]:
-    return values.item() if len(values) == 1 else values.tolist()
 
 
 def restore(training, checkpoint: Checkpoint) -> None:

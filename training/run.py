@@ -25,15 +25,7 @@ from models.styles import merged
 from training.batch_norm import estimate_statistics
 from training.build import ENOUGH_STEPS, build_training, read_picture, strange_weights
 from training.compilation import NotCompiled, compile_step, should_compile
-from training.folder import (
-    TrainingFolder,
-    by_step,
-    checkpoint_name,
-    checkpoints,
-    is_model_of,
-    remove_checkpoints,
-    training_folder,
-)
+from training.folder import TrainingFolder, by_step, is_model_of, training_folder
 from training.gallery import find_style_images, training_name
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from training.resume import state_of, take_up
@@ -60,7 +52,6 @@ _PATHS = (
     "start_from",
 )  # fmt: skip
 
-
 MOST_MONITORED = 4
 """Styles of several that the monitor picture shows, the first."""
 
@@ -85,7 +76,9 @@ class TrainingRun:
 
     def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
         with contextlib.ExitStack() as taken:
-            config, given, checkpoint, path = take_up(_with_style_images(config), given)
+            config = validate(config)
+            config = dataclasses.replace(config, style_image=find_style_images(config.style_image))
+            config, given, checkpoint, path = take_up(config, given)
             if config.compile == "on" and Processes.expected() > 1:
                 raise UserError("--compile on does not work in several processes: leave it out")
             device = resolve_compute(config.device, config.precision, Processes.local_rank()).device
@@ -189,7 +182,7 @@ class TrainingRun:
 
     def _rescued(self) -> str:
         """Save what was trained so far, if that can be, and say where to resume."""
-        path = self.folder.path / checkpoint_name(self.training.step)
+        path = self.folder.checkpoint(self.training.step)
         if self.processes.count == 1 and self.training.step and self.folder.last_checkpoint != path:
             try:  # several processes would have to come here together
                 self.save_checkpoint()
@@ -291,13 +284,13 @@ class TrainingRun:
         self._check_state()
         self._estimate_statistics()
         self._check_network()
-        path = self.folder.path / checkpoint_name(self.training.step)
+        path = self.folder.checkpoint(self.training.step)
         state = state_of(self.training, self.stream.position)
         if self.processes.first:
             with self.folder.writing():
                 save_checkpoint(path, Checkpoint(self.training.network, self._provenance(), state))
             if self.config.keep_checkpoints:
-                remove_checkpoints(checkpoints(self.folder.path)[: -self.config.keep_checkpoints])
+                self.folder.keep_newest(self.config.keep_checkpoints)
         self.folder.last_checkpoint = path
 
     def agree_to_stop(self, interrupted: bool) -> bool:
@@ -312,7 +305,6 @@ class TrainingRun:
         return [1.0] * len(self.training.styles) if ceiling is None else ceiling.level().tolist()
 
     def _provenance(self) -> dict:
-        settings = dataclasses.asdict(self.config)
         names, levels = [Path(path).name for path in self.config.style_image], self._style_levels()
         return {
             "style": names if len(names) > 1 else names[0],
@@ -321,7 +313,7 @@ class TrainingRun:
             "loss_scales": dataclasses.asdict(self.training.criterion.scales),
             "step": self.training.step,
             "total_steps": self.training.total_steps,
-            "settings": settings,
+            "settings": dataclasses.asdict(self.config),
             "precision": str(self.training.compute.dtype).removeprefix("torch."),
             "loss_network": f"VGG-19, weights {self.training.identity['loss_network']}",
             "photographs": len(self.training.photographs),
@@ -341,7 +333,7 @@ class TrainingRun:
 
     def save_results(self) -> None:
         """Write the last checkpoint, the final model, the filmstrip and the plot."""
-        path = self.folder.path / checkpoint_name(self.training.step)
+        path = self.folder.checkpoint(self.training.step)
         if self.processes.any(self.folder.last_checkpoint != path or self.processes.first and not path.exists()):
             self.save_checkpoint()
         if not self.processes.first:
@@ -388,12 +380,6 @@ class TrainingRun:
         with self._taken:
             if exception[0] is None:
                 self.processes.wait()  # the first one is still writing, and the others would break its connections
-
-
-def _with_style_images(config: TrainingConfig) -> TrainingConfig:
-    """The settings, checked, with the files that ``--style_image`` names."""
-    config = validate(config)
-    return dataclasses.replace(config, style_image=find_style_images(config.style_image))
 
 
 def _last_third(monitor: Image.Image, content_image: Image.Image) -> Image.Image:

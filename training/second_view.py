@@ -8,23 +8,13 @@ import torch
 
 from losses.temporal import warp
 
-SHIFT = 0.05
-"""Furthest that the middle moves, in sides of the picture: 13 pixels of 256."""
-
-ZOOM = 0.05
-"""Largest change of size."""
-
-ROTATION = math.radians(3)
-"""Largest turn about the middle."""
-
-PERSPECTIVE = 0.02
-"""Largest change of size between the middle and an edge."""
-
-EXPOSURE = 0.05
-"""Largest change of brightness, as a camera's automatic exposure makes."""
-
-NOISE = 4.0
-"""Largest standard deviation of the second view's noise, grey levels."""
+# The furthest that a second view goes.
+SHIFT = 0.05  # of the middle, in sides of the picture: 13 pixels of 256
+ZOOM = 0.05  # change of size
+ROTATION = math.radians(3)  # about the middle
+PERSPECTIVE = 0.02  # change of size between the middle and an edge
+EXPOSURE = 0.05  # change of brightness, as a camera's automatic exposure makes
+NOISE = 4.0  # standard deviation of its noise, grey levels
 
 
 def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -34,21 +34,12 @@ class SOAP(torch.optim.Optimizer):
         super().__init__(parameters, defaults | {"basis_every_steps": basis_every_steps})
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """Move the parameters along their gradients.
-
-        Args:
-            closure: re-evaluates the objective, as in every ``torch.optim.Optimizer``.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self) -> None:
+        """Move the parameters along their gradients."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     self._move(parameter, group)
-        return loss
 
     def _move(self, parameter: torch.Tensor, group: dict) -> None:
         gradient = parameter.grad

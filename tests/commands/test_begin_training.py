@@ -1,7 +1,7 @@
 """Training through the command line, with random loss-network weights and tiny pictures."""
 
 import dataclasses
-import json
+import functools
 import math
 import os
 import re
@@ -20,42 +20,45 @@ from PIL import Image
 
 from begin_training import train
 from config import TrainingConfig
-from losses.perceptual import TERMS
+from imaging.reading import read_image
+from imaging.tensors import picture_batch
+from losses.perceptual import TERMS, style_grams
 from models.checkpoints import load_checkpoint
+from tests.comparing import read_metrics, same
 from training.folder import newest_checkpoint
 from training.run import TrainingRun
 from utils.errors import UserError
 
 STEPS = 20
-PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", STEPS, "--device", "cpu"]
 CADENCES = ["--log_every_steps", 5, "--monitor_every_steps", 10, "--checkpoint_every_steps", 10]
 
 
 @pytest.fixture(scope="module")
-def monitor(tmp_path_factory, make_picture):
-    """The photograph to watch the training by."""
-    path = tmp_path_factory.mktemp("monitor") / "view.png"
-    make_picture(57, 40, seed=42).save(path)
-    return path
+def plan(training_inputs):
+    """The flags of a training of twenty steps."""
+    sizes = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", STEPS]
+    return [*training_inputs, *sizes, "--device", "cpu"]
+
+
+@pytest.fixture
+def begin(call_cli, plan):
+    """``begin(*flags)``: that training, with further flags or others."""
+    return functools.partial(call_cli, "begin_training.py", *plan)
+
+
+@pytest.fixture
+def resume(call_cli):
+    """``resume(checkpoint, *flags)``: one that goes on from a file or a folder."""
+    return functools.partial(call_cli, "begin_training.py", "--checkpoint_path")
 
 
 @pytest.fixture(scope="module")
-def inputs(style_image, photos, vgg_file, monitor):
-    """The flags that name what is trained on."""
-    return [
-        "--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file,
-        "--training_monitor_content_image", monitor,
-    ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def straight(run_cli, inputs, tmp_path_factory):
+def straight(run_cli, plan, tmp_path_factory):
     """The output folder of a training of twenty steps that was never stopped, with what it printed."""
     output = tmp_path_factory.mktemp("straight")
-    result = run_cli("begin_training.py", *inputs, *PLAN, *CADENCES, "--precision", "float32", "--output_dir", output)
-    assert result.returncode == 0, result.stderr
+    result = run_cli("begin_training.py", *plan, *CADENCES, "--precision", "float32", "--output_dir", output)
+    (output / "printed.txt").write_text(result.ok())
     assert "Traceback" not in result.stderr
-    (output / "printed.txt").write_text(result.stdout)
     return output
 
 
@@ -66,17 +69,6 @@ def copied(straight, tmp_path):
     return tmp_path / "copied"
 
 
-def same(one, other):
-    """Whether two nests of dicts, lists, tensors and plain values agree bit for bit."""
-    if isinstance(one, torch.Tensor):
-        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
 def assert_same_training(output, expected):
     """Final model and last checkpoint, with optimiser, schedule and random state, bit for bit."""
     model, step = "stripes.pth", f"stripes_training/step_{STEPS:06d}.pth"
@@ -84,14 +76,7 @@ def assert_same_training(output, expected):
     assert same(ours.network.state_dict(), theirs.network.state_dict())
     ours, theirs = load_checkpoint(output / step), load_checkpoint(expected / step)
     assert same(ours.network.state_dict(), theirs.network.state_dict())
-    assert ours.training.keys() == theirs.training.keys()
-    for key in theirs.training:
-        assert same(ours.training[key], theirs.training[key]), key
-
-
-def metrics(output):
-    lines = (output / "stripes_training" / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    assert same(ours.training, theirs.training)
 
 
 def wait_for(path, process):
@@ -134,7 +119,7 @@ def test_the_network_was_trained_and_the_final_model_is_the_last_checkpoint_in_h
     assert final.training is None
 
 
-def test_the_final_model_says_what_made_it_and_no_folder(straight, inputs):
+def test_the_final_model_says_what_made_it_and_no_folder(straight):
     provenance = load_checkpoint(straight / "stripes.pth").provenance
     assert provenance["style"] == "stripes.png" and provenance["step"] == provenance["total_steps"] == 20
     assert provenance["photographs"] == 12 and "VGG-19" in provenance["loss_network"]
@@ -146,7 +131,7 @@ def test_the_final_model_says_what_made_it_and_no_folder(straight, inputs):
 
 
 def test_metrics(straight):
-    lines = metrics(straight)
+    lines = read_metrics(straight)
     assert [line["step"] for line in lines] == [5, 10, 15, 20]
     scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
     for line in lines:
@@ -162,10 +147,6 @@ def test_metrics(straight):
 
 def test_scales_are_found_on_painting_and_photographs(straight, vgg, style_image):
     """Style by the painting resized to --image_size; the other two belong to the photographs."""
-    from imaging.reading import read_image
-    from imaging.tensors import picture_batch
-    from losses.perceptual import style_grams
-
     scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
     grams = style_grams(vgg, picture_batch(read_image(style_image), 32))
     expected = [5 * gram.square().sum().item() for gram in grams]
@@ -192,30 +173,26 @@ def test_monitor_pictures_show_photograph_painting_and_result(straight, monitor)
 # -- determinism and resuming, bit for bit ---------------------------------------------------------
 
 
-def test_the_same_command_gives_the_same_weights(run_cli, straight, inputs, tmp_path):
+def test_the_same_command_gives_the_same_weights(run_cli, straight, plan, tmp_path):
     """With other cadences and reading processes: neither watching nor reading ahead may change a weight."""
-    result = run_cli(
-        "begin_training.py", *inputs, *PLAN, "--precision", "float32", "--output_dir", tmp_path,
+    run_cli(
+        "begin_training.py", *plan, "--precision", "float32", "--output_dir", tmp_path,
         "--log_every_steps", 7, "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--num_workers", 2,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    ).ok()  # fmt: skip
     assert_same_training(tmp_path, straight)
     assert not list(tmp_path.glob("stripes_training/monitor_*.png"))
 
 
-def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
+def test_resumed_halfway_equals_straight(resume, straight, tmp_path):
     """Every setting but the output folder comes from the checkpoint."""
     checkpoint = straight / "stripes_training" / "step_000010.pth"
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path, "--num_workers", 0
-    )
-    assert result.returncode == 0, result.stderr
-    assert "resumed after step 10" in result.stdout
+    result = resume(checkpoint, "--output_dir", tmp_path, "--num_workers", 0)
+    assert "resumed after step 10" in result.ok()
     assert_same_training(tmp_path, straight)
     settings = load_checkpoint(tmp_path / "stripes.pth").provenance["settings"]
     assert settings["checkpoint_path"] == "step_000010.pth"  # and no folder
     assert (tmp_path / "stripes_training" / "monitor_000020.png").exists()  # the monitor photograph is restored
-    ours, theirs = metrics(tmp_path), metrics(straight)[2:]
+    ours, theirs = read_metrics(tmp_path), read_metrics(straight)[2:]
     for timing in ("seconds_per_step", "photographs_per_second"):
         for line in ours + theirs:
             del line[timing]
@@ -223,10 +200,10 @@ def test_resumed_halfway_equals_straight(call_cli, straight, tmp_path):
 
 
 @pytest.mark.posix
-def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, straight, inputs, tmp_path):
+def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, straight, plan, tmp_path):
     """Sent to the process group, as a terminal does: the reading processes get it as well."""
     process = start_cli(
-        "begin_training.py", *inputs, *PLAN, "--checkpoint_every_steps", 1, "--monitor_every_steps", 20,
+        "begin_training.py", *plan, "--checkpoint_every_steps", 1, "--monitor_every_steps", 20,
         "--num_workers", 2, "--precision", "float32", "--output_dir", tmp_path / "a b",
     )  # fmt: skip
     tmp_path /= "a b"  # which is to be quoted
@@ -239,18 +216,15 @@ def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, str
     step, command = re.search(r"Stopped by SIGINT after step (\d+); to resume: (.+)", stdout).groups()
     assert (tmp_path / "stripes_training" / f"step_{int(step):06d}.pth").exists()
     _, script, *arguments = shlex.split(command)
-    result = call_cli(script, *arguments)
-    assert result.returncode == 0, result.stderr
-    assert f"resumed after step {step}" in result.stdout
+    assert f"resumed after step {step}" in call_cli(script, *arguments).ok()
     assert_same_training(tmp_path, straight)
 
 
 @pytest.mark.posix
-def test_sigterm_saves_and_exits_with_143(start_cli, inputs, tmp_path):
+def test_sigterm_saves_and_exits_with_143(start_cli, plan, tmp_path):
     process = start_cli(
-        "begin_training.py", *inputs, *PLAN, "--num_epochs", 10**6, "--total_steps", 10**6,
-        "--output_dir", tmp_path, "--monitor_every_steps", 0, "--checkpoint_every_steps", 0,
-        "--log_every_steps", 1,
+        "begin_training.py", *plan, "--num_epochs", 10**6, "--total_steps", 10**6, "--output_dir", tmp_path,
+        "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--log_every_steps", 1,
     )  # fmt: skip
     log = tmp_path / "stripes_training" / "metrics.jsonl"
     wait_for(log, process)
@@ -273,12 +247,11 @@ def snapshot(folder):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
 
 
-def test_what_is_no_checkpoint_cannot_be_resumed(call_cli, copied):
+def test_what_is_no_checkpoint_cannot_be_resumed(resume, copied):
     before = snapshot(copied)
-    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes.pth")
-    assert "is a final model" in result.error and "step_NNNNNN.pth" in result.error
-    result = call_cli("begin_training.py", "--checkpoint_path", copied)
-    assert f"--checkpoint_path {copied} holds no step_NNNNNN.pth" in result.error
+    error = resume(copied / "stripes.pth").error
+    assert "is a final model" in error and "step_NNNNNN.pth" in error
+    assert f"--checkpoint_path {copied} holds no step_NNNNNN.pth" in resume(copied).error
     assert snapshot(copied) == before
 
 
@@ -287,75 +260,69 @@ def test_what_is_no_checkpoint_cannot_be_resumed(call_cli, copied):
     [("loss_scale", "paper"), ("content_layer", "relu4_2"), ("norm", "batch"), ("upsample", "resize"),
      ("image_size", 64), ("style_size", 48), ("style_octaves", 2), ("seed", 1), ("start_from", "wave")],
 )  # fmt: skip
-def test_what_a_training_is_made_of_cannot_change_on_the_way(call_cli, copied, flag, value):
+def test_what_a_training_is_made_of_cannot_change_on_the_way(resume, copied, flag, value):
     before = snapshot(copied)
-    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes_training", f"--{flag}", value)
-    assert f"--{flag} {value}" in result.error and "leave it out" in result.error
+    error = resume(copied / "stripes_training", f"--{flag}", value).error
+    assert f"--{flag} {value}" in error and "leave it out" in error
     assert snapshot(copied) == before
 
 
 @pytest.mark.parametrize("flag", ["--style_image", "--vgg_weights"])
-def test_another_file_of_the_same_name_cannot_be_slipped_in(call_cli, copied, tmp_path, make_picture, vgg_state, flag):
+def test_another_file_of_the_same_name_cannot_be_slipped_in(resume, copied, tmp_path, make_picture, vgg_state, flag):
     make_picture(64, 48, seed=5).save(tmp_path / "stripes.png")
     torch.save({**vgg_state, "features.0.bias": vgg_state["features.0.bias"] + 1}, tmp_path / "vgg19.pth")
     other = tmp_path / ("stripes.png" if flag == "--style_image" else "vgg19.pth")
     checkpoint = copied / "stripes_training" / "step_000010.pth"
-    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, flag, other, "--output_dir", tmp_path / "o")
-    assert flag in result.error and not (tmp_path / "o").exists()
+    assert flag in resume(checkpoint, flag, other, "--output_dir", tmp_path / "o").error
+    assert not (tmp_path / "o").exists()
 
 
-def test_a_changed_folder_of_photographs_is_noticed(call_cli, straight, inputs, photos, tmp_path):
+def test_a_changed_folder_of_photographs_is_noticed(begin, resume, photos, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
-    arguments = [tmp_path / "photos" if value == photos else value for value in inputs]
-    plan = [*PLAN, "--total_steps", 6, "--checkpoint_every_steps", 2, "--monitor_every_steps", 0]
-    output = ["--output_dir", tmp_path / "out"]
-    assert call_cli("begin_training.py", *arguments, *plan, *output).returncode == 0
+    begin(
+        "--dataset_dir", tmp_path / "photos", "--total_steps", 6, "--checkpoint_every_steps", 2,
+        "--monitor_every_steps", 0, "--output_dir", tmp_path / "out",
+    ).ok()  # fmt: skip
     (tmp_path / "photos" / "photo_00.jpg").unlink()
     checkpoint = tmp_path / "out" / "stripes_training" / "step_000002.pth"
     for later in (4, 6):
         (checkpoint.parent / f"step_{later:06d}.pth").unlink()
     before = snapshot(tmp_path / "out")
-    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint)
-    assert "--dataset_dir" in result.error and "12 photographs then, 11 now" in result.error
+    error = resume(checkpoint).error
+    assert "--dataset_dir" in error and "12 photographs then, 11 now" in error
     assert snapshot(tmp_path / "out") == before
     with pytest.warns(UserWarning, match="12 photographs then, 11 now"):
-        result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, "--dataset_dir", tmp_path / "photos")
-    assert result.returncode == 0 and "resumed after step 2" in result.stdout
+        result = resume(checkpoint, "--dataset_dir", tmp_path / "photos")
+    assert "resumed after step 2" in result.ok()
 
 
-def test_a_finished_training_has_nothing_to_resume_but_results_that_are_missing(call_cli, straight, copied):
+def test_a_finished_training_has_nothing_to_resume_but_results_that_are_missing(resume, straight, copied):
     before, expected = snapshot(copied), load_checkpoint(straight / "stripes.pth")
-    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied)
-    assert "has finished its 20 steps" in result.error and "--total_steps" in result.error
+    again = [copied / "stripes_training", "--output_dir", copied]
+    error = resume(*again).error
+    assert "has finished its 20 steps" in error and "--total_steps" in error
     assert snapshot(copied) == before
     for name in ("stripes.pth", "stripes_training/filmstrip.png"):
         (copied / name).unlink()
-    result = call_cli("begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied)
-    assert result.returncode == 0
+    resume(*again).ok()
     assert same(load_checkpoint(copied / "stripes.pth").network.state_dict(), expected.network.state_dict())
     assert (copied / "stripes_training" / "filmstrip.png").exists()
 
 
-def test_a_finished_training_can_be_trained_on(call_cli, copied):
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", copied / "stripes_training", "--output_dir", copied,
-        "--total_steps", 25,
-    )  # fmt: skip
-    assert result.returncode == 0 and "resumed after step 20" in result.stdout
-    assert [line["step"] for line in metrics(copied)] == [5, 10, 15, 20, 25]
+def test_a_finished_training_can_be_trained_on(resume, copied):
+    result = resume(copied / "stripes_training", "--output_dir", copied, "--total_steps", 25)
+    assert "resumed after step 20" in result.ok()
+    lines = read_metrics(copied)
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 25]
     # Along the new cosine: at its end, the learning rate is zero again.
-    assert metrics(copied)[-1]["lr"] == pytest.approx(0, abs=1e-12)
+    assert lines[-1]["lr"] == pytest.approx(0, abs=1e-12)
     assert load_checkpoint(copied / "stripes.pth").provenance["step"] == 25
 
 
-def test_it_goes_on_with_a_smaller_batch_and_another_learning_rate(call_cli, straight, tmp_path):
+def test_it_goes_on_with_a_smaller_batch_and_another_learning_rate(resume, straight, tmp_path):
     """As people do who move to a smaller GPU: every photograph is seen once a pass all the same."""
     checkpoint = straight / "stripes_training" / "step_000010.pth"
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path, "--batch_size", 1,
-        "--total_steps", 12, "--lr", 2e-4,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    resume(checkpoint, "--output_dir", tmp_path, "--batch_size", 1, "--total_steps", 12, "--lr", 2e-4).ok()
     last = load_checkpoint(tmp_path / "stripes_training" / "step_000012.pth")
     assert last.training["position"] == 22
     assert last.training["scheduler"]["base_lrs"] == [2e-4] and last.provenance["settings"]["lr"] == 2e-4
@@ -372,25 +339,23 @@ def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path):
 # -- nothing is replaced unasked -------------------------------------------------------------------
 
 
-def test_an_earlier_training_is_not_replaced_unasked(call_cli, copied, inputs):
+def test_an_earlier_training_is_not_replaced_unasked(begin, copied):
     before = snapshot(copied)
-    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", copied)
-    assert "holds an earlier training" in result.error and "--overwrite" in result.error
+    error = begin("--output_dir", copied).error
+    assert "holds an earlier training" in error and "--overwrite" in error
+    assert snapshot(copied) == before
     shutil.rmtree(copied / "stripes_training")
     before = snapshot(copied)
-    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", copied)
-    assert f"{copied / 'stripes.pth'} exists already" in result.error and "--overwrite" in result.error
+    error = begin("--output_dir", copied).error
+    assert f"{copied / 'stripes.pth'} exists already" in error and "--overwrite" in error
     assert snapshot(copied) == before
 
 
-def test_overwrite_starts_again_with_an_empty_folder(call_cli, copied, inputs):
+def test_overwrite_starts_again_with_an_empty_folder(begin, copied):
     (copied / "stripes_training" / "notes.txt").write_text("not the program's")
-    result = call_cli(
-        "begin_training.py", *inputs, *PLAN, "--total_steps", 2, "--log_every_steps", 1,
-        "--monitor_every_steps", 0, "--output_dir", copied, "--overwrite",
-    )  # fmt: skip
-    assert result.returncode == 0
-    assert [line["step"] for line in metrics(copied)] == [1, 2]
+    few = ["--total_steps", 2, "--log_every_steps", 1, "--monitor_every_steps", 0]
+    begin(*few, "--output_dir", copied, "--overwrite").ok()
+    assert [line["step"] for line in read_metrics(copied)] == [1, 2]
     found = {path.name for path in (copied / "stripes_training").iterdir()} - {"losses.png"}
     assert found == {"metrics.jsonl", "step_000002.pth", "notes.txt"}
     assert load_checkpoint(copied / "stripes.pth").provenance["step"] == 2
@@ -410,10 +375,10 @@ def test_overwrite_starts_again_with_an_empty_folder(call_cli, copied, inputs):
         ("--output_dir", "--output_dir .*missing.jpg is named as a file"),
     ],
 )
-def test_missing_inputs_are_named_and_nothing_is_written(call_cli, inputs, tmp_path, flag, words):
+def test_missing_inputs_are_named_and_nothing_is_written(begin, tmp_path, flag, words):
     missing = tmp_path / "missing.jpg"
-    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path / "out", flag, missing)
-    assert str(missing) in result.error and re.search(words, result.error)
+    error = begin("--output_dir", tmp_path / "out", flag, missing).error
+    assert str(missing) in error and re.search(words, error)
     assert not (tmp_path / "out").exists()
 
 
@@ -435,82 +400,71 @@ def test_from_python_in_another_thread_and_folder(photos, vgg_file, tmp_path, mo
     assert Path(script).is_file() and arguments == ["--model_path", "checkpoints/swirls.pth"]
 
 
-def test_another_seed_and_a_monitor_photograph_that_is_not_asked_for(call_cli, straight, inputs, tmp_path):
+def test_another_seed_and_a_monitor_photograph_that_is_not_asked_for(begin, straight, tmp_path):
     """The one gives other weights, the other is not read."""
-    result = call_cli(
-        "begin_training.py", *inputs, *PLAN, "--total_steps", 2, "--seed", 1, "--output_dir", tmp_path / "out",
-        "--monitor_every_steps", 0, "--training_monitor_content_image", tmp_path / "missing.jpg",
-    )  # fmt: skip
-    assert result.returncode == 0
+    unread = ["--monitor_every_steps", 0, "--training_monitor_content_image", tmp_path / "missing.jpg"]
+    begin("--total_steps", 2, "--seed", 1, "--output_dir", tmp_path / "out", *unread).ok()
     assert not (tmp_path / "out" / "stripes_training" / "filmstrip.png").exists()
     ours, theirs = (load_checkpoint(p / "stripes.pth").network.state_dict() for p in (tmp_path / "out", straight))
     assert not torch.equal(ours["layers.0.0.weight"], theirs["layers.0.0.weight"])
 
 
-def test_corrupt_photographs_are_skipped_named_and_counted(run_cli, inputs, photos, tmp_path):
+def test_corrupt_photographs_are_skipped_named_and_counted(run_cli, plan, photos, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
     content = (photos / "photo_00.jpg").read_bytes()
     (tmp_path / "photos" / "broken.jpg").write_bytes(content[: len(content) // 3])
     (tmp_path / "photos" / "notes.txt").write_text("no photograph")
-    arguments = [tmp_path / "photos" if value == photos else value for value in inputs]
     result = run_cli(
-        "begin_training.py", *arguments, *PLAN, "--output_dir", tmp_path / "out", "--monitor_every_steps", 0,
-        "--num_workers", 1, "--total_steps", 8,
+        "begin_training.py", *plan, "--dataset_dir", tmp_path / "photos", "--output_dir", tmp_path / "out",
+        "--monitor_every_steps", 0, "--num_workers", 1, "--total_steps", 8,
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    assert "1 of 13 photographs could not be read and were skipped" in result.ok()
     assert result.stderr.count("skipped: ") == 1
     assert f"warning: skipped: {tmp_path / 'photos' / 'broken.jpg'}" in result.stderr
     assert ".py:" not in result.stderr  # where in the program it was found is of no interest
-    assert "1 of 13 photographs could not be read and were skipped" in result.stdout
 
 
 # -- losses that are not finite --------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore:--loss_scale paper gives")
-def test_a_loss_that_overflows_stops_with_step_and_term(call_cli, inputs, tmp_path):
-    result = call_cli(
-        "begin_training.py", *inputs, *PLAN, "--loss_scale", "paper", "--tv_weight", 1e38,
-        "--output_dir", tmp_path,
-        "--checkpoint_every_steps", 1, "--monitor_every_steps", 0, "--precision", "float32",
-    )  # fmt: skip
-    assert "the total_variation loss is inf at step 1" in result.error
-    assert "there is no checkpoint yet" in result.error and "--lr" in result.error
+def test_a_loss_that_overflows_stops_with_step_and_term(begin, tmp_path):
+    error = begin(
+        "--loss_scale", "paper", "--tv_weight", 1e38, "--output_dir", tmp_path, "--checkpoint_every_steps", 1,
+        "--monitor_every_steps", 0, "--precision", "float32",
+    ).error  # fmt: skip
+    assert "the total_variation loss is inf at step 1" in error
+    assert "there is no checkpoint yet" in error and "--lr" in error
     assert not list(tmp_path.rglob("*.pth"))
 
 
-def test_a_training_that_diverges_names_the_last_good_checkpoint(call_cli, copied):
+def test_a_training_that_diverges_names_the_last_good_checkpoint(resume, copied):
     (copied / "stripes_training" / "step_000020.pth").unlink()
-    result = call_cli(
-        "begin_training.py", "--checkpoint_path", copied / "stripes_training" / "step_000010.pth",
-        "--output_dir", copied, "--lr", 1e38, "--checkpoint_every_steps", 0, "--monitor_every_steps", 0,
-    )  # fmt: skip
-    step = re.search(r"the (content|style|total_variation) loss is (nan|inf) at step (\d+)", result.error)[3]
+    good = copied / "stripes_training" / "step_000010.pth"
+    flags = ["--output_dir", copied, "--lr", 1e38, "--checkpoint_every_steps", 0, "--monitor_every_steps", 0]
+    error = resume(good, *flags).error
+    step = re.search(r"the (content|style|total_variation) loss is (nan|inf) at step (\d+)", error)[3]
     assert 11 <= int(step) <= STEPS
-    assert f"resume from {copied / 'stripes_training' / 'step_000010.pth'}" in result.error
-    load_checkpoint(copied / "stripes_training" / "step_000010.pth")
-    assert all(line["step"] < int(step) or math.isfinite(line["total"]) for line in metrics(copied))
+    assert f"resume from {good}" in error
+    load_checkpoint(good)
+    assert all(line["step"] < int(step) or math.isfinite(line["total"]) for line in read_metrics(copied))
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_a_network_that_collapses_is_told_and_not_shipped(call_cli, inputs, tmp_path, norm):
-    result = call_cli(
-        "begin_training.py", *inputs, *PLAN, "--total_steps", 3, "--lr", 1e4, "--optimizer", "adam", "--norm", norm,
-        "--precision", "float32", "--output_dir", tmp_path, "--monitor_every_steps", 0,
-    )  # fmt: skip
-    assert "the network has collapsed by step 3" in result.error and "lower --lr" in result.error
+def test_a_network_that_collapses_is_told_and_not_shipped(begin, tmp_path, norm):
+    error = begin(
+        "--total_steps", 3, "--lr", 1e4, "--optimizer", "adam", "--norm", norm, "--precision", "float32",
+        "--output_dir", tmp_path, "--monitor_every_steps", 0,
+    ).error  # fmt: skip
+    assert "the network has collapsed by step 3" in error and "lower --lr" in error
     assert not list(tmp_path.rglob("*.pth"))
 
 
 @pytest.mark.parametrize(
     "every, total, expected",
-    [
-        (500, 1200, [50, 100, 200, 400, 500, 1000, 1200]),
-        (60, 150, [50, 60, 120, 150]),
-        (20, 50, [20, 40, 50]),
-        (0, 50, []),
-    ],
-)
+    [(500, 1200, [50, 100, 200, 400, 500, 1000, 1200]), (60, 150, [50, 60, 120, 150]), (20, 50, [20, 40, 50]),
+     (0, 50, [])],
+)  # fmt: skip
 def test_the_first_monitor_pictures_come_early(every, total, expected):
     run = TrainingRun.__new__(TrainingRun)
     run.config, run.training = TrainingConfig(monitor_every_steps=every), SimpleNamespace(total_steps=total)
@@ -530,34 +484,22 @@ def test_the_first_monitor_pictures_come_early(every, total, expected):
     ],
     ids=lambda flags: flags[0].removeprefix("--"),
 )
-def test_variants_train_resume_and_are_read_back(call_cli, inputs, tmp_path, flags):
-    plan = [*PLAN, "--total_steps", 4, "--checkpoint_every_steps", 2, "--monitor_every_steps", 4, *flags]
-    result = call_cli("begin_training.py", *inputs, *plan, "--output_dir", tmp_path / "a")
-    assert result.returncode == 0, result.stderr
-    checkpoint = tmp_path / "a" / "stripes_training" / "step_000002.pth"
-    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path / "b")
-    assert result.returncode == 0, result.stderr
+def test_variants_train_resume_and_are_read_back(begin, resume, call_cli, monitor, tmp_path, flags):
+    few = ["--total_steps", 4, "--checkpoint_every_steps", 2, "--monitor_every_steps", 4]
+    begin(*few, *flags, "--output_dir", tmp_path / "a").ok()
+    resume(tmp_path / "a" / "stripes_training" / "step_000002.pth", "--output_dir", tmp_path / "b").ok()
     models = [load_checkpoint(tmp_path / folder / "stripes.pth") for folder in ("a", "b")]
     assert same(models[0].network.state_dict(), models[1].network.state_dict())
     for flag, value in zip(flags[::2], flags[1::2], strict=True):
         assert models[1].provenance["settings"][flag.removeprefix("--")] == value
-    result = call_cli(
-        "begin_inference.py", "--model_path", tmp_path / "a" / "stripes.pth", "--output_dir",
-        tmp_path / "results", "--content_image", inputs[-1],
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    results = ["--content_image", monitor, "--output_dir", tmp_path / "results"]
+    call_cli("begin_inference.py", "--model_path", tmp_path / "a" / "stripes.pth", *results).ok()
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_training_on_a_gpu(call_cli, inputs, tmp_path, precision):
-    result = call_cli(
-        "begin_training.py", *inputs, *PLAN, *CADENCES, "--device", "cuda", "--precision", precision,
-        "--output_dir", tmp_path,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert [line["step"] for line in metrics(tmp_path)] == [5, 10, 15, 20]
-    checkpoint = tmp_path / "stripes_training" / "step_000010.pth"
-    result = call_cli("begin_training.py", "--checkpoint_path", checkpoint, "--output_dir", tmp_path / "resumed")
-    assert result.returncode == 0, result.stderr
+def test_training_on_a_gpu(begin, resume, tmp_path, precision):
+    begin(*CADENCES, "--device", "cuda", "--precision", precision, "--output_dir", tmp_path).ok()
+    assert [line["step"] for line in read_metrics(tmp_path)] == [5, 10, 15, 20]
+    resume(tmp_path / "stripes_training" / "step_000010.pth", "--output_dir", tmp_path / "resumed").ok()
     assert all(p.isfinite().all() for p in load_checkpoint(tmp_path / "resumed" / "stripes.pth").network.parameters())

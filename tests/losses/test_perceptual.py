@@ -1,5 +1,6 @@
 """The objective: its terms, its sum and its scales, with random VGG-19 weights."""
 
+import copy
 import math
 
 import pytest
@@ -179,31 +180,27 @@ def test_style_does_not_see_a_shift_within_a_constant_border(vgg):
 
 def test_relative_scales_by_independent_computation(vgg, grams, relative):
     photographs = torch.cat([pictures(2, 8), pictures(2, 9)])
-    with torch.no_grad():
-        activations = vgg(photographs, (CONTENT_LAYER, "relu2_2"))
-        activation, fine = (activations[name].double().mean().item() for name in (CONTENT_LAYER, "relu2_2"))
-    at_fine = LossScales.relative(vgg, grams, [pictures(2, 8), pictures(2, 9)], "relu2_2")
-    assert at_fine.content == pytest.approx(fine**2, rel=1e-5)
+    deep = LossScales.relative(vgg, grams, [pictures(2, 8), pictures(2, 9)], "relu4_2")
+    for scales, name in ((relative, CONTENT_LAYER), (deep, "relu4_2")):
+        activation = vgg(photographs, (name,))[name].double().mean().item()
+        assert scales.content == pytest.approx(activation**2, rel=1e-5)
     x = photographs.double()
     variation = ((x.diff(dim=2) ** 2).sum() + (x.diff(dim=3) ** 2).sum()).item() / len(x)
-    assert relative.content == pytest.approx(activation**2, rel=1e-5)
     assert relative.total_variation == pytest.approx(variation, rel=1e-5)
     norms = [torch.linalg.matrix_norm(gram[0].double()).item() for gram in grams]
     assert relative.style == pytest.approx([5 * norm**2 for norm in norms], rel=1e-4)
 
 
-def test_relative_losses_do_not_depend_on_the_scale_of_the_loss_network(vgg, vgg_state):
+def test_relative_losses_do_not_depend_on_the_scale_of_the_loss_network(vgg):
     """Doubling conv1_1 doubles every later feature (biases aside): weights must go on meaning the same."""
-    import copy
-
-    doubled = copy.deepcopy(vgg)
-    for network in (doubled, vgg_zero := copy.deepcopy(vgg)):
-        for name, parameter in network.named_parameters():
-            if name.endswith("bias"):
-                parameter.zero_()
+    unbiased = copy.deepcopy(vgg)
+    for name, parameter in unbiased.named_parameters():
+        if name.endswith("bias"):
+            parameter.zero_()
+    doubled = copy.deepcopy(unbiased)
     doubled.features[0].weight.mul_(2)
     totals = []
-    for network in (vgg_zero, doubled):
+    for network in (unbiased, doubled):
         grams = style_grams(network, pictures(1, 7))
         scales = LossScales.relative(network, grams, [pictures(2, 8)])
         totals.append(PerceptualLoss(network, grams, SIZE, *WEIGHTS, scales)(pictures(2, 1), pictures(2, 2)).weighted)

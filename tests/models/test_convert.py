@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.convert import convert, main
+from models.convert import convert
 from models.transformer_net import TransformerNet
+from tests.comparing import same
 from utils.errors import UserError
 
 PROVENANCE = {"style": "stripes.png", "step": 7, "settings": {"lr": 0.001, "style_size": None, "sizes": (1, 2)}}
@@ -22,22 +23,21 @@ def model(tmp_path):
     return tmp_path / "m.pth"
 
 
-def same(one, other):
+def assert_same(one, other):
     one, other = load_checkpoint(one), load_checkpoint(other)
-    states = one.network.state_dict(), other.network.state_dict()
-    architectures = [(c.network.norm, c.network.upsample) for c in (one, other)]
-    assert architectures[0] == architectures[1] and states[0].keys() == states[1].keys()
+    assert one.network.architecture() == other.network.architecture()
     assert json.dumps(one.provenance) == json.dumps(other.provenance)
-    return all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert same(one.network.state_dict(), other.network.state_dict())
 
 
 def test_there_and_back_again(model, tmp_path, capsys):
     pytest.importorskip("safetensors")
     convert(model, tmp_path / "m.safetensors")
     assert f"Wrote {tmp_path / 'm.safetensors'}" in capsys.readouterr().out
-    assert same(model, tmp_path / "m.safetensors") and (tmp_path / "m.safetensors").stat().st_size < 4e6
+    assert_same(model, tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").stat().st_size < 4e6
     convert(tmp_path / "m.safetensors", tmp_path / "back.pth")
-    assert same(model, tmp_path / "back.pth")
+    assert_same(model, tmp_path / "back.pth")
 
 
 def test_others_can_read_it(model, tmp_path):
@@ -67,7 +67,7 @@ def test_nothing_is_replaced_unasked(model, tmp_path):
         convert(model, tmp_path / "other.pth")
     assert (tmp_path / "other.pth").read_bytes() == b"precious"
     convert(model, tmp_path / "other.pth", overwrite=True)
-    assert same(model, tmp_path / "other.pth")
+    assert_same(model, tmp_path / "other.pth")
     with pytest.raises(UserError, match="model.onnx has an unknown ending"):
         convert(model, tmp_path / "model.onnx")
 
@@ -98,13 +98,12 @@ def test_a_safetensors_file_that_is_too_large_is_refused_unread(tmp_path, monkey
         load_checkpoint(tmp_path / "large.safetensors")
 
 
-def test_on_the_command_line(call_cli, model, tmp_path, monkeypatch, make_picture):
+def test_on_the_command_line(call_cli, model, tmp_path, make_picture):
     pytest.importorskip("safetensors")
-    monkeypatch.setattr(sys, "argv", ["convert", str(model), str(tmp_path / "m.safetensors")])
-    assert main() == 0
+    call_cli("models.convert", model, tmp_path / "m.safetensors").ok()
     make_picture(20, 16, seed=1).save(tmp_path / "photo.png")
-    result = call_cli(
+    call_cli(
         "begin_inference.py", "--model_path", tmp_path / "m.safetensors", "--content_image", tmp_path / "photo.png",
         "--output_dir", tmp_path / "out",
-    )  # fmt: skip
-    assert result.returncode == 0 and (tmp_path / "out" / "photo_m.png").exists()
+    ).ok()  # fmt: skip
+    assert (tmp_path / "out" / "photo_m.png").exists()

@@ -1,5 +1,7 @@
 """python -m models.styles, and --style of begin_inference.py."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -32,11 +34,8 @@ def gallery(trained_like, tmp_path_factory):
 
 @pytest.fixture
 def call(call_cli):
-    def run(*arguments):
-        result = call_cli("models.styles", *arguments)
-        return result.returncode, result.stdout + result.stderr
-
-    return run
+    """``call(*arguments)`` runs python -m models.styles."""
+    return functools.partial(call_cli, "models.styles")
 
 
 @torch.no_grad()
@@ -53,17 +52,17 @@ def assert_same(one, other):
 
 
 def test_list(gallery, call):
-    assert call("list", gallery) == (0, "wave\nscream\nmosaic\n")
+    assert call("list", gallery).ok() == "wave\nscream\nmosaic\n"
 
 
 def test_an_extracted_style_is_a_model_of_its_own(gallery, call, tmp_path):
-    assert call("extract", gallery, "scream", tmp_path / "s.pth")[0] == 0
+    call("extract", gallery, "scream", tmp_path / "s.pth").ok()
     one, network = load_checkpoint(tmp_path / "s.pth"), load_checkpoint(gallery).network
     assert not isinstance(one.network, MultiStyleNet) and one.styles("s.pth") == ("scream",)
     assert_same(stylized(one), stylized(network.for_style(1)))
     scales = {"content": 1.0, "style": [2.0] * 5, "total_variation": 4.0}
     assert one.provenance == {"style": "scream.jpg", "style_level": 0.2, "loss_scales": scales}
-    assert call("extract", gallery, "wave:1,mosaic:3", tmp_path / "m.pth")[0] == 0
+    call("extract", gallery, "wave:1,mosaic:3", tmp_path / "m.pth").ok()
     assert_same(stylized(load_checkpoint(tmp_path / "m.pth")), stylized(network.for_style([0.25, 0.0, 0.75])))
 
 
@@ -76,20 +75,20 @@ def test_an_extracted_style_is_a_model_of_its_own(gallery, call, tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_is_refused(gallery, call, tmp_path, arguments, words):
     command, style, file = arguments
-    status, said = call(command, gallery, style, tmp_path / file)
-    assert status == 2 and words in said and not list(tmp_path.iterdir())
+    assert words in call(command, gallery, style, tmp_path / file).error and not list(tmp_path.iterdir())
 
 
 def test_removed_and_merged_again(gallery, call, tmp_path):
     network = load_checkpoint(gallery).network
-    assert call("remove", gallery, "scream", tmp_path / "rest.pth")[0] == 0
+    call("remove", gallery, "scream", tmp_path / "rest.pth").ok()
     rest = load_checkpoint(tmp_path / "rest.pth")
     assert rest.network.styles == ("wave", "mosaic") and rest.provenance["style_level"] == [0.1, 0.3]
     assert_same(stylized(rest.network.for_style(1)), stylized(network.for_style(2)))
-    call("extract", gallery, "scream", tmp_path / "scream.pth")
-    assert "several styles are called scream" in call("merge", gallery, tmp_path / "scream.pth", tmp_path / "m.pth")[1]
-    assert "exists already" in call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", gallery)[1]
-    assert call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", tmp_path / "all.pth")[0] == 0
+    call("extract", gallery, "scream", tmp_path / "scream.pth").ok()
+    error = call("merge", gallery, tmp_path / "scream.pth", tmp_path / "m.pth").error
+    assert "several styles are called scream" in error
+    assert "exists already" in call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", gallery).error
+    call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", tmp_path / "all.pth").ok()
     merged = load_checkpoint(tmp_path / "all.pth")
     assert merged.network.styles == ("wave", "mosaic", "scream")
     assert merged.provenance["style"] == ["wave.jpg", "mosaic.jpg", "scream.jpg"]
@@ -131,16 +130,14 @@ def result(gallery, tmp_path, weights):
      (["--style", "wave:1,mosaic:3"], "photo_wave+mosaic", [0.25, 0, 0.75])],
 )  # fmt: skip
 def test_a_style_is_chosen_by_name(repaint, gallery, tmp_path, flags, name, weights):
-    told = repaint(*flags)
-    assert told.returncode == 0, told.stderr
-    assert ("has 3 styles, and this is the first, wave" in told.stdout) == (not flags)
+    assert ("has 3 styles, and this is the first, wave" in repaint(*flags).ok()) == (not flags)
     found = np.asarray(Image.open(tmp_path / "out" / f"{name}.png")).astype(int)
     assert abs(found - result(gallery, tmp_path, [float(weight) for weight in weights])).max() <= 1
 
 
 def test_several_make_a_contact_sheet(repaint, tmp_path):
     for flags in (["--style", "all"], ["--style", "scream", "wave:1,mosaic:1", "--overwrite"]):
-        assert repaint(*flags).returncode == 0
+        repaint(*flags).ok()
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo_contact_sheet.png"]
 
 
@@ -163,10 +160,9 @@ def test_a_blend_takes_a_style_of_a_model_of_several(call_cli, gallery, style_mo
     make_picture(40, 32, 1).save(tmp_path / "photo.png")
     flags = ("--content_image", tmp_path / "photo.png", "--output_dir", tmp_path, "--precision", "float32")
     told = call_cli("begin_inference.py", "--blend", f"{gallery}/scream:1,{style_model}:3", *flags)
-    assert told.returncode == 0 and "this is the first" not in told.stdout, told.stderr
-    blend = Blend(
-        [Stylizer(gallery, "cpu", "float32", style="scream"), Stylizer(style_model, "cpu", "float32")], [1, 3]
-    )
+    assert "this is the first" not in told.ok()
+    parts = [Stylizer(gallery, "cpu", "float32", style="scream"), Stylizer(style_model, "cpu", "float32")]
+    blend = Blend(parts, [1, 3])
     with Image.open(tmp_path / "photo.png") as photo, Image.open(tmp_path / "photo_scream+stripes.png") as found:
         np.testing.assert_array_equal(np.asarray(found), np.asarray(blend.stylize(photo.convert("RGB"))))
     for part, words in ((f"{style_model}/wave", "has one style"), (f"{gallery}/waev", "mean wave"), ("x/y", "x/y")):

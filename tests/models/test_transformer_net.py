@@ -14,17 +14,6 @@ def build(norm="batch", upsample="transposed", seed=0):
     return TransformerNet(norm, upsample)
 
 
-def trained_looking(network):
-    """Random scales and statistics: a fresh network's residual blocks do nothing and would hide mistakes."""
-    torch.manual_seed(1)
-    for name, tensor in network.state_dict().items():
-        if tensor.dim() == 1 and name.endswith(("weight", "running_var")):
-            tensor.uniform_(0.5, 1.5)
-        elif tensor.dim() == 1:
-            tensor.uniform_(-0.3, 0.3)
-    return network.eval()
-
-
 def pictures(n, height, width, seed=0):
     return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
 
@@ -77,8 +66,8 @@ def test_unknown_variants_are_refused_with_the_valid_ones():
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
 @torch.no_grad()
-def test_output_has_exactly_the_size_of_the_input(norm, upsample):
-    network = trained_looking(build(norm, upsample))
+def test_output_has_exactly_the_size_of_the_input(norm, upsample, trained_like):
+    network = trained_like(norm, upsample)
     sizes = [(side, 41 - side) for side in range(1, 41)] + [(side, side) for side in range(1, 41)]
     for height, width in [*sizes, (1, 131), (129, 3), (101, 67)]:
         output = network(pictures(1, height, width))
@@ -103,17 +92,17 @@ def test_output_reaches_both_ends_of_the_range():
         assert (network(pictures(1, 8, 8)) - end).abs().max() < 0.01
 
 
-def test_bfloat16_arithmetic_does_not_coarsen_the_grey_levels():
+def test_bfloat16_arithmetic_does_not_coarsen_the_grey_levels(trained_like):
     """bfloat16 holds only every whole number between 128 and 255: scaling has to happen in float32."""
     with torch.autocast("cpu", torch.bfloat16):
-        output = trained_looking(build())(pictures(1, 32, 32))
+        output = trained_like()(pictures(1, 32, 32))
     assert output.dtype == torch.float32
     bright = output[output > 129]
     assert len(bright) > 100 and (bright != bright.round()).float().mean() > 0.5
 
 
-def test_float64():
-    network = trained_looking(build())
+def test_float64(trained_like):
+    network = trained_like()
     images = pictures(1, 21, 18)
     output = network.double()(images.double())
     assert output.dtype == torch.float64
@@ -128,15 +117,15 @@ def test_input_is_left_as_it_is(size):
     assert torch.equal(images, before)
 
 
-def test_channels_last_gives_the_same():
-    network, images = trained_looking(build()), pictures(2, 24, 20)
+def test_channels_last_gives_the_same(trained_like):
+    network, images = trained_like(), pictures(2, 24, 20)
     plain = network(images)
     moved = network.to(memory_format=torch.channels_last)(images.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(moved, plain, rtol=0, atol=0.01)
 
 
-def test_pictures_of_a_batch_do_not_meet_in_eval_mode():
-    network, images = trained_looking(build()), pictures(3, 20, 24)
+def test_pictures_of_a_batch_do_not_meet_in_eval_mode(trained_like):
+    network, images = trained_like(), pictures(3, 20, 24)
     together = network(images)
     alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=0, atol=0.01)
@@ -144,9 +133,9 @@ def test_pictures_of_a_batch_do_not_meet_in_eval_mode():
 
 @pytest.mark.parametrize("upsample", UPSAMPLES)
 @torch.no_grad()
-def test_translation_equivariance(upsample):
+def test_translation_equivariance(upsample, trained_like):
     """Shifting the photograph by the overall stride shifts the result, 60 pixels off the border and more."""
-    network = trained_looking(build(upsample=upsample)).double()
+    network = trained_like(upsample=upsample).double()
     scene, margin = pictures(1, 148, 148).double(), 64
     one, other = network(scene[..., :144, :144]), network(scene[..., 4:, 4:])
     ours = one[..., margin + 4 : -margin, margin + 4 : -margin]
@@ -155,9 +144,9 @@ def test_translation_equivariance(upsample):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
 
 
-def test_padding_keeps_pixels_where_the_strides_find_them_in_a_larger_picture():
+def test_padding_keeps_pixels_where_the_strides_find_them_in_a_larger_picture(trained_like):
     """A picture whose sides four does not divide goes on, right and below, with its own border pixels."""
-    network = trained_looking(build()).double()
+    network = trained_like().double()
     image = pictures(1, 21, 18).double()
     continued = torch.nn.functional.pad(image, (0, 2, 0, 3), mode="replicate")
     torch.testing.assert_close(network(image), network(continued)[..., :21, :18], rtol=0, atol=1e-9)
@@ -221,8 +210,8 @@ def test_same_seed_same_network():
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
-def test_every_parameter_gets_a_gradient(norm, upsample):
-    network = trained_looking(build(norm, upsample)).train()
+def test_every_parameter_gets_a_gradient(norm, upsample, trained_like):
+    network = trained_like(norm, upsample).train()
     network(pictures(2, 24, 20)).square().mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
@@ -231,8 +220,8 @@ def test_every_parameter_gets_a_gradient(norm, upsample):
 @pytest.mark.gpu
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
 @torch.no_grad()
-def test_gpu_agrees_with_cpu(norm, upsample):
-    network, images = trained_looking(build(norm, upsample)), pictures(2, 37, 50)
+def test_gpu_agrees_with_cpu(norm, upsample, trained_like):
+    network, images = trained_like(norm, upsample), pictures(2, 37, 50)
     on_cpu = network.double()(images.double())
     on_gpu = network.cuda()(images.double().cuda()).cpu()
     torch.testing.assert_close(on_gpu, on_cpu, rtol=0, atol=1e-6)

@@ -11,6 +11,7 @@ Faults are a dict, empty for none: ``{"events": n}`` kills the training at the n
 removes below its --output_dir; ``{"bytes": n}`` in the middle of the first file that grows beyond n bytes.
 """
 
+import itertools
 import json
 import os
 import resource
@@ -24,16 +25,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def die_at_event(number: int, folder: str) -> None:
     """Have this process killed at the n-th thing that it does to the files of a folder."""
-    left = number
-
     events = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
+    numbers = itertools.count(1)
 
     def count(event, arguments):
-        nonlocal left
-        if event in events and str(arguments[0]).startswith(folder):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event in events and str(arguments[0]).startswith(folder) and next(numbers) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
 

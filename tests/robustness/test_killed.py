@@ -1,6 +1,5 @@
 """Trainings that are killed again and again, and taken up by the same command to end as one that never was."""
 
-import json
 import os
 import random
 import signal
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from models.checkpoints import load_checkpoint
+from tests.comparing import read_metrics, same
 
 KILLS = int(os.environ.get("STYLE_TRANSFER_KILLS", 3))
 """Of each kind. A run of the whole suite does with few; see docs/reliability.md."""
@@ -18,13 +18,10 @@ STEPS = 6
 
 
 @pytest.fixture(scope="module")
-def command(style_image, photos, vgg_file, make_picture, tmp_path_factory):
+def command(training_inputs):
     """Begins, resumes and finishes, whatever there is."""
-    monitor = tmp_path_factory.mktemp("monitor") / "view.png"
-    make_picture(57, 40, seed=42).save(monitor)
     return [
-        "--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file,
-        "--training_monitor_content_image", monitor, "--image_size", 32, "--batch_size", 2, "--total_steps", STEPS,
+        *training_inputs, "--image_size", 32, "--batch_size", 2, "--total_steps", STEPS,
         "--log_every_steps", 1, "--monitor_every_steps", 2, "--checkpoint_every_steps", 1, "--keep_checkpoints", 3,
         "--device", "cpu", "--precision", "float32",
         "--num_workers", os.environ.get("STYLE_TRANSFER_KILLS_WORKERS", 0), "--resume", "--output_dir",
@@ -41,28 +38,11 @@ def undisturbed(fork_training, command, tmp_path_factory):
     return output, time.monotonic() - begin
 
 
-def flat(value, name=""):
-    """A nest of dicts, lists and values as (name, value) pairs."""
-    if isinstance(value, dict):
-        value = list(value.items())
-    elif isinstance(value, list | tuple):
-        value = list(enumerate(value))
-    else:
-        return [(name, value)]
-    return [pair for key, inner in value for pair in flat(inner, f"{name}.{key}")]
-
-
 def contents(path):
-    """All of a checkpoint but the paths in its provenance, by name; tensors as their bytes."""
+    """All of a checkpoint but the paths in its provenance."""
     checkpoint = torch.load(path, weights_only=True)
     del checkpoint["provenance"], checkpoint["checksum"]
-    return {k: (v.numpy().tobytes() if isinstance(v, torch.Tensor) else v) for k, v in flat(checkpoint)}
-
-
-def assert_whole(output):
-    """Whatever bears a final name can be read."""
-    for path in output.rglob("[!.]*.pth"):
-        load_checkpoint(path)
+    return checkpoint
 
 
 def assert_finished_as(output, undisturbed):
@@ -71,13 +51,10 @@ def assert_finished_as(output, undisturbed):
     assert files.keys() == expected.keys()
     for name in files:
         if name.suffix == ".pth":
-            assert contents(files[name]) == contents(expected[name]), name
+            assert same(contents(files[name]), contents(expected[name])), name
         elif name.suffix == ".png" and name.stem != "losses":
             assert files[name].read_bytes() == expected[name].read_bytes(), name
-    lines, expected_lines = (
-        [json.loads(line) for line in (folder / "stripes_training/metrics.jsonl").read_text().splitlines()]
-        for folder in (output, undisturbed)
-    )
+    lines, expected_lines = read_metrics(output), read_metrics(undisturbed)
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert [line["raw"] for line in lines] == [line["raw"] for line in expected_lines]
 
@@ -100,7 +77,8 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(fork_training
             largest = random_.choice([3_000, 100_000, 25_000_000])
             training = fork_training(*command, output, bytes=random_.randrange(largest))
         status = training.wait()
-        assert_whole(output)
+        for path in output.rglob("[!.]*.pth"):
+            load_checkpoint(path)  # whatever bears a final name can be read
         if status == 0:  # the kill came too late: another training
             assert_finished_as(output, expected)
             output = tmp_path / f"out{kills}"

@@ -14,10 +14,8 @@ import pytest
 import torch
 
 from begin_training import train
-from config import TrainingConfig
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
-from training import build
 from training import run as training_run
 from training.run import TrainingRun
 from utils.errors import UserError
@@ -49,19 +47,14 @@ def objects():
 
 
 @pytest.fixture
-def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
+def config(small_config, monitor, tmp_path):
     """``config(**settings)`` of a small training in a folder of its own."""
-    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
-    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
-    monkeypatch.setattr(training_run, "plot_losses", lambda *paths: True)
     common = {
-        "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
-        "batch_size": 1, "total_steps": 2, "num_epochs": 1000, "device": "cpu", "precision": "float32",
-        "num_workers": 2, "log_every_steps": 5, "monitor_every_steps": 5, "checkpoint_every_steps": 5,
-        "keep_checkpoints": 1, "training_monitor_content_image": str(style_image),
+        "total_steps": 2, "num_epochs": 1000, "num_workers": 2, "log_every_steps": 5, "monitor_every_steps": 5,
+        "checkpoint_every_steps": 5, "keep_checkpoints": 1, "training_monitor_content_image": str(monitor),
     }  # fmt: skip
     numbers = iter(range(100))
-    return lambda **more: TrainingConfig(**{**common, "output_dir": str(tmp_path / f"out{next(numbers)}"), **more})
+    return lambda **more: small_config(**{**common, "output_dir": str(tmp_path / f"out{next(numbers)}"), **more})
 
 
 def test_a_training_returns_all_it_took(config):
@@ -74,11 +67,7 @@ def test_a_training_returns_all_it_took(config):
 
 @pytest.mark.parametrize(
     "where, what",
-    [
-        ("finish_step", KeyboardInterrupt()),
-        ("_check_state", ValueError("a bug")),
-        ("save_results", UserError("a fault")),
-    ],
+    [("finish_step", KeyboardInterrupt()), ("_check_state", ValueError("bug")), ("save_results", UserError("fault"))],
     ids=["Ctrl-C", "exception", "refusal"],
 )
 def test_a_training_that_is_cut_short_returns_all_it_took(config, monkeypatch, where, what):

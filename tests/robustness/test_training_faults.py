@@ -11,7 +11,6 @@ import signal
 import time
 
 import pytest
-import torch
 
 import begin_training
 import utils.files
@@ -19,6 +18,7 @@ from config import TrainingConfig
 from data.loader import PhotographStream
 from losses.content_ceiling import ContentCeiling
 from models.checkpoints import load_checkpoint, save_checkpoint
+from tests.comparing import same
 from training import build, log
 from training import run as training_run
 from training.run import TrainingRun
@@ -30,24 +30,13 @@ PLAN = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def soon_begun(monkeypatch, vgg):
-    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
-    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
-    monkeypatch.setattr(training_run, "plot_losses", lambda *paths: True)
-
-
 @pytest.fixture
-def inputs(style_image, photos, vgg_file):
-    return ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, *PLAN]
-
-
-@pytest.fixture
-def train(call_cli, inputs, tmp_path):
+def train(call_cli, training_inputs, soon_begun, tmp_path):
     """``train(steps, *more flags)`` in the folder ``out``."""
 
     def run(steps, *more):
-        return call_cli("begin_training.py", *inputs, "--total_steps", steps, "--output_dir", tmp_path / "out", *more)
+        flags = [*training_inputs, *PLAN, "--total_steps", steps, "--output_dir", tmp_path / "out", *more]
+        return call_cli("begin_training.py", *flags)
 
     return run
 
@@ -79,41 +68,34 @@ def checkpoints(folder):
     return sorted(path.name for path in folder.glob("step_*.pth"))
 
 
-def weights(path):
-    return load_checkpoint(path).network.state_dict()
-
-
-def assert_same_weights(one, other):
-    one, other = weights(one), weights(other)
-    assert all(torch.equal(one[key], other[key]) for key in other)
+def weights(output):
+    return load_checkpoint(output / "stripes.pth").network.state_dict()
 
 
 # -- one command ----------------------------------------------------------------------------------------------------
 
 
 def test_resume_begins_goes_on_and_ends(train, folder, tmp_path):
-    result = train(2, "--resume", "--checkpoint_every_steps", 1)
-    assert result.returncode == 0 and "resumed" not in result.stdout
+    flags = ["--resume", "--checkpoint_every_steps", 1]
+    model = tmp_path / "out" / "stripes.pth"
+    assert "resumed" not in train(2, *flags).ok()
     (folder / "step_000002.pth").unlink()
-    (tmp_path / "out" / "stripes.pth").unlink()
-    result = train(2, "--resume", "--checkpoint_every_steps", 1)
-    assert result.returncode == 0 and "resumed after step 1" in result.stdout
-    (tmp_path / "out" / "stripes.pth").unlink()
-    result = train(2, "--resume", "--checkpoint_every_steps", 1)  # only the results were missing
-    assert result.returncode == 0 and "resumed after step 2" in result.stdout
-    assert (tmp_path / "out" / "stripes.pth").exists()
-    assert train(2, "--resume", "--checkpoint_every_steps", 1).returncode == 0  # nothing was: a loop may end here
-    result = train(3, "--resume")
-    assert result.returncode == 0 and "resumed after step 2" in result.stdout
+    model.unlink()
+    assert "resumed after step 1" in train(2, *flags).ok()
+    model.unlink()
+    assert "resumed after step 2" in train(2, *flags).ok()  # only the results were missing
+    assert model.exists()
+    train(2, *flags).ok()  # nothing was: a loop may end here
+    assert "resumed after step 2" in train(3, "--resume").ok()
 
 
 def test_resume_takes_up_the_level_of_the_style(train, folder, monkeypatch):
     monkeypatch.setattr(ContentCeiling, "RATE", 0.0)  # it stays as it is
-    assert train(1).returncode == 0
+    train(1).ok()
     checkpoint = load_checkpoint(folder / "step_000001.pth")
     checkpoint.training["log_level"] = -3.0
     save_checkpoint(folder / "step_000001.pth", checkpoint)
-    assert train(2, "--resume").returncode == 0
+    train(2, "--resume").ok()
     assert load_checkpoint(folder / "step_000002.pth").training["log_level"] == -3.0
 
 
@@ -125,7 +107,7 @@ def test_resume_does_not_go_with_what_contradicts_it(train, folder, other):
 
 def test_resume_goes_on_in_the_folder_where_it_found_the_checkpoint(train, folder, tmp_path):
     """Not in the one that the checkpoint tells of, where it had been before somebody moved it."""
-    assert train(2, "--checkpoint_every_steps", 1).returncode == 0
+    train(2, "--checkpoint_every_steps", 1).ok()
     settings = load_checkpoint(folder / "step_000002.pth").provenance["settings"]
     (tmp_path / "out").rename(tmp_path / "moved")
     settings |= {"output_dir": str(tmp_path / "moved"), "total_steps": 3, "resume": True}
@@ -149,12 +131,11 @@ def test_the_model_comes_last_of_the_results(train, tmp_path, monkeypatch):
 def test_an_overwritten_training_killed_before_its_results_still_writes_them(train, folder, tmp_path):
     """The model that lies there then is the one that was to be replaced."""
     model = tmp_path / "out" / "stripes.pth"
-    assert train(2).returncode == 0
+    train(2).ok()
     before = model.read_bytes()
-    assert train(2, "--overwrite", "--seed", 1).returncode == 0
+    train(2, "--overwrite", "--seed", 1).ok()
     model.write_bytes(before)
-    result = train(2, "--checkpoint_path", folder, "--seed", 1)
-    assert result.returncode == 0, result.stderr
+    train(2, "--checkpoint_path", folder, "--seed", 1).ok()
     assert model.read_bytes() != before
     assert "has finished its 2 steps" in train(2, "--checkpoint_path", folder, "--seed", 1).error
 
@@ -162,26 +143,31 @@ def test_an_overwritten_training_killed_before_its_results_still_writes_them(tra
 # -- two trainings --------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def running(fork_training, inputs, folder, *more):
-    """A training that goes on for ever, from its first checkpoint on; killed at the end."""
-    training = fork_training(
-        *inputs, "--total_steps", 10**6, "--num_epochs", 10**6, "--checkpoint_every_steps", 1, "--keep_checkpoints", 2,
-        "--output_dir", folder.parent, *more,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 600
-        while not checkpoints(folder):
-            assert time.monotonic() < deadline, training.output
-            time.sleep(0.02)
-        yield training
-    finally:
-        training.kill()
-        assert training.wait() == -signal.SIGKILL
+@pytest.fixture
+def running(fork_training, training_inputs, folder):
+    """``with running(*flags)``: a training that goes on for ever, from its first checkpoint on; killed at the end."""
+
+    @contextlib.contextmanager
+    def run(*more):
+        training = fork_training(
+            *training_inputs, *PLAN, "--total_steps", 10**6, "--num_epochs", 10**6, "--checkpoint_every_steps", 1,
+            "--keep_checkpoints", 2, "--output_dir", folder.parent, *more,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 600
+            while not checkpoints(folder):
+                assert time.monotonic() < deadline, training.output
+                time.sleep(0.02)
+            yield training
+        finally:
+            training.kill()
+            assert training.wait() == -signal.SIGKILL
+
+    return run
 
 
-def test_a_second_training_in_the_same_folder_is_refused_and_names_the_first(train, fork_training, inputs, folder):
-    with running(fork_training, inputs, folder, "--num_workers", 2) as first:
+def test_a_second_training_in_the_same_folder_is_refused_and_names_the_first(train, running, folder):
+    with running("--num_workers", 2) as first:
         holder = rf"process {first.pid} on {re.escape(platform.node())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d"
         for flags in ([], ["--resume"], ["--overwrite"], ["--checkpoint_path", folder]):
             error = train(2, *flags).error
@@ -189,8 +175,7 @@ def test_a_second_training_in_the_same_folder_is_refused_and_names_the_first(tra
     # A killed one is in nobody's way, though the processes that read its photographs may live on for seconds.
     assert (folder / ".running").exists()
     last = int(checkpoints(folder)[-1][5:11])
-    result = train(last + 1, "--resume")
-    assert result.returncode == 0 and f"resumed after step {last}" in result.stdout
+    assert f"resumed after step {last}" in train(last + 1, "--resume").ok()
     assert not (folder / ".running").exists()
 
 
@@ -198,7 +183,7 @@ def test_the_folder_is_held_from_the_first_step_on(train, folder, at_step):
     """Before there is anything to be written."""
     held = []
     at_step(1, lambda: held.append((folder / ".running").read_text()))
-    assert train(2, "--log_every_steps", 100).returncode == 0
+    train(2, "--log_every_steps", 100).ok()
     assert held[0].startswith(f"process {os.getpid()} on")
 
 
@@ -225,22 +210,22 @@ def test_the_lock_does_not_follow_a_link(train, folder, tmp_path):
         (folder / name).symlink_to(tmp_path / "letter.txt")
     assert "cannot be written to" in train(1).error
     (folder / ".running.lock").unlink()
-    assert train(1).returncode == 0
+    train(1).ok()
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
 def test_later_checkpoints_are_not_replaced_unasked(train, folder):
-    assert train(3, "--checkpoint_every_steps", 1).returncode == 0
+    train(3, "--checkpoint_every_steps", 1).ok()
     first = folder / "step_000001.pth"
     error = train(3, "--checkpoint_path", first, "--lr", 1e-4).error
     assert f"{folder} goes on to step_000003.pth" in error and "--overwrite" in error
     assert len(checkpoints(folder)) == 3
-    assert train(2, "--checkpoint_path", first, "--lr", 1e-4, "--overwrite").returncode == 0
+    train(2, "--checkpoint_path", first, "--lr", 1e-4, "--overwrite").ok()
     assert checkpoints(folder) == ["step_000001.pth", "step_000002.pth"]
 
 
 def test_resuming_into_the_folder_of_another_training_is_refused(train, call_cli, folder, tmp_path):
-    assert train(2).returncode == 0
+    train(2).ok()
     shutil.copytree(tmp_path / "out", tmp_path / "other")
     error = train(3, "--checkpoint_path", tmp_path / "other" / "stripes_training").error
     assert f"{folder} holds an earlier training" in error
@@ -254,14 +239,14 @@ def test_resuming_into_the_folder_of_another_training_is_refused(train, call_cli
 def test_keep_checkpoints(train, folder, keep, expected):
     folder.mkdir(parents=True)
     (folder / "step_000001_best.pth").write_bytes(b"somebody's copy")
-    assert train(5, "--checkpoint_every_steps", 1, "--keep_checkpoints", keep).returncode == 0
+    train(5, "--checkpoint_every_steps", 1, "--keep_checkpoints", keep).ok()
     assert checkpoints(folder) == sorted([f"step_{step:06d}.pth" for step in expected] + ["step_000001_best.pth"])
 
 
 def test_no_checkpoint_is_removed_before_a_newer_one_is_safe(train, folder, monkeypatch):
     """Also the one that is resumed from. Between the newer one's last byte and its name, the older is still there."""
     flags = ["--checkpoint_every_steps", 1, "--keep_checkpoints", 1]
-    assert train(1, *flags).returncode == 0
+    train(1, *flags).ok()
     seen = []
     replace = os.replace
 
@@ -270,7 +255,7 @@ def test_no_checkpoint_is_removed_before_a_newer_one_is_safe(train, folder, monk
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", observe)
-    assert train(3, *flags, "--resume").returncode == 0
+    train(3, *flags, "--resume").ok()
     assert seen == [["step_000001.pth"], ["step_000002.pth"]]
     assert checkpoints(folder) == ["step_000003.pth"]
 
@@ -285,7 +270,7 @@ def test_a_full_or_read_only_disk_stops_with_one_sentence_and_the_same_command_g
 ):
     """Whatever is being written; all that was whole stays whole."""
     flags = ["--checkpoint_every_steps", 1, "--resume"]
-    assert train(1, *flags).returncode == 0
+    train(1, *flags).ok()
     kept = (folder / "step_000001.pth").read_bytes()
     full = OSError(code, os.strerror(code))
 
@@ -304,7 +289,7 @@ def test_a_full_or_read_only_disk_stops_with_one_sentence_and_the_same_command_g
     assert what in error and os.strerror(code) in error and f"resume from {folder / last}" in error
     assert (folder / "step_000001.pth").read_bytes() == kept
     assert not list(folder.glob(".*")) and not list(folder.parent.glob(".*"))
-    assert train(2, *flags).returncode == 0
+    train(2, *flags).ok()
     assert (folder / "metrics.jsonl").read_text().count('"step"') == 2
 
 
@@ -318,21 +303,18 @@ def test_an_output_folder_that_is_removed_is_made_again(train, folder, at_step, 
     """Hours of training are worth more than an explanation."""
     at_step(2, lambda: shutil.rmtree(tmp_path / "out"))
     with pytest.warns(UserWarning, match="was removed while the training ran"):
-        result = train(3, "--checkpoint_every_steps", 1)
-    assert result.returncode == 0, result.stderr
+        train(3, "--checkpoint_every_steps", 1).ok()
     assert checkpoints(folder) == ["step_000002.pth", "step_000003.pth"]
     load_checkpoint(tmp_path / "out" / "stripes.pth")
     assert not list(folder.glob(".*"))
 
 
-def test_an_output_folder_that_is_removed_and_taken_by_another_training(
-    train, fork_training, inputs, folder, at_step, tmp_path
-):
+def test_an_output_folder_that_is_removed_and_taken_by_another_training(train, running, at_step, tmp_path):
     with contextlib.ExitStack() as stack:
 
         def take():
             shutil.rmtree(tmp_path / "out")
-            stack.enter_context(running(fork_training, inputs, folder))
+            stack.enter_context(running())
 
         at_step(2, take)
         assert "is being written to by another training" in train(3).error
@@ -363,9 +345,8 @@ def test_photographs_that_vanish_break_and_come_while_it_runs(train, own_photos,
 
     at_step(1, change)
     with pytest.warns(UserWarning, match="skipped: ") as caught:
-        result = train(20, "--dataset_dir", own_photos)
-    assert result.returncode == 0, result.stderr
-    assert "of 40 photographs could not be read and were skipped" in result.stdout
+        printed = train(20, "--dataset_dir", own_photos).ok()
+    assert "of 40 photographs could not be read and were skipped" in printed
     names = {re.search(r"skipped: \S*/photos/(\d\d)\.", str(warning.message))[1] for warning in caught}
     assert names and names <= {"00", "01", "02"}
     assert len(names) == len(caught)
@@ -374,7 +355,7 @@ def test_photographs_that_vanish_break_and_come_while_it_runs(train, own_photos,
 def test_photographs_that_are_all_gone_cost_no_step_and_come_back(train, own_photos, at_step, folder, tmp_path):
     """As by a network folder that is lost: what was trained is saved, and goes on as if nothing had been."""
     flags = ["--dataset_dir", own_photos, "--checkpoint_every_steps", 0]
-    assert train(9, *flags).returncode == 0
+    train(9, *flags).ok()
     shutil.move(tmp_path / "out", tmp_path / "straight")
     at_step(4, lambda: own_photos.rename(tmp_path / "away"))
     with pytest.warns(UserWarning, match="skipped: "):
@@ -383,9 +364,8 @@ def test_photographs_that_are_all_gone_cost_no_step_and_come_back(train, own_pho
     assert f"resume from {folder / 'step_000004.pth'}" in error
     (tmp_path / "away").rename(own_photos)
     assert load_checkpoint(folder / "step_000004.pth").training["unreadable"] == {}
-    result = train(9, *flags, "--resume")
-    assert result.returncode == 0 and "resumed after step 4" in result.stdout
-    assert_same_weights(tmp_path / "out" / "stripes.pth", tmp_path / "straight" / "stripes.pth")
+    assert "resumed after step 4" in train(9, *flags, "--resume").ok()
+    assert same(weights(tmp_path / "out"), weights(tmp_path / "straight"))
 
 
 def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train, own_photos, folder):
@@ -393,12 +373,12 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
     names = sorted(own_photos.iterdir())
     names[0].write_bytes(b"broken")
     with pytest.warns(UserWarning, match="skipped: "):
-        assert train(20, "--dataset_dir", own_photos).returncode == 0
+        train(20, "--dataset_dir", own_photos).ok()
     before = load_checkpoint(folder / "step_000020.pth").training
     assert list(before["unreadable"]) == [0]
     names[0].unlink()
     with pytest.warns(UserWarning, match="40 photographs then, 39 now"):
-        assert train(21, "--dataset_dir", own_photos, "--resume").returncode == 0
+        train(21, "--dataset_dir", own_photos, "--resume").ok()
     after = load_checkpoint(folder / "step_000021.pth").training
     assert after["unreadable"] == {} and after["loss_scales"] == before["loss_scales"]  # not measured on others
 
@@ -406,7 +386,7 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
 def test_a_reading_process_that_is_killed_costs_no_step(train, at_step, monkeypatch, folder, tmp_path):
     """What was trained is saved, and the same command goes on as if nothing had been."""
     flags = ["--checkpoint_every_steps", 0, "--resume"]
-    assert train(6, *flags).returncode == 0
+    train(6, *flags).ok()
     shutil.move(tmp_path / "out", tmp_path / "straight")
     streams = []
     begin = PhotographStream.__init__
@@ -414,8 +394,8 @@ def test_a_reading_process_that_is_killed_costs_no_step(train, at_step, monkeypa
     at_step(3, lambda: streams[-1]._workers and (streams[-1]._workers[0].kill(), streams[-1]._workers[0].join()))
     error = train(6, *flags, "--num_workers", 2).error
     assert "was lost (SIGKILL)" in error and f"resume from {folder / 'step_000003.pth'}" in error
-    assert train(6, *flags, "--num_workers", 0).returncode == 0
-    assert_same_weights(tmp_path / "out" / "stripes.pth", tmp_path / "straight" / "stripes.pth")
+    train(6, *flags, "--num_workers", 0).ok()
+    assert same(weights(tmp_path / "out"), weights(tmp_path / "straight"))
 
 
 def test_a_rescue_that_fails_does_not_hide_what_it_was_for(train, own_photos, at_step, monkeypatch, tmp_path):

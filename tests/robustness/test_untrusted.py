@@ -19,11 +19,11 @@ from torch import nn
 import models.checkpoints
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.untrusted import Refused, load_untrusted
+from tests.comparing import same
 from utils.errors import UserError
 
 resource = pytest.importorskip("resource")
 
-ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 2000))
 LARGEST = 10**8
 
@@ -259,14 +259,6 @@ class TinyNet(nn.Module):
         return {"norm": self.norm, "upsample": self.upsample}
 
 
-def _same(one, other) -> bool:
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return one == other
-
-
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setattr(models.checkpoints, "TransformerNet", TinyNet)
@@ -321,8 +313,8 @@ def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, endin
             refused += 1
             assert str(path) in str(error) and str(error).isprintable(), (number, error)
         else:
-            assert _same(loaded.network.state_dict(), whole.network.state_dict()), number
-            assert _same(loaded.provenance, whole.provenance) and _same(loaded.training, whole.training), number
+            assert same(loaded.network.state_dict(), whole.network.state_dict()), number
+            assert same(loaded.provenance, whole.provenance) and same(loaded.training, whole.training), number
     print(f"{mutations} mutations of a .{ending} file: {refused} refused")
     assert refused > 0.8 * mutations
 
@@ -341,14 +333,3 @@ def test_old_files_mutated_are_refused_or_read(path):
             refused += 1
             assert str(error).isprintable()
     assert refused > MUTATIONS / 10
-
-
-def test_a_hostile_file_as_a_whole_command(run_cli, path):
-    code(path)
-    for script, flag in (("begin_inference.py", "--model_path"), ("begin_training.py", "--checkpoint_path")):
-        result = run_cli(script, flag, path, "--output_dir", path.parent / "out")
-        assert f"{flag} {path} is refused, nothing in it was run" in result.error
-    weights = ["--vgg_weights", path, "--dataset_dir", ROOT / "content", "--output_dir", path.parent / "out"]
-    result = run_cli("begin_training.py", *weights)
-    assert f"--vgg_weights {path} cannot be read as a PyTorch state dict" in result.error
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]

@@ -1,6 +1,5 @@
 """What a training is made of: its length, its weights, and the photographs that must not harm it."""
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -15,23 +14,10 @@ from config import TrainingConfig
 from data.loader import PhotographStream
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
-from training import build
+from tests.comparing import read_metrics
 from training.build import build_training, planned_steps, strange_weights
 from training.resume import BEFORE, restore_settings
 from utils.errors import UserError
-
-
-@pytest.fixture
-def config(photos, style_image, vgg, vgg_file, tmp_path, monkeypatch):
-    """``config(**settings)`` of a small training."""
-    monkeypatch.setattr(build, "load_vgg19", lambda *args: vgg)
-    monkeypatch.setattr(build, "CALIBRATION_PHOTOGRAPHS", 4)
-    common = {
-        "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
-        "batch_size": 1, "total_steps": 8, "device": "cpu", "precision": "float32", "num_workers": 0,
-        "output_dir": str(tmp_path / "out"), "monitor_every_steps": 0,
-    }  # fmt: skip
-    return lambda **more: TrainingConfig(**{**common, **more})
 
 
 @pytest.mark.parametrize(
@@ -55,10 +41,10 @@ def test_planned_steps(photographs, batch_size, num_epochs, total_steps, steps, 
 
 
 @pytest.mark.parametrize("sides", [{"image_size": 63}, {"image_size": 64, "style_size": 63}])
-def test_sizes_that_the_loss_network_cannot_see_are_refused(config, sides):
-    build_training(config(style_octaves=2, **sides))
+def test_sizes_that_the_loss_network_cannot_see_are_refused(small_config, sides):
+    build_training(small_config(style_octaves=2, **sides))
     with pytest.raises(UserError, match="--style_octaves 3 halves 63 pixels to fewer than 16"):
-        build_training(config(style_octaves=3, **sides))
+        build_training(small_config(style_octaves=3, **sides))
 
 
 def test_a_checkpoint_of_before_a_setting_goes_on_without_it(tmp_path):
@@ -83,18 +69,15 @@ def frames(kind):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("optimizer", ["adam", "soap"])
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_flat_photographs_do_not_harm_a_training(config, trained_like, tmp_path, norm, optimizer, precision):
+def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp_path, norm, optimizer, precision):
     """Left to themselves their gradient is 1e4 to 1e33 times the others', in networks that have learnt something."""
     save_checkpoint(tmp_path / "model.pth", Checkpoint(trained_like(norm), {}))
     (tmp_path / "photos").mkdir()
     for name in ("black", "white", "one pixel", "step"):
         frames(name).save(tmp_path / "photos" / f"{name}.png")
-    training = build_training(
-        config(
-            dataset_dir=str(tmp_path / "photos"), norm=norm, optimizer=optimizer, precision=precision,
-            start_from=str(tmp_path / "model.pth"), loss_scale="paper",
-        )
-    )  # fmt: skip
+    inputs = {"dataset_dir": str(tmp_path / "photos"), "start_from": str(tmp_path / "model.pth")}
+    settings = {"norm": norm, "optimizer": optimizer, "precision": precision, "loss_scale": "paper"}
+    training = build_training(small_config(**inputs, **settings))
     stream = PhotographStream(training.photographs, 1)
     before = [parameter.clone() for parameter in training.network.parameters()]
     for _ in range(4):
@@ -137,5 +120,5 @@ def test_the_papers_settings_train(call_cli, tmp_path, style_image, photos, vgg_
              "--device", "cpu", "--precision", "float32", "--output_dir", tmp_path]  # fmt: skip
     result = call_cli(script, *flags, *small, "--vgg_weights", vgg_file)
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
-    lines = [json.loads(line) for line in (tmp_path / "stripes_training/metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(tmp_path)
     assert lines[-1]["total"] < lines[0]["total"] and min(lines[-1]["weighted"][t] for t in ("content", "style")) > 0

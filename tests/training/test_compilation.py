@@ -1,11 +1,13 @@
 """torch.compile: the same training, or a sentence that says why not."""
 
-import json
+import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from models.checkpoints import load_checkpoint
+from tests.comparing import read_metrics, same
 from training import compilation
 
 PLAN = [
@@ -19,10 +21,9 @@ PLAN = [
 
 
 @pytest.fixture
-def train(call_cli, style_image, photos, vgg_file, tmp_path):
+def train(call_cli, training_inputs, tmp_path):
     def run(name, *arguments):
-        inputs = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file]
-        result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path / name, *arguments)
+        result = call_cli("begin_training.py", *training_inputs, *PLAN, "--output_dir", tmp_path / name, *arguments)
         assert result.returncode == 0, result.stderr
         return load_checkpoint(tmp_path / name / "stripes.pth").network.state_dict(), result.stdout + result.stderr
 
@@ -37,10 +38,7 @@ def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
     assert "Compil" not in printed
     _, printed = train("compiled", "--compile", "on")
     assert "Compiled in" in printed and "does not work" not in printed
-    plain, compiled = (
-        [json.loads(line) for line in (tmp_path / name / "stripes_training/metrics.jsonl").read_text().splitlines()]
-        for name in ("plain", "compiled")
-    )
+    plain, compiled = read_metrics(tmp_path / "plain"), read_metrics(tmp_path / "compiled")
     assert len(plain) == len(compiled) == 6
     for ours, theirs in zip(compiled, plain):  # Adam's first steps make much of rounding: not bit for bit
         assert ours["total"] == pytest.approx(theirs["total"], rel=1e-3)
@@ -52,7 +50,7 @@ def test_a_compiler_that_fails_is_named_and_changes_nothing(train, monkeypatch):
     plain, _ = train("plain", "--compile", "off")
     other, printed = train("other", "--compile", "on")
     assert "torch.compile does not work here" in printed and "no_such_backend" in printed
-    assert all(torch.equal(other[name], tensor) for name, tensor in plain.items())
+    assert same(plain, other)
 
 
 def test_trying_out_leaves_no_trace(monkeypatch):
@@ -66,16 +64,12 @@ def test_trying_out_leaves_no_trace(monkeypatch):
 
         def forward(self, stylized, images, motion):
             self.seen.add_(1)
-            return Total((stylized - images).square().sum())
+            return SimpleNamespace(total=(stylized - images).square().sum())
 
-    class Total:
-        def __init__(self, total):
-            self.total = total
-
-    criterion, before = Criterion(), {name: value.clone() for name, value in network.state_dict().items()}
+    criterion, before = Criterion(), copy.deepcopy(network.state_dict())
     compilation.compile_step(network, criterion, (torch.rand(2, 3, 4, 4),), None, torch.autocast("cpu", enabled=False))
     assert criterion.seen == 0
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert same(before, network.state_dict())
     assert all(parameter.grad is None for parameter in network.parameters())
     torch.compiler.reset()
 
@@ -88,8 +82,7 @@ def test_auto_compiles_where_it_pays(device, steps, processes, expected):
     assert compilation.should_compile(torch.device(device), steps, processes) is expected
 
 
-def test_compiling_in_several_processes_is_refused(call_cli, style_image, photos, vgg_file, tmp_path, monkeypatch):
+def test_compiling_in_several_processes_is_refused(call_cli, training_inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    inputs = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file]
-    result = call_cli("begin_training.py", *inputs, *PLAN, "--output_dir", tmp_path, "--compile", "on")
-    assert result.returncode == 2 and "--compile on does not work in several processes" in result.stderr
+    result = call_cli("begin_training.py", *training_inputs, "--output_dir", tmp_path, "--compile", "on")
+    assert "--compile on does not work in several processes" in result.error

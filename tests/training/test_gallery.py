@@ -1,18 +1,19 @@
 """Several style images in one training: which, their names and turns, and what the training leaves behind."""
 
 import dataclasses
-import json
 
 import pytest
 import torch
 from PIL import Image
 
 from config import TrainingConfig
+from imaging.tensors import picture_batch
 from losses.content_ceiling import ContentCeiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import one_style
+from tests.comparing import read_metrics, same
 from training.gallery import find_style_images, style_names, style_order, training_name
 from training.resume import restore_settings
 from utils.errors import UserError
@@ -85,8 +86,7 @@ def test_every_style_has_its_turn_wherever_one_begins():
 
 def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
     def batch(*seeds):
-        pictures = [torch.tensor(list(make_picture(32, 32, seed).tobytes())).view(32, 32, 3) for seed in seeds]
-        return torch.stack(pictures).permute(0, 3, 1, 2).float()
+        return torch.cat([picture_batch(make_picture(32, 32, seed)) for seed in seeds])
 
     grams, photographs, stylized = [style_grams(vgg, batch(seed)) for seed in (1, 2)], batch(3, 4), batch(5, 6)
     scales = [LossScales.relative(vgg, each, [photographs]) for each in grams]
@@ -113,15 +113,13 @@ def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
 
 def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path):
     plan = ["--total_steps", 5, "--monitor_every_steps", 3, "--log_every_steps", 1, "--checkpoint_every_steps", 2]
-    result = train(*plan)
-    assert result.returncode == 0, result.stderr
-    assert "Training gallery, 3 styles," in result.stdout
+    assert "Training gallery, 3 styles," in train(*plan).ok()
     whole = load_checkpoint(tmp_path / "gallery.pth")
     assert whole.network.styles == ("great_ old_ mosaic", "scream", "wave")
     assert whole.provenance["style"] == ["great, old: mosaic.png", "scream.png", "wave.png"]
     rows = [norm.weight for norm in whole.network.norms()]
     assert all(not torch.equal(row[0], row[1]) for row in rows)
-    lines = [json.loads(line) for line in (tmp_path / "gallery_training" / "metrics.jsonl").read_text().splitlines()]
+    lines = read_metrics(tmp_path, "gallery")
     assert {name for line in lines for name in line["styles"]} == set(whole.network.styles)
     assert all(values["style"] > 0 for line in lines for values in line["styles"].values())
     with Image.open(tmp_path / "gallery_training" / "monitor_000003.png") as monitor:
@@ -129,10 +127,9 @@ def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path):
 
     (tmp_path / "again").mkdir()
     step = tmp_path / "gallery_training" / "step_000002.pth"
-    result = train(*plan, "--checkpoint_path", step, "--output_dir", tmp_path / "again")
-    assert result.returncode == 0, result.stderr
-    again = load_checkpoint(tmp_path / "again" / "gallery.pth").network.state_dict()
-    assert all(torch.equal(value, again[key]) for key, value in whole.network.state_dict().items())
+    train(*plan, "--checkpoint_path", step, "--output_dir", tmp_path / "again").ok()
+    again = load_checkpoint(tmp_path / "again" / "gallery.pth")
+    assert same(whole.network.state_dict(), again.network.state_dict())
 
 
 def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_like, style_image, make_picture):
@@ -140,15 +137,15 @@ def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_l
     save_checkpoint(begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance"), ["a", "b"]), {}))
     before = load_checkpoint(begun).network
     flags = ["--start_from", begun, "--train", "norms", "--style_image", style_image, "--monitor_every_steps", 0]
-    result = train(*flags, "--total_steps", 3, "--checkpoint_every_steps", 2)
-    assert result.returncode == 0, result.stderr
-    after = load_checkpoint(next(tmp_path.glob("begun_*.pth"))).network
+    train(*flags, "--total_steps", 3, "--checkpoint_every_steps", 2).ok()
+    model = load_checkpoint(next(tmp_path.glob("begun_*.pth")))
+    after = model.network
     assert after.styles[:2] == ("a", "b") and "stripes" in after.styles
     for key, value in before.state_dict().items():
         now = after.state_dict()[key]
         assert torch.equal(now[: len(value)] if value.dim() == 2 else now, value)
     assert any(not torch.equal(norm.weight[2], norm.weight[0]) for norm in after.norms())
-    told = one_style(load_checkpoint(next(tmp_path.glob("begun_*.pth"))), "stripes").provenance
+    told = one_style(model, "stripes").provenance
     assert told["style"] == "stripes.png" and told["settings"]["train"] == "norms" and len(told["loss_scales"]) == 3
 
 

@@ -53,9 +53,8 @@ def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, inde
         if step >= 2:
             values[index] = value
         log.add(step, losses(*values))
-    with pytest.raises(NonFiniteLoss, match=f"the {term} loss is {value} at step 2") as error:
+    with pytest.raises(NonFiniteLoss, match=f"the {term} loss is {value} at step 2"):
         log.flush()
-    assert (error.value.step, error.value.term) == (2, term)
 
 
 def test_a_weighted_loss_that_overflows_is_found_as_well(log):
