@@ -77,11 +77,17 @@ class TrainingConfig:
         choices=("relu2_2", "relu3_2", "relu4_2"),
     )
     content_weight: float = setting(1.0, "weight of the content term", minimum=0)
-    style_weight: float = setting(18.0, "weight of the style term (relu1_1 ... relu5_1)", minimum=0)
+    style_weight: float = setting(18.0, "weight of the style term", minimum=0)
+    style_layers: tuple[str, ...] = setting(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "layers of the style term, of relu1_1 ... relu5_1; later ones of a block, relu1_2 relu2_2 relu3_3 relu4_3 as "
+        "in the paper, see more of a brush stroke at a time: strokes join into lines",
+        metavar="LAYER",
+    )
     style_layer_weights: tuple[float, ...] = setting(
         (0.2, 0.7, 1.2, 0.6, 0.05),
-        "weights of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 in the style term; their ratios alone count. More of "
-        "the last two: larger forms of the painting, fewer of the photograph's; equal ones are the paper's",
+        "weights of the style_layers among themselves; their ratios alone count. More of the last two: larger forms of "
+        "the painting, fewer of the photograph's; equal ones are the paper's",
         minimum=0,
     )
     style_octaves: int = setting(
@@ -89,6 +95,12 @@ class TrainingConfig:
         "sizes at which the style term compares: 1, as in the paper, the picture's own; 2 half of it as well, 3 a "
         "quarter as well: larger strokes and forms, best with a style_size of 512 or more; steps take a sixth longer",
         minimum=1,
+    )
+    style_octave_weights: tuple[float, ...] | None = setting(
+        None,
+        "weights of these sizes among themselves, the picture's own first; less of that one: less of the painting's "
+        "grain; left out, equal",
+        minimum=0,
     )
     tv_weight: float = setting(0.6, "weight of total variation; 0.15 to 2 is useful, more is smoother", minimum=0)
     checkerboard_weight: float = setting(

@@ -59,10 +59,14 @@ class CompareConfig:
     style_weight: float | None = _as_trained("style_weight", "weight of the style term, its level included")
     tv_weight: float | None = _as_trained("tv_weight", "weight of total variation")
     checkerboard_weight: float | None = _as_trained("checkerboard_weight", "weight of the term against the mesh")
+    style_layers: tuple[str, ...] | None = _as_trained("style_layers", "layers of the style term")
     style_layer_weights: tuple[float, ...] | None = _as_trained(
         "style_layer_weights", "weights of the style layers among themselves"
     )
     style_octaves: int | None = _as_trained("style_octaves", "sizes at which the style term compares")
+    style_octave_weights: tuple[float, ...] | None = _as_trained(
+        "style_octave_weights", "weights of these sizes among themselves"
+    )
     loss_scale: str | None = _as_trained("loss_scale", "scales of the terms")
     style_size: int | None = _as_trained("style_size", "short side that the style images are resized to, pixels")
     vgg_weights: str | None = training_setting("vgg_weights")

@@ -23,7 +23,7 @@ from imaging.tensors import picture_batch
 from inference.named_styles import choose_styles
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
-from losses.perceptual import STYLE_LAYERS, TERMS, LossScales
+from losses.perceptual import TERMS, LossScales
 from models.checkpoints import Checkpoint
 from models.pretrained import load_vgg19
 from training.resume import BEFORE
@@ -157,8 +157,11 @@ def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
     for (name, checkpoint), path, style_image in zip(chosen, paths, style_images, strict=True):
         settings, level = settings_of(checkpoint, config, path)
         picture = read_whole(style_image, "--style_image", config.max_pixels)
-        others = (config.content_layer, config.style_octaves, config.loss_scale, config.style_size)
-        scales = None if any(others) else scales_of(checkpoint, path, len(STYLE_LAYERS) * settings.style_octaves)
+        others = (
+            config.content_layer, config.style_layers, config.style_octaves, config.loss_scale, config.style_size,
+        )  # fmt: skip
+        grams = len(settings.style_layers) * settings.style_octaves
+        scales = None if any(others) else scales_of(checkpoint, path, grams)
         trained_on = checkpoint.provenance.get("style")
         is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
         if is_known and Path(trained_on).stem != Path(style_image).stem:
@@ -192,7 +195,7 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
         stored = {}
     try:
         stored = {name: value for name, value in (BEFORE | stored).items() if name in (*flags, "image_size")}
-        stored["style_layer_weights"] = tuple(stored["style_layer_weights"])
+        stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
         settings = TrainingConfig(**{**stored, **given})
         validate(settings)
         if type(level) is not float or not 0 < level <= 1:
@@ -368,10 +371,8 @@ def _print(result: dict) -> None:
     print(result["machine"]["device"])
     for number, model in enumerate(result["models"]):
         objective = dict(model["objective"])
-        scale, content_layer = objective.pop("loss_scale"), objective.pop("content_layer")
-        layers = " ".join(f"{weight:g}" for weight in objective.pop("style_layer_weights"))
-        weights = ", ".join(f"{name} {value:g}" for name, value in objective.items())
-        weights += f", style_layer_weights {layers}, content_layer {content_layer}"
+        scale = objective.pop("loss_scale")
+        weights = ", ".join(f"{name} {_shown(value)}" for name, value in objective.items() if value is not None)
         level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
         if scale == "relative":
             scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
@@ -385,6 +386,13 @@ def _print(result: dict) -> None:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _shown(value) -> str:
+    """A setting as its flag takes it."""
+    if isinstance(value, tuple | list):
+        return " ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _measures_table(model: dict) -> str:

@@ -36,8 +36,10 @@ class GatysConfig:
     style_weight: float = training_setting("style_weight")
     tv_weight: float = training_setting("tv_weight")
     checkerboard_weight: float = training_setting("checkerboard_weight")
+    style_layers: tuple[str, ...] = training_setting("style_layers")
     style_layer_weights: tuple[float, ...] = training_setting("style_layer_weights")
     style_octaves: int = training_setting("style_octaves")
+    style_octave_weights: tuple[float, ...] | None = training_setting("style_octave_weights")
     loss_scale: str = training_setting("loss_scale")
     vgg_weights: str | None = training_setting("vgg_weights")
 

@@ -7,7 +7,7 @@ from config import TrainingConfig
 from evaluation.weights import WEIGHTS
 from losses.perceptual import TERMS, Losses, LossScales, PerceptualLoss, style_grams
 from models.vgg19 import VGG19
-from training.build import build_criterion, check_octaves
+from training.build import build_criterion, check_style_term
 
 
 def criterion_of(
@@ -28,8 +28,8 @@ def criterion_of(
         photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged.
         scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
     """
-    check_octaves(settings.style_octaves, min(*style_image.shape[-2:], *photographs[0].shape[-2:]))
-    grams = style_grams(vgg, style_image, settings.style_octaves)
+    check_style_term(settings, min(*style_image.shape[-2:], *photographs[0].shape[-2:]))
+    grams = style_grams(vgg, style_image, settings.style_octaves, settings.style_layers)
     if settings.loss_scale == "paper":
         scales = LossScales(style=(1.0,) * len(grams))
     elif scales is None:

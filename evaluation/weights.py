@@ -12,7 +12,10 @@ WEIGHTS = {
 }
 """The setting that weighs each term of the objective that a single picture has; the temporal one takes two."""
 
-OBJECTIVE = (*WEIGHTS.values(), "content_layer", "style_layer_weights", "style_octaves", "loss_scale")
+OBJECTIVE = (
+    *WEIGHTS.values(), "content_layer", "style_layers", "style_layer_weights", "style_octaves", "style_octave_weights",
+    "loss_scale",
+)  # fmt: skip
 """All settings of that objective."""
 
 

@@ -1,7 +1,7 @@
 """The training objective: content, style and total variation against a loss network, weighted and summed."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ CONTENT_LAYER = "relu2_2"
 """The content layer where none is named."""
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+"""The style layers where none are named."""
 
 TERMS = ("content", "style", "total_variation", "checkerboard", "temporal")
 """The terms of the objective, in the order in which they are reported."""
@@ -25,16 +26,19 @@ FLAT = 8.0
 """Grey levels between darkest and lightest in every channel, up to which an image counts as flat."""
 
 
-def style_grams(vgg: VGG19, style_image: torch.Tensor, style_octaves: int = 1) -> list[torch.Tensor]:
-    """Gram matrices of a style image, 1 x C x C each, in the order of :data:`STYLE_LAYERS`, at one size after another.
+def style_grams(
+    vgg: VGG19, style_image: torch.Tensor, style_octaves: int = 1, style_layers: Sequence[str] = STYLE_LAYERS
+) -> list[torch.Tensor]:
+    """Gram matrices of a style image, 1 x C x C each, in the order of the layers, at one size after another.
 
     Args:
         style_image: 1 x 3 x H x W, RGB in [0, 255], its smallest size no less than 16 x 16.
         style_octaves: how many sizes, each half of the one before; 1 is the paper's.
+        style_layers: names of the loss network's features.
     """
     with torch.no_grad():
-        at_sizes = [vgg(images, STYLE_LAYERS) for images in octaves(style_image, style_octaves)]
-    return [gram_matrix(features[name]) for features in at_sizes for name in STYLE_LAYERS]
+        at_sizes = [vgg(images, tuple(style_layers)) for images in octaves(style_image, style_octaves)]
+    return [gram_matrix(features[name]) for features in at_sizes for name in style_layers]
 
 
 def octaves(images: torch.Tensor, count: int) -> list[torch.Tensor]:
@@ -142,8 +146,10 @@ class PerceptualLoss(nn.Module):
             style images, S x C x C each.
         image_size: side of the training crops, or height and width of what will be compared.
         content_weight, style_weight, tv_weight, checkerboard_weight, temporal_weight: the lambdas.
-        style_layer_weights: of the style layers among themselves, in the order of :data:`STYLE_LAYERS`; brought to a
-            mean of one, so that equal ones are the paper's plain sum.
+        style_layers: that ``grams`` are of.
+        style_layer_weights: of the style layers among themselves, in their order; brought to a mean of one, so that
+            equal ones are the paper's plain sum.
+        style_octave_weights: of the sizes among themselves, likewise; ``None`` for equal ones.
         content_layer: of the content term.
         scales: divisors; ``LossScales()`` divides by nothing, as the paper.
         ceiling: eases the style term where the content would drown; ``None`` for the paper's plain sum.
@@ -162,21 +168,24 @@ class PerceptualLoss(nn.Module):
         ceiling: ContentCeiling | None = None,
         mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
         checkerboard_weight: float = 0.0,
-        style_layer_weights: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS),
+        style_layer_weights: Sequence[float] = (1.0,) * len(STYLE_LAYERS),
         content_layer: str = CONTENT_LAYER,
         temporal_weight: float = 0.0,
+        style_layers: Sequence[str] = STYLE_LAYERS,
+        style_octave_weights: Sequence[float] | None = None,
     ):
         super().__init__()
         self.vgg, self.grams, self.ceiling, self.scales = vgg, grams, ceiling, scales
-        self.content_layer = content_layer
+        self.content_layer, self.style_layers = content_layer, tuple(style_layers)
         self._mean_over_processes = mean_over_processes or (lambda values: values)
         device = grams[0].device
         weights = [content_weight / scales.content, style_weight, tv_weight / scales.total_variation]
         weights = torch.tensor([*weights, checkerboard_weight, temporal_weight], device=device)
         self.register_buffer("weights", weights, persistent=False)
-        mean_weight = sum(style_layer_weights) / len(style_layer_weights)
-        self.style_octaves = len(grams) // len(STYLE_LAYERS)
-        layer_weights = torch.tensor(style_layer_weights).repeat(self.style_octaves).double() / mean_weight
+        self.style_octaves = len(grams) // len(style_layers)
+        of_layers = torch.tensor(style_layer_weights, dtype=torch.float64)
+        of_octaves = torch.tensor(style_octave_weights or (1.0,) * self.style_octaves, dtype=torch.float64)
+        layer_weights = torch.outer(of_octaves / of_octaves.mean(), of_layers / of_layers.mean()).flatten()
         layer_weights = layer_weights / torch.tensor(scales.style).double()
         layer_weights = layer_weights.float().expand(len(grams[0]), -1).to(device)
         self.register_buffer("layer_weights", layer_weights, persistent=False)
@@ -214,13 +223,13 @@ class PerceptualLoss(nn.Module):
         temporal = stylized.new_zeros(())
         if moved is not None:
             temporal = temporal_loss(stylized, torch.where(flat, moved.detach(), moved), motion)
-        features = self.vgg(stylized, (*STYLE_LAYERS, self.content_layer))
+        features = self.vgg(stylized, (*self.style_layers, self.content_layer))
         contents = content_loss(features[self.content_layer], target, reduction="none")
         smaller = octaves(stylized, self.style_octaves)[1:]
-        at_sizes = [features, *(self.vgg(images, STYLE_LAYERS) for images in smaller)]
+        at_sizes = [features, *(self.vgg(images, self.style_layers) for images in smaller)]
         layers = [
             style_loss(gram_matrix(at_size[name]), gram[style], reduction="none")
-            for (at_size, name), gram in zip(itertools.product(at_sizes, STYLE_LAYERS), self.grams)
+            for (at_size, name), gram in zip(itertools.product(at_sizes, self.style_layers), self.grams)
         ]
         layers = torch.stack(layers, 1)  # N x Gram matrices
         styles = (self.layer_weights[style] * layers).sum(1)

@@ -22,7 +22,7 @@ from models.cpu_kernels import accelerate
 from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
-from models.vgg19 import VGG19
+from models.vgg19 import LAYERS, VGG19
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
 from training.second_view import second_views
@@ -157,7 +157,7 @@ def build_training(
     _refuse_styles(config, styles)
     style_images = [_read_style_image(config, path) for path in config.style_image]
     style_batches = [picture_batch(image, config.style_size or config.image_size) for image in style_images]
-    check_octaves(config.style_octaves, min(config.image_size, config.style_size or config.image_size))
+    check_style_term(config, min(config.image_size, config.style_size or config.image_size))
     paths = list_photographs(config.dataset_dir)
     photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(paths), processes.count)
@@ -177,7 +177,7 @@ def build_training(
             photographs.unreadable.update(checkpoint.training["unreadable"])
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
 
-    grams = [style_grams(vgg, batch.to(device), config.style_octaves) for batch in style_batches]
+    grams = [style_grams(vgg, batch.to(device), config.style_octaves, config.style_layers) for batch in style_batches]
     grams = [torch.cat(layer) for layer in zip(*grams)]
     scales, ceiling = LossScales(style=(1.0,) * len(grams)), None
     if config.loss_scale == "relative":
@@ -249,11 +249,13 @@ def build_criterion(
         style_layer_weights=config.style_layer_weights,
         content_layer=config.content_layer,
         temporal_weight=config.temporal_weight,
+        style_layers=config.style_layers,
+        style_octave_weights=config.style_octave_weights,
     ).to(grams[0].device)
 
 
-def check_octaves(style_octaves: int, side: int) -> None:
-    """Refuse to compare at sizes that the loss network cannot see.
+def check_style_term(config: TrainingConfig, side: int) -> None:
+    """Refuse layers that the loss network has not, sizes that it cannot see, and weights of another number.
 
     Args:
         side: the shortest of the images that are compared, pixels.
@@ -261,9 +263,17 @@ def check_octaves(style_octaves: int, side: int) -> None:
     Raises:
         UserError: naming the flag.
     """
-    if side >> (style_octaves - 1) < SMALLEST_STYLE_IMAGE:
+    octaves, layers = config.style_octaves, config.style_layers
+    for layer in layers:
+        if layer not in LAYERS or layers.count(layer) > 1:
+            raise UserError(f"--style_layers {layer}: choose, each once, from {', '.join(LAYERS)}")
+    for name, count, of in (("style_layer_weights", len(layers), "layers"), ("style_octave_weights", octaves, "sizes")):
+        weights = getattr(config, name)
+        if weights is not None and (len(weights) != count or not any(weights)):
+            raise UserError(f"--{name} takes {count} weights, one for each of the {of}, and not all of them 0")
+    if side >> (octaves - 1) < SMALLEST_STYLE_IMAGE:
         raise UserError(
-            f"--style_octaves {style_octaves} halves {side} pixels to fewer than {SMALLEST_STYLE_IMAGE}: "
+            f"--style_octaves {octaves} halves {side} pixels to fewer than {SMALLEST_STYLE_IMAGE}: "
             "give fewer, or larger pictures"
         )
 

@@ -19,13 +19,13 @@ from utils.settings import validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "content_layer", "style_octaves", "loss_scale", "norm", "upsample", "image_size", "style_size", "optimizer", "seed",
-    "start_from", "train",
+    "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "image_size", "style_size",
+    "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
 
 BEFORE = {
-    "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "checkerboard_weight": 0.0, "content_layer": "relu4_2",
-    "style_octaves": 1, "temporal_weight": 0.0,
+    "style_layers": STYLE_LAYERS, "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "style_octaves": 1,
+    "style_octave_weights": None, "checkerboard_weight": 0.0, "content_layer": "relu4_2", "temporal_weight": 0.0,
 }  # fmt: skip
 """What trainings did before there were these settings: files of then do not name them."""
 
@@ -81,8 +81,9 @@ def _check(checkpoint: Checkpoint) -> None:
         raise _Unfit("loss_scales")
     settings = checkpoint.provenance.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    octaves = _entry(BEFORE | settings, "style_octaves", int)
-    if not all(isinstance(row, tuple | list) and len(row) == octaves * len(STYLE_LAYERS) for row in rows):
+    settings = BEFORE | settings
+    grams = _entry(settings, "style_octaves", int) * len(_entry(settings, "style_layers", (tuple, list)))
+    if not all(isinstance(row, tuple | list) and len(row) == grams for row in rows):
         raise _Unfit("loss_scales")
     for value in (scales["content"], *(value for row in rows for value in row), scales["total_variation"]):
         if type(value) not in _NUMBER or not 0 < value < math.inf:
@@ -172,14 +173,17 @@ def restore_settings(
     kinds = str | int | float | tuple | None
     if not isinstance(stored, dict) or not all(isinstance(value, kinds) for value in stored.values()):
         raise UserError(f"--checkpoint_path {config.checkpoint_path} is damaged (no settings): give another file")
+    stored = BEFORE | stored
     for name in _FIXED:
         if name in given and name in stored and getattr(config, name) != stored[name]:
-            before = "none" if stored[name] is None else stored[name]
+            wanted, before = (
+                " ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else value
+                for value in (getattr(config, name), stored[name])
+            )
             raise UserError(
-                f"--{name} {getattr(config, name)} is not what {config.checkpoint_path} was trained with ({before}), "
+                f"--{name} {wanted} is not what {config.checkpoint_path} was trained with ({before}), "
                 "and cannot change on the way: leave it out, or start a new training"
             )
-    stored = BEFORE | stored
     known = {field.name for field in dataclasses.fields(config)}
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
     config = dataclasses.replace(config, **taken)

@@ -170,6 +170,7 @@ def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
 def test_compare_measures_what_the_model_makes(compared, model, photos, style_image, vgg):
     said, result, *_ = compared
     assert "Scales relative, measured on these photographs; content_weight 1, " in said
+    assert "style_layer_weights 1 1 1 1 1" in said and "style_layers relu1_1 relu2_1" in said
     assert result["photographs"] == ["photo_05", "photo_00", "photo_03"]  # more/ comes first
     (judged,) = result["models"]
     assert judged["objective"] == {
@@ -179,7 +180,9 @@ def test_compare_measures_what_the_model_makes(compared, model, photos, style_im
         "checkerboard_weight": 0,
         "style_layer_weights": [1, 1, 1, 1, 1],  # of a model that does not know them
         "content_layer": "relu2_2",
+        "style_layers": ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"],
         "style_octaves": 1,
+        "style_octave_weights": None,
         "loss_scale": "relative",
     }
     assert judged["style_size"] == 48 and judged["style_level"] == 1

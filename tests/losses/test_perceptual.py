@@ -103,6 +103,31 @@ def test_octaves_add_the_style_term_of_smaller_pictures(vgg, is_relative):
     assert found[0].item() == once(stylized, photographs).weighted[0].item()
 
 
+def test_layers_and_sizes_can_be_chosen_and_weighed(vgg):
+    """The layers of the paper, section 4.1; the weights of the sizes count by their ratios."""
+    names, layer_weights, octave_weights = (
+        ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        (2.0, 1.0, 0.5, 0.25),
+        (1.0, 3.0),
+    )
+    style_image, stylized, photographs = pictures(1, 7), pictures(2, 1), pictures(2, 2)
+    expected = 0.0
+    for size, octave_weight in zip((SIZE, SIZE // 2), octave_weights):
+        of_style, of_stylized = (
+            vgg(torch.nn.functional.interpolate(x, size, mode="area"), names) for x in (style_image, stylized)
+        )
+        for name, layer_weight in zip(names, layer_weights):
+            layer = style_loss(gram_matrix(of_stylized[name]), gram_matrix(of_style[name])).item()
+            expected += 60.0 * layer * layer_weight / (sum(layer_weights) / 4) * octave_weight / 2
+    grams = style_grams(vgg, style_image, 2, names)
+    for factor in (1, 5):
+        criterion = PerceptualLoss(
+            vgg, grams, SIZE, *WEIGHTS, LossScales(style=(1.0,) * 8), style_layers=names,
+            style_layer_weights=layer_weights, style_octave_weights=[factor * weight for weight in octave_weights],
+        )  # fmt: skip
+        assert criterion(stylized, photographs).weighted[1].item() == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("contrast, is_flat", [(0, True), (8, True), (9, False)])
 def test_a_flat_photograph_has_no_gradient(vgg, grams, relative, contrast, is_flat):
     """Its gradient would grow by the inverse root of eps in every normalisation layer."""

@@ -217,10 +217,16 @@ def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
         check_training(edited, "--checkpoint_path step.pth")
 
 
-@pytest.mark.parametrize("octaves", [None, "2", 2, True, 1.0])
-def test_octaves_that_do_not_go_with_the_scales_are_one_sentence(whole, octaves):
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *(("style_octaves", value) for value in (None, "2", 2, True, 1.0)),
+        *(("style_layers", value) for value in (None, "relu1", ("relu1_1",), 5)),
+    ],
+)
+def test_a_style_term_that_does_not_go_with_the_scales_is_one_sentence(whole, name, value):
     edited = copy.deepcopy(whole)
-    edited.provenance["settings"]["style_octaves"] = octaves
+    edited.provenance["settings"][name] = value
     with pytest.raises(UserError, match="its training part is damaged"):
         check_training(edited, "--checkpoint_path step.pth")
 

@@ -47,6 +47,24 @@ def test_sizes_that_the_loss_network_cannot_see_are_refused(small_config, sides)
         build_training(small_config(style_octaves=3, **sides))
 
 
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"style_layers": ("relu1_2", "relu9_9")}, "--style_layers relu9_9: choose, each once, from relu1_1, relu1_2"),
+        ({"style_layers": ("relu1_2", "relu1_2")}, "--style_layers relu1_2: choose, each once"),
+        ({"style_layers": ("relu1_2", "relu2_2")}, "--style_layer_weights takes 2 weights, one for each of the layers"),
+        ({"style_layer_weights": (1.0, 1.0)}, "--style_layer_weights takes 5 weights"),
+        ({"style_layer_weights": (0.0,) * 5}, "not all of them 0"),
+        ({"style_octave_weights": (1.0, 2.0)}, "--style_octave_weights takes 1 weights, one for each of the sizes"),
+        ({"style_octaves": 2, "style_octave_weights": (0.0, 0.0)}, "not all of them 0"),
+    ],
+)
+def test_a_style_term_that_cannot_be_is_refused(small_config, settings, told):
+    with pytest.raises(UserError) as refused:
+        build_training(small_config(**settings))
+    assert told in str(refused.value)
+
+
 def test_a_checkpoint_of_before_a_setting_goes_on_without_it(tmp_path):
     """Whatever the defaults have become."""
     old = Checkpoint(TransformerNet(), {"settings": {"style_weight": 7.0}}, training={})
@@ -54,6 +72,8 @@ def test_a_checkpoint_of_before_a_setting_goes_on_without_it(tmp_path):
     path = tmp_path / "a_training" / "step_000001.pth"
     taken = restore_settings(config, frozenset({"output_dir"}), old, path)
     assert taken.style_weight == 7.0 and {name: getattr(taken, name) for name in BEFORE} == BEFORE
+    with pytest.raises(UserError, match=r"^--style_octaves 2 is not what c was trained with \(1\)"):
+        restore_settings(config, frozenset({"output_dir", "style_octaves"}), old, path)
 
 
 def frames(kind):

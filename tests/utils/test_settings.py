@@ -130,7 +130,8 @@ def test_defaults_are_those_that_were_agreed():
     agreed = {
         "content_weight": 1.0, "style_weight": 18.0, "tv_weight": 0.6, "loss_scale": "relative",
         "style_layer_weights": (0.2, 0.7, 1.2, 0.6, 0.05), "checkerboard_weight": 1.0, "content_layer": "relu2_2",
-        "style_octaves": 1, "temporal_weight": 0.0, "optimizer": "soap",
+        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "style_octaves": 1,
+        "style_octave_weights": None, "temporal_weight": 0.0, "optimizer": "soap",
         "num_epochs": None, "batch_size": 4, "total_steps": None, "lr": 5e-3, "weight_decay": 0.0,
         "image_size": 256, "norm": "instance", "upsample": "transposed", "device": "auto", "precision": "auto",
         "style_size": None, "vgg_weights": None, "checkpoint_path": None,
