@@ -19,7 +19,7 @@ from statistics import median
 
 from PIL import Image
 
-from benchmarks.common import add_timing_flags, new_parser, new_result, report
+from benchmarks.common import new_parser, new_result, report
 from benchmarks.tables import page_table
 from utils.device import resolve_compute
 from utils.files import PROGRAM, beside_program
@@ -30,7 +30,7 @@ FRAMES_IN_FLIGHT = 2
 PATIENCE = 120
 """Seconds without a word after which the server counts as broken."""
 
-SETTLING = 2.0
+SETTLING = 5.0
 """Seconds of a webcam that are not counted: strokes find their size."""
 
 
@@ -119,8 +119,7 @@ def jpeg(size: tuple[int, int], left: int = 0) -> bytes:
 
 
 def main() -> int:
-    parser = new_parser(__doc__)
-    add_timing_flags(parser, rounds=5)
+    parser = new_parser(__doc__, rounds=5)
     parser.add_argument("--style", default="starry_night", help="a style of the page: a model, or gallery/NAME")
     parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1280", "4000x3000"], help="of the photographs")
     parser.add_argument("--frame", default="320x240", help="size of a webcam's frames")

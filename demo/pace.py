@@ -9,7 +9,7 @@ from inference.options import StyleOptions
 WANTED = 1 / 15
 """Seconds that a frame may take."""
 
-STEPS = (1.0, 1.15, 1.3, 1.5)
+STEPS = (1.0, 1.15, 1.3, 1.5, 1.75)
 """By which strokes are enlarged: a network takes about as much less as the square of it."""
 
 _HASTE, _CALM = 8, 45  # frames after which strokes may grow, and shrink

@@ -37,7 +37,7 @@ SCREEN = 1600
 """Longest side of what is shown on a screen, pixels."""
 
 _PREVIEW = 800  # longest side of the first small picture, pixels
-_SOON = 0.3  # seconds that a first small picture may take
+_SOON = 0.2  # seconds that the network may take for a first small picture
 _SMALLEST, _LARGEST = 96 * 96, 1024 * 1024  # pixels of it that the network is given
 _SAMPLE = (192, 144)  # pixels of the photograph that shows a style, at most
 _STYLIZERS = 12  # that are kept, of a few megabytes each

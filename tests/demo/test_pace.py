@@ -19,7 +19,7 @@ def test_a_fast_machine_paints_strokes_as_they_were_wanted():
     assert set(scales(0.99 * WANTED, 200)) == {1.0}
 
 
-@pytest.mark.parametrize("seconds, scale", [(1.25, 1.15), (1.5, 1.3), (2.0, 1.5), (50, 1.5)])
+@pytest.mark.parametrize("seconds, scale", [(1.25, 1.15), (1.5, 1.3), (2.0, 1.5), (3.0, 1.75), (50, 1.75)])
 def test_strokes_grow_as_far_as_needed_and_stay_there(seconds, scale):
     found = scales(seconds * WANTED, 400)
     assert found == sorted(found) and found[-1] == scale and found[60] == scale
@@ -52,6 +52,6 @@ def test_what_was_asked_for_is_multiplied():
     finer = StyleOptions(strength=0.5, stroke_scale=0.5)
     assert pace.enlarged(finer, 320, 240) is finer
     scales(9 * WANTED, 60, pace)
-    assert pace.enlarged(finer, 320, 240) == StyleOptions(strength=0.5, stroke_scale=0.75)
-    assert pace.enlarged(StyleOptions(), 320, 240).stroke_scale == 1.5
-    assert pace.enlarged(StyleOptions(), 1280, 960).working_size(1280, 960) == (640, 480)
+    assert pace.enlarged(finer, 320, 240) == StyleOptions(strength=0.5, stroke_scale=0.875)
+    assert pace.enlarged(StyleOptions(), 320, 240).stroke_scale == 1.75
+    assert pace.enlarged(StyleOptions(), 1280, 960).working_size(1280, 960) == (549, 411)
