@@ -189,7 +189,7 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     flags = (*OBJECTIVE, "style_size")
     given = {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
     if not isinstance(stored, dict):
-        missing = [f"--{name}" for name in flags if name not in given]
+        missing = [f"--{name}" for name in flags if name not in given and name != "style_octave_weights"]
         if missing:
             raise UserError(f"{path} does not say what it was trained for: give {', '.join(missing)}")
         stored = {}
