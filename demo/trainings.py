@@ -21,6 +21,7 @@ from imaging.transparency import flatten
 from imaging.writing import save_png
 from models.checkpoints import find_model
 from training.folder import by_step, checkpoints
+from training.log import read_metrics
 from utils.errors import UserError
 from utils.files import PROGRAM, atomic_write
 from utils.settings import validate
@@ -180,11 +181,9 @@ class Trainings:
         return by_step(self._folder(state), "monitor_", ".png")
 
     def _metrics(self, state: dict) -> list[dict]:
-        lines = []
-        with contextlib.suppress(OSError, ValueError):  # the last line may be half written
-            for line in (self._folder(state) / "metrics.jsonl").read_bytes().splitlines():
-                lines.append(json.loads(line))
-        return lines
+        with contextlib.suppress(OSError):
+            return read_metrics(self._folder(state) / "metrics.jsonl")
+        return []
 
     def _error(self, state: dict) -> str | None:
         try:

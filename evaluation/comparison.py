@@ -32,7 +32,7 @@ from utils.errors import UserError
 from utils.files import atomic_write, check_target
 from utils.measuring import describe_machine, table, time_in_turns
 from utils.progress import progress_bar
-from utils.settings import validate
+from utils.settings import shown, validate
 
 SCALES_PHOTOGRAPHS = 64
 """Photographs, the first ones, on which relative scales are measured where a model does not say its training's."""
@@ -366,13 +366,13 @@ def _time(config: CompareConfig, compute: Compute, model: Model, vgg, path: Path
 def _print(result: dict) -> None:
     names = result["photographs"]
     source = f" of {result['names']}" if result["names"] else ""
-    shown = f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-    print(f"{len(names)} photographs{source}, {result['image_size']} x {result['image_size']} pixels: {shown}")
+    first = f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    print(f"{len(names)} photographs{source}, {result['image_size']} x {result['image_size']} pixels: {first}")
     print(result["machine"]["device"])
     for number, model in enumerate(result["models"]):
         objective = dict(model["objective"])
         scale = objective.pop("loss_scale")
-        weights = ", ".join(f"{name} {_shown(value)}" for name, value in objective.items() if value is not None)
+        weights = ", ".join(f"{name} {shown(value)}" for name, value in objective.items() if value is not None)
         level = f" (its level of {model['style_level']:.3g} included)" if model["style_level"] != 1 else ""
         if scale == "relative":
             scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
@@ -388,21 +388,14 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _shown(value) -> str:
-    """A setting as its flag takes it."""
-    if isinstance(value, tuple | list):
-        return " ".join(map(_shown, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _measures_table(model: dict) -> str:
     rows = {name: row["summary"] for name, row in model["rows"].items()}
-    shown = [name for name in _COLUMNS if any(name in summary for summary in rows.values())]
+    columns = [name for name in _COLUMNS if any(name in summary for summary in rows.values())]
     lines = [
-        [name, *(_number(summary[column]["mean"]) if column in summary else "-" for column in shown)]
+        [name, *(_number(summary[column]["mean"]) if column in summary else "-" for column in columns)]
         for name, summary in rows.items()
     ]
-    return table(["mean over the photographs", *(_COLUMNS[column] for column in shown)], lines)
+    return table(["mean over the photographs", *(_COLUMNS[column] for column in columns)], lines)
 
 
 def _equalled_table(model: dict) -> str:

@@ -6,7 +6,6 @@ It reads the metrics.jsonl of each training's folder. On the first pass over the
 network, so the means are those of photographs that it has not seen.
 """
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,22 +50,23 @@ def read_descent(folder: str | Path) -> Descent:
     """Read a training's metrics.jsonl.
 
     Raises:
-        UserError: if there is none, or it cannot be read.
+        UserError: if there is nothing of a training in it, or it cannot be read.
     """
+    from training.log import read_metrics  # here, so that --help answers without waiting for torch
+
     path = Path(folder, "metrics.jsonl")
     steps, minutes, objectives = [0], [0.0], []
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            line = json.loads(line)
+        for line in read_metrics(path):
             minutes.append(minutes[-1] + (line["step"] - steps[-1]) * line["seconds_per_step"] / 60)
             steps.append(line["step"])
             objectives.append(line["total"])
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): give the folder of a training") from None
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise UserError(f"{path} is not what a training writes: give the folder of a training") from None
     if not objectives:
-        raise UserError(f"{path} is empty: train for --log_every_steps at least")
+        raise UserError(f"{path} holds no line of a training: give the folder of one that has written some")
     return Descent(Path(folder).name.removesuffix("_training"), steps[1:], minutes[1:], objectives)
 
 
@@ -81,16 +81,21 @@ def descent_table(trainings: list[Descent]) -> str:
 
 
 def plot_descents(trainings: list[Descent], file, format: str) -> None:
-    """The objectives against minutes, on a logarithmic scale."""
+    """The objectives against minutes.
+
+    Args:
+        file: to be written in binary.
+        format: ``"png"``, ``"svg"`` or ``"pdf"``.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for training in trainings:
         axes.plot(training.minutes, training.objectives, label=training.name)
-    axes.set(xlabel="minutes", ylabel="objective", yscale="log", xlim=(0, None))
+    axes.set(xlabel="minutes", ylabel="objective", xlim=(0, None))
     axes.legend()
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     figure.savefig(file, format=format, dpi=110)
 
 

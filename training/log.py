@@ -128,6 +128,15 @@ def _lines_up_to(path: Path, step: float) -> list[bytes]:
     return kept
 
 
+def read_metrics(path: Path) -> list[dict]:
+    """The whole lines of a ``metrics.jsonl``; none where there is no such file.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    return [json.loads(line) for line in _lines_up_to(path, math.inf)]
+
+
 def plot_losses(metrics: Path, path: Path) -> None:
     """Plot the weighted losses of a ``metrics.jsonl`` to a PNG, where matplotlib is installed."""
     try:
@@ -135,7 +144,7 @@ def plot_losses(metrics: Path, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         return
-    lines = [json.loads(line) for line in _lines_up_to(metrics, math.inf)]
+    lines = read_metrics(metrics)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     for term in TERMS:

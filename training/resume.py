@@ -15,7 +15,7 @@ from models.multi_style import styles_of
 from training import soap
 from training.folder import checkpoints, newest_checkpoint, training_folder
 from utils.errors import UserError
-from utils.settings import validate
+from utils.settings import shown, validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
@@ -176,12 +176,9 @@ def restore_settings(
     stored = BEFORE | stored
     for name in _FIXED:
         if name in given and name in stored and getattr(config, name) != stored[name]:
-            wanted, before = (
-                " ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else value
-                for value in (getattr(config, name), stored[name])
-            )
             raise UserError(
-                f"--{name} {wanted} is not what {config.checkpoint_path} was trained with ({before}), "
+                f"--{name} {shown(getattr(config, name))} is not what {config.checkpoint_path} was trained with "
+                f"({shown(stored[name])}), "
                 "and cannot change on the way: leave it out, or start a new training"
             )
     known = {field.name for field in dataclasses.fields(config)}

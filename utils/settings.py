@@ -87,6 +87,13 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def shown(value) -> str:
+    """A setting's value as its flag takes it: several with spaces between; ``none`` for one that is left out."""
+    if isinstance(value, tuple | list):
+        return " ".join(map(shown, value))
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def validate(config):
     """The same settings, each of its declared type and within its bounds.
 

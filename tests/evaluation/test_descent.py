@@ -44,10 +44,11 @@ def test_minutes_are_summed_and_steps_stand_side_by_side(call_cli, training, tmp
 @pytest.mark.parametrize(
     "text, told",
     [
-        (None, "cannot be read"),
-        ("", "is empty"),
-        ("no JSON\n", "is not what a training writes"),
-        ("[]\n", "is not what"),
+        (None, "holds no line of a training"),
+        ("", "holds no line of a training"),
+        ("no JSON\n[]\n", "holds no line of a training"),
+        ('{"step": 5}\n', "is not what a training writes"),
+        ('{"step": 5, "seconds_per_step": "x", "total": 1}\n', "is not what a training writes"),
     ],
 )
 def test_what_is_no_training_is_told(call_cli, training, tmp_path, text, told):
