@@ -122,6 +122,13 @@ class TrainingConfig:
     style_size: int | None = setting(
         None, "short side that the painting is resized to, pixels; left out, as image_size", minimum=32, maximum=4096
     )
+    style_smoothing: float = setting(
+        0.0,
+        "pixels that the painting is smoothed over along its brush strokes, once it has its style_size: the grain of "
+        "canvas and scan is not learnt, and strokes come out long and flowing; 4 is for a style_size of 512 to 640; "
+        "0, as in the paper, for none",
+        minimum=0, maximum=64,
+    )  # fmt: skip
 
     # The network
     norm: str = setting(

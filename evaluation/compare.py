@@ -69,6 +69,9 @@ class CompareConfig:
     )
     loss_scale: str | None = _as_trained("loss_scale", "scales of the terms")
     style_size: int | None = _as_trained("style_size", "short side that the style images are resized to, pixels")
+    style_smoothing: float | None = _as_trained(
+        "style_smoothing", "pixels that the style images are smoothed over along their strokes"
+    )
     vgg_weights: str | None = training_setting("vgg_weights")
 
     # Optimisation beside it

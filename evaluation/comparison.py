@@ -19,6 +19,7 @@ from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, write_json, write_picture
 from evaluation.weights import OBJECTIVE
+from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch
 from inference.named_styles import choose_styles
 from inference.options import StyleOptions
@@ -157,17 +158,17 @@ def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
     for (name, checkpoint), path, style_image in zip(chosen, paths, style_images, strict=True):
         settings, level = settings_of(checkpoint, config, path)
         picture = read_whole(style_image, "--style_image", config.max_pixels)
-        others = (
-            config.content_layer, config.style_layers, config.style_octaves, config.loss_scale, config.style_size,
-        )  # fmt: skip
+        others = ("content_layer", "style_layers", "style_octaves", "loss_scale", "style_size", "style_smoothing")
         grams = len(settings.style_layers) * settings.style_octaves
-        scales = None if any(others) else scales_of(checkpoint, path, grams)
+        as_trained = all(getattr(config, name) is None for name in others)
+        scales = scales_of(checkpoint, path, grams) if as_trained else None
         trained_on = checkpoint.provenance.get("style")
         is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
         if is_known and Path(trained_on).stem != Path(style_image).stem:
             warnings.warn(f"{path} was trained on {trained_on}, and --style_image is {style_image}", stacklevel=2)
             scales = None
-        pixels = picture_batch(picture, settings.style_size or settings.image_size).to(compute.device)
+        pixels = picture_batch(picture, settings.style_size or settings.image_size)
+        pixels = smooth_strokes(pixels, settings.style_smoothing).to(compute.device)
         stylizer = Stylizer(checkpoint.network, compute=own)
         models.append(Model(name, path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
     return models
@@ -186,10 +187,11 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     stored, level = checkpoint.provenance.get("settings"), checkpoint.provenance.get("style_level", 1.0)
     if checkpoint.training is not None and isinstance(checkpoint.training.get("log_level"), float):
         level = math.exp(checkpoint.training["log_level"])
-    flags = (*OBJECTIVE, "style_size")
+    flags = (*OBJECTIVE, "style_size", "style_smoothing")
     given = {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
     if not isinstance(stored, dict):
-        missing = [f"--{name}" for name in flags if name not in given and name != "style_octave_weights"]
+        needed = set(flags) - {"style_octave_weights", "style_smoothing"}
+        missing = [f"--{name}" for name in flags if name in needed - set(given)]
         if missing:
             raise UserError(f"{path} does not say what it was trained for: give {', '.join(missing)}")
         stored = {}
@@ -271,6 +273,7 @@ class _Judge:
             "objective": {name: getattr(settings, name) for name in OBJECTIVE},
             "style_level": self.model.level,
             "style_size": settings.style_size or settings.image_size,
+            "style_smoothing": settings.style_smoothing,
             "scales_of": "training" if self.model.scales else "photographs",
             "scales": dataclasses.asdict(self.criterion.scales),
             "rows": {name: {"summary": _summary(found), "per_photograph": found} for name, found in rows.items()},
@@ -377,7 +380,9 @@ def _print(result: dict) -> None:
         if scale == "relative":
             scale += ", of its training" if model["scales_of"] == "training" else ", measured on these photographs"
         print(f"\n## {model['name']}\n")
-        print(f"Scales {scale}; {weights}{level}; {model['style_image']} at {model['style_size']} pixels.\n")
+        smoothed = f", smoothed over {model['style_smoothing']:g}" if model["style_smoothing"] else ""
+        painting = f"{model['style_image']} at {model['style_size']} pixels{smoothed}"
+        print(f"Scales {scale}; {weights}{level}; {painting}.\n")
         print(_measures_table(model))
         print(f"\n{_equalled_table(model)}" if model["iterations_equalled"] else "\nNo L-BFGS beside it.")
         if result["seconds"]:

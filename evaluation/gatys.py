@@ -29,6 +29,7 @@ class GatysConfig:
         "image_size", help="short side that the photograph is resized to, pixels; time and memory grow with its square"
     )
     style_size: int | None = training_setting("style_size")
+    style_smoothing: float = training_setting("style_smoothing")
 
     # The objective
     content_layer: str = training_setting("content_layer")
@@ -81,6 +82,7 @@ def paint(config: GatysConfig) -> int:
     from evaluation.pictures import read_whole
     from evaluation.saving import PICTURES, write_picture
     from imaging.icc import to_srgb
+    from imaging.strokes import smooth_strokes
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
     from utils.files import check_target
@@ -95,7 +97,8 @@ def paint(config: GatysConfig) -> int:
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     style_image = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
-    style_image = picture_batch(style_image, config.style_size or config.image_size).to(compute.device)
+    style_image = picture_batch(style_image, config.style_size or config.image_size)
+    style_image = smooth_strokes(style_image, config.style_smoothing).to(compute.device)
     settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE})
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     criterion = criterion_of(settings, vgg, style_image, [photograph])

@@ -14,6 +14,7 @@ from config import TrainingConfig
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from imaging.reading import read_image
+from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
@@ -177,7 +178,9 @@ def build_training(
             photographs.unreadable.update(checkpoint.training["unreadable"])
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
 
-    grams = [style_grams(vgg, batch.to(device), config.style_octaves, config.style_layers) for batch in style_batches]
+    # The identity above is of the paintings as they are: smoothed, they differ by rounding from machine to machine.
+    style_batches = [smooth_strokes(batch, config.style_smoothing).to(device) for batch in style_batches]
+    grams = [style_grams(vgg, batch, config.style_octaves, config.style_layers) for batch in style_batches]
     grams = [torch.cat(layer) for layer in zip(*grams)]
     scales, ceiling = LossScales(style=(1.0,) * len(grams)), None
     if config.loss_scale == "relative":

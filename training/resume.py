@@ -20,12 +20,13 @@ from utils.settings import shown, validate
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
     "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "image_size", "style_size",
-    "optimizer", "seed", "start_from", "train",
+    "style_smoothing", "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
 
 BEFORE = {
     "style_layers": STYLE_LAYERS, "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "style_octaves": 1,
     "style_octave_weights": None, "checkerboard_weight": 0.0, "content_layer": "relu4_2", "temporal_weight": 0.0,
+    "style_smoothing": 0.0,
 }  # fmt: skip
 """What trainings did before there were these settings: files of then do not name them."""
 

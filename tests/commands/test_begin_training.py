@@ -259,7 +259,7 @@ def test_what_is_no_checkpoint_cannot_be_resumed(resume, copied):
     "flag, value",
     [("loss_scale", "paper"), ("content_layer", "relu4_2"), ("norm", "batch"), ("upsample", "resize"),
      ("image_size", 64), ("style_size", 48), ("style_octaves", 2), ("style_layers", "relu1_2"),
-     ("seed", 1), ("start_from", "wave")],
+     ("style_smoothing", 2), ("seed", 1), ("start_from", "wave")],
 )  # fmt: skip
 def test_what_a_training_is_made_of_cannot_change_on_the_way(resume, copied, flag, value):
     before = snapshot(copied)
