@@ -15,7 +15,7 @@ from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from imaging.reading import read_image
 from imaging.strokes import smooth_strokes
-from imaging.tensors import picture_batch
+from imaging.tensors import picture_batch, tensor_to_image
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
 from models.checkpoints import Checkpoint, load_checkpoint
@@ -57,7 +57,7 @@ class Training:
     Attributes:
         config: the settings; ``norm`` and ``upsample`` are those of the network.
         compute, processes: where it runs, in which arithmetic, and with whom.
-        style_images: as they were read.
+        style_images: as they were read; smoothed, at the size that they are learnt at, where that was asked for.
         styles: their names.
         photographs: the data set of random crops.
         calibration: fixed batches of them, N x 3 x H x W, uint8, on the CPU; see :meth:`calibration_batches`.
@@ -179,8 +179,10 @@ def build_training(
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
 
     # The identity above is of the paintings as they are: smoothed, they differ by rounding from machine to machine.
-    style_batches = [smooth_strokes(batch, config.style_smoothing).to(device) for batch in style_batches]
-    grams = [style_grams(vgg, batch, config.style_octaves, config.style_layers) for batch in style_batches]
+    if config.style_smoothing:
+        style_batches = [smooth_strokes(batch, config.style_smoothing) for batch in style_batches]
+        style_images = [tensor_to_image(batch[0]) for batch in style_batches]
+    grams = [style_grams(vgg, batch.to(device), config.style_octaves, config.style_layers) for batch in style_batches]
     grams = [torch.cat(layer) for layer in zip(*grams)]
     scales, ceiling = LossScales(style=(1.0,) * len(grams)), None
     if config.loss_scale == "relative":

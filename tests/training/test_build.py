@@ -13,7 +13,7 @@ from begin_training import training_step
 from config import TrainingConfig
 from data.loader import PhotographStream
 from imaging.strokes import smooth_strokes
-from imaging.tensors import picture_batch
+from imaging.tensors import picture_batch, tensor_to_image
 from losses.perceptual import style_grams
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
@@ -45,8 +45,9 @@ def test_planned_steps(photographs, batch_size, num_epochs, total_steps, steps, 
 
 def test_the_painting_is_smoothed_before_its_style_is_measured(small_config):
     plain, smoothed = (build_training(small_config(style_smoothing=smoothing)) for smoothing in (0.0, 2.0))
-    assert smoothed.identity == plain.identity  # of the painting as it is, which every machine knows again
     painting = smooth_strokes(picture_batch(plain.style_images[0], plain.config.image_size), 2.0)
+    assert smoothed.style_images[0] == tensor_to_image(painting[0])  # what the monitor picture shows
+    assert smoothed.identity == plain.identity  # of the painting as it is, which every machine knows again
     expected = style_grams(smoothed.criterion.vgg, painting)
     for gram, before, found in zip(expected, plain.criterion.grams, smoothed.criterion.grams, strict=True):
         assert torch.allclose(found, gram, rtol=1e-4) and not torch.allclose(found, before, rtol=1e-2)
