@@ -28,7 +28,7 @@ from utils.settings import validate
 
 _STATE = ".page_training.json"
 _NAME = re.compile(r"[\w][\w -]{0,59}")
-_ON_A_CPU = ("--image_size", "128", "--batch_size", "2", "--style_size", "384")
+_ON_A_CPU = ("--image_size", "128", "--batch_size", "2", "--style_size", "384", "--style_smoothing", "2.5")
 _LARGEST_PAINTING = 2000  # pixels of its longer side
 _POINTS = 120  # of the curve of losses that the page draws
 

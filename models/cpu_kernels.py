@@ -1,14 +1,15 @@
 """What makes the networks fast on a CPU: gradients written out, and work that oneDNN does along with a convolution.
 
-oneDNN's own gradients of some convolutions are several times slower than need be. :func:`accelerate` puts the layers of
-this file in the place of those of ``models.transformer_net`` and ``models.vgg19``; each is the same function, to
-rounding, in any floating-point type.
+oneDNN's own gradients of some convolutions are several times slower than need be, and torch's instance norm turns
+channels last into channels first. :func:`accelerate` puts the layers of this file in the place of those of
+``models.transformer_net`` and ``models.vgg19``; each is the same function, to rounding, in any floating-point type.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from models.multi_style import ConditionalInstanceNorm2d, mixed
 from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, ResidualBlock, TransformerNet
 from models.vgg19 import VGG19
 
@@ -159,6 +160,36 @@ class _CPUConvTranspose2d(ReflectionConvTranspose2d):
         return DoublingConvTranspose.apply(*_autocast_inputs(_reflect(x, 1), self.balanced_weight()))
 
 
+def _instance_norm(x, scale, shift, eps):
+    """Batch norm of each picture alone: the same function as torch's instance norm, and channels stay last.
+
+    torch's own moves all of x into channels first. And of a single picture its gradient is wrong where channels come
+    last in the gradient that it is given (torch 2.14): a view that the kernel takes for one of another layout.
+
+    Args:
+        scale, shift: N x C.
+    """
+    norms = [
+        F.batch_norm(picture, None, None, own_scale, own_shift, training=True, eps=eps)
+        for picture, own_scale, own_shift in zip(x.split(1), scale, shift)
+    ]
+    return torch.cat(norms) if len(norms) > 1 else norms[0]
+
+
+class _CPUInstanceNorm2d(nn.InstanceNorm2d):
+    def forward(self, x):
+        if torch.compiler.is_compiling():
+            return super().forward(x)
+        return _instance_norm(x, self.weight.expand(len(x), -1), self.bias.expand(len(x), -1), self.eps)
+
+
+class _CPUConditionalInstanceNorm2d(ConditionalInstanceNorm2d):
+    def forward(self, x, style):
+        if torch.compiler.is_compiling():
+            return super().forward(x, style)
+        return _instance_norm(x, mixed(style, self.weight), mixed(style, self.bias), self.eps)
+
+
 class _FrozenConvReLU2d(nn.Conv2d):
     def forward(self, x):
         if onednn_computes(x) and not self.weight.requires_grad:
@@ -233,7 +264,12 @@ def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
     return network
 
 
-_TRAINED = {ReflectionConv2d: _CPUConv2d, ReflectionConvTranspose2d: _CPUConvTranspose2d}
+_TRAINED = {
+    ReflectionConv2d: _CPUConv2d,
+    ReflectionConvTranspose2d: _CPUConvTranspose2d,
+    nn.InstanceNorm2d: _CPUInstanceNorm2d,
+    ConditionalInstanceNorm2d: _CPUConditionalInstanceNorm2d,
+}
 
 
 def _merged(layer: nn.Module) -> nn.Module:

@@ -4,10 +4,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.cpu_kernels import DoublingConvTranspose, FewOutputsConv, FrozenConvReLU, accelerate, onednn_computes
+from models.cpu_kernels import (
+    _TRAINED,
+    DoublingConvTranspose,
+    FewOutputsConv,
+    FrozenConvReLU,
+    accelerate,
+    onednn_computes,
+)
+from models.multi_style import ConditionalInstanceNorm2d
 from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, TransformerNet
 
 EXACT = dict(rtol=0, atol=1e-11)  # float64
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -30,7 +39,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES)
 def test_values_and_gradients_are_those_of_torch(case, layout):
     own, torchs, shapes = CASES[case]
@@ -85,10 +94,36 @@ def test_fused_convolutions_are_not_for_other_types():
     assert not onednn_computes(torch.zeros(1, device="meta"))
 
 
+@pytest.mark.parametrize("of_gradient", LAYOUTS)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("pictures", [1, 3])
+@pytest.mark.parametrize("styles", [1, 2])
+def test_instance_norm_is_its_formula_in_any_layout(styles, pictures, layout, of_gradient):
+    """torch's own gives another gradient, of one picture, where channels come last in the gradient that it is given."""
+    norm = torch.nn.InstanceNorm2d(8, affine=True) if styles == 1 else ConditionalInstanceNorm2d(8, styles)
+    norm.double().__class__ = _TRAINED[type(norm)]
+    for seed, parameter in enumerate(norm.parameters()):
+        parameter.data = random(*parameter.shape, seed=seed)
+    mixture = random(pictures, styles, seed=2).abs() if styles > 1 else torch.ones(pictures, 1).double()
+
+    def formula(x):
+        scale, shift = (mixture @ table.view(styles, 8) for table in (norm.weight, norm.bias))
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        return (x - mean) / (variance + norm.eps).sqrt() * scale[..., None, None] + shift[..., None, None]
+
+    x = random(pictures, 8, 6, 5).contiguous(memory_format=layout).requires_grad_()
+    gradient = random(*x.shape, seed=9).contiguous(memory_format=of_gradient)
+    results = [norm(x, mixture) if styles > 1 else norm(x), formula(x)]
+    assert results[0].is_contiguous(memory_format=layout)
+    ours, exact = (torch.autograd.grad(result, [x, *norm.parameters()], gradient) for result in results)
+    torch.testing.assert_close((results[0], *ours), (results[1], *exact), **EXACT)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
-def test_the_network_uses_them_and_its_gradients_are_those_of_plain_layers(upsample, monkeypatch):
+def test_the_network_uses_them_and_its_gradients_are_those_of_plain_layers(upsample, norm, monkeypatch):
     torch.manual_seed(0)
-    network = TransformerNet(upsample=upsample).double()
+    network = TransformerNet(norm, upsample).double()
     for block in network.layers[3:8]:
         torch.nn.init.normal_(block.residual[1][1].weight)  # zero at the start, which would hide mistakes
     pictures = random(2, 3, 20, 24).abs() * 50
