@@ -14,13 +14,11 @@ from evaluation import figures
 from evaluation.compare import CompareConfig
 from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
 from evaluation.measures import MESH_PERIODS, border, lpips_metric, mesh, ssim
-from evaluation.objective import criterion_of, objective, unweighted
+from evaluation.objective import criterion_of, objective, style_batch, unweighted
 from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, write_json, write_picture
 from evaluation.weights import OBJECTIVE
-from imaging.strokes import smooth_strokes
-from imaging.tensors import picture_batch
 from inference.named_styles import choose_styles
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
@@ -167,8 +165,7 @@ def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
         if is_known and Path(trained_on).stem != Path(style_image).stem:
             warnings.warn(f"{path} was trained on {trained_on}, and --style_image is {style_image}", stacklevel=2)
             scales = None
-        pixels = picture_batch(picture, settings.style_size or settings.image_size)
-        pixels = smooth_strokes(pixels, settings.style_smoothing).to(compute.device)
+        pixels = style_batch(picture, settings).to(compute.device)
         stylizer = Stylizer(checkpoint.network, compute=own)
         models.append(Model(name, path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
     return models

@@ -77,12 +77,11 @@ def paint(config: GatysConfig) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from evaluation.objective import criterion_of, unweighted
+    from evaluation.objective import criterion_of, style_batch, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture
     from evaluation.pictures import read_whole
     from evaluation.saving import PICTURES, write_picture
     from imaging.icc import to_srgb
-    from imaging.strokes import smooth_strokes
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
     from utils.files import check_target
@@ -97,8 +96,7 @@ def paint(config: GatysConfig) -> int:
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     style_image = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
-    style_image = picture_batch(style_image, config.style_size or config.image_size)
-    style_image = smooth_strokes(style_image, config.style_smoothing).to(compute.device)
+    style_image = style_batch(style_image, config).to(compute.device)
     settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE})
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     criterion = criterion_of(settings, vgg, style_image, [photograph])

@@ -1,13 +1,28 @@
 """The training's objective as a measure of single pictures: Johnson, Alahi and Fei-Fei (2016), equation 5."""
 
 import torch
+from PIL import Image
 from torch import nn
 
 from config import TrainingConfig
 from evaluation.weights import WEIGHTS
+from imaging.strokes import smooth_strokes
+from imaging.tensors import picture_batch
 from losses.perceptual import TERMS, Losses, LossScales, PerceptualLoss, style_grams
 from models.vgg19 import VGG19
 from training.build import build_criterion, check_style_term
+
+
+def style_batch(image: Image.Image, settings) -> torch.Tensor:
+    """A painting as a training with these settings learns it: resized, and smoothed where that was asked for.
+
+    Args:
+        settings: with ``image_size``, ``style_size`` and ``style_smoothing``, as ``TrainingConfig`` has them.
+
+    Returns:
+        1 x 3 x H x W, float32, RGB in [0, 255], on the CPU.
+    """
+    return smooth_strokes(picture_batch(image, settings.style_size or settings.image_size), settings.style_smoothing)
 
 
 def criterion_of(

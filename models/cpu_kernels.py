@@ -167,6 +167,7 @@ def _instance_norm(x, scale, shift, eps):
     last in the gradient that it is given (torch 2.14): a view that the kernel takes for one of another layout.
 
     Args:
+        x: N x C x H x W.
         scale, shift: N x C.
     """
     norms = [

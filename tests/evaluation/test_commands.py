@@ -249,7 +249,8 @@ def test_compare_takes_curves_from_their_file(compare, compared, monkeypatch):
     printed(compare(*flags, "--json", folder / "again.json"))
     again = json.loads((folder / "again.json").read_text())
     assert again["models"] == before["models"] and again["seconds"] == []
-    for other in (["--style_weight", 31], ["--seed", 1], ["--iterations", 5], ["--style_size", 50]):
+    others = {"style_weight": 31, "seed": 1, "iterations": 5, "style_size": 50, "style_smoothing": 2}
+    for other in ([f"--{name}", value] for name, value in others.items()):
         assert compare(*flags, *other).error == "error: optimised"
 
 

@@ -5,9 +5,11 @@ import torch
 
 from config import TrainingConfig
 from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
-from evaluation.objective import criterion_of, objective, unweighted
+from evaluation.objective import criterion_of, objective, style_batch, unweighted
 from evaluation.optimisation import optimize, starting_picture
 from evaluation.weights import OBJECTIVE, WEIGHTS, training_setting
+from imaging.strokes import smooth_strokes
+from imaging.tensors import picture_batch, tensor_to_image
 from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
 from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, Losses, LossScales, PerceptualLoss, style_grams
 from utils.errors import UserError
@@ -33,6 +35,14 @@ def quadratic(target, scale=1.0):
 
 def run(criterion, start, iterations, photograph=None):
     return list(optimize(criterion, start if photograph is None else photograph, start, iterations))
+
+
+@pytest.mark.parametrize("style_size, side", [(24, 24), (None, 40)])
+def test_a_painting_is_learnt_at_its_size_and_smoothed(style_size, side):
+    image = tensor_to_image(picture(1, 48, 48)[0])
+    settings = TrainingConfig(image_size=40, style_size=style_size, style_smoothing=1.5)
+    expected = smooth_strokes(picture_batch(image, side), 1.5)
+    assert torch.equal(style_batch(image, settings), expected) and expected.shape == (1, 3, side, side)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0])
