@@ -70,6 +70,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, default=512, help="side of the picture that is stylised")
     parser.add_argument("--image_size", type=int, default=256, help="side of the training crops")
+    parser.add_argument("--batch_size", type=int, default=4, help="photographs of a training step; 1 is soonest done")
     args = parser.parse_args()
 
     cpuinfo = Path("/proc/cpuinfo")
@@ -87,10 +88,16 @@ def main() -> int:
     if torch.cuda.is_available():
         variants.append(("cuda", torch.cuda.get_device_name(), "auto", None, {}))
 
-    result = {**new_result("instruction_sets", resolve_compute("cpu", "auto")), "picture": args.size, "rows": []}
+    result = {
+        **new_result("instruction_sets", resolve_compute("cpu", "auto")),
+        "picture": args.size,
+        "batch_size": args.batch_size,
+        "rows": [],
+    }
     for device, name, precision, count, environment in variants:
         flags = ["--device", device, "--precision", precision, "--rounds", args.rounds]
-        training = run("training", environment, *flags, "--image_size", args.image_size)
+        sides = ["--image_size", args.image_size, "--batch_size", args.batch_size]
+        training = run("training", environment, *flags, *sides)
         inference = run("inference", environment, *flags, "--sizes", args.size, "--own_sizes")
         result["rows"].append(
             {

@@ -86,7 +86,7 @@ def test_instruction_sets_are_known_by_the_processor_s_flags():
 def test_instruction_sets(command, tmp_path, monkeypatch):
     monkeypatch.setattr(instruction_sets, "LEVELS", instruction_sets.LEVELS[:1])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    tiny = ["--rounds", 1, "--size", 16, "--image_size", 32, "--json", tmp_path / "sets.json"]
+    tiny = ["--rounds", 1, "--size", 16, "--image_size", 32, "--batch_size", 1, "--json", tmp_path / "sets.json"]
     printed = command(instruction_sets, *tiny)
     rows = json.loads((tmp_path / "sets.json").read_text())["rows"]
     assert [row["threads"] for row in rows if row["threads"]] == [1]

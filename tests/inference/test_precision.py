@@ -10,9 +10,15 @@ import torch
 from imaging.reading import read_image
 from imaging.tensors import picture_batch
 from inference.stylizer import Stylizer
+from utils.device import resolve_compute
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted((ROOT / "checkpoints").glob("*.pth"))
+
+in_hardware = pytest.mark.skipif(
+    resolve_compute("cpu", "auto").dtype != torch.bfloat16,
+    reason="without instructions for bfloat16 this processor takes many minutes",
+)
 
 
 def psnr(one, other):
@@ -28,6 +34,7 @@ def test_shipped_styles_look_the_same_in_bfloat16(model):
     assert psnr(full, half) > 40
 
 
+@in_hardware
 def test_real_photographs_look_the_same_in_bfloat16(real_photos):
     paths = sorted(path for path in real_photos.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:4]
     full, half = (Stylizer(MODELS[0], "cpu", precision) for precision in ("float32", "bfloat16"))
@@ -36,6 +43,7 @@ def test_real_photographs_look_the_same_in_bfloat16(real_photos):
         assert psnr(full.stylize_tensor(content_image), half.stylize_tensor(content_image)) > 40, path
 
 
+@in_hardware
 def test_losses_of_a_training_in_bfloat16_are_those_of_float32(
     call_cli, real_weights, real_photos, real_styles, tmp_path
 ):

@@ -4,9 +4,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.cpu_kernels import DoublingConvTranspose, FewOutputsConv, FrozenConvReLU, accelerate, onednn_computes
+from models import cpu_kernels
+from models.cpu_kernels import (
+    DoublingConvTranspose,
+    FewOutputsConv,
+    FrozenConvReLU,
+    TrainedConv,
+    accelerate,
+    onednn_computes,
+)
 from models.multi_style import ConditionalInstanceNorm2d
 from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, TransformerNet
+from models.vgg19 import VGG19
 
 EXACT = dict(rtol=0, atol=1e-11)  # float64
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -28,13 +37,20 @@ CASES = {
         lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=3),
         [(2, 5, 6, 9), (5, 3, 4, 4)],
     ),
+    "trained": (
+        lambda x, w: TrainedConv.apply(x, w, 2),
+        lambda x, w: F.conv2d(x, w, stride=2),
+        [(2, 5, 9, 12), (7, 5, 3, 3)],
+    ),
     "few outputs": (FewOutputsConv.apply, F.conv2d, [(2, 5, 16, 13), (3, 5, 9, 9)]),
 }
 
 
+@pytest.mark.parametrize("unfolding", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", CASES)
-def test_values_and_gradients_are_those_of_torch(case, layout):
+def test_values_and_gradients_are_those_of_torch(case, layout, unfolding, monkeypatch):
+    monkeypatch.setattr(cpu_kernels, "_unfolding_pays", lambda x: unfolding)
     own, torchs, shapes = CASES[case]
     inputs = [random(*shape, seed=seed).contiguous(memory_format=layout) for seed, shape in enumerate(shapes)]
     for ours, theirs in zip(gradients(own, inputs), gradients(torchs, inputs), strict=True):
@@ -61,13 +77,14 @@ def test_a_gradient_that_nobody_wants_is_not_computed(case, monkeypatch):
     monkeypatch.setattr(torch.ops.aten, "convolution_backward", lambda *args: calls.append(args) or backward(*args))
     x.requires_grad_()
     own(x, weight).sum().backward()
-    assert not calls and x.grad is not None
+    assert not any(of_weight for *_, (_, of_weight, _) in calls) and x.grad is not None
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_frozen_convolution_with_relu(dtype, tolerance):
     x, weight, bias = random(2, 5, 9, 12, dtype=dtype), random(8, 5, 3, 3, seed=1, dtype=dtype), random(8, dtype=dtype)
-    assert onednn_computes(x)
+    if not onednn_computes(x):
+        pytest.skip("needs a processor on which oneDNN computes bfloat16")
     value, (gradient,) = gradients(lambda x: FrozenConvReLU.apply(x, weight, bias), [x])
     reference, (expected,) = gradients(
         lambda x: F.relu(F.conv2d(x, weight.double(), bias.double(), padding=1)), [x.double()]
@@ -83,8 +100,25 @@ def test_frozen_convolution_with_relu(dtype, tolerance):
 
 
 def test_fused_convolutions_are_not_for_other_types():
+    assert onednn_computes(torch.zeros(1))
     assert not onednn_computes(torch.zeros(1, dtype=torch.float64))
     assert not onednn_computes(torch.zeros(1, device="meta"))
+
+
+def test_bfloat16_works_where_onednn_does_not_compute_it(monkeypatch):
+    """Without AVX-512 oneDNN refuses bfloat16, and torch's own convolutions take its place."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+    torch.manual_seed(0)
+    pictures = random(1, 3, 32, 32, dtype=torch.float32).abs() * 80
+    loss_network, network = VGG19(), TransformerNet().eval().requires_grad_(False)
+    torch.nn.init.normal_(network.layers[-1][0].weight, std=0.1)
+    with torch.no_grad():
+        expected = loss_network(pictures, ("relu3_1",))["relu3_1"], network(pictures)
+        features = accelerate(loss_network.bfloat16())(pictures, ("relu3_1",))["relu3_1"]
+        result = accelerate(network.bfloat16())(pictures.bfloat16())
+    for ours, exact in zip((features, result - 127.5), (expected[0], expected[1] - 127.5), strict=True):
+        assert (ours.float() - exact).norm() < 5e-2 * exact.norm()
 
 
 @pytest.mark.parametrize("of_gradient", LAYOUTS)
