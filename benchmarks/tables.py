@@ -160,9 +160,13 @@ def instruction_sets_table(results: list[dict]) -> str:
                     str(row["threads"] or "-"),
                     *(f"{seconds['ours']:.3g}" for seconds in (training, inference)),
                     *(f"{seconds['plain'] / seconds['ours']:.1f}" for seconds in (training, inference)),
+                    f"{inference['onnxruntime'] / inference['ours']:.1f}" if "onnxruntime" in inference else "-",
                 ]
             )
-    header = ["machine", "instructions", "threads", "step, s", "picture, s", "plain : ours, step", "picture"]
+    header = [
+        "machine", "instructions", "threads", "step, s", "picture, s", "plain : ours, step", "picture",
+        "ONNX Runtime : ours, picture",
+    ]  # fmt: skip
     return table(header, rows)
 
 
