@@ -33,7 +33,7 @@ def test_merged_is_apart(norm, upsample, trained_like):
     torch.testing.assert_close(stylized(fused, pictures().double()), expected, rtol=0, atol=1e-9)
     apart = (stylized(fused.float(), pictures()) - expected).square().mean()
     merged = (stylized(accelerate(fused), pictures()) - expected).square().mean()
-    assert merged < 1.3 * apart and merged < 1e-6
+    assert merged < 2 * apart and merged < 1e-6  # of sums in another order
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
