@@ -33,8 +33,8 @@ def _convolution_backward(grad, x, weight, *, stride=1, padding=0, of_input=Fals
     return results[:2]
 
 
-def _weight_gradient(grad, x, kernel, stride=1):
-    """Gradient of ``F.conv2d(x, weight, stride=stride)`` by its weight.
+def _unfolded_weight_gradient(grad, x, kernel, stride=1):
+    """Gradient of ``F.conv2d(x, weight, stride=stride)`` by its weight, as a product with all windows of the input.
 
     Args:
         grad: of the result, N x D x H' x W'.
@@ -45,9 +45,6 @@ def _weight_gradient(grad, x, kernel, stride=1):
         D x C x kernel x kernel.
     """
     channels, out_channels = x.shape[1], grad.shape[1]
-    if not _unfolding_pays(x):
-        weight = x.new_empty(out_channels, channels, kernel, kernel)  # only its shape counts
-        return _convolution_backward(grad, x, weight, stride=stride, of_weight=True)[1]
     total = x.new_zeros(out_channels, kernel * kernel * channels)
     for picture, by_place in zip(x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)):  # one by one: less memory
         windows = picture.unfold(0, kernel, stride).unfold(1, kernel, stride)  # H' x W' x C x row x column
@@ -56,7 +53,7 @@ def _weight_gradient(grad, x, kernel, stride=1):
 
 
 def _unfolding_pays(x: torch.Tensor) -> bool:
-    """Whether a product with all windows of the input takes half the time that oneDNN takes for a weight's gradient.
+    """Whether :func:`_unfolded_weight_gradient` takes half the time that oneDNN takes, of an input N x C x H x W.
 
     So it is in float32 on processors without AVX-512, where there are channels enough to fill a window's rows.
     """
@@ -136,14 +133,18 @@ def _doubling_weight_gradient(x, weight, grad):
             place = by_window[:, row : row + rows - 2, column : column + columns - 2, row, column]
             place.copy_(parities[:, :, row, :, column])
     by_window = by_window.flatten(3).permute(0, 3, 1, 2)  # N x 4D x (H + 1) x (W + 1), channels last
-    taps = _weight_gradient(by_window, x, 2)
+    if _unfolding_pays(x):
+        taps = _unfolded_weight_gradient(by_window, x, 2)
+    else:
+        taps = weight.new_empty(4 * out_channels, channels, 2, 2)  # only its shape counts
+        taps = _convolution_backward(by_window, x, taps, of_weight=True)[1]
     # Tap a of window i + row meets kernel row 3 - row - 2a: the kernel runs against the window.
     taps = taps.unflatten(0, (2, 2, out_channels)).permute(3, 2, 4, 0, 5, 1)  # C, D, a, row, b, column
     return taps.flip(2, 3, 4, 5).reshape(channels, out_channels, 4, 4)
 
 
-class TrainedConv(torch.autograd.Function):
-    """``F.conv2d(x, weight, stride=stride)``, with a gradient of the weight that is faster on many processors."""
+class UnfoldedGradientConv(torch.autograd.Function):
+    """``F.conv2d(x, weight, stride=stride)``, with the gradient of the weight by unfolding."""
 
     @staticmethod
     def forward(ctx, x, weight, stride):
@@ -159,7 +160,7 @@ class TrainedConv(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = _convolution_backward(grad, x, weight, stride=ctx.stride, of_input=True)[0]
         if ctx.needs_input_grad[1]:
-            grad_weight = _weight_gradient(grad, x, weight.shape[-1], ctx.stride)
+            grad_weight = _unfolded_weight_gradient(grad, x, weight.shape[-1], ctx.stride)
         return grad_x, grad_weight, None
 
 
@@ -199,11 +200,13 @@ class _CPUConv2d(ReflectionConv2d):
         if torch.compiler.is_compiling():  # the compiler fuses by itself
             return super().forward(x)
         x = _reflect(x, self.kernel_size[0] // 2)
-        if not torch.is_grad_enabled():
-            return F.conv2d(x, self.weight, self.bias, self.stride)
-        if self.out_channels > _FEW:  # what a normalisation follows, and has no bias
-            return TrainedConv.apply(*_autocast_inputs(x, self.weight), self.stride[0])
-        return FewOutputsConv.apply(*_autocast_inputs(x, self.weight)) + self.bias[:, None, None]
+        if torch.is_grad_enabled():
+            inputs = _autocast_inputs(x, self.weight)
+            if self.out_channels <= _FEW:
+                return FewOutputsConv.apply(*inputs) + self.bias[:, None, None]
+            if self.bias is None and _unfolding_pays(inputs[0]):
+                return UnfoldedGradientConv.apply(*inputs, self.stride[0])
+        return F.conv2d(x, self.weight, self.bias, self.stride)
 
 
 class _CPUConvTranspose2d(ReflectionConvTranspose2d):

@@ -9,7 +9,7 @@ from models.cpu_kernels import (
     DoublingConvTranspose,
     FewOutputsConv,
     FrozenConvReLU,
-    TrainedConv,
+    UnfoldedGradientConv,
     accelerate,
     onednn_computes,
 )
@@ -37,8 +37,8 @@ CASES = {
         lambda x, w: F.conv_transpose2d(x, w, stride=2, padding=3),
         [(2, 5, 6, 9), (5, 3, 4, 4)],
     ),
-    "trained": (
-        lambda x, w: TrainedConv.apply(x, w, 2),
+    "unfolded": (
+        lambda x, w: UnfoldedGradientConv.apply(x, w, 2),
         lambda x, w: F.conv2d(x, w, stride=2),
         [(2, 5, 9, 12), (7, 5, 3, 3)],
     ),
@@ -77,14 +77,16 @@ def test_a_gradient_that_nobody_wants_is_not_computed(case, monkeypatch):
     monkeypatch.setattr(torch.ops.aten, "convolution_backward", lambda *args: calls.append(args) or backward(*args))
     x.requires_grad_()
     own(x, weight).sum().backward()
-    assert not any(of_weight for *_, (_, of_weight, _) in calls) and x.grad is not None
+    assert [mask for *_, mask in calls] == ([[True, False, False]] if case == "unfolded" else [])
+    assert x.grad is not None
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_frozen_convolution_with_relu(dtype, tolerance):
     x, weight, bias = random(2, 5, 9, 12, dtype=dtype), random(8, 5, 3, 3, seed=1, dtype=dtype), random(8, dtype=dtype)
-    if not onednn_computes(x):
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         pytest.skip("needs a processor on which oneDNN computes bfloat16")
+    assert onednn_computes(x)
     value, (gradient,) = gradients(lambda x: FrozenConvReLU.apply(x, weight, bias), [x])
     reference, (expected,) = gradients(
         lambda x: F.relu(F.conv2d(x, weight.double(), bias.double(), padding=1)), [x.double()]
@@ -146,9 +148,11 @@ def test_instance_norm_is_its_formula_in_any_layout(styles, pictures, layout, of
     torch.testing.assert_close((results[0], *ours), (results[1], *exact), **EXACT)
 
 
+@pytest.mark.parametrize("unfolding", [False, True])
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
-def test_the_network_uses_them_and_its_gradients_are_those_of_plain_layers(upsample, norm, monkeypatch):
+def test_the_network_uses_them_and_its_gradients_are_those_of_plain_layers(upsample, norm, unfolding, monkeypatch):
+    monkeypatch.setattr(cpu_kernels, "_unfolding_pays", lambda x: unfolding)
     torch.manual_seed(0)
     network = TransformerNet(norm, upsample).double()
     for block in network.layers[3:8]:
@@ -161,14 +165,16 @@ def test_the_network_uses_them_and_its_gradients_are_those_of_plain_layers(upsam
         return [parameter.grad.clone() for parameter in network.parameters()]
 
     used = []
-    for function in (DoublingConvTranspose, FewOutputsConv):
+    for function in (UnfoldedGradientConv, DoublingConvTranspose, FewOutputsConv):
         apply = function.apply
         monkeypatch.setattr(function, "apply", lambda *a, f=function, apply=apply: used.append(f.__name__) or apply(*a))
     plain = run()
     assert not used
     accelerate(network)
     ours = run()
-    assert used == ["DoublingConvTranspose"] * (2 if upsample == "transposed" else 0) + ["FewOutputsConv"]
+    doubling = upsample == "transposed"
+    expected = ["UnfoldedGradientConv"] * (13 if doubling else 15) * unfolding  # all others of the network
+    assert used == expected + ["DoublingConvTranspose"] * 2 * doubling + ["FewOutputsConv"]
     for mine, theirs in zip(ours, plain, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 

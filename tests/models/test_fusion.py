@@ -22,7 +22,7 @@ def stylized(network, images):
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
 def test_merged_is_apart(norm, upsample, trained_like):
-    """In float64 to its rounding, in float32 as near to that as the layers apart. The network itself stays as it is."""
+    """Batch norm in float64, to its rounding; the rest in oneDNN's float32. The network itself is left as it is."""
     network = trained_like(norm, upsample).double().train()
     before = copy.deepcopy(network.state_dict())
     fused = fuse_batch_norm(network)
@@ -31,9 +31,8 @@ def test_merged_is_apart(norm, upsample, trained_like):
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     expected = stylized(network.eval(), pictures().double())
     torch.testing.assert_close(stylized(fused, pictures().double()), expected, rtol=0, atol=1e-9)
-    apart = (stylized(fused.float(), pictures()) - expected).square().mean()
-    merged = (stylized(accelerate(fused), pictures()) - expected).square().mean()
-    assert merged < 2 * apart and merged < 1e-6  # of sums in another order
+    apart = stylized(fused.float(), pictures())
+    torch.testing.assert_close(stylized(accelerate(fused), pictures()), apart, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)
