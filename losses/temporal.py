@@ -1,15 +1,11 @@
 """The term for films: two views of one thing are to be painted alike. Pure functions of tensors.
 
 The loss of Ruder et al. (2016, section 3.3) and Gupta et al. (2017), with a motion that is known in place of an
-estimated flow, for the second view is made of the photograph itself, see :mod:`training.second_view`; and relative to
-the picture's contrast.
+estimated flow: the second view is made of the photograph itself, see :mod:`training.second_view`.
 """
 
 import torch
 from torch.nn import functional as F
-
-CONTRAST = 0.05
-"""Variance of a picture of usual contrast, values in [0, 1]."""
 
 
 def warp(images: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
@@ -26,9 +22,8 @@ def warp(images: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
 def temporal_loss(stylized: torch.Tensor, moved: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
     """Mean squared difference of the stylized second view and the moved stylized view: ||N(w(x)) - w(N(x))||^2.
 
-    Over the channels and the pixels that both views see, as at a usual contrast: divided by the variance of the
-    stylized view over :data:`CONTRAST`, or a network would keep still by painting pale. Then over the batch, so that a
-    pair counts the same in any batch; values in [0, 1], as E_warp is given in.
+    Over the channels and the pixels that both views see, and then over the batch, so that a pair counts the same in any
+    batch; values in [0, 1], as E_warp is given in.
 
     Args:
         stylized: N(x), N x 3 x H x W, RGB in [0, 255].
@@ -41,6 +36,4 @@ def temporal_loss(stylized: torch.Tensor, moved: torch.Tensor, motion: torch.Ten
     seen = (motion.abs() <= 1).all(-1)[:, None]  # N x 1 x H x W
     squares = ((moved.float() - warp(stylized, motion)) / 255).square().mean(1, keepdim=True)
     means = torch.where(seen, squares, 0).sum((1, 2, 3)) / seen.sum((1, 2, 3)).clamp_min(1)
-    variances = (stylized.float() / 255).var((2, 3), correction=0).mean(1)
-    variances = variances.clamp_min(CONTRAST / 50)  # a picture of next to one colour counts as having a little
-    return (means * CONTRAST / variances).mean()
+    return means.mean()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from losses.perceptual import PerceptualLoss, style_grams
-from losses.temporal import CONTRAST, temporal_loss, warp
+from losses.temporal import temporal_loss, warp
 from training import second_view
 from training.second_view import grid, random_homography, second_views
 
@@ -42,25 +42,15 @@ def test_a_homography_moves_places_as_written():
         torch.testing.assert_close(places[row, column], torch.stack([x / depth, y / depth]), rtol=1e-5, atol=1e-6)
 
 
-def test_loss_is_the_mean_squared_difference_where_both_see_at_a_usual_contrast():
+def test_loss_is_the_mean_squared_difference_where_both_see():
     stylized, moved, motion = pictures(2, 1), pictures(2, 2), shift(5, -3, 2)
     rolled = stylized.roll((-5, 3), (3, 2))
     inside = (slice(None), slice(None), slice(3, None), slice(None, -5))
-    squares = ((moved - rolled)[inside] / 255).square().mean((1, 2, 3))
-    variances = [(picture / 255).numpy().var((1, 2)).mean() for picture in stylized]
-    expected = sum(square.item() * CONTRAST / variance for square, variance in zip(squares, variances)) / 2
+    expected = ((moved - rolled)[inside] / 255).square().mean().item()
     assert temporal_loss(stylized, moved, motion).item() == pytest.approx(expected, rel=1e-3)
     moved[inside] = rolled[inside]  # all that differs now lies where one view alone looks
     assert temporal_loss(stylized, moved, motion).item() < 1e-9
     assert temporal_loss(stylized, moved, shift(SIZE, 0, 2)) == 0  # nothing in common
-
-
-def test_painting_pale_does_not_pay():
-    stylized, moved = pictures(1, 1), pictures(1, 2)
-    pale = [127 + (picture - 127) / 4 for picture in (stylized, moved)]
-    loss = temporal_loss(stylized, moved, shift(1, 0)).item()
-    assert temporal_loss(*pale, shift(1, 0)).item() == pytest.approx(loss, rel=1e-4)
-    assert temporal_loss(torch.full_like(moved, 90.0), moved, shift(1, 0)).isfinite()
 
 
 def test_a_pair_counts_the_same_in_any_batch():
