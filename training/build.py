@@ -26,7 +26,7 @@ from models.transformer_net import TransformerNet
 from models.vgg19 import LAYERS, VGG19
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
-from training.second_view import fade, second_views
+from training.second_view import second_views
 from training.soap import SOAP
 from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import ImageError, UserError
@@ -104,8 +104,8 @@ class Training:
 
         Returns:
             ``(batch, motion)``. The network's inputs, photographs and, of several styles, the number of each one's: N
-            of each and no motion where ``temporal_weight`` is 0; otherwise 2 N, some of the first half faint in
-            places, the second half being second views of the first, and their motion, see :mod:`training.second_view`.
+            of each and no motion where ``temporal_weight`` is 0; otherwise 2 N, the second half being second views of
+            the first, and their motion, see :func:`training.second_view.second_views`.
         """
         # The number of this process's first photograph, counted from the beginning of the training.
         first = ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
@@ -116,7 +116,6 @@ class Training:
         if not self.config.temporal_weight:
             return (photographs, *styles), None
         seeds = [f"motion {self.config.seed} {first + place}" for place in range(len(photographs))]
-        photographs = fade(photographs, seeds)
         views, motion = second_views(photographs, seeds)
         pairs = torch.cat([photographs, views]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), motion

@@ -1,11 +1,10 @@
-"""Photographs as films have them: faint in places, and a second view, the next frame, under a motion that is known."""
+"""A second view of a photograph, as the next frame of a film might show it, under a motion that is known."""
 
 import math
 import random
 from collections.abc import Sequence
 
 import torch
-from torch.nn import functional as F
 
 from losses.temporal import warp
 
@@ -15,40 +14,7 @@ ZOOM = 0.05  # change of size
 ROTATION = math.radians(3)  # about the middle
 PERSPECTIVE = 0.02  # change of size between the middle and an edge
 EXPOSURE = 0.05  # change of brightness, as a camera's automatic exposure makes
-NOISE = 14.0  # standard deviation of its noise, grey levels
-
-FADED = 0.5  # share of the photographs that are faint in places
-FADING = (0.7, 0.95)  # part of the detail that is taken from these, at the places' middle
-DETAIL = 16  # pixels, below which a form is detail
-
-
-def fade(photographs: torch.Tensor, seeds: Sequence[str]) -> torch.Tensor:
-    """Photographs that are faint in places, as the soft and dim parts of films are.
-
-    A normalisation layer raises what little such a place holds, a camera's noise above all, and a network that has not
-    met it paints strokes there that are others in each frame.
-
-    Args:
-        photographs: N x 3 x H x W, RGB in [0, 255].
-        seeds: N, of each photograph's chances.
-
-    Returns:
-        The same, N x 3 x H x W; the photographs that chance leaves alone to the bit.
-    """
-    size = photographs.shape[-2:]
-    results = []
-    for photograph, seed in zip(photographs.split(1), seeds):
-        rng = random.Random(f"fade {seed}")
-        if rng.random() < FADED:
-            coarse = F.adaptive_avg_pool2d(photograph, [math.ceil(side / DETAIL) for side in size])
-            coarse = F.interpolate(coarse, size, mode="bicubic", align_corners=False)
-            places = torch.tensor([[[[rng.gauss(0.3, 1) for _ in range(3)] for _ in range(3)]]])
-            places = places.to(photograph.device, non_blocking=True)
-            places = F.interpolate(places, size, mode="bicubic", align_corners=True)
-            faintness = rng.uniform(*FADING) * (3 * places).sigmoid()
-            photograph = torch.lerp(photograph, coarse, faintness).clamp(0, 255)
-        results.append(photograph)
-    return torch.cat(results)
+NOISE = 4.0  # standard deviation of its noise, grey levels
 
 
 def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
