@@ -41,7 +41,11 @@ PAPER_ITERATIONS = (100, 300, 500)
 
 TIMING_ROUNDS = 3
 
+SURROUNDINGS = 32
+"""Pixels on each side that a photograph has more where it is painted with its surroundings."""
+
 _RATIOS = {"border_mean": "border, mean", "border_contrast": "border, contrast"}
+_CUTS = {"cut_mean": "border beside uncut, mean", "cut_contrast": "border beside uncut, contrast"}
 _MESHES = {f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS}
 _COLUMNS = {
     **{term: term.replace("_", " ") for term in TERMS},
@@ -50,11 +54,12 @@ _COLUMNS = {
     "ssim": "SSIM",
     **_MESHES,
     **_RATIOS,
+    **_CUTS,
     "lpips": "LPIPS",
 }
 """What is measured on a picture, with its name in the table."""
 
-_GEOMETRIC = _MESHES | _RATIOS
+_GEOMETRIC = _MESHES | _RATIOS | _CUTS
 """Measures whose mean over the photographs is the geometric one."""
 
 
@@ -98,7 +103,10 @@ def compare(config: CompareConfig) -> int:
     lpips = lpips_metric(compute.device) if config.lpips else None
     paths, names = select_photographs(config.photographs, config.names)
     models = _read_models(config, compute)
-    photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
+    photographs, surrounded = (
+        [read_square(path, config.image_size + more, config.max_pixels) for path in paths]
+        for more in (0, 2 * SURROUNDINGS)
+    )
     curves = CurveFile(config.curves)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     for model in models:
@@ -108,9 +116,9 @@ def compare(config: CompareConfig) -> int:
             model.scales = None
 
     optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
-    total = len(models) * (2 * len(paths) + optimised * len(config.starts) * config.iterations)
+    total = len(models) * (4 * len(paths) + optimised * len(config.starts) * config.iterations)
     with progress_bar(total, "picture or iteration") as bar:
-        judges = (_Judge(config, compute, model, vgg, photographs, lpips, curves, bar) for model in models)
+        judges = (_Judge(config, compute, model, vgg, photographs, surrounded, lpips, curves, bar) for model in models)
         judged = [judge.run(optimised) for judge in judges]
     result = {
         "machine": describe_machine(compute),
@@ -235,17 +243,20 @@ def scales_of(checkpoint: Checkpoint, path: str, grams: int) -> LossScales | Non
 class _Judge:
     """Measures the pictures of one model."""
 
-    def __init__(self, config, compute, model, vgg, photographs, lpips, curves, bar):
+    def __init__(self, config, compute, model, vgg, photographs, surrounded, lpips, curves, bar):
         self.config, self.compute, self.model, self.vgg = config, compute, model, vgg
-        self.photographs, self.lpips, self.curves, self.bar = photographs, lpips, curves, bar
+        self.photographs, self.surrounded = photographs, surrounded
+        self.lpips, self.curves, self.bar = lpips, curves, bar
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
         self.criterion = criterion_of(model.settings, vgg, model.style_pixels, scales_on, model.scales)
 
     def run(self, optimised: int) -> dict:
         """The result of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8."""
-        pictures = {"photographs": self.photographs, self.model.name: self._stylized()}
+        pictures = {"photographs": self.photographs, self.model.name: self._stylized(self.photographs)}
         rows = {name: self._measure_all(found) for name, found in pictures.items()}
         own = rows[self.model.name]
+        for measures, cut in zip(own, self._cuts()):
+            measures.update(cut)
         equalled = {}
         for start in self.config.starts if optimised else ():
             found = [self._curve(photograph, start) for photograph in self.photographs[:optimised]]
@@ -281,13 +292,22 @@ class _Judge:
     def _on_device(self, picture: torch.Tensor) -> torch.Tensor:
         return picture.to(self.compute.device).float()
 
-    def _stylized(self) -> list[torch.Tensor]:
+    def _stylized(self, photographs: list[torch.Tensor]) -> list[torch.Tensor]:
         """As begin_inference.py would write them."""
         pictures = []
-        for photograph in self.photographs:
+        for photograph in photographs:
             pictures.append(self.model.stylizer.stylize_tensor(photograph, output=torch.empty_like(photograph)))
             self.bar.update()
         return pictures
+
+    def _cuts(self) -> list[dict[str, float]]:
+        """What is the edge's own: the border of a picture over that of the same pixels, painted with what lies around
+        them in the photograph. A style that raises faint contrast raises that of a photograph's calm border anywhere."""
+        inside = (..., slice(SURROUNDINGS, -SURROUNDINGS), slice(SURROUNDINGS, -SURROUNDINGS))
+        uncut = self._stylized(self.surrounded)
+        cut = self._stylized([photograph[inside].contiguous() for photograph in self.surrounded])
+        ratios = [border(alone)[0] / border(whole[inside])[0] for alone, whole in zip(cut, uncut)]
+        return [dict(zip(_CUTS, ratio.tolist())) for ratio in ratios]
 
     def _measure_all(self, pictures: list[torch.Tensor]) -> list[dict[str, float]]:
         return [self._measure(picture, photograph) for picture, photograph in zip(pictures, self.photographs)]
