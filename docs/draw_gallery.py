@@ -22,15 +22,11 @@ GALLERY = ROOT / "docs" / "gallery"
 MANY = "checkpoints/gallery.pth"
 
 
-def stylize(output_dir: Path, *flags: object) -> None:
-    command = [sys.executable, "begin_inference.py", "--output_dir", output_dir, "--overwrite", *flags]
-    subprocess.run([*map(str, command)], cwd=ROOT, check=True)
-
-
 def stylized(*flags: object) -> Image.Image:
-    """The one picture that the command makes."""
+    """The one picture that begin_inference.py makes."""
     with tempfile.TemporaryDirectory() as folder:
-        stylize(Path(folder), *flags)
+        command = [sys.executable, "begin_inference.py", "--output_dir", folder, *map(str, flags)]
+        subprocess.run(command, cwd=ROOT, check=True)
         (path,) = Path(folder).iterdir()
         return read_image(path)
 
@@ -40,18 +36,18 @@ def sample(name: str) -> Path:
     return Path(importlib.util.find_spec("skimage").origin).parent / "data" / f"{name}.png"
 
 
-def draw_front(models: list[str]) -> Image.Image:
-    """A face and an animal, in each style."""
+def draw_models(photographs: list[Path], models: list[str], width: int, square: bool = False) -> Image.Image:
+    """Photographs, each beside what every model makes of it, ``width`` pixels a picture; ``square``: their middles."""
     pictures = []
-    for name in ("astronaut", "chelsea"):
-        photograph = read_image(sample(name)).convert("RGB")
+    for path in photographs:
+        photograph = read_image(path).convert("RGB")
         cells = [("photograph", photograph)]
         for model in models:
-            picture = stylized("--content_image", sample(name), "--model_path", model)
+            picture = stylized("--content_image", path, "--model_path", model)
             cells.append((Path(model).stem.replace("_", " "), picture))
-        side = min(photograph.size)
-        pictures += [(name, ImageOps.fit(cell, (side, side), Image.Resampling.LANCZOS)) for name, cell in cells]
-    return contact_sheet(pictures, columns=len(models) + 1, width=300)
+        size = (min(photograph.size),) * 2 if square else photograph.size
+        pictures += [(name, ImageOps.fit(cell, size, Image.Resampling.LANCZOS)) for name, cell in cells]
+    return contact_sheet(pictures, columns=len(models) + 1, width=width)
 
 
 def draw_styles(photograph: Path) -> Image.Image:
@@ -102,9 +98,10 @@ def draw_stroke_scale(scratch: Path) -> Image.Image:
 def main() -> None:
     models = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checkpoints").glob("*.pth"))
     models.remove(str(Path(MANY)))
-    for model in models:
-        stylize(GALLERY, "--model_path", model, "--content_image", "content/mountains.jpg", "content/harbour.jpg")
-    draw_front(models).save(GALLERY / "face_and_cat.jpg", quality=88)
+    scenes = [ROOT / "content" / f"{name}.jpg" for name in ("mountains", "harbour")]
+    draw_models(scenes, models, 400).save(GALLERY / "scenes.jpg", quality=85)
+    faces = [sample(name) for name in ("astronaut", "chelsea")]
+    draw_models(faces, models, 300, square=True).save(GALLERY / "face_and_cat.jpg", quality=88)
     draw_styles(sample("chelsea")).save(GALLERY / "cat_styles.jpg", quality=85)
     draw_styles(sample("astronaut")).save(GALLERY / "face_styles.jpg", quality=85)
     draw_mixture(sample("chelsea")).save(GALLERY / "mixture.jpg", quality=85)

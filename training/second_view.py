@@ -14,7 +14,7 @@ ZOOM = 0.05  # change of size
 ROTATION = math.radians(3)  # about the middle
 PERSPECTIVE = 0.02  # change of size between the middle and an edge
 EXPOSURE = 0.05  # change of brightness, as a camera's automatic exposure makes
-NOISE = 4.0  # standard deviation of its noise, grey levels
+NOISE = 6.0  # standard deviation of its noise, grey levels
 
 
 def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
