@@ -301,8 +301,8 @@ class _Judge:
         return pictures
 
     def _cuts(self) -> list[dict[str, float]]:
-        """What is the edge's own: the border of a picture over that of the same pixels, painted with what lies around
-        them in the photograph. A style that raises faint contrast raises that of a photograph's calm border anywhere."""
+        """What the edge itself does: the border of a picture over that of the same pixels, painted with what lies
+        around them in the photograph. A style that raises faint contrast raises that of a calm border anywhere."""
         inside = (..., slice(SURROUNDINGS, -SURROUNDINGS), slice(SURROUNDINGS, -SURROUNDINGS))
         uncut = self._stylized(self.surrounded)
         cut = self._stylized([photograph[inside].contiguous() for photograph in self.surrounded])
