@@ -122,9 +122,12 @@ def test_the_code_stands_alone():
 
 
 def test_the_card_tells_and_shows(folder):
+    from models.checkpoints import load_checkpoint
+
+    weight = load_checkpoint("checkpoints/wave.pth").provenance["settings"]["style_weight"]
     card = (folder / "README.md").read_text()
     assert 'from_pretrained("wave", trust_remote_code=True)' in card and "license_link: LICENSE" in card
-    assert "| style_weight | 15.0 |" in card and "research" in (folder / "LICENSE").read_text()
+    assert f"| style_weight | {weight} |" in card and "research" in (folder / "LICENSE").read_text()
     for name in ("photograph.jpg", "stylized.jpg", "painting.jpg"):
         assert f"]({name})" in card
         assert Image.open(folder / name).size[0] >= 320
