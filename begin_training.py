@@ -38,8 +38,8 @@ def run_training(run) -> int:
     training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
     with Interrupts() as interrupts, run:
         for step in range(training.step + 1, training.total_steps + 1):
-            batch, motion = run.next_batch()  # photographs; of several styles the number of each one's
-            losses = training_step(training, *batch, motion=motion)
+            batch, views = run.next_batch()  # photographs; of several styles the number of each one's
+            losses = training_step(training, *batch, views=views)
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == training.total_steps:
                 run.log()
@@ -55,18 +55,18 @@ def run_training(run) -> int:
     return 0
 
 
-def training_step(training, photographs, *styles, motion=None):
+def training_step(training, photographs, *styles, views=None):
     """One step of the optimiser on a batch; returns its ``Losses``.
 
     Args:
         training: the parts, see ``training.build.Training``.
         photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
         styles: of a network of several, N whole numbers.
-        motion: where the second half of the batch are second views of the first, see ``--temporal_weight``.
+        views: where the second half of the batch are second views of the first, see ``--temporal_weight``.
     """
     with training.compute.autocast():
         stylized = training.forward(photographs, *styles)
-    losses = training.criterion(stylized, photographs, *styles, motion=motion)
+    losses = training.criterion(stylized, photographs, *styles, views=views)
     training.optimizer.zero_grad()
     training.scaler.scale(losses.total).backward()  # scales for float16 alone
     training.scaler.step(training.optimizer)

@@ -10,7 +10,7 @@ from torch import nn
 from losses.content_ceiling import ContentCeiling
 from losses.fast_gram import gram_matrix
 from losses.functional import checkerboard_loss, content_loss, style_loss, total_variation_loss
-from losses.temporal import temporal_loss
+from losses.temporal import Views, temporal_loss
 from models.vgg19 import VGG19
 
 CONTENT_LAYER = "relu2_2"
@@ -199,20 +199,20 @@ class PerceptualLoss(nn.Module):
         stylized: torch.Tensor,
         content_images: torch.Tensor,
         style: torch.Tensor | None = None,
-        motion: torch.Tensor | None = None,
+        views: Views | None = None,
     ) -> Losses:
         """The objective of a batch.
 
         Args:
             stylized, content_images: N x 3 x image_size x image_size, RGB in [0, 255].
             style: N whole numbers, which style each of them has; left out, all have the first.
-            motion: N/2 x H x W x 2, where the second half of the batch are second views of the first half, see
-                :func:`losses.temporal.temporal_loss`. They count in that term alone.
+            views: where the second half of the batch are second views of the first half. They count in the temporal
+                term alone, and photographs that were softened count in all but the style term.
         """
         if style is None:
             style = torch.zeros(len(content_images), dtype=torch.long, device=content_images.device)
         moved = None
-        if motion is not None:
+        if views is not None:
             stylized, moved = stylized.chunk(2)
             content_images, style = content_images.chunk(2)[0], style.chunk(2)[0]
         with torch.no_grad():
@@ -222,7 +222,7 @@ class PerceptualLoss(nn.Module):
         stylized = torch.where(flat, stylized.detach(), stylized)
         temporal = stylized.new_zeros(())
         if moved is not None:
-            temporal = temporal_loss(stylized, torch.where(flat, moved.detach(), moved), motion)
+            temporal = temporal_loss(stylized, torch.where(flat, moved.detach(), moved), views.motion)
         features = self.vgg(stylized, (*self.style_layers, self.content_layer))
         contents = content_loss(features[self.content_layer], target, reduction="none")
         smaller = octaves(stylized, self.style_octaves)[1:]
@@ -232,6 +232,8 @@ class PerceptualLoss(nn.Module):
             for (at_size, name), gram in zip(itertools.product(at_sizes, self.style_layers), self.grams)
         ]
         layers = torch.stack(layers, 1)  # N x Gram matrices
+        if views is not None:
+            layers = torch.where(views.soft[:, None], 0, layers)
         styles = (self.layer_weights[style] * layers).sum(1)
 
         greys = content_loss(target, self.grey.expand_as(target), reduction="none")

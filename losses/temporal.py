@@ -4,8 +4,22 @@ The loss of Ruder et al. (2016, section 3.3) and Gupta et al. (2017), with a mot
 estimated flow: the second view is made of the photograph itself, see :mod:`training.second_view`.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch.nn import functional as F
+
+
+class Views(NamedTuple):
+    """What is known of a batch whose second half are second views of its first half.
+
+    Attributes:
+        motion: N x H x W x 2, as in :func:`warp`.
+        soft: N, true or false: the photographs that were softened, which are to be calm and need not look painted.
+    """
+
+    motion: torch.Tensor
+    soft: torch.Tensor
 
 
 def warp(images: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from losses.temporal import Views
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.cpu_kernels import accelerate
 from models.multi_style import MultiStyleNet
@@ -26,7 +27,7 @@ from models.transformer_net import TransformerNet
 from models.vgg19 import LAYERS, VGG19
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
-from training.second_view import second_views
+from training.second_view import second_views, soften
 from training.soap import SOAP
 from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import ImageError, UserError
@@ -95,7 +96,7 @@ class Training:
         """A batch of photographs, uint8, as a step takes it: float, RGB in [0, 255], on the device."""
         return _to_device(batch, self.compute)
 
-    def batch_of(self, photographs: torch.Tensor, step: int) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+    def batch_of(self, photographs: torch.Tensor, step: int) -> tuple[tuple[torch.Tensor, ...], Views | None]:
         """What a step is given.
 
         Args:
@@ -103,9 +104,9 @@ class Training:
             step: its number, from 1 on.
 
         Returns:
-            ``(batch, motion)``. The network's inputs, photographs and, of several styles, the number of each one's: N
-            of each and no motion where ``temporal_weight`` is 0; otherwise 2 N, the second half being second views of
-            the first, and their motion, see :func:`training.second_view.second_views`.
+            ``(batch, views)``. The network's inputs, photographs and, of several styles, the number of each one's: N
+            of each and no views where ``temporal_weight`` is 0; otherwise 2 N, some of the first half softened, the
+            second half being second views of the first, see :mod:`training.second_view`.
         """
         # The number of this process's first photograph, counted from the beginning of the training.
         first = ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
@@ -116,9 +117,10 @@ class Training:
         if not self.config.temporal_weight:
             return (photographs, *styles), None
         seeds = [f"motion {self.config.seed} {first + place}" for place in range(len(photographs))]
-        views, motion = second_views(photographs, seeds)
-        pairs = torch.cat([photographs, views]).contiguous(memory_format=memory_format(self.compute.device))
-        return (pairs, *(numbers.repeat(2) for numbers in styles)), motion
+        photographs, soft = soften(photographs, seeds)
+        moved, motion = second_views(photographs, seeds)
+        pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
+        return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from losses.temporal import Views
+
 COMPILE_FROM_STEPS = 1000
 """Steps still to run from which ``auto`` compiles on a GPU: compiling takes about a minute."""
 
@@ -30,7 +32,7 @@ def compile_step(
     network: nn.Module,
     criterion: nn.Module,
     batch: tuple[torch.Tensor, ...],
-    motion: torch.Tensor | None,
+    views: Views | None,
     autocast: contextlib.AbstractContextManager,
 ) -> tuple[Callable, Callable]:
     """Compile a network and its objective, and run them forwards and backwards once to see that they work.
@@ -38,7 +40,7 @@ def compile_step(
     Args:
         network: in the mode that it is trained in; its buffers and gradients are left as they were.
         criterion: called with the stylized images and the batch; gives an object with ``total``.
-        batch, motion: such as the training's, see :meth:`training.build.Training.batch_of`.
+        batch, views: such as the training's, see :meth:`training.build.Training.batch_of`.
         autocast: what the network is called under.
 
     Returns:
@@ -52,7 +54,7 @@ def compile_step(
         compiled = tuple(torch.compile(module, backend=BACKEND, dynamic=False) for module in (network, criterion))
         with autocast:
             stylized = compiled[0](*batch)
-        compiled[1](stylized, *batch, motion=motion).total.backward()
+        compiled[1](stylized, *batch, views=views).total.backward()
         if stylized.is_cuda:
             torch.cuda.synchronize()  # a kernel that fails does so here
     except Exception as error:  # whatever a compiler may raise

@@ -19,6 +19,7 @@ from imaging.sheets import filmstrip, side_by_side
 from imaging.writing import save_png
 from inference.stylizer import Stylizer
 from losses.perceptual import Losses
+from losses.temporal import Views
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import merged
@@ -165,7 +166,7 @@ class TrainingRun:
 
     # -- during the loop --------------------------------------------------------------------------------------------
 
-    def next_batch(self) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None]:
+    def next_batch(self) -> tuple[tuple[torch.Tensor, ...], Views | None]:
         """The next batch, see :meth:`training.build.Training.batch_of`.
 
         Raises:

@@ -1,10 +1,12 @@
-"""A second view of a photograph, as the next frame of a film might show it, under a motion that is known."""
+"""Photographs as films have them: soft, some of them, and as the next frame might show them, under a known motion."""
 
 import math
 import random
 from collections.abc import Sequence
 
 import torch
+from torch.nn import functional as F
+from torchvision.transforms.functional import gaussian_blur
 
 from losses.temporal import warp
 
@@ -15,6 +17,41 @@ ROTATION = math.radians(3)  # about the middle
 PERSPECTIVE = 0.02  # change of size between the middle and an edge
 EXPOSURE = 0.05  # change of brightness, as a camera's automatic exposure makes
 NOISE = 6.0  # standard deviation of its noise, grey levels
+
+SOFT = 0.4  # share of the photographs that are softened
+BLUR = (1.5, 6.0)  # standard deviation of the blur, pixels
+STRENGTH = (0.7, 1.0)  # part of the detail that it takes
+EVERYWHERE = 0.3  # share of those that are soft everywhere, not in places alone
+
+
+def soften(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Photographs of which some are out of focus, as much of most films is.
+
+    In what is soft a camera's noise is most of the detail, normalisation layers raise it, and a network that has not
+    met that paints strokes from it, which are others in each frame.
+
+    Args:
+        photographs: N x 3 x H x W, RGB in [0, 255], H and W of 20 or more.
+        seeds: N, of each photograph's chances.
+
+    Returns:
+        ``(photographs, soft)``: the same, those that chance leaves alone to the bit; and N, true for the others.
+    """
+    results, soft = [], []
+    for photograph, seed in zip(photographs.split(1), seeds):
+        rng = random.Random(f"soft {seed}")
+        soft.append(rng.random() < SOFT)
+        if soft[-1]:
+            deviation, strength = rng.uniform(*BLUR), rng.uniform(*STRENGTH)
+            if rng.random() >= EVERYWHERE:
+                places = torch.tensor([[[[rng.gauss(0.4, 1) for _ in range(3)] for _ in range(3)]]])
+                places = places.to(photograph.device, non_blocking=True)
+                places = F.interpolate(places, photograph.shape[-2:], mode="bicubic", align_corners=True)
+                strength = strength * (4 * places).sigmoid()
+            blurred = gaussian_blur(photograph, [2 * math.ceil(3 * deviation) + 1] * 2, [deviation] * 2)
+            photograph = torch.lerp(photograph, blurred, strength)
+        results.append(photograph)
+    return torch.cat(results), torch.tensor(soft).to(photographs.device, non_blocking=True)
 
 
 def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from losses.perceptual import PerceptualLoss, style_grams
-from losses.temporal import temporal_loss, warp
+from losses.temporal import Views, temporal_loss, warp
 from training import second_view
-from training.second_view import grid, random_homography, second_views
+from training.second_view import grid, random_homography, second_views, soften
 
 SIZE = 32
 
@@ -80,6 +80,29 @@ def test_a_view_depends_on_its_photograph_and_seed_alone():
     assert not torch.equal(motion[0], motion[1])
 
 
+def test_some_photographs_are_softened():
+    images = pictures(1, 1).expand(200, -1, -1, -1)
+    softened, soft = soften(images, [str(number) for number in range(200)])
+    assert abs(soft.float().mean().item() - second_view.SOFT) < 0.1
+    assert torch.equal(softened[~soft], images[~soft])
+    kept = softened[soft].std((2, 3)) / images[soft].std((2, 3))
+    assert kept.max() < 1 and kept.min() < 0.3
+    assert softened.min() >= 0 and softened.max() <= 255
+    places = (softened[soft] - images[soft]).abs().amax(1).flatten(1)
+    in_places = (places.quantile(0.1, 1) < 0.1 * places.quantile(0.9, 1)).float().mean()
+    assert 0.1 < in_places < 1 - second_view.EVERYWHERE + 0.1  # the others are soft nearly everywhere
+
+
+def test_softening_depends_on_photograph_and_seed_alone():
+    images = pictures(9, 1)
+    together = soften(images, "abcdefghi")
+    apart = [soften(images[number : number + 1], seed) for number, seed in enumerate("abcdefghi")]
+    assert 0 < together[1].sum() < 9
+    torch.testing.assert_close(together[0], torch.cat([one[0] for one in apart]))
+    assert torch.equal(together[1], torch.cat([one[1] for one in apart]))
+    assert not torch.equal(together[1], soften(images, "jklmnopqr")[1])
+
+
 def test_motions_stay_within_their_bounds():
     rest = grid(torch.eye(3)[None], SIZE, SIZE)
     rng = random.Random(0)
@@ -105,7 +128,7 @@ def test_second_views_count_in_the_temporal_term_alone(vgg):
     criterion = PerceptualLoss(vgg, grams, SIZE, 1.0, 1e4, 1e-6, checkerboard_weight=0.3, temporal_weight=50.0)
     stylized, photographs, style, motion = pictures(4, 1), pictures(4, 2), torch.tensor([1, 0, 1, 0]), shift(2, 1, 2)
     alone = criterion(stylized[:2], photographs[:2], style[:2])
-    pair = criterion(stylized, photographs, style, motion=motion)
+    pair = criterion(stylized, photographs, style, Views(motion, torch.tensor([False, False])))
     assert alone.raw[4] == 0
     assert pair.raw[4].item() == pytest.approx(temporal_loss(stylized[:2], stylized[2:], motion).item())
     assert pair.weighted[4].item() == pytest.approx(50 * pair.raw[4].item(), rel=1e-6)
@@ -114,9 +137,25 @@ def test_second_views_count_in_the_temporal_term_alone(vgg):
     assert (pair.total - alone.total).item() == pytest.approx(pair.weighted[4].item(), rel=1e-3)
 
 
+def test_soft_photographs_count_in_all_but_the_style_term(vgg):
+    grams = style_grams(vgg, pictures(1, 7))
+    criterion = PerceptualLoss(vgg, grams, SIZE, 1.0, 1e4, 1e-6, checkerboard_weight=0.3, temporal_weight=50.0)
+    stylized, photographs, motion = pictures(4, 1), pictures(4, 2), shift(2, 1, 2)
+    views = [Views(motion, torch.tensor([one, False])) for one in (False, True)]
+    sharp, soft = (criterion(stylized, photographs, views=one) for one in views)
+    second = criterion(stylized[1:2], photographs[1:2])
+    others = [0, 2, 3, 4]
+    torch.testing.assert_close(soft.raw[others], sharp.raw[others])
+    torch.testing.assert_close(soft.weighted[others], sharp.weighted[others])
+    assert soft.weighted[1].item() == pytest.approx(second.weighted[1].item() / 2)
+    assert soft.raw[1].item() == pytest.approx(second.raw[1].item() / 2)
+    assert soft.total.item() == pytest.approx(soft.weighted.sum().item())
+
+
 def test_a_flat_photograph_has_no_temporal_gradient(vgg):
     criterion = PerceptualLoss(vgg, style_grams(vgg, pictures(1, 7)), SIZE, 0.0, 0.0, 0.0, temporal_weight=1.0)
     stylized, photographs = pictures(4, 1).requires_grad_(), pictures(4, 2)
     photographs[1] = 90.0
-    (gradient,) = torch.autograd.grad(criterion(stylized, photographs, motion=shift(1, 0, 2)).total, stylized)
+    views = Views(shift(1, 0, 2), torch.tensor([False, False]))
+    (gradient,) = torch.autograd.grad(criterion(stylized, photographs, views=views).total, stylized)
     assert [bool(part.any()) for part in gradient] == [True, False, True, False]

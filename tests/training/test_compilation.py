@@ -62,7 +62,7 @@ def test_trying_out_leaves_no_trace(monkeypatch):
             super().__init__()
             self.register_buffer("seen", torch.zeros(()))
 
-        def forward(self, stylized, images, motion):
+        def forward(self, stylized, images, views):
             self.seen.add_(1)
             return SimpleNamespace(total=(stylized - images).square().sum())
 
