@@ -109,8 +109,8 @@ class TrainingConfig:
     temporal_weight: float = setting(
         0.0,
         "weight of the term that keeps films from flickering, and skies from a lattice of dots; 100 to 400 is useful: "
-        "two views of a photograph under a known motion are to be painted alike; steps take a third longer; 0, as in "
-        "the paper, for none",
+        "two views of a photograph under a known motion are to be painted alike, two photographs of five, softened, "
+        "having no style term; steps take a third longer; 0, as in the paper, for none",
         minimum=0,
     )
     loss_scale: str = setting(

@@ -41,6 +41,16 @@ def style_grams(
     return [gram_matrix(features[name]) for features in at_sizes for name in style_layers]
 
 
+def is_flat(images: torch.Tensor) -> torch.Tensor:
+    """N x 1 x 1 x 1, true for images of next to one colour.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255].
+    """
+    contrast = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
+    return (contrast <= FLAT).all(1, keepdim=True)
+
+
 def octaves(images: torch.Tensor, count: int) -> list[torch.Tensor]:
     """Images at several sizes, each half of the one before.
 
@@ -217,8 +227,7 @@ class PerceptualLoss(nn.Module):
             content_images, style = content_images.chunk(2)[0], style.chunk(2)[0]
         with torch.no_grad():
             target = self.vgg(content_images, (self.content_layer,))[self.content_layer]
-            contrast = content_images.amax((2, 3), keepdim=True) - content_images.amin((2, 3), keepdim=True)
-        flat = (contrast <= FLAT).all(1, keepdim=True)
+        flat = is_flat(content_images)
         stylized = torch.where(flat, stylized.detach(), stylized)
         temporal = stylized.new_zeros(())
         if moved is not None:
