@@ -84,3 +84,14 @@ def test_the_command(call_cli, make_film, style_model, tmp_path):
 def test_refusals(call_cli, arguments, sentence, style_model):
     result = call_cli("evaluation.flicker", *arguments, "--model_path", style_model, "--device", "cpu")
     assert sentence in result.error
+
+
+@pytest.mark.parametrize("name", ["portrait_of_metzinger", "starry_night", "wave"])
+def test_the_models_for_films_are_the_calmer_ones(name, draw_scene):
+    """They make less of a soft frame's noise than those for photographs."""
+    frame = draw_scene(96, 72, 3)
+    for_films, for_photographs = (
+        still_camera(Stylizer(f"{folder}/{name}.pth", "cpu", "float32"), frame, torch.Generator().manual_seed(0))
+        for folder in ("checkpoints/films", "checkpoints")
+    )
+    assert for_films < 0.7 * for_photographs
