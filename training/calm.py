@@ -57,7 +57,7 @@ def main() -> int:
         if getattr(config, flag) is None:
             raise UserError(f"--{flag} is missing: give the model, and then the file that receives the calm one")
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from training.faithful import calm
+    from training.distillation import calm
 
     return calm(config)
 

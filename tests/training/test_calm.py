@@ -10,7 +10,7 @@ import torch
 from losses.temporal import temporal_loss
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
-from training import faithful
+from training import distillation
 from training.second_view import second_views
 
 SIZE = 32
@@ -59,7 +59,7 @@ def test_the_model_is_calmer_and_paints_the_same(model, call, photos, trained_li
     }  # fmt: skip
     old, new = before.network.state_dict(), after.network.state_dict()
     kept = {key for key in old if torch.equal(old[key], new[key])}
-    assert kept == {key for key in old if old[key].dim() == 4 and old[key].numel() >= faithful.LARGE}
+    assert kept == {key for key in old if old[key].dim() == 4 and old[key].numel() >= distillation.LARGE}
 
 
 def test_the_weight_decides_between_calm_and_faithful(model, call, photos, tmp_path):
@@ -96,7 +96,7 @@ def test_ctrl_c_writes_what_there_is(model, call, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         return temporal_loss(*arguments)
 
-    monkeypatch.setattr(faithful, "temporal_loss", interrupted)
+    monkeypatch.setattr(distillation, "temporal_loss", interrupted)
     result = call(model, "--steps", 5)
     assert result.returncode == 130 and "after 1 steps, for SIGINT" in result.stdout
     assert load_checkpoint(tmp_path / "calm.pth").provenance["calmed"]["steps"] == 1
@@ -129,6 +129,6 @@ def test_what_cannot_be_is_one_sentence(arguments, message, call_cli):
 
 
 def test_a_loss_that_is_not_finite_ends_it(model, call, tmp_path, monkeypatch):
-    monkeypatch.setattr(faithful, "temporal_loss", lambda *arguments: temporal_loss(*arguments) * float("nan"))
+    monkeypatch.setattr(distillation, "temporal_loss", lambda *arguments: temporal_loss(*arguments) * float("nan"))
     assert "the loss is not finite at step 1: give a smaller --lr" in call(model, "--steps", 2).error
     assert not (tmp_path / "calm.pth").exists()

@@ -90,13 +90,14 @@ def calm(config: CalmConfig) -> int:
                 scaler.update()
                 scheduler.step()
                 if compute.device.type == "cpu" or step % 50 == 0 or step == config.steps:
-                    shown = {"faithful": faithful.item(), "temporal": temporal.item()}
                     if not torch.isfinite(faithful + temporal):
                         raise UserError(f"the loss is not finite at step {step}: give a smaller --lr")
-                    bar.set_postfix({name: f"{value:.2g}" for name, value in shown.items()}, refresh=False)
+                    bar.set_postfix(faithful=f"{faithful:.2g}", temporal=f"{temporal:.2g}", refresh=False)
                 bar.update(1)
     finally:
         stream.close()
+    if not all(parameter.isfinite().all() for parameter in network.parameters()):
+        raise UserError(f"the weights are not finite after step {step}: give a smaller --lr")
     settings = {**dataclasses.asdict(config), "steps": step}
     told = {name: settings[name] for name in ("steps", "temporal_weight", "image_size", "batch_size", "lr", "seed")}
     save_checkpoint(config.output, Checkpoint(network.cpu(), {**checkpoint.provenance, "calmed": told}))
