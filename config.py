@@ -1,24 +1,31 @@
 """What can be set, with the defaults. Edit a default here, or give the flag of the same name on the command line.
 
-Each setting is declared once: ``utils.settings`` makes the command line and the checks out of these fields, and the
-headings of ``--help`` out of the comments above them. This module imports the standard library alone, so that
-``--help`` answers at once.
+Each setting is declared once: ``utils.settings`` makes the command line, its ``--help`` and the checks out of these
+fields. Other commands declare theirs in the same way, in their own files. This module imports the standard library
+alone, so that ``--help`` answers at once.
 """
 
+import dataclasses
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 if sys.version_info < (3, 10):  # noqa: UP036, and here, for both scripts import this first
     sys.exit("error: Python 3.10 or later is needed, and this is {}.{}: install a newer one".format(*sys.version_info))
 
 
-def setting(default, help, *, metavar=None, choices=None, minimum=None, above=None, maximum=None):
+REQUIRED = dataclasses.MISSING
+"""In place of a default: the setting must be given, and its value stands on the command line without a flag."""
+
+
+def setting(default, help, *, heading=None, metavar=None, choices=None, minimum=None, above=None, maximum=None):
     """A dataclass field with its help text and bounds: ``minimum`` and ``maximum`` are allowed, ``above`` is not.
 
-    ``metavar`` says in ``--help`` what is expected, where type and choices do not.
+    ``heading`` begins a group of settings in ``--help``. ``metavar`` says there what is expected, where type and
+    choices do not.
     """
-    metadata = {"help": help, "metavar": metavar, "choices": choices}
-    return field(default=default, metadata={**metadata, "minimum": minimum, "above": above, "maximum": maximum})
+    metadata = {"help": help, "heading": heading, "metavar": metavar, "choices": choices}
+    bounds = {"minimum": minimum, "above": above, "maximum": maximum}
+    return dataclasses.field(default=default, metadata={**metadata, **bounds})
 
 
 DEVICE_HELP = "where to compute: auto (a CUDA GPU if there is one, then Apple's MPS, then CPU), cpu, cuda, cuda:N, mps"
@@ -38,12 +45,12 @@ OVERWRITE_HELP = "replace results that an earlier command left in the same place
 class TrainingConfig:
     """Settings of ``begin_training.py``."""
 
-    # What to learn from
     style_image: tuple[str, ...] = setting(
         ("styles/swirls.jpg",),
         "the painting whose style is learnt; several, also folders and patterns such as 'paintings/*.jpg', become as "
         "many styles of one network, which needs --norm instance",
         metavar="PICTURE",
+        heading="What to learn from",
     )
     dataset_dir: str = setting(
         "photos", "folder of photographs to train on, read with its subfolders", metavar="FOLDER"
@@ -70,11 +77,11 @@ class TrainingConfig:
         "the same command, however often it is killed",
     )
 
-    # The objective
     content_layer: str = setting(
         "relu2_2",
         "layer of the content term: relu2_2, the paper's, holds outlines and calm areas; relu4_2 what is where alone",
         choices=("relu2_2", "relu3_2", "relu4_2"),
+        heading="The objective",
     )
     content_weight: float = setting(1.0, "weight of the content term", minimum=0)
     style_weight: float = setting(18.0, "weight of the style term", minimum=0)
@@ -130,11 +137,11 @@ class TrainingConfig:
         minimum=0, maximum=64,
     )  # fmt: skip
 
-    # The network
     norm: str = setting(
         "instance",
         "normalisation layers: instance takes the contrast of each photograph by itself; batch is the paper's",
         choices=("batch", "instance"),
+        heading="The network",
     )
     upsample: str = setting(
         "transposed",
@@ -160,8 +167,9 @@ class TrainingConfig:
         choices=("all", "norms"),
     )
 
-    # The optimisation
-    num_epochs: int | None = setting(None, "passes over the photographs at most; see total_steps", minimum=1)
+    num_epochs: int | None = setting(
+        None, "passes over the photographs at most; see total_steps", minimum=1, heading="The optimisation"
+    )
     total_steps: int | None = setting(
         None,
         "steps at most; num_epochs or total_steps ends training, the earlier; both left out, two passes over the "
@@ -180,8 +188,7 @@ class TrainingConfig:
     weight_decay: float = setting(0.0, "weight decay", minimum=0)
     seed: int = setting(0, "seed of every random choice", minimum=0, maximum=2**63 - 1)
 
-    # The machine
-    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     compile: str = setting(
         "auto",
@@ -194,8 +201,9 @@ class TrainingConfig:
     )
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
-    # What is written, and how often
-    log_every_steps: int = setting(50, "steps between two lines of metrics.jsonl", minimum=1)
+    log_every_steps: int = setting(
+        50, "steps between two lines of metrics.jsonl", minimum=1, heading="What is written, and how often"
+    )
     monitor_every_steps: int = setting(
         500, "steps between two monitor pictures, beside early ones after 50, 100, 200, ...; 0 for none", minimum=0
     )
@@ -210,12 +218,12 @@ class TrainingConfig:
 class InferenceConfig:
     """Settings of ``begin_inference.py``."""
 
-    # What to stylise, and where it goes
     model_path: tuple[str, ...] = setting(
         ("checkpoints/starry_night.pth",),
         "trained style: a file that begin_training.py wrote, the folder STYLE_training with its checkpoints, or the "
         "name of a model that ships; several, or a pattern, make a contact sheet, with names",
         metavar="MODEL",
+        heading="What to stylise, and where it goes",
     )
     style: tuple[str, ...] | None = setting(
         None,
@@ -237,13 +245,13 @@ class InferenceConfig:
         metavar="FOLDER",
     )
 
-    # The machine
-    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
-    # Taste
-    strength: float = setting(1.0, "0 leaves the photograph as it is, 1 gives the style in full", minimum=0, maximum=1)
+    strength: float = setting(
+        1.0, "0 leaves the photograph as it is, 1 gives the style in full", minimum=0, maximum=1, heading="Taste"
+    )
     preserve_color: bool = setting(False, "take the lightness alone from the style, the colours from the photograph")
     mask: str | None = setting(
         None,
@@ -266,8 +274,7 @@ class InferenceConfig:
     )
     max_size: int | None = setting(None, "longest side of results, pixels: larger photographs are reduced", minimum=16)
 
-    # Films
-    start: str | None = setting(None, "begin films here, seconds or 1:23.4", metavar="TIME")
+    start: str | None = setting(None, "begin films here, seconds or 1:23.4", metavar="TIME", heading="Films")
     end: str | None = setting(None, "end films here, seconds or 1:23.4", metavar="TIME")
     smooth: float = setting(
         0.0,
@@ -277,7 +284,6 @@ class InferenceConfig:
         maximum=0.95,
     )
 
-    # What is done with the results
     format: str = setting(
         "auto",
         "file format of the results: auto takes JPEG for a JPEG, MP4 for a film, its own for what is animated "
@@ -286,6 +292,7 @@ class InferenceConfig:
         choices=(
             "auto", "jpeg", "jpg", "png", "webp", "avif", "tiff", "tif", "mp4", "mov", "mkv", "webm", "gif", "apng",
         ),
+        heading="What is done with the results",
     )  # fmt: skip
     quality: int | None = setting(
         None,
@@ -308,18 +315,20 @@ class InferenceConfig:
 class DemoConfig:
     """Settings of ``python -m demo``."""
 
-    # The page
     host: str = setting(
         "127.0.0.1",
         "address to listen at; another than this machine's own lets everybody in who can reach it",
         metavar="ADDRESS",
+        heading="The page",
     )
     port: int | None = setting(None, "port; left out, 8000, or a free one if that is taken", minimum=1, maximum=65535)
     no_browser: bool = setting(False, "do not open the page in a browser")
 
-    # What it works with
     models: tuple[str, ...] | None = setting(
-        None, "folders with further models, besides checkpoints/", metavar="FOLDER"
+        None,
+        "folders with further models, besides checkpoints/",
+        metavar="FOLDER",
+        heading="What it works with",
     )
     dataset_dir: tuple[str, ...] | None = setting(
         None, "folders of photographs that the page may train on; left out, it does not train", metavar="FOLDER"
@@ -331,6 +340,5 @@ class DemoConfig:
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
     max_upload: int = setting(2000, "megabytes that a visitor may have on the server at a time", minimum=1)
 
-    # The machine
-    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)

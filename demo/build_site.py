@@ -14,11 +14,14 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from config import REQUIRED, setting
 from utils.errors import UserError
 from utils.files import PROGRAM
-from utils.settings import Parser, run_command
+from utils.settings import parse_settings, run_command
 
 RUNTIME = (
     "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm",
@@ -34,7 +37,17 @@ POLICY = (
 _HEAD = '<meta charset="utf-8">\n'
 
 
-def build_site(target: Path, models: list[str] | None, node_modules: Path, overwrite: bool = False) -> int:
+@dataclass(frozen=True)
+class SiteConfig:
+    """Settings of ``demo.build_site``."""
+
+    target: str = setting(REQUIRED, "folder that receives the site", metavar="OUT")
+    models: tuple[str, ...] | None = setting(None, "models, in place of all in checkpoints/", metavar="MODEL")
+    node_modules: str = setting("node_modules", "where npm installed onnxruntime-web", metavar="FOLDER")
+    overwrite: bool = setting(False, "replace the site in OUT")
+
+
+def build_site(target: Path, models: Sequence[str] | None, node_modules: Path, overwrite: bool = False) -> int:
     """Write the site into a folder, which appears whole or not at all.
 
     Args:
@@ -120,18 +133,11 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
 
 
 def main() -> int:
-    parser = Parser(prog="python -m demo.build_site", description=__doc__)
-    parser.add_argument("target", metavar="OUT", type=Path, help="folder that receives the site")
-    parser.add_argument("--models", metavar="MODEL", nargs="+", help="models, in place of all in checkpoints/")
-    parser.add_argument(
-        "--node_modules", metavar="FOLDER", type=Path, default=Path("node_modules"),
-        help="where npm installed onnxruntime-web (default: node_modules)",
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace the site in OUT")
-    args = parser.parse_args()
-    styles = build_site(args.target, args.models, args.node_modules, args.overwrite)
-    size = sum(path.stat().st_size for path in args.target.iterdir()) / 2**20
-    print(f"Wrote {args.target}, {styles} styles, {size:.1f} MiB; look at it: python -m http.server -d {args.target}")
+    config, _ = parse_settings(SiteConfig, __doc__)
+    target = Path(config.target)
+    styles = build_site(target, config.models, Path(config.node_modules), config.overwrite)
+    size = sum(path.stat().st_size for path in target.iterdir()) / 2**20
+    print(f"Wrote {target}, {styles} styles, {size:.1f} MiB; look at it: python -m http.server -d {target}")
     return 0
 
 

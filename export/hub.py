@@ -16,12 +16,14 @@ import json
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from export.shared import export_parser
+from config import OVERWRITE_HELP, REQUIRED, setting
+from export.shared import MODEL_HELP
 from utils.errors import UserError
 from utils.files import PROGRAM, atomic_write
-from utils.settings import run_command
+from utils.settings import parse_settings, run_command
 
 # torch is imported where it is needed, so that --help and a mistyped flag answer without waiting for it.
 
@@ -36,6 +38,16 @@ def _beside():
     """Never called: older versions of transformers copy only the files that this one imports by itself."""
 '''
 _SAMPLE = PROGRAM / "content" / "mountains.jpg"
+
+
+@dataclass(frozen=True)
+class HubConfig:
+    """Settings of ``export.hub``."""
+
+    model: str = setting(REQUIRED, MODEL_HELP, metavar="MODEL")
+    target: str = setting(REQUIRED, "receives the files", metavar="FOLDER")
+    style_image: str | None = setting(None, "the painting, shown in the model card", metavar="PICTURE")
+    overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
 def export_hub(
@@ -204,12 +216,10 @@ def _cell(value) -> str:
 
 
 def main() -> int:
-    parser = export_parser("export.hub", __doc__, "FOLDER", "receives the files")
-    parser.add_argument("--style_image", metavar="PICTURE", help="the painting, shown in the model card")
-    args = parser.parse_args()
-    export_hub(args.source, args.target, args.style_image, args.overwrite)
+    config, _ = parse_settings(HubConfig, __doc__)
+    export_hub(config.model, config.target, config.style_image, config.overwrite)
     hf = "hf" if shutil.which("hf") else "pip install huggingface_hub, then: hf"
-    print(f"Wrote {args.target}. To publish it: {hf} upload YOUR_NAME/{Path(args.target).name} {args.target}")
+    print(f"Wrote {config.target}. To publish it: {hf} upload YOUR_NAME/{Path(config.target).name} {config.target}")
     return 0
 
 

@@ -10,17 +10,33 @@ through ONNX Runtime.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from export.shared import export_parser, facts
+from config import OVERWRITE_HELP, REQUIRED, setting
+from export.shared import MODEL_HELP, facts
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
-from utils.settings import run_command
+from utils.settings import parse_settings, run_command
 
 # torch and onnx are imported where they are needed, so that --help and a mistyped flag answer without waiting for them.
 
 PRECISIONS = ("float32", "float16")
 _OF_HALVES = 0.2  # grey levels by which a file of halved kernels may differ
+
+
+@dataclass(frozen=True)
+class OnnxConfig:
+    """Settings of ``export.onnx``."""
+
+    model: str = setting(REQUIRED, MODEL_HELP, metavar="MODEL")
+    target: str = setting(REQUIRED, "receives it; its name ends in .onnx", metavar="FILE")
+    precision: str = setting(
+        "float32",
+        "of the stored kernels; float16 halves the file, and the computation is float32 all the same",
+        choices=PRECISIONS,
+    )
+    overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
 def export_onnx(source: str | Path, target: str | Path, precision: str = "float32", overwrite: bool = False) -> float:
@@ -88,16 +104,9 @@ def runner(model):
 
 
 def main() -> int:
-    parser = export_parser("export.onnx", __doc__, "FILE", "receives it; its name ends in .onnx")
-    parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="of the stored kernels; float16 halves the file, and the computation is float32 all the same",
-    )
-    args = parser.parse_args()
-    difference = export_onnx(args.source, args.target, args.precision, args.overwrite)
-    print(f"Wrote {args.target}, {os.path.getsize(args.target) / 1e6:.1f} MB; within {difference:.2g} grey levels")
+    config, _ = parse_settings(OnnxConfig, __doc__)
+    difference = export_onnx(config.model, config.target, config.precision, config.overwrite)
+    print(f"Wrote {config.target}, {os.path.getsize(config.target) / 1e6:.1f} MB; within {difference:.2g} grey levels")
     return 0
 
 

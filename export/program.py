@@ -12,15 +12,26 @@ takes its name, it is read again and compared with the network. Elsewhere:
 
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
-from export.shared import export_parser, facts
+from config import OVERWRITE_HELP, REQUIRED, setting
+from export.shared import MODEL_HELP, facts
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
-from utils.settings import run_command
+from utils.settings import parse_settings, run_command
 
 FACTS = "facts.json"
 """What is told of the model, among the extra files of the program."""
+
+
+@dataclass(frozen=True)
+class ProgramConfig:
+    """Settings of ``export.program``."""
+
+    model: str = setting(REQUIRED, MODEL_HELP, metavar="MODEL")
+    target: str = setting(REQUIRED, "receives it; its name ends in .pt2", metavar="FILE")
+    overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
 def export_program(source: str | Path, target: str | Path, overwrite: bool = False) -> float:
@@ -75,10 +86,9 @@ def to_program(network):
 
 
 def main() -> int:
-    parser = export_parser("export.program", __doc__, "FILE", "receives it; its name ends in .pt2")
-    args = parser.parse_args()
-    difference = export_program(args.source, args.target, args.overwrite)
-    print(f"Wrote {args.target}; within {difference:.2g} grey levels")
+    config, _ = parse_settings(ProgramConfig, __doc__)
+    difference = export_program(config.model, config.target, config.overwrite)
+    print(f"Wrote {config.target}; within {difference:.2g} grey levels")
     return 0
 
 

@@ -1,22 +1,10 @@
-"""The styles of a network of several: list them, extract one as a model of its own, merge, remove.
-
-    python -m models.styles list gallery.pth
-    python -m models.styles extract gallery.pth wave wave.pth
-    python -m models.styles extract gallery.pth wave:0.6,scream:0.4 between.pth
-    python -m models.styles merge gallery.pth more.pth all.pth
-    python -m models.styles remove gallery.pth wave rest.pth
-
-Files end in .pth or .safetensors. Merged are networks that share all but the scales and shifts of their normalisation
-layers, as those do that --train norms leaves.
-"""
+"""The styles of a network of several: one as a model of its own, all but some, those of several networks in one."""
 
 from collections.abc import Sequence
 
-from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.checkpoints import Checkpoint
 from models.multi_style import MultiStyleNet
 from utils.errors import UserError
-from utils.files import MODELS, check_target
-from utils.settings import Parser, run_command
 
 
 def one_style(checkpoint: Checkpoint, style: str, flag: str = "--style") -> Checkpoint:
@@ -94,40 +82,3 @@ def _provenance_of(provenance: dict, kept: list[int], count: int) -> dict:
         left += [_provenance_of(part, inside, size)] if inside else []
         first += size
     return left[0] if len(left) == 1 else {**result, "merged_from": left}
-
-
-def main() -> int:
-    parser = Parser(prog="python -m models.styles", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list|extract|merge|remove")
-    for name, arguments in (
-        ("list", ["model"]),
-        ("extract", ["model", "style", "file"]),
-        ("merge", ["models", "file"]),
-        ("remove", ["model", "style", "file"]),
-    ):
-        command = commands.add_parser(name)
-        for argument in arguments:
-            command.add_argument(argument, metavar=argument.upper(), nargs="+" if argument == "models" else None)
-        if name != "list":
-            command.add_argument("--overwrite", action="store_true", help="replace FILE where it exists")
-    args = parser.parse_args()
-    paths = args.models if args.command == "merge" else [args.model]
-    models = [load_checkpoint(path, "the model") for path in paths]
-    names = [model.styles(path) for model, path in zip(models, paths)]
-    if args.command == "list":
-        print(*names[0], sep="\n")
-        return 0
-    check_target(args.file, args.overwrite, MODELS)
-    if args.command == "merge":
-        result = merged(list(zip(models, names)))
-    elif len(names[0]) == 1:
-        raise UserError(f"{args.model} has one style, {names[0][0]}: it is a model of its own already")
-    else:
-        result = (one_style if args.command == "extract" else without_style)(models[0], args.style, "STYLE")
-    save_checkpoint(args.file, result)
-    print(f"Wrote {args.file}")
-    return 0
-
-
-if __name__ == "__main__":
-    run_command(main)

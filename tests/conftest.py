@@ -468,6 +468,28 @@ def style_model(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def gallery(trained_like, tmp_path_factory):
+    """The file ``gallery.pth`` of a network of three styles, untrained: wave, scream, mosaic."""
+    from models.checkpoints import Checkpoint, save_checkpoint
+    from models.multi_style import MultiStyleNet
+
+    styles = ("wave", "scream", "mosaic")
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = MultiStyleNet.begun_from(trained_like("instance"), styles)
+        for norm in network.norms():
+            norm.bias.data.normal_()
+    path = tmp_path_factory.mktemp("models") / "gallery.pth"
+    provenance = {
+        "style": [f"{name}.jpg" for name in styles],
+        "style_level": [0.1, 0.2, 0.3],
+        "loss_scales": {"content": 1.0, "style": [[1.0] * 5, [2.0] * 5, [3.0] * 5], "total_variation": 4.0},
+    }
+    save_checkpoint(path, Checkpoint(network, provenance))
+    return path
+
+
 def _from_environment(variable, is_right):
     value = os.environ.get(variable)
     if not value:

@@ -1,10 +1,9 @@
-"""Command lines from the dataclasses of ``config.py``, and the last word on errors. Standard library alone."""
+"""Command lines from dataclasses of settings, see ``config.py``; the last word on errors. Standard library alone."""
 
 import argparse
 import contextlib
 import dataclasses
 import difflib
-import inspect
 import math
 import os
 import re
@@ -32,16 +31,14 @@ _METAVARS = {int: "N", float: "NUMBER", str: "TEXT"}
 _CALLED = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
 
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """One whose errors are a sentence, as all others are, and that prints the lines of its description as they are."""
-
-    def __init__(self, **options):
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message):
         if message.startswith("argument "):
             message = message.removeprefix("argument ").replace(": ", " ", 1)
         message = re.sub("expected (one|at least one) argument$", "needs a value", message)
+        message = message.replace("the following arguments are required:", "give")
         raise UserError(re.sub("ignored explicit argument .*", "takes no value", message))
 
 
@@ -55,35 +52,36 @@ def _number(value_type: type):
     return convert
 
 
-def _headings(config_class) -> dict[str, str]:
-    """Field -> the comment above it in the source, which begins a group of settings."""
-    with contextlib.suppress(OSError):  # no source, as in a frozen program
-        found = re.findall(r"^ +# (.+)\n +(\w+):", inspect.getsource(config_class), re.MULTILINE)
-        return {name: heading for heading, name in found}
-    return {}
-
-
 def build_parser(config_class, description: str) -> argparse.ArgumentParser:
-    """An argparse parser with one flag a field. Flags that are left out are absent from the parsed namespace.
+    """An argparse parser with one flag a field. What is left out is absent from the parsed namespace.
 
-    A field of type ``tuple[T, ...]`` takes one value or several, and may be given several times.
+    A field without a default is a value without a flag. One of type ``tuple[T, ...]`` takes one value or several, and
+    its flag may be given several times.
     """
-    parser = group = Parser(description=description, argument_default=argparse.SUPPRESS)
-    hints, headings = typing.get_type_hints(config_class), _headings(config_class)
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    parser = group = _Parser(
+        prog=f"python -m {module.name.removesuffix('.__main__')}" if module else None,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    hints = typing.get_type_hints(config_class)
     for f in dataclasses.fields(config_class):
-        if f.name in headings:
-            group = parser.add_argument_group(headings[f.name])
+        if f.metadata["heading"]:
+            group = parser.add_argument_group(f.metadata["heading"])
         text = f.metadata["help"].replace("%", "%%")
         value_type, several = _value_type(hints[f.name])
         if value_type is bool:
             group.add_argument(f"--{f.name}", action="store_true", help=text)
             continue
-        default = " ".join(map(str, f.default)) if isinstance(f.default, tuple) else f.default
-        shown = "" if f.default in (None, ()) else f" (default: {default})"
+        required = f.default is dataclasses.MISSING
+        if not required and f.default not in (None, ()):
+            text += f" (default: {shown(f.default)})"
         metavar = f.metadata["metavar"] or "|".join(f.metadata["choices"] or ()) or _METAVARS[value_type]
         many = {"nargs": "+", "action": "extend"} if several else {}
         convert = value_type if value_type is str else _number(value_type)
-        group.add_argument(f"--{f.name}", type=convert, metavar=metavar, help=text + shown, **many)
+        group.add_argument(f.name if required else f"--{f.name}", type=convert, metavar=metavar, help=text, **many)
     return parser
 
 
@@ -110,9 +108,10 @@ def validate(config):
             continue
         value_type, several = _value_type(hint)
         given = tuple(value) if several and isinstance(value, list | tuple) else (value,)
+        name = f.metadata["metavar"] if f.default is dataclasses.MISSING else f"--{f.name}"
         if not given or None in given:
-            raise UserError(f"--{f.name} needs a value")
-        given = tuple(_valid(f.name, one, value_type, f.metadata) for one in given)
+            raise UserError(f"{name} needs a value")
+        given = tuple(_valid(name, one, value_type, f.metadata) for one in given)
         values[f.name] = given if several else given[0]
     return dataclasses.replace(config, **values)
 
@@ -124,21 +123,21 @@ def _valid(name: str, value, value_type: type, bounds):
     if value_type is float and type(value) is int:
         value = float(value)
     if type(value) is not value_type:
-        raise UserError(f"--{name} must be {_CALLED[value_type]}, not {value!r}")
+        raise UserError(f"{name} must be {_CALLED[value_type]}, not {value!r}")
     if value_type is str and not value:
-        raise UserError(f"--{name} must not be empty")
+        raise UserError(f"{name} must not be empty")
     if value_type is str and "\0" in value:  # out of a checkpoint: no command line can hold one
-        raise UserError(f"--{name} must not hold a null character, as {value!r} does")
+        raise UserError(f"{name} must not hold a null character, as {value!r} does")
     if bounds["choices"] and value not in bounds["choices"]:
-        raise UserError(f"--{name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
+        raise UserError(f"{name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
     if value_type is float and not math.isfinite(value):
-        raise UserError(f"--{name} must be a finite number, not {value}")
+        raise UserError(f"{name} must be a finite number, not {value}")
     if bounds["minimum"] is not None and value < bounds["minimum"]:
-        raise UserError(f"--{name} must be {bounds['minimum']} or more, not {value}")
+        raise UserError(f"{name} must be {bounds['minimum']} or more, not {value}")
     if bounds["above"] is not None and value <= bounds["above"]:
-        raise UserError(f"--{name} must be above {bounds['above']}, not {value}")
+        raise UserError(f"{name} must be above {bounds['above']}, not {value}")
     if bounds["maximum"] is not None and value > bounds["maximum"]:
-        raise UserError(f"--{name} must be {bounds['maximum']} or less, not {value}")
+        raise UserError(f"{name} must be {bounds['maximum']} or less, not {value}")
     return value
 
 
@@ -146,7 +145,7 @@ def parse_settings(config_class, description: str, argv=None):
     """The settings of a command line. ``--content-image`` is as good as ``--content_image``.
 
     Args:
-        config_class: a dataclass of ``config.py``.
+        config_class: a dataclass whose fields are ``config.setting``.
         description: first lines of ``--help``.
         argv: arguments without the program's name; ``None`` takes the process's own.
 
@@ -165,7 +164,7 @@ def parse_settings(config_class, description: str, argv=None):
         return flag + equals + value if name.startswith("--") and flag in flags else argument
 
     arguments = sys.argv[1:] if argv is None else argv
-    given, unknown = parser.parse_known_args([spelt(argument) for argument in arguments])
+    given, unknown = parser.parse_known_intermixed_args([spelt(argument) for argument in arguments])
     if unknown:
         raise UserError(_unknown(unknown[0], flags))
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(given).items()}

@@ -264,3 +264,19 @@ def test_every_change_is_seen_by_the_checksum(model, edit):
     change(model, edit)
     with pytest.raises(UserError, match="stripes.pth is damaged .its contents do not have its checksum"):
         load_checkpoint(model)
+
+
+def test_a_foreign_safetensors_file(tmp_path):
+    torch_files = pytest.importorskip("safetensors.torch")
+    torch_files.save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match="other.safetensors is not a checkpoint of this project"):
+        load_checkpoint(tmp_path / "other.safetensors")
+
+
+def test_a_safetensors_file_that_is_too_large_is_refused_unread(tmp_path, monkeypatch):
+    safetensors = pytest.importorskip("safetensors")
+    with open(tmp_path / "large.safetensors", "wb") as file:  # with no bytes on the disk
+        file.truncate(100_000_001)
+    monkeypatch.setattr(safetensors, "safe_open", lambda *args, **kwargs: pytest.fail("it must not be opened"))
+    with pytest.raises(UserError, match="it has 100000001 bytes, and such files have 100000000 at most"):
+        load_checkpoint(tmp_path / "large.safetensors")

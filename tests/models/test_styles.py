@@ -1,6 +1,4 @@
-"""python -m models.styles, and --style of begin_inference.py."""
-
-import functools
+"""Models of several styles, and --style of begin_inference.py."""
 
 import numpy as np
 import pytest
@@ -8,101 +6,9 @@ import torch
 from PIL import Image
 
 from inference.stylizer import Blend, StylizeError, Stylizer
-from models import styles
-from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.multi_style import MultiStyleNet, parse_mixture
+from models.checkpoints import load_checkpoint
+from models.multi_style import parse_mixture
 from utils.errors import UserError
-
-STYLES = ("wave", "scream", "mosaic")
-
-
-@pytest.fixture(scope="module")
-def gallery(trained_like, tmp_path_factory):
-    torch.manual_seed(2)
-    network = MultiStyleNet.begun_from(trained_like("instance"), STYLES)
-    for norm in network.norms():
-        norm.bias.data.normal_()
-    path = tmp_path_factory.mktemp("models") / "gallery.pth"
-    provenance = {
-        "style": [f"{name}.jpg" for name in STYLES],
-        "style_level": [0.1, 0.2, 0.3],
-        "loss_scales": {"content": 1.0, "style": [[1.0] * 5, [2.0] * 5, [3.0] * 5], "total_variation": 4.0},
-    }
-    save_checkpoint(path, Checkpoint(network, provenance))
-    return path
-
-
-@pytest.fixture
-def call(call_cli):
-    """``call(*arguments)`` runs python -m models.styles."""
-    return functools.partial(call_cli, "models.styles")
-
-
-@torch.no_grad()
-def stylized(network):
-    network = network.network if isinstance(network, Checkpoint) else network
-    return network(torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0)) * 255)
-
-
-def assert_same(one, other):
-    torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-
-def test_list(gallery, call):
-    assert call("list", gallery).ok() == "wave\nscream\nmosaic\n"
-
-
-def test_an_extracted_style_is_a_model_of_its_own(gallery, call, tmp_path):
-    call("extract", gallery, "scream", tmp_path / "s.pth").ok()
-    one, network = load_checkpoint(tmp_path / "s.pth"), load_checkpoint(gallery).network
-    assert not isinstance(one.network, MultiStyleNet) and one.styles("s.pth") == ("scream",)
-    assert_same(stylized(one), stylized(network.for_style(1)))
-    scales = {"content": 1.0, "style": [2.0] * 5, "total_variation": 4.0}
-    assert one.provenance == {"style": "scream.jpg", "style_level": 0.2, "loss_scales": scales}
-    call("extract", gallery, "wave:1,mosaic:3", tmp_path / "m.pth").ok()
-    assert_same(stylized(load_checkpoint(tmp_path / "m.pth")), stylized(network.for_style([0.25, 0.0, 0.75])))
-
-
-@pytest.mark.parametrize(
-    "arguments, words",
-    [(["extract", "scrm", "new.pth"], "did you mean scream"), (["extract", "wave", "new.onnx"], "unknown ending"),
-     (["extract", "wave:x", "new.pth"], "neither a style nor a mixture"),
-     (["remove", "unheard", "new.pth"], "there are wave, scream, mosaic"),
-     (["remove", "wave:1,scream:1,mosaic:1", "new.pth"], "leaves no style")],
-)  # fmt: skip
-def test_what_cannot_be_is_refused(gallery, call, tmp_path, arguments, words):
-    command, style, file = arguments
-    assert words in call(command, gallery, style, tmp_path / file).error and not list(tmp_path.iterdir())
-
-
-def test_removed_and_merged_again(gallery, call, tmp_path):
-    network = load_checkpoint(gallery).network
-    call("remove", gallery, "scream", tmp_path / "rest.pth").ok()
-    rest = load_checkpoint(tmp_path / "rest.pth")
-    assert rest.network.styles == ("wave", "mosaic") and rest.provenance["style_level"] == [0.1, 0.3]
-    assert_same(stylized(rest.network.for_style(1)), stylized(network.for_style(2)))
-    call("extract", gallery, "scream", tmp_path / "scream.pth").ok()
-    error = call("merge", gallery, tmp_path / "scream.pth", tmp_path / "m.pth").error
-    assert "several styles are called scream" in error
-    assert "exists already" in call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", gallery).error
-    call("merge", tmp_path / "rest.pth", tmp_path / "scream.pth", tmp_path / "all.pth").ok()
-    merged = load_checkpoint(tmp_path / "all.pth")
-    assert merged.network.styles == ("wave", "mosaic", "scream")
-    assert merged.provenance["style"] == ["wave.jpg", "mosaic.jpg", "scream.jpg"]
-    assert_same(stylized(merged.network.for_style(2)), stylized(network.for_style(1)))
-    # What made each is told of it again, however often it was taken apart and put together.
-    for name, level in (("wave", 0.1), ("mosaic", 0.3), ("scream", 0.2)):
-        told = styles.one_style(merged, name).provenance
-        assert (told["style"], told["style_level"]) == (f"{name}.jpg", level)
-        assert told["loss_scales"]["style"] == [10 * level] * 5
-    parts = styles.without_style(merged, "wave").provenance["merged_from"]
-    assert [part["style"] for part in parts] == ["mosaic.jpg", "scream.jpg"]
-
-
-# -- inference -------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import inspect
 import os
 import re
 import shlex
@@ -14,13 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from config import InferenceConfig, TrainingConfig, setting
-from evaluation.blind import BlindConfig
-from evaluation.compare import CompareConfig
-from evaluation.flicker import FlickerConfig
-from evaluation.gatys import GatysConfig
+from config import REQUIRED, InferenceConfig, TrainingConfig, setting
 from utils.errors import UserError
-from utils.settings import build_parser, command_line, parse_settings, run_command, validate
+from utils.settings import build_parser, command_line, parse_settings, run_command, shown, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = {"begin_training.py": TrainingConfig, "begin_inference.py": InferenceConfig}
@@ -161,7 +156,7 @@ def test_every_field_is_a_flag_of_its_name_and_type(config_class):
     assert given == frozenset(expected)
 
 
-@pytest.mark.parametrize("config_class", [*CONFIGS.values(), CompareConfig, GatysConfig, FlickerConfig, BlindConfig])
+@pytest.mark.parametrize("config_class", CONFIGS.values())
 def test_help_shows_every_flag_with_its_help_and_default(config_class):
     text = build_parser(config_class, "what it does\n\n    an example").format_help()
     assert "what it does\n\n    an example\n" in text
@@ -171,18 +166,37 @@ def test_help_shows_every_flag_with_its_help_and_default(config_class):
         if kind(field) != "bool":  # each says what it expects
             assert f"--{field.name} TEXT" not in text
         if field.default not in (None, ()) and kind(field) != "bool":
-            default = " ".join(map(str, field.default)) if takes_several(field) else field.default
-            assert f"(default: {default})" in text
+            assert f"(default: {shown(field.default)})" in text
 
 
 @pytest.mark.parametrize("config_class", CONFIGS.values())
-def test_help_has_the_headings_of_the_source(config_class):
+def test_help_groups_settings_under_their_headings(config_class):
     groups = re.split(r"\n\n", build_parser(config_class, "").format_help())
-    headed = {text.partition(":\n")[0]: re.findall(r"^  --(\w+)", text, re.MULTILINE) for text in groups[1:]}
-    fields = [field.name for field in dataclasses.fields(config_class)]
-    assert [name for names in headed.values() for name in names] == fields
-    comments = re.findall(r"^    # (.+)$", inspect.getsource(config_class), re.MULTILINE)
-    assert len(comments) >= 4 and set(comments) <= headed.keys()
+    found = {
+        name: text.partition(":\n")[0] for text in groups for name in re.findall(r"^  --(\w+)", text, re.MULTILINE)
+    }
+    heading, expected = None, {}
+    for field in dataclasses.fields(config_class):
+        heading = field.metadata["heading"] or heading
+        expected[field.name] = heading
+    assert found == expected and len(set(expected.values())) >= 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """A command that takes values without flags."""
+
+    models: tuple[str, ...] = setting(REQUIRED, "one or several", metavar="MODEL")
+    target: str = setting(REQUIRED, "where to", metavar="FILE")
+    overwrite: bool = setting(False, "replace it")
+
+
+def test_a_setting_without_a_default_is_given_in_its_place():
+    for arguments in (["a", "b", "c", "--overwrite"], ["a", "--overwrite", "b", "c"], ["--overwrite", "a", "b", "c"]):
+        assert parse_settings(Placed, "", arguments)[0] == Placed(("a", "b"), "c", True)
+    for arguments, words in ((["a"], "give FILE"), ([], "give MODEL, FILE"), (["a", ""], "FILE must not be empty")):
+        with pytest.raises(UserError, match=words):
+            parse_settings(Placed, "", arguments)
 
 
 @pytest.mark.parametrize("script", CONFIGS)
