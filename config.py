@@ -138,9 +138,10 @@ class TrainingConfig:
     )  # fmt: skip
 
     norm: str = setting(
-        "instance",
-        "normalisation layers: instance takes the contrast of each photograph by itself; batch is the paper's",
-        choices=("batch", "instance"),
+        "mixed",
+        "normalisation layers: instance takes brightness and contrast out of each photograph; mixed takes a part of "
+        "them, so that plain white and plain black stay apart; batch is the paper's",
+        choices=("batch", "instance", "mixed"),
         heading="The network",
     )
     upsample: str = setting(

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from inference.tiling import tiles
-from models.transformer_net import TransformerNet
+from models.transformer_net import MixedNorm2d, TransformerNet, pooled
 from utils.device import Compute, memory_format
 
 
@@ -23,7 +23,7 @@ def without_instance_norm(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.InstanceNorm2d):
+            if isinstance(child, nn.InstanceNorm2d | MixedNorm2d):
                 norm = nn.BatchNorm2d(child.num_features, child.eps).eval()
                 norm.weight, norm.bias = child.weight, child.bias
                 setattr(module, name, norm)
@@ -66,7 +66,7 @@ def fix_statistics(
     used = 0
     if bar is not None:
         bar.total = (bar.total or 0) + len(stages) * len(places)
-    for index, (norm, last) in enumerate(zip(result.norms(), stages)):
+    for index, (original, norm, last) in enumerate(zip(network.norms(), result.norms(), stages)):
         moments, sizes = [], []
         for number, tile in enumerate(places):
             start, x, shortcut = waiting.pop(number, (0, None, None))
@@ -93,9 +93,13 @@ def fix_statistics(
         means, variances = torch.stack(moments, 1).cpu().double()
         share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
         mean = share @ means
+        variance = share @ (variances + (means - mean).square())
+        if isinstance(original, MixedNorm2d):
+            running = (table.cpu().double() for table in (original.running_mean, original.running_var))
+            mean, variance = pooled(mean, variance, *running, original.SHARE)
         for module in (norm, last.norm):
             module.running_mean.copy_(mean)
-            module.running_var.copy_(share @ (variances + (means - mean).square()))
+            module.running_var.copy_(variance)
     return result
 
 

@@ -283,11 +283,11 @@ def build_network(architecture: dict) -> TransformerNet:
     styles = architecture.get("styles")
     if styles is None:
         return TransformerNet(**architecture)
-    if architecture.keys() != {"norm", "upsample", "styles"} or architecture["norm"] != "instance":
-        raise ValueError("several styles need instance norm")
+    if architecture.keys() != {"norm", "upsample", "styles"} or architecture["norm"] == "batch":
+        raise ValueError("several styles need instance or mixed norm")
     if not isinstance(styles, list) or len(styles) > MOST_STYLES or not all(map(is_style_name, styles)):
         raise ValueError("styles must be names")
-    return MultiStyleNet(styles, architecture["upsample"])
+    return MultiStyleNet(styles, architecture["upsample"], architecture["norm"])
 
 
 def _network_of(model, source: str) -> TransformerNet:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.transformer_net import ResidualBlock, TransformerNet
+from models.transformer_net import MixedNorm2d, ResidualBlock, TransformerNet
 from utils.errors import UserError
 
 MOST_STYLES = 1000
@@ -36,26 +36,28 @@ class ConditionalInstanceNorm2d(nn.InstanceNorm2d):
 
 
 class MultiStyleNet(TransformerNet):
-    """A ``TransformerNet`` with instance norm whose scales and shifts are there for each style; all else is shared.
+    """A ``TransformerNet`` whose normalisation layers have scales and shifts for each style; all else is shared.
 
     Args:
         styles: their names, each once.
         upsample: see :class:`TransformerNet`.
+        norm: ``"instance"`` or ``"mixed"``.
 
     Attributes:
         styles: the names, in the order of the rows of each scale and shift.
     """
 
-    def __init__(self, styles: Sequence[str], upsample: str = "transposed"):
-        super().__init__("instance", upsample)
+    def __init__(self, styles: Sequence[str], upsample: str = "transposed", norm: str = "instance"):
+        super().__init__(norm, upsample)
         self.styles = tuple(styles)
         if len(set(self.styles)) < max(1, len(self.styles)):
             twice = sorted({name for name in self.styles if self.styles.count(name) > 1})
             raise ValueError(f"several styles are called {', '.join(twice)}" if twice else "there must be a style")
         for module in list(self.modules()):
             for name, child in module.named_children():
-                if isinstance(child, nn.InstanceNorm2d):
-                    norm = ConditionalInstanceNorm2d(child.num_features, len(self.styles))
+                if isinstance(child, nn.InstanceNorm2d | MixedNorm2d):
+                    kind = MixedNorm2d if isinstance(child, MixedNorm2d) else ConditionalInstanceNorm2d
+                    norm = kind(child.num_features, len(self.styles))
                     norm.weight.data += child.weight.data - 1  # residual blocks start as the identity
                     setattr(module, name, norm)
 
@@ -65,7 +67,7 @@ class MultiStyleNet(TransformerNet):
 
         Scales and shifts are those of its style of the same name, else the mean over its styles.
         """
-        known, state, result = styles_of(network), network.state_dict(), cls(styles, network.upsample)
+        known, state, result = styles_of(network), network.state_dict(), cls(styles, network.upsample, network.norm)
         mean = torch.full((1, len(known)), 1 / len(known))
         mixtures = torch.cat([one_hot(known.index(name), len(known)) if name in known else mean for name in styles])
         for key, value in result.state_dict().items():  # which shares its memory with the network
@@ -81,8 +83,8 @@ class MultiStyleNet(TransformerNet):
             ValueError: unless they share all but the scales and shifts.
         """
         first, names = networks[0][0], [name for _, styles in networks for name in styles]
-        tables = {name for name, module in first.named_modules() if isinstance(module, nn.InstanceNorm2d)}
-        result, states = cls(names, first.upsample), [network.state_dict() for network, _ in networks]
+        tables = {name for name, module in first.named_modules() if module in first.norms()}
+        result, states = cls(names, first.upsample, first.norm), [network.state_dict() for network, _ in networks]
         merged = {}
         for key, value in states[0].items():
             if key.rpartition(".")[0] in tables:
@@ -140,7 +142,7 @@ class MultiStyleNet(TransformerNet):
             A plain ``TransformerNet``, a copy, that gives what this one gives for that style.
         """
         weights = one_hot(style, len(self.styles)) if isinstance(style, int) else torch.as_tensor(style)[None]
-        network, state = TransformerNet("instance", self.upsample), self.state_dict()
+        network, state = TransformerNet(self.norm, self.upsample), self.state_dict()
         for key, value in network.state_dict().items():
             row = mixed(weights, state[key]) if state[key].dim() == 2 else state[key]
             value.copy_(row.reshape(value.shape))
@@ -192,7 +194,7 @@ def one_hot(index: int, count: int) -> torch.Tensor:
 
 
 def _apply(module: nn.Module, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-    if isinstance(module, ConditionalInstanceNorm2d):
+    if isinstance(module, ConditionalInstanceNorm2d | MixedNorm2d):
         return module(x, style)
     if isinstance(module, ResidualBlock):
         return x + _apply(module.residual, x, style)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-NORMS = ("batch", "instance")
+NORMS = ("batch", "instance", "mixed")
 UPSAMPLES = ("transposed", "resize")
 
 # The output is 127.5 (1 + tanh(z / 8)). One of Adam's first steps can move z by 2.6 where features are uniform (2,592
@@ -18,7 +18,89 @@ TANH_SCALE = 8.0
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
+    if kind == "mixed":
+        return MixedNorm2d(channels)
     return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
+
+
+def pooled(mean, variance, other_mean, other_variance, share):
+    """Mean and variance of two sets of values together, of which the second makes up ``share``."""
+    step = other_mean - mean
+    return mean + share * step, variance + share * (other_variance - variance) + share * (1 - share) * step.square()
+
+
+class MixedNorm2d(nn.Module):
+    """Instance norm that knows what photographs usually look like.
+
+    Mean and variance are those of the picture pooled, one part to three, with running ones of the training's
+    photographs, as if every picture hung among three ordinary ones. Instance norm alone takes the mean away: plain
+    white and plain black come out alike. This is switchable normalisation (Luo et al., 2018) with fixed shares.
+
+    Args:
+        channels: C.
+        styles: how many styles there are, each with a row of its own in every table; ``None`` for one, without rows.
+
+    Attributes:
+        weight, bias: scale and shift, C or S x C.
+        running_mean, running_var: of the photographs, C or S x C.
+        momentum: part of a batch in the running statistics; ``None`` for a plain mean over the batches since
+            :meth:`reset_running_stats`.
+    """
+
+    SHARE = 0.75
+    """Of the running statistics."""
+
+    eps = 1e-5
+
+    def __init__(self, channels: int, styles: int | None = None):
+        super().__init__()
+        shape = (channels,) if styles is None else (styles, channels)
+        self.num_features, self.momentum = channels, 0.02
+        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+        self.register_buffer("running_mean", torch.zeros(shape))
+        self.register_buffer("running_var", torch.ones(shape))
+        self.batches = 0
+
+    def reset_running_stats(self) -> None:
+        """Forget the running statistics."""
+        self.running_mean.zero_()
+        self.running_var.fill_(1.0)
+        self.batches = 0
+
+    def forward(self, x: torch.Tensor, style: torch.Tensor | None = None) -> torch.Tensor:
+        """Normalise N x C x H x W features; ``style``, N x S, weighs the styles of each picture."""
+        variance, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), (2, 3), correction=0)
+        if self.training:
+            self._observe(mean.detach(), variance.detach(), style)
+        scale, shift = self.scale_and_shift(mean, variance, style)
+        return torch.addcmul(shift[..., None, None], x, scale[..., None, None]).to(x.dtype)
+
+    def scale_and_shift(self, mean, variance, style=None) -> tuple[torch.Tensor, torch.Tensor]:
+        """What features of this mean and variance are multiplied by, and what is added: N x C each, as are these."""
+        rows = [self.weight, self.bias, self.running_mean, self.running_var]
+        if style is not None:
+            # A sum rather than a product of matrices, which autocast would take to half precision.
+            rows = [(style.to(row)[:, :, None] * row).sum(1) for row in rows]
+        weight, bias, *running = (row.to(mean.dtype) for row in rows)
+        mean, variance = pooled(mean, variance, *running, self.SHARE)
+        scale = weight * (variance + self.eps).rsqrt()
+        return scale, bias - mean * scale
+
+    @torch.no_grad()
+    def _observe(self, mean, variance, style) -> None:
+        """Take a batch's statistics, N x C each, into the running ones."""
+        self.batches += 1
+        chances = (torch.ones(len(mean), 1) if style is None else style).to(mean)
+        count = chances.sum(0)[:, None]  # pictures of each style
+        part = 1 / self.batches if self.momentum is None else self.momentum * count.clamp_max(1)
+        of_style = chances.T / count.clamp_min(1e-6)  # S x N: the weight of each picture in its style's mean
+        batch_mean = of_style @ mean
+        batch_var = of_style @ (variance + mean.square()) - batch_mean.square()
+        for buffer, value in zip(
+            (self.running_mean, self.running_var),
+            pooled(self.running_mean, self.running_var, batch_mean, batch_var.clamp_min(0), part),
+        ):
+            buffer.copy_(value.reshape(buffer.shape))
 
 
 def reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
@@ -134,7 +216,7 @@ class TransformerNet(nn.Module):
     upsampling layers to 64 and 32; 9x9 convolution to 3; scaled tanh. Every convolution pads by reflection.
 
     Args:
-        norm: ``"batch"`` (the paper) or ``"instance"`` (Ulyanov et al., 2016).
+        norm: ``"batch"`` (the paper), ``"instance"`` (Ulyanov et al., 2016) or ``"mixed"`` (:class:`MixedNorm2d`).
         upsample: ``"transposed"`` (the paper) or ``"resize"`` (nearest neighbour, then 3x3 convolution).
 
     Raises:
@@ -197,9 +279,26 @@ class TransformerNet(nn.Module):
         """What to build it from again, in plain values."""
         return {"norm": self.norm, "upsample": self.upsample}
 
+    def with_norm(self, norm: str) -> "TransformerNet":
+        """This network, or one of the same weights where it has another kind of normalisation.
+
+        Raises:
+            ValueError: unless it stays, or goes from instance to mixed norm, whose running statistics are to be set.
+        """
+        if norm == self.norm:
+            return self
+        if (self.norm, norm) != ("instance", "mixed"):
+            raise ValueError(f"a network with {self.norm} norm cannot become one with {norm} norm")
+        architecture = self.architecture() | {"norm": norm}
+        network = type(self)(**architecture)
+        network.load_state_dict(network.state_dict() | self.state_dict())
+        return network.train(self.training)
+
     def norms(self) -> list[nn.Module]:
         """The normalisation layers, in the order in which a picture passes them."""
-        return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d)]
+        return [
+            module for module in self.modules() if isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | MixedNorm2d)
+        ]
 
     def reach(self) -> int | None:
         """How far from a pixel, in pixels, the input may lie that its output depends on; a multiple of the stride.
@@ -213,7 +312,7 @@ class TransformerNet(nn.Module):
         """
         reach, scale = 0, 1  # scale: pixels of the picture to one pixel here
         for module in self.modules():
-            if isinstance(module, nn.InstanceNorm2d):
+            if isinstance(module, nn.InstanceNorm2d | MixedNorm2d):
                 return None
             if isinstance(module, nn.Conv2d):
                 reach += (module.kernel_size[0] // 2 + module.stride[0] - 1) * scale

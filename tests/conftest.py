@@ -249,10 +249,10 @@ def trained_like():
         torch.manual_seed(seed)
         network = TransformerNet(norm, upsample)
         for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.InstanceNorm2d):
+            if module in network.norms():
                 module.weight.data.uniform_(0.5, 1.5)
                 module.bias.data.normal_()
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if hasattr(module, "running_mean") and module.running_mean is not None:
                 module.running_mean.normal_(0, 0.1)
         network.layers[-1][0].weight.data *= 20  # as initialised, pictures are nearly grey
         return network.eval()

@@ -25,6 +25,7 @@ from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import LAYERS, VGG19
+from training.batch_norm import estimate_statistics
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
 from training.second_view import pairs_of_views
@@ -196,6 +197,9 @@ def build_training(
 
     torch.manual_seed(config.seed)
     network = _new_network(config, styles, begun) if checkpoint is None else checkpoint.network
+    network = network.to(device)
+    if checkpoint is None and config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
+        estimate_statistics(network, (_to_device(batch, compute) for batch in calibration))
     if config.train == "norms":
         network.requires_grad_(False)
         for norm in network.norms():
@@ -329,12 +333,16 @@ def strange_weights(config: TrainingConfig) -> str | None:
 
 def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset[str]) -> TrainingConfig:
     for name in ("norm", "upsample"):
-        if name in given and getattr(config, name) != getattr(begun.network, name):
+        asked, has = getattr(config, name), getattr(begun.network, name)
+        if name in given and asked != has and (asked, has) != ("mixed", "instance"):
             raise UserError(
-                f"--{name} {getattr(config, name)} does not go together with --start_from {config.start_from}, "
-                f"whose network has {getattr(begun.network, name)}: leave one of them out"
+                f"--{name} {asked} does not go together with --start_from {config.start_from}, "
+                f"whose network has {has}: leave one of them out"
             )
-    return dataclasses.replace(config, norm=begun.network.norm, upsample=begun.network.upsample)
+    # A network of instance norm goes on with mixed norm, whose further statistics are estimated.
+    to_mixed = config.norm == "mixed" and begun.network.norm == "instance" and config.train == "all"
+    norm = "mixed" if to_mixed else begun.network.norm
+    return dataclasses.replace(config, norm=norm, upsample=begun.network.upsample)
 
 
 def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
@@ -350,11 +358,12 @@ def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpo
     if begun is None and len(styles) == 1:
         return TransformerNet(config.norm, config.upsample)
     if begun is None:
-        return MultiStyleNet(styles, config.upsample)
-    if len(styles) > 1 or isinstance(begun.network, MultiStyleNet):
-        network = MultiStyleNet.begun_from(begun.network, styles)
-        return network if len(styles) > 1 else network.for_style(0)
-    return begun.network
+        return MultiStyleNet(styles, config.upsample, config.norm)
+    network = begun.network
+    if len(styles) > 1 or isinstance(network, MultiStyleNet):
+        network = MultiStyleNet.begun_from(network, styles)
+        network = network if len(styles) > 1 else network.for_style(0)
+    return network.with_norm(config.norm)
 
 
 def _refuse_styles(config: TrainingConfig, styles: tuple[str, ...]) -> None:

@@ -273,6 +273,8 @@ class TrainingRun:
             save_png(side_by_side(pictures), self.folder.path / f"monitor_{self.training.step:06d}.png")
 
     def _estimate_statistics(self) -> None:
+        if self.training.network.norm != "batch":  # mixed norm is trained with the statistics that it keeps
+            return
         with self.training.compute.autocast():
             estimate_statistics(self.training.network, self.training.calibration_batches())
 

@@ -18,17 +18,17 @@ def uneven_picture(height, width):
     return images
 
 
-@pytest.mark.parametrize("upsample", ["transposed", "resize"])
+@pytest.mark.parametrize("norm, upsample", [("instance", "resize"), ("mixed", "transposed")])
 @pytest.mark.parametrize("height, width", [(101, 150), (66, 203)])  # sides that the strides do not divide
-def test_tiles_equal_one_pass(trained_like, upsample, height, width):
-    network = trained_like("instance", upsample)
+def test_tiles_equal_one_pass(trained_like, norm, upsample, height, width):
+    network = trained_like(norm, upsample)
     images = uneven_picture(height, width)
     one_pass = Stylizer(network, compute=CPU).stylize_tensor(images)
     tiled = Stylizer(network, compute=CPU, tile_size=64).stylize_tensor(images)
     torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)  # of 255: rounding
     # Seen to matter: the left half alone, with its own statistics, is another picture.
     half = Stylizer(network, compute=CPU).stylize_tensor(images[..., : width // 2])
-    assert (half - one_pass[..., : width // 2])[..., :10].abs().max() > 5
+    assert (half - one_pass[..., : width // 2])[..., :10].abs().max() > 3
 
 
 def test_pictures_of_a_batch_have_their_own_statistics(trained_like):

@@ -1,0 +1,97 @@
+"""Mixed norm: the picture's statistics pooled with those of photographs."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from models.multi_style import MultiStyleNet
+from models.transformer_net import MixedNorm2d, TransformerNet
+from training.batch_norm import estimate_statistics
+
+
+def pictures(n=2, side=24, seed=0):
+    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+@torch.no_grad()
+def filled(network: TransformerNet) -> TransformerNet:
+    """Weights and statistics as after a training, without one."""
+    generator = torch.Generator().manual_seed(0)
+    for norm in network.norms():
+        for table, low, high in ((norm.weight, 0.5, 1.5), (norm.bias, -1, 1), (norm.running_mean, -1, 1)):
+            table.uniform_(low, high, generator=generator)
+        norm.running_var.uniform_(0.5, 2, generator=generator)
+    return network.eval()
+
+
+@torch.no_grad()
+def test_it_is_instance_norm_among_three_ordinary_pictures():
+    norm = MixedNorm2d(5).eval()
+    x, ordinary = torch.randn(2, 5, 6, 8) * 3 + 1, torch.randn(1, 5, 6, 8) * 2 - 4
+    norm.running_mean.copy_(ordinary.mean((0, 2, 3)))
+    norm.running_var.copy_(ordinary.var((0, 2, 3), correction=0))
+    norm.weight.uniform_(0.5, 1.5)
+    norm.bias.normal_()
+    side_by_side = torch.cat([x, *[ordinary.expand_as(x)] * 3], 3)
+    expected = F.instance_norm(side_by_side, weight=norm.weight, bias=norm.bias)[..., :8]
+    torch.testing.assert_close(norm(x), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("momentum, share", [(None, 1.0), (0.02, 0.02)])
+def test_a_batch_enters_the_running_statistics(momentum, share):
+    norm = MixedNorm2d(4).train()
+    norm.momentum = momentum
+    x = torch.randn(3, 4, 7, 5) * 2 + 3
+    norm(x)
+    by_torch = torch.nn.BatchNorm2d(4, momentum=1.0)
+    by_torch(x)
+    biased = by_torch.running_var * (1 - 1 / (3 * 7 * 5))
+    mean = share * by_torch.running_mean
+    torch.testing.assert_close(norm.running_mean, mean)
+    second_moment = (1 - share) * 1.0 + share * (biased + by_torch.running_mean.square())
+    torch.testing.assert_close(norm.running_var, second_moment - mean.square())
+
+
+@torch.no_grad()
+def test_statistics_are_estimated_over_all_batches():
+    network = TransformerNet("mixed")
+    batches = [pictures(seed=seed) for seed in range(3)]
+    estimate_statistics(network, batches)
+    convolution, norm, _ = network.layers[0]
+    features = torch.cat([convolution(network.prepare(batch)) for batch in batches])
+    torch.testing.assert_close(norm.running_mean, features.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(norm.running_var, features.var((0, 2, 3), correction=0), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
+def test_plain_white_and_plain_black_stay_apart():
+    white, black = (torch.full((1, 3, 32, 32), value) for value in (255.0, 0.0))
+    instance, mixed = TransformerNet("instance").eval(), TransformerNet("mixed")
+    estimate_statistics(mixed, [pictures(4, 32)])
+    mixed.eval()
+    by_instance, by_mixed = ((network(white) - network(black)).abs().mean() for network in (instance, mixed))
+    assert by_mixed > 0.2 > 100 * by_instance
+
+
+@torch.no_grad()
+def test_a_network_of_instance_norm_goes_on_with_mixed_norm(trained_like):
+    instance = trained_like("instance")
+    mixed = instance.with_norm("mixed")
+    for name, value in instance.state_dict().items():
+        assert torch.equal(mixed.state_dict()[name], value)
+    with pytest.raises(ValueError, match="batch norm"):
+        trained_like("batch").with_norm("mixed")
+
+
+@torch.no_grad()
+def test_each_style_has_statistics_of_its_own():
+    network = filled(MultiStyleNet(("wave", "scream", "kiss"), norm="mixed"))
+    images = pictures(2)
+    mixture = network(images, torch.tensor([[0.0, 0.25, 0.75], [1.0, 0.0, 0.0]]))
+    torch.testing.assert_close(mixture[:1], network.for_style([0, 0.25, 0.75])(images[:1]), rtol=0, atol=2e-3)
+    torch.testing.assert_close(mixture[1:], network.for_style(0)(images[1:]), rtol=0, atol=2e-3)
+    before = [norm.running_mean.clone() for norm in network.norms()]
+    network.train()(images, torch.tensor([1, 1]))
+    for norm, old in zip(network.norms(), before):
+        assert torch.equal(norm.running_mean[[0, 2]], old[[0, 2]]) and not torch.equal(norm.running_mean[1], old[1])
