@@ -4,6 +4,8 @@
     python -m evaluation.compare --model_path gallery.pth --style wave --style_image wave.jpg --photographs photos/
     python -m evaluation.compare --model_path a.pth b.pth --style_image a.jpg b.jpg --photographs val2017/ \\
         --iterations 300 --curves curves.pt --json result.json --plot curves.png --sheet sheet.jpg
+    python -m evaluation.compare --tones_only --model_path gallery --style all --style_image paintings/ \\
+        --photographs photos/ --photograph_count 12
 
 Judges the objective that the model was trained for on photographs that it has not seen, and optimises each of them for
 the same objective: minutes a photograph on a CPU. --iterations 0 leaves that out, --lbfgs_photographs 5 does a few.
@@ -36,8 +38,9 @@ class CompareConfig:
     )
     style_image: tuple[str, ...] = setting(
         (),
-        "the style image of each model or style, in their order, or one for all; a model holds no more than its name",
-        metavar="PICTURE",
+        "the style image of each model or style, in their order, one for all, or a folder of paintings with the "
+        "styles' names; a model holds no more than its name",
+        metavar="PICTURE|FOLDER",
     )
     photographs: tuple[str, ...] = setting(
         ("photos",), "photographs to judge by: files, folders with their subfolders", metavar="PICTURE|FOLDER"
@@ -48,6 +51,7 @@ class CompareConfig:
         "evaluation/held_out.txt if it names any of them, and all of them otherwise",
         metavar="FILE",
     )
+    photograph_count: int | None = setting(None, "photographs to take, the first ones; left out, all", minimum=1)
     image_size: int = setting(
         256, "side of the square, in the middle of each photograph, that is judged; a multiple of 4, pixels",
         minimum=36, maximum=4096,
@@ -102,6 +106,12 @@ class CompareConfig:
         choices=PRECISIONS,
     )
     max_pixels: int = inference_setting("max_pixels")
+
+    # What is measured
+    tones_only: bool = setting(
+        False,
+        "measure contrast, palette and plain grounds alone, which needs no loss network: seconds a style",
+    )
 
     # What is written beside the tables
     lpips: bool = setting(

@@ -8,8 +8,10 @@ from pathlib import Path
 from statistics import fmean, median
 
 import torch
+from PIL import Image
 
 from config import TrainingConfig
+from data.dataset import list_photographs
 from evaluation import figures
 from evaluation.compare import CompareConfig
 from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
@@ -18,7 +20,10 @@ from evaluation.objective import criterion_of, objective, style_batch, unweighte
 from evaluation.optimisation import optimize, prepare_machine, starting_picture
 from evaluation.pictures import read_square, read_whole, select_photographs
 from evaluation.saving import PICTURES, PLOTS, write_json, write_picture
+from evaluation.tones import judge_tones, tones_table
 from evaluation.weights import OBJECTIVE
+from imaging.tensors import image_to_tensor
+from imaging.transparency import flatten
 from inference.named_styles import choose_styles
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
@@ -44,6 +49,8 @@ TIMING_ROUNDS = 3
 SURROUNDINGS = 32
 """Pixels on each side that a photograph has more where it is painted with its surroundings."""
 
+_LARGEST_PAINTING = 2048  # longest side, pixels, at which its tones are measured
+
 _RATIOS = {"border_mean": "border, mean", "border_contrast": "border, contrast"}
 _CUTS = {"cut_mean": "border beside uncut, mean", "cut_contrast": "border beside uncut, contrast"}
 _MESHES = {f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS}
@@ -64,29 +71,46 @@ _GEOMETRIC = _MESHES | _RATIOS | _CUTS
 
 
 @dataclass
-class Model:
-    """A trained style.
+class Style:
+    """A style of a model, and its painting.
 
     Attributes:
         name: of the model, or of its style where it has several.
         path, style_image: its file, and that of its style image.
+        checkpoint: the model of this style alone.
+        painting: the style image at its own size.
         stylizer: paints with it.
-        settings: of the objective, the level included in ``style_weight``.
-        level: of the style term at the end of its training, 1 where the file does not say.
-        scales: of its training; ``None`` where the file does not say, or flags make it another objective.
-        style_pixels: the style image, 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
-        provenance: what its file says of its making.
     """
 
     name: str
     path: str
     style_image: str
+    checkpoint: Checkpoint
+    painting: Image.Image
     stylizer: Stylizer
+
+    def judge_tones(self, pictures: list[torch.Tensor], photographs: list[torch.Tensor]) -> dict[str, float]:
+        """See :func:`evaluation.tones.judge_tones`."""
+        painting = self.painting.copy()
+        painting.thumbnail((_LARGEST_PAINTING,) * 2, Image.Resampling.LANCZOS)
+        return judge_tones(self.stylizer, pictures, photographs, image_to_tensor(flatten(painting))[None])
+
+
+@dataclass
+class Model(Style):
+    """A style, and what it was trained for.
+
+    Attributes:
+        settings: of the objective, the level included in ``style_weight``.
+        level: of the style term at the end of its training, 1 where the file does not say.
+        scales: of its training; ``None`` where the file does not say, or flags make it another objective.
+        style_pixels: the style image, 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
+    """
+
     settings: TrainingConfig
     level: float
     scales: LossScales | None
     style_pixels: torch.Tensor
-    provenance: dict
 
 
 def compare(config: CompareConfig) -> int:
@@ -102,7 +126,11 @@ def compare(config: CompareConfig) -> int:
     compute = prepare_machine(config.device, config.precision)
     lpips = lpips_metric(compute.device) if config.lpips else None
     paths, names = select_photographs(config.photographs, config.names)
-    models = _read_models(config, compute)
+    paths = paths[: config.photograph_count]
+    styles = _read_styles(config)
+    if config.tones_only:
+        return _compare_tones(config, compute, styles, paths, names)
+    models = [_read_model(style, config, compute) for style in styles]
     photographs, surrounded = (
         [read_square(path, config.image_size + more, config.max_pixels) for path in paths]
         for more in (0, 2 * SURROUNDINGS)
@@ -110,7 +138,7 @@ def compare(config: CompareConfig) -> int:
     curves = CurveFile(config.curves)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     for model in models:
-        trained_with = model.provenance.get("loss_network")
+        trained_with = model.checkpoint.provenance.get("loss_network")
         if isinstance(trained_with, str) and not trained_with.endswith(vgg.fingerprint):
             warnings.warn(f"{model.path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
             model.scales = None
@@ -133,12 +161,41 @@ def compare(config: CompareConfig) -> int:
     return 0
 
 
+def _compare_tones(config: CompareConfig, compute: Compute, styles: list[Style], paths, names) -> int:
+    photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
+    judged = []
+    with progress_bar(len(styles) * len(photographs), "picture") as bar:
+        for style in styles:
+            pictures = []
+            for photograph in photographs:
+                pictures.append(style.stylizer.stylize_tensor(photograph, output=torch.empty_like(photograph)))
+                bar.update()
+            tones = style.judge_tones(pictures, photographs)
+            judged.append({"name": style.name, "model_path": style.path, "style_image": style.style_image, **tones})
+    result = {
+        "machine": describe_machine(compute),
+        "photographs": [path.stem for path in paths],
+        "names": None if names is None else str(names),
+        "image_size": config.image_size,
+        "tones": judged,
+    }
+    _print_head(result)
+    print(f"\n{tones_table(judged)}")
+    if config.json is not None:
+        write_json(config.json, result)
+        print(f"Wrote {config.json}")
+    return 0
+
+
 def _check(config: CompareConfig) -> None:
     if config.image_size % 4:
         raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
     for name, does in (("curves", "keeps"), ("plot", "draws")):
         if getattr(config, name) is not None and not config.iterations:
             raise UserError(f"--{name} {does} what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
+    for name in ("plot", "sheet", "curves", "lpips") if config.tones_only else ():
+        if getattr(config, name):
+            raise UserError(f"--{name} is not for --tones_only: leave out one of them")
     endings = {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}
     for name, allowed in endings.items():
         if getattr(config, name) is not None:
@@ -150,33 +207,54 @@ def _check(config: CompareConfig) -> None:
 # -- models ---------------------------------------------------------------------------------------------------------
 
 
-def _read_models(config: CompareConfig, compute: Compute) -> list[Model]:
+def _read_styles(config: CompareConfig) -> list[Style]:
     chosen = choose_styles(config.model_path, config.style, print)
-    if len(config.style_image) not in (1, len(chosen)):
-        raise UserError(
-            f"--style_image names {len(config.style_image)} pictures for {len(chosen)} models or styles: give one "
-            "for each, in their order, or one for all"
-        )
-    style_images = config.style_image * (len(chosen) if len(config.style_image) == 1 else 1)
     paths = config.model_path if config.style is None else config.model_path * len(chosen)
-    own = resolve_compute(config.device, "auto")  # as begin_inference.py would
-    models = []
-    for (name, checkpoint), path, style_image in zip(chosen, paths, style_images, strict=True):
-        settings, level = settings_of(checkpoint, config, path)
-        picture = read_whole(style_image, "--style_image", config.max_pixels)
-        others = ("content_layer", "style_layers", "style_octaves", "loss_scale", "style_size", "style_smoothing")
-        grams = len(settings.style_layers) * settings.style_octaves
-        as_trained = all(getattr(config, name) is None for name in others)
-        scales = scales_of(checkpoint, path, grams) if as_trained else None
-        trained_on = checkpoint.provenance.get("style")
-        is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
-        if is_known and Path(trained_on).stem != Path(style_image).stem:
-            warnings.warn(f"{path} was trained on {trained_on}, and --style_image is {style_image}", stacklevel=2)
-            scales = None
-        pixels = style_batch(picture, settings).to(compute.device)
-        stylizer = Stylizer(checkpoint.network, compute=own)
-        models.append(Model(name, path, style_image, stylizer, settings, level, scales, pixels, checkpoint.provenance))
-    return models
+    compute = resolve_compute(config.device, "auto")  # as begin_inference.py would
+    styles = []
+    for (name, checkpoint), path, style_image in zip(chosen, paths, _style_images(config, chosen), strict=True):
+        painting = read_whole(style_image, "--style_image", config.max_pixels)
+        stylizer = Stylizer(checkpoint.network, compute=compute)
+        styles.append(Style(name, path, style_image, checkpoint, painting, stylizer))
+    return styles
+
+
+def _style_images(config: CompareConfig, chosen: list[tuple[str, Checkpoint]]) -> list[str]:
+    """The path of each style's painting: in a folder, the picture with the name that the model says, or the style's."""
+    given = config.style_image
+    if len(given) == 1 and Path(given[0]).is_dir():
+        pictures = {path.stem: str(path) for path in list_photographs(given[0], "--style_image")}
+        found = []
+        for name, checkpoint in chosen:
+            trained_on = checkpoint.provenance.get("style")
+            wanted = [Path(trained_on).stem] if isinstance(trained_on, str) else []
+            path = next((pictures[stem] for stem in (*wanted, Path(name).name) if stem in pictures), None)
+            if path is None:
+                raise UserError(f"--style_image {given[0]} holds no painting named {name}: add it, or name the file")
+            found.append(path)
+        return found
+    if len(given) not in (1, len(chosen)):
+        raise UserError(
+            f"--style_image names {len(given)} pictures for {len(chosen)} models or styles: give one "
+            "for each, in their order, one for all, or a folder of paintings with the styles' names"
+        )
+    return list(given) * (len(chosen) if len(given) == 1 else 1)
+
+
+def _read_model(style: Style, config: CompareConfig, compute: Compute) -> Model:
+    checkpoint, path = style.checkpoint, style.path
+    settings, level = settings_of(checkpoint, config, path)
+    others = ("content_layer", "style_layers", "style_octaves", "loss_scale", "style_size", "style_smoothing")
+    grams = len(settings.style_layers) * settings.style_octaves
+    as_trained = all(getattr(config, name) is None for name in others)
+    scales = scales_of(checkpoint, path, grams) if as_trained else None
+    trained_on = checkpoint.provenance.get("style")
+    is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
+    if is_known and Path(trained_on).stem != Path(style.style_image).stem:
+        warnings.warn(f"{path} was trained on {trained_on}, and --style_image is {style.style_image}", stacklevel=2)
+        scales = None
+    pixels = style_batch(style.painting, settings).to(compute.device)
+    return Model(**vars(style), settings=settings, level=level, scales=scales, style_pixels=pixels)
 
 
 def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tuple[TrainingConfig, float]:
@@ -277,7 +355,7 @@ class _Judge:
             "name": self.model.name,
             "model_path": self.model.path,
             "style_image": self.model.style_image,
-            "provenance": self.model.provenance,
+            "provenance": self.model.checkpoint.provenance,
             "objective": {name: getattr(settings, name) for name in OBJECTIVE},
             "style_level": self.model.level,
             "style_size": settings.style_size or settings.image_size,
@@ -286,6 +364,7 @@ class _Judge:
             "scales": dataclasses.asdict(self.criterion.scales),
             "rows": {name: {"summary": _summary(found), "per_photograph": found} for name, found in rows.items()},
             "iterations_equalled": equalled,
+            "tones": self.model.judge_tones(pictures[self.model.name], self.photographs),
             "pictures": pictures,
         }
 
@@ -383,12 +462,16 @@ def _time(config: CompareConfig, compute: Compute, model: Model, vgg, path: Path
 # -- results --------------------------------------------------------------------------------------------------------
 
 
-def _print(result: dict) -> None:
+def _print_head(result: dict) -> None:
     names = result["photographs"]
     source = f" of {result['names']}" if result["names"] else ""
     first = f"{', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     print(f"{len(names)} photographs{source}, {result['image_size']} x {result['image_size']} pixels: {first}")
     print(result["machine"]["device"])
+
+
+def _print(result: dict) -> None:
+    _print_head(result)
     for number, model in enumerate(result["models"]):
         objective = dict(model["objective"])
         scale = objective.pop("loss_scale")
@@ -404,6 +487,7 @@ def _print(result: dict) -> None:
         print(f"\n{_equalled_table(model)}" if model["iterations_equalled"] else "\nNo L-BFGS beside it.")
         if result["seconds"]:
             print(f"\n{_seconds_table(result['seconds'][number])}")
+    print(f"\n## Tones\n\n{tones_table([{**model, **model['tones']} for model in result['models']])}")
 
 
 def _number(value: float) -> str:

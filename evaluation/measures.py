@@ -1,5 +1,6 @@
 """What can be measured on a picture without the loss network, as pure functions of tensors; float64, on the CPU."""
 
+import math
 import warnings
 from collections.abc import Callable
 
@@ -11,6 +12,12 @@ from utils.errors import UserError
 
 MESH_PERIODS = (2, 4)
 """Pixels. The network halves its picture twice, so that a pattern of its own making repeats at these."""
+
+PALETTE_PIXELS = 2**16
+"""Pixels that are drawn of each of two palettes."""
+
+PALETTE_DIRECTIONS = 32
+"""Directions through the colour cube along which two palettes are compared."""
 
 _SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
 _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -137,6 +144,50 @@ def border(images: torch.Tensor, width: int = 16) -> torch.Tensor:
     means = (outside.mean(1) + _ALMOST_NOTHING) / (inside.mean(1) + _ALMOST_NOTHING)
     contrasts = (outside.std(1, correction=0) + _ALMOST_NOTHING) / (inside.std(1, correction=0) + _ALMOST_NOTHING)
     return torch.stack([means, contrasts], 1)
+
+
+def tones(images: torch.Tensor) -> torch.Tensor:
+    """Contrast of a picture's luminance.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255]; H and W at least 2.
+
+    Returns:
+        N x 3, float64, grey levels: the tonal range from the 1st to the 99th percentile; the standard deviation; and
+        the mean gradient, the length of (dx, dy) between each pixel and its neighbours to the right and below.
+    """
+    grey = luminance(images)
+    low, high = grey.flatten(1).quantile(grey.new_tensor([0.01, 0.99]), dim=1)
+    right, down = grey[:, :-1, 1:] - grey[:, :-1, :-1], grey[:, 1:, :-1] - grey[:, :-1, :-1]
+    return torch.stack([high - low, grey.std((1, 2), correction=0), right.hypot(down).mean((1, 2))], 1)
+
+
+def palette_distance(images: list[torch.Tensor], others: list[torch.Tensor], seed: int = 0) -> float:
+    """Sliced Wasserstein distance between the colours of two sets of pictures (Rabin et al., 2011).
+
+    Pixels count by their colours alone, wherever they are. :data:`PALETTE_PIXELS` of each set are drawn at random, and
+    their positions along each of :data:`PALETTE_DIRECTIONS` directions, spread evenly, are sorted and compared.
+
+    Args:
+        images, others: N x 3 x H x W each, RGB in [0, 255], of any sizes.
+        seed: of the draw.
+
+    Returns:
+        Root mean square of the differences, grey levels; 0 for equal palettes. Two draws of one palette are 1 or less
+        apart.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    height = (torch.arange(PALETTE_DIRECTIONS, dtype=torch.float64) + 0.5) / PALETTE_DIRECTIONS  # of half a sphere
+    angle = torch.arange(PALETTE_DIRECTIONS) * math.pi * (3 - math.sqrt(5))  # the golden angle
+    circle = (1 - height.square()).sqrt()
+    directions = torch.stack([circle * angle.cos(), circle * angle.sin(), height])  # 3 x directions
+
+    def slices(pictures: list[torch.Tensor]) -> torch.Tensor:
+        colours = torch.cat([picture.cpu().movedim(1, -1).reshape(-1, 3) for picture in pictures])  # pixels x 3
+        drawn = torch.randint(len(colours), (PALETTE_PIXELS,), generator=generator)
+        return (colours[drawn].double() @ directions).sort(dim=0).values
+
+    return (slices(images) - slices(others)).square().mean().sqrt().item()
 
 
 def lpips_metric(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], float]:

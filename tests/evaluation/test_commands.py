@@ -15,7 +15,7 @@ from begin_training import train
 from config import TrainingConfig
 from evaluation.compare import CompareConfig
 from evaluation.comparison import scales_of, settings_of
-from evaluation.measures import border, mesh, ssim
+from evaluation.measures import border, mesh, palette_distance, ssim, tones
 from evaluation.objective import criterion_of, objective
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
 from inference.stylizer import Stylizer
@@ -217,6 +217,7 @@ def test_compare_measures_what_the_model_makes(compared, model, photos, style_im
         edge = border(alone)[0] / border(among[..., 32:-32, 32:-32])[0]
         assert [row["cut_mean"], row["cut_contrast"]] == pytest.approx(edge.tolist(), rel=1e-3)
         assert row["cut_contrast"] != pytest.approx(row["border_contrast"], rel=1e-3)
+    assert judged["tones"]["results_range"] > 0 and "| stripes | stripes | " in said
     summary = judged["rows"]["stripes"]["summary"]
     assert summary["style"]["mean"] == pytest.approx(np.mean([row["style"] for row in rows]))
     assert summary["mesh_2"]["mean"] == pytest.approx(np.exp(np.mean(np.log([row["mesh_2"] for row in rows]))))
@@ -305,6 +306,44 @@ def test_compare_judges_the_styles_that_are_named(compare, trained_like, photos,
     assert "there are stripes, b" in compare(*unknown, "--photographs", photos).error
 
 
+def test_tones_of_all_styles_in_one_table(compare, trained_like, photos, style_image, tmp_path):
+    """Paintings by the styles' names, and neither loss network nor objective: the model does not say its own."""
+    network = MultiStyleNet.begun_from(trained_like("instance"), ("stripes", "b"))
+    network.norms()[0].bias.data[1] += 1
+    save_checkpoint(tmp_path / "gallery.pth", Checkpoint(network, {}))
+    (tmp_path / "paintings").mkdir()
+    Image.open(style_image).save(tmp_path / "paintings" / "stripes.png")
+    Image.open(style_image).convert("L").save(tmp_path / "paintings" / "b.png")
+    own = ["--tones_only", "--model_path", tmp_path / "gallery.pth", "--style", "all", "--photographs", photos]
+    own += ["--photograph_count", 3, "--vgg_weights", tmp_path / "none.pth", "--json", tmp_path / "tones.json"]
+    said = printed(compare(*own, "--style_image", tmp_path / "paintings"))
+    assert "3 photographs, 48 x 48 pixels" in said and "| stripes | stripes | " in said and "| b | b | " in said
+    result = json.loads((tmp_path / "tones.json").read_text())
+    photographs = [read_square(next(photos.rglob(f"{name}.*")), 48, 10**6) for name in result["photographs"]]
+    stylizer = Stylizer(tmp_path / "gallery.pth", device="cpu", style="b")
+    painting = torch.from_numpy(np.array(Image.open(tmp_path / "paintings" / "b.png").convert("RGB")))
+    painting = painting.permute(2, 0, 1)[None]
+    judged = result["tones"][1]
+    results = [stylizer.stylize_tensor(photograph).round().byte() for photograph in photographs]
+    range_, deviation, gradient = torch.cat([tones(picture) for picture in results]).mean(0).tolist()
+    assert [judged[f"results_{name}"] for name in ("range", "deviation", "gradient")] == pytest.approx(
+        [range_, deviation, gradient]
+    )
+    assert judged["range_over_paintings"] == pytest.approx(range_ / tones(painting)[0, 0].item())
+    assert judged["palette_distance"] == pytest.approx(palette_distance(results, [painting]))
+    found = []
+    for photograph in photographs[:2]:
+        rows, columns = np.mgrid[:48, :48]
+        outside = torch.from_numpy((rows - 23.5) ** 2 + (columns - 23.5) ** 2 > 0.2 * 48**2 / math.pi)
+        grounds = [torch.where(outside, ground, photograph.float()) for ground in (255.0, 0.0)]
+        white, black = (stylizer.stylize_tensor(picture)[..., outside].mean().item() for picture in grounds)
+        found.append(white - black)
+    assert judged["white_less_black_0.80"] == pytest.approx(np.mean(found), abs=1e-3)
+    (tmp_path / "paintings" / "b.png").unlink()
+    own[-1] = tmp_path / "other.json"
+    assert "holds no painting named b" in compare(*own, "--style_image", tmp_path / "paintings").error
+
+
 def test_compare_warns_of_another_style_image(compare, model, photos):
     flags = ["--style_image", "styles/swirls.jpg", "--photographs", photos / "photo_00.jpg"]
     with pytest.warns(UserWarning, match="stripes.pth was trained on stripes.png, and --style_image is"):
@@ -328,6 +367,7 @@ def test_compare_warns_of_another_style_image(compare, model, photos):
         (["--sheet", "content/mountains.jpg"], "exists already"),
         (["--plot", "out.png", "--iterations", "0"], "--plot draws what L-BFGS does, which --iterations 0 leaves out"),
         (["--curves", "curves.pt", "--iterations", "0"], "--curves keeps what L-BFGS does"),
+        (["--tones_only", "--sheet", "out.png"], "--sheet is not for --tones_only"),
         (["--curves", "README.md"], "--curves README.md cannot be read"),
     ],
 )

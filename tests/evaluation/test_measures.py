@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.measures import border, lpips_metric, luminance, mesh, ssim
+from evaluation.measures import border, lpips_metric, luminance, mesh, palette_distance, ssim, tones
 from utils.errors import UserError
 
 
@@ -114,6 +114,31 @@ def test_border_of_a_planted_band():
     assert border(torch.full((1, 3, 40, 40), 90.0))[0].tolist() == pytest.approx([1, 1])
     with pytest.raises(ValueError, match="16 pixels"):
         border(image[..., :32])
+
+
+def test_tones_of_a_slope_and_of_noise():
+    slope = torch.arange(101.0).view(1, 1, 1, 101).expand(1, 3, 40, 101)
+    assert tones(slope)[0].tolist() == pytest.approx([98, np.sqrt((101**2 - 1) / 12), 1])
+    assert tones(slope + 2 * torch.arange(40.0)[:, None])[0, 2].item() == pytest.approx(5**0.5)
+    noise = pictures(4, 40, count=1)
+    grey = luminance(noise)[0].numpy()
+    dx, dy = np.diff(grey, axis=1)[:-1], np.diff(grey, axis=0)[:, :-1]
+    expected = [np.diff(np.percentile(grey, [1, 99])).item(), grey.std(), np.sqrt(dx**2 + dy**2).mean()]
+    assert tones(noise)[0].tolist() == pytest.approx(expected)
+
+
+def test_palette_distance():
+    """Of palettes that are apart by one vector: its length over root three, the mean over all directions."""
+    first = pictures(5, 128, count=1) * 0.5
+    shift = torch.tensor([30.0, 60.0, 20.0]).view(1, 3, 1, 1)
+    moved = first.flip(-1).transpose(-1, -2) + shift  # pixels elsewhere, in a picture of another shape
+    assert palette_distance([first], [moved[..., :64], moved[..., 64:]]) == pytest.approx(70 / 3**0.5, rel=0.03)
+    assert palette_distance([first], [first.flip(-1)]) < 1
+    assert palette_distance([first], [moved]) == palette_distance([first], [moved])
+    # Two colours in other shares: along a line, half of the pixels move from one to the other.
+    black, half = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+    half[..., 4:] = 90
+    assert palette_distance([black], [half]) == pytest.approx((0.5 * 3 * 90**2 / 3) ** 0.5, rel=0.03)
 
 
 def test_lpips_is_given_values_about_zero(monkeypatch):
