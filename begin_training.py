@@ -8,7 +8,7 @@ For example:
     torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
-from config import TrainingConfig
+from config import TrainingConfig, with_recipe
 from utils.settings import parse_settings, run_command
 
 
@@ -28,7 +28,7 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from training.run import TrainingRun
 
-    return run_training(TrainingRun(config, given))
+    return run_training(TrainingRun(*with_recipe(config, given)))
 
 
 def run_training(run) -> int:

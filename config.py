@@ -77,11 +77,17 @@ class TrainingConfig:
         "the same command, however often it is killed",
     )
 
+    recipe: str | None = setting(
+        None,
+        "settings that stand together in RECIPES of config.py; flags that are given win over them; classic: the method "
+        "as most people describe it; paper: the paper's own layers and settings",
+        choices=("classic", "paper"),
+        heading="The objective",
+    )
     content_layer: str = setting(
         "relu2_2",
         "layer of the content term: relu2_2, the paper's, holds outlines and calm areas; relu4_2 what is where alone",
         choices=("relu2_2", "relu3_2", "relu4_2"),
-        heading="The objective",
     )
     content_weight: float = setting(1.0, "weight of the content term", minimum=0)
     style_weight: float = setting(18.0, "weight of the style term", minimum=0)
@@ -213,6 +219,37 @@ class TrainingConfig:
         0, "checkpoints to keep, the newest; older ones are removed once a newer one is safe; 0 keeps all", minimum=0
     )
     overwrite: bool = setting(False, OVERWRITE_HELP)
+
+
+_NO_TERM_OF_OURS = {
+    "style_octaves": 1, "style_octave_weights": None, "style_smoothing": 0.0, "checkerboard_weight": 0.0,
+    "temporal_weight": 0.0, "norm": "batch", "upsample": "transposed", "optimizer": "adam", "lr": 1e-3,
+    "batch_size": 4, "image_size": 256, "style_size": None, "content_weight": 1.0,
+}  # fmt: skip
+
+RECIPES = {
+    "classic": {
+        **_NO_TERM_OF_OURS,
+        "content_layer": "relu4_2",
+        "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
+        "loss_scale": "relative", "style_weight": 60.0, "tv_weight": 0.05, "weight_decay": 1e-5,
+    },
+    "paper": {
+        **_NO_TERM_OF_OURS,
+        "content_layer": "relu2_2",
+        "style_layers": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        "style_layer_weights": (1.0, 1.0, 1.0, 1.0),
+        "loss_scale": "paper", "style_weight": 3e-6, "tv_weight": 4e-5, "weight_decay": 0.0,
+    },
+}  # fmt: skip
+"""What ``--recipe`` sets."""
+
+
+def with_recipe(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
+    """The settings with those of ``config.recipe``, except the ``given`` ones; and the names of all that hold now."""
+    recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
+    return dataclasses.replace(config, **recipe), given | recipe.keys()
 
 
 @dataclass(frozen=True)

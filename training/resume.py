@@ -19,8 +19,8 @@ from utils.settings import shown, validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "image_size", "style_size",
-    "style_smoothing", "optimizer", "seed", "start_from", "train",
+    "recipe", "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "image_size",
+    "style_size", "style_smoothing", "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
 
 BEFORE = {
