@@ -52,6 +52,8 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
             )
         if not found.is_floating_point() or not found.isfinite().all():
             raise UserError(f"{source} is damaged: {key} must hold finite floating-point numbers")
+        if key.endswith("weight") and not found.any():
+            raise UserError(f"{source} holds zeros alone in {key}, and sees nothing: give the weights of a trained VGG")
     weights = {key: state[key].detach().float() for key in expected}  # old files hold parameters
     if not all(value.isfinite().all() for value in weights.values()):
         raise UserError(f"{source} is damaged: it holds numbers too large for float32")

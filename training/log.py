@@ -152,7 +152,8 @@ def plot_losses(metrics: Path, path: Path) -> None:
         if any(values):
             axes.plot([line["step"] for line in lines], values, label=term)
     axes.set(xlabel="step", ylabel="weighted loss", yscale="log")
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     axes.grid(alpha=0.3)
     with atomic_write(path) as file:
         canvas.print_png(file)

@@ -28,6 +28,7 @@ from training.build import ENOUGH_STEPS, build_training, read_picture, strange_w
 from training.compilation import NotCompiled, compile_step, should_compile
 from training.folder import TrainingFolder, by_step, is_model_of, training_folder
 from training.gallery import find_style_images, training_name
+from training.learnable import check_pictures, check_weights
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from training.resume import state_of, take_up
 from utils.device import default_num_workers, resolve_compute
@@ -80,6 +81,8 @@ class TrainingRun:
             config = validate(config)
             config = dataclasses.replace(config, style_image=find_style_images(config.style_image))
             config, given, checkpoint, path = take_up(config, given)
+            if checkpoint is None:
+                check_weights(config)
             if config.compile == "on" and Processes.expected() > 1:
                 raise UserError("--compile on does not work in several processes: leave it out")
             device = resolve_compute(config.device, config.precision, Processes.local_rank()).device
@@ -96,6 +99,8 @@ class TrainingRun:
                     config, "training_monitor_content_image", config.training_monitor_content_image
                 )
             self.training = training = build_training(config, given, checkpoint, processes)
+            if checkpoint is None:
+                check_pictures(training)
             self.config = training.config
             taken.callback(lambda: setattr(training, "forward", training.network))  # see Processes.leave
             self._refuse_if_finished()
