@@ -7,9 +7,11 @@ the photograph computed in full, unfused Adam.
 import torch
 from torch import nn
 
-from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS
+from config import TrainingConfig
 from models.transformer_net import ReflectionConvTranspose2d, TransformerNet
 from models.vgg19 import LAYERS
+
+CONTENT_LAYER, STYLE_LAYERS = "relu4_2", TrainingConfig.style_layers  # as benchmarks.training sets them
 
 
 def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, norm: bool = True) -> list:

@@ -56,7 +56,7 @@ def main() -> int:
     if compiled is not None:
         try:
             compiled.forward, compiled.criterion = compile_step(
-                compiled.network, compiled.criterion, (photographs,), None, compute.autocast()
+                compiled.network, compiled.objective, (photographs,), None, compute.autocast()
             )
             calls["compiled"] = lambda: training_step(compiled, photographs)
         except NotCompiled as error:

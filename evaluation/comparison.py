@@ -27,7 +27,6 @@ from imaging.transparency import flatten
 from inference.named_styles import choose_styles
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
-from losses.perceptual import TERMS, LossScales
 from models.checkpoints import Checkpoint
 from models.pretrained import load_vgg19
 from training.resume import BEFORE
@@ -55,7 +54,6 @@ _RATIOS = {"border_mean": "border, mean", "border_contrast": "border, contrast"}
 _CUTS = {"cut_mean": "border beside uncut, mean", "cut_contrast": "border beside uncut, contrast"}
 _MESHES = {f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS}
 _COLUMNS = {
-    **{term: term.replace("_", " ") for term in TERMS},
     "objective": "sum",
     "content_to_grey": "content to grey",
     "ssim": "SSIM",
@@ -64,7 +62,7 @@ _COLUMNS = {
     **_CUTS,
     "lpips": "LPIPS",
 }
-"""What is measured on a picture, with its name in the table."""
+"""What is measured on a picture besides the terms of the objective, with its name in the table."""
 
 _GEOMETRIC = _MESHES | _RATIOS | _CUTS
 """Measures whose mean over the photographs is the geometric one."""
@@ -109,7 +107,7 @@ class Model(Style):
 
     settings: TrainingConfig
     level: float
-    scales: LossScales | None
+    scales: dict | None
     style_pixels: torch.Tensor
 
 
@@ -146,7 +144,7 @@ def compare(config: CompareConfig) -> int:
     optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
     total = len(models) * (4 * len(paths) + optimised * len(config.starts) * config.iterations)
     with progress_bar(total, "picture or iteration") as bar:
-        judges = (_Judge(config, compute, model, vgg, photographs, surrounded, lpips, curves, bar) for model in models)
+        judges = [_Judge(config, compute, model, vgg, photographs, surrounded, lpips, curves, bar) for model in models]
         judged = [judge.run(optimised) for judge in judges]
     result = {
         "machine": describe_machine(compute),
@@ -245,9 +243,8 @@ def _read_model(style: Style, config: CompareConfig, compute: Compute) -> Model:
     checkpoint, path = style.checkpoint, style.path
     settings, level = settings_of(checkpoint, config, path)
     others = ("content_layer", "style_layers", "style_octaves", "loss_scale", "style_size", "style_smoothing")
-    grams = len(settings.style_layers) * settings.style_octaves
     as_trained = all(getattr(config, name) is None for name in others)
-    scales = scales_of(checkpoint, path, grams) if as_trained else None
+    scales = scales_of(checkpoint) if as_trained else None
     trained_on = checkpoint.provenance.get("style")
     is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
     if is_known and Path(trained_on).stem != Path(style.style_image).stem:
@@ -268,8 +265,6 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
         UserError: if the file does not say what the objective was.
     """
     stored, level = checkpoint.provenance.get("settings"), checkpoint.provenance.get("style_level", 1.0)
-    if checkpoint.training is not None and isinstance(checkpoint.training.get("log_level"), float):
-        level = math.exp(checkpoint.training["log_level"])
     flags = (*OBJECTIVE, "style_size", "style_smoothing")
     given = {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
     if not isinstance(stored, dict):
@@ -292,27 +287,10 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
     return dataclasses.replace(settings, style_weight=settings.style_weight * level), level
 
 
-def scales_of(checkpoint: Checkpoint, path: str, grams: int) -> LossScales | None:
-    """The scales of a model's training, ``None`` where its file does not say.
-
-    Args:
-        grams: how many Gram matrices its style term compares.
-
-    Raises:
-        UserError: if they cannot be scales.
-    """
-    stored = (checkpoint.training or checkpoint.provenance).get("loss_scales")
-    if stored is None:
-        return None
-    try:
-        scales = LossScales(**{**stored, "style": tuple(stored["style"])})
-        divisors = [scales.content, *scales.style, scales.total_variation]
-        are_divisors = all(math.isfinite(divisor) and divisor > 0 for divisor in divisors)
-        if are_divisors and len(scales.style) == grams:
-            return scales
-    except (TypeError, KeyError):
-        pass
-    raise UserError(f"{path} holds scales of the losses that no training has: give another file")
+def scales_of(checkpoint: Checkpoint) -> dict | None:
+    """The scales of a model's training, unchecked; ``None`` where its file does not say."""
+    scales = (checkpoint.training or {}).get("loss_scales", checkpoint.provenance.get("loss_scales"))
+    return scales if scales is None or isinstance(scales, dict) else {}
 
 
 # -- judging --------------------------------------------------------------------------------------------------------
@@ -326,7 +304,10 @@ class _Judge:
         self.photographs, self.surrounded = photographs, surrounded
         self.lpips, self.curves, self.bar = lpips, curves, bar
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
-        self.criterion = criterion_of(model.settings, vgg, model.style_pixels, scales_on, model.scales)
+        try:
+            self.criterion = criterion_of(model.settings, vgg, model.style_pixels, scales_on, model.scales)
+        except (TypeError, ValueError):
+            raise UserError(f"{model.path} holds scales that no training has: give another file") from None
 
     def run(self, optimised: int) -> dict:
         """The result of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8."""
@@ -361,7 +342,7 @@ class _Judge:
             "style_size": settings.style_size or settings.image_size,
             "style_smoothing": settings.style_smoothing,
             "scales_of": "training" if self.model.scales else "photographs",
-            "scales": dataclasses.asdict(self.criterion.scales),
+            "scales": self.criterion.scales(),
             "rows": {name: {"summary": _summary(found), "per_photograph": found} for name, found in rows.items()},
             "iterations_equalled": equalled,
             "tones": self.model.judge_tones(pictures[self.model.name], self.photographs),
@@ -399,7 +380,7 @@ class _Judge:
         if not is_photograph:
             edge = edge / border(photograph)[0]
         measures = {
-            **unweighted(losses, self.model.settings),
+            **unweighted(self.criterion, losses),
             "objective": losses.total.item(),
             "content_to_grey": losses.content_to_grey.item(),
             "ssim": ssim(picture, photograph).item(),
@@ -414,7 +395,7 @@ class _Judge:
         settings, iterations = self.model.settings, self.config.iterations
         seed = self.config.seed if start == "noise" else None
         key = self.curves.key(
-            [getattr(settings, name) for name in OBJECTIVE], self.criterion.scales, self.vgg.fingerprint,
+            [getattr(settings, name) for name in OBJECTIVE], self.criterion.scales(), self.vgg.fingerprint,
             str(self.compute.dtype), self.model.style_pixels.byte(), photograph, start, seed,
         )  # fmt: skip
         found = self.curves.get(key, iterations)
@@ -496,12 +477,14 @@ def _number(value: float) -> str:
 
 def _measures_table(model: dict) -> str:
     rows = {name: row["summary"] for name, row in model["rows"].items()}
-    columns = [name for name in _COLUMNS if any(name in summary for summary in rows.values())]
+    found = list(dict.fromkeys(name for summary in rows.values() for name in summary))
+    columns = [name for name in found if name not in _COLUMNS] + [name for name in _COLUMNS if name in found]
     lines = [
         [name, *(_number(summary[column]["mean"]) if column in summary else "-" for column in columns)]
         for name, summary in rows.items()
     ]
-    return table(["mean over the photographs", *(_COLUMNS[column] for column in columns)], lines)
+    titles = [_COLUMNS.get(column, column.replace("_", " ")) for column in columns]
+    return table(["mean over the photographs", *titles], lines)
 
 
 def _equalled_table(model: dict) -> str:

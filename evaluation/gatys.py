@@ -116,9 +116,8 @@ def paint(config: GatysConfig) -> int:
             if current.number in on_the_way:
                 write(_on_the_way(config.output, current.number), current.picture)
     write(config.output, current.picture)
-    terms = ", ".join(
-        f"{term.replace('_', ' ')} {value:.4g}" for term, value in unweighted(current.losses, settings).items()
-    )
+    terms = unweighted(criterion, current.losses).items()
+    terms = ", ".join(f"{term.replace('_', ' ')} {value:.4g}" for term, value in terms)
     print(f"After {current.number} iterations: {terms}; weighted and summed {current.objective:.4g}")
     if current.number < config.iterations and not interrupts.received:
         print("No further step lowers it")

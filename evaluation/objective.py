@@ -5,12 +5,11 @@ from PIL import Image
 from torch import nn
 
 from config import TrainingConfig
-from evaluation.weights import WEIGHTS
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch
-from losses.perceptual import TERMS, Losses, LossScales, PerceptualLoss, style_grams
+from losses.perceptual import Losses, PerceptualLoss
 from models.vgg19 import VGG19
-from training.build import build_criterion, check_style_term
+from training.build import check_style_term
 
 
 def style_batch(image: Image.Image, settings) -> torch.Tensor:
@@ -30,7 +29,7 @@ def criterion_of(
     vgg: VGG19,
     style_image: torch.Tensor,
     photographs: list[torch.Tensor],
-    scales: LossScales | None = None,
+    scales: dict | None = None,
 ) -> PerceptualLoss:
     """The objective of a training with these settings.
 
@@ -42,14 +41,17 @@ def criterion_of(
         style_image: 1 x 3 x H x W, RGB in [0, 255], at its own size.
         photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged.
         scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
+
+    Raises:
+        ValueError, TypeError: if ``scales`` cannot be those of this objective.
     """
     check_style_term(settings, min(*style_image.shape[-2:], *photographs[0].shape[-2:]))
-    grams = style_grams(vgg, style_image, settings.style_octaves, settings.style_layers)
-    if settings.loss_scale == "paper":
-        scales = LossScales(style=(1.0,) * len(grams))
-    elif scales is None:
-        scales = LossScales.relative(vgg, grams, photographs, settings.content_layer)
-    return build_criterion(settings, _WithMemory(vgg), grams, tuple(photographs[0].shape[-2:]), scales)
+    criterion = PerceptualLoss(settings, _WithMemory(vgg), [style_image], tuple(photographs[0].shape[-2:]))
+    if settings.loss_scale == "relative" and scales is None:
+        criterion.measure(lambda: photographs)
+    elif settings.loss_scale == "relative":
+        criterion.set_scales(scales)
+    return criterion
 
 
 @torch.no_grad()
@@ -58,11 +60,9 @@ def objective(criterion: PerceptualLoss, picture: torch.Tensor, photograph: torc
     return criterion(picture, photograph)
 
 
-def unweighted(losses: Losses, settings: TrainingConfig) -> dict[str, float]:
-    """Each term of a single picture divided by its scale alone, as its weight finds it; without those of no weight."""
-    weights = {term: getattr(settings, name) for term, name in WEIGHTS.items()}
-    values = dict(zip(TERMS, losses.weighted.tolist()))
-    return {term: values[term] / weight for term, weight in weights.items() if weight}
+def unweighted(criterion: PerceptualLoss, losses: Losses) -> dict[str, float]:
+    """Each term of a single picture as its weight finds it, without those of no weight."""
+    return {term.name: losses.raw[term.name].item() for term in criterion.terms if term.weight}
 
 
 class _WithMemory(nn.Module):

@@ -4,19 +4,11 @@ import dataclasses
 
 from config import InferenceConfig, TrainingConfig
 
-WEIGHTS = {
-    "content": "content_weight",
-    "style": "style_weight",
-    "total_variation": "tv_weight",
-    "checkerboard": "checkerboard_weight",
-}
-"""The setting that weighs each term of the objective that a single picture has; the temporal one takes two."""
-
 OBJECTIVE = (
-    *WEIGHTS.values(), "content_layer", "style_layers", "style_layer_weights", "style_octaves", "style_octave_weights",
-    "loss_scale",
+    "content_weight", "style_weight", "tv_weight", "checkerboard_weight", "content_layer", "style_layers",
+    "style_layer_weights", "style_octaves", "style_octave_weights", "loss_scale",
 )  # fmt: skip
-"""All settings of that objective."""
+"""The settings of the objective of a single picture; the temporal term takes two."""
 
 
 def training_setting(name: str, default=..., help: str | None = None):

@@ -1,6 +1,7 @@
 """The ceiling on the content term, which keeps the photograph from drowning in the style."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -19,14 +20,22 @@ class ContentCeiling(nn.Module):
         ceiling: content term allowed, relative to grey's.
         total_steps: length of the training; the level needs about a twentieth of it to follow.
         styles: how many there are; each has a level of its own.
+        mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
     """
 
     LOWEST_LEVEL = 1 / 50
     RATE = 50.0  # change of log(level) over a whole training, for each unit that content is off the ceiling
 
-    def __init__(self, ceiling: float, total_steps: int, styles: int = 1):
+    def __init__(
+        self,
+        ceiling: float,
+        total_steps: int,
+        styles: int = 1,
+        mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ):
         super().__init__()
         self.ceiling, self.gain = ceiling, self.RATE / total_steps
+        self._mean_over_processes = mean_over_processes or (lambda values: values)
         self.register_buffer("log_level", torch.zeros(styles))
 
     def level(self) -> torch.Tensor:
@@ -34,18 +43,31 @@ class ContentCeiling(nn.Module):
         return self.log_level.exp()
 
     @torch.no_grad()
-    def observe(self, ratio: torch.Tensor, share: torch.Tensor | float = 1.0) -> None:
-        """Take note of a batch's content term relative to grey's. Stays on the device: nothing waits for the GPU.
+    def observe(self, contents: torch.Tensor, greys: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        """Take note of a batch. Stays on the device: nothing waits for the GPU.
+
+        Over a training each style's level moves as one alone would.
 
         Args:
-            ratio: of the photographs that have each style.
-            share: how much of the batch these are. Over a training each style's level moves as one alone would.
+            contents, greys: N values each, the content term of the results and of a grey picture, both divided by the
+                scale of the content term.
+            style: N whole numbers.
+
+        Returns:
+            The content term of the whole batch relative to grey's, a scalar.
         """
-        error = (self.ceiling - ratio).clamp(-1.0, 1.0)
+        # S x N: rows that take the mean over the batch of what belongs to a style.
+        chosen = nn.functional.one_hot(style, len(self.log_level)).T.to(contents.dtype) / len(style)
+        means = chosen @ torch.stack([contents, greys, torch.ones_like(greys)], 1)
+        content, grey, share = self._mean_over_processes(means).T
+        error = (self.ceiling - content / grey.clamp_min(_LEAST)).clamp(-1.0, 1.0)
         self.log_level.add_(self.gain * len(self.log_level) * share * error).clamp_(
             min=math.log(self.LOWEST_LEVEL), max=0.0
         )
+        return content.sum() / grey.sum().clamp_min(_LEAST)
 
+
+_LEAST = 1e-6  # of grey's content term, to divide by
 
 # At this ratio of the weights the ceiling is grey's own content term. The exponent is how the content term follows the
 # style weight: from 50 to 150 it rose by a fifth, 3 ** (1/6) (Starry Night, 1,000 steps, 128 px).

@@ -108,3 +108,33 @@ def checkerboard_loss(images: torch.Tensor, period: int = 4) -> torch.Tensor:
     images = (images - images.mean((-2, -1), keepdim=True)) * torch.outer(*window)
     means = images.unflatten(-1, (-1, period)).unflatten(-3, (-1, period)).mean((-4, -2))
     return (means - means.mean((-2, -1), keepdim=True)).square().sum((-2, -1)).mean()
+
+
+def octaves(images: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """Images at several sizes, each half of the one before.
+
+    Args:
+        images: N x 3 x H x W; the range of their values stays.
+        count: of sizes, 1 or more; the first is the images' own.
+
+    Returns:
+        N x 3 x H x W, N x 3 x floor(H/2) x floor(W/2), ...; each pixel is the mean of four of the size before.
+    """
+    sizes = [images]
+    while len(sizes) < count:
+        sizes.append(torch.nn.functional.avg_pool2d(sizes[-1], 2))
+    return sizes
+
+
+FLAT = 8.0
+"""Grey levels between darkest and lightest in every channel, up to which an image counts as flat."""
+
+
+def is_flat(images: torch.Tensor) -> torch.Tensor:
+    """N x 1 x 1 x 1, true for images of next to one colour.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255].
+    """
+    contrast = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
+    return (contrast <= FLAT).all(1, keepdim=True)

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from benchmarks import inference, instruction_sets, large_picture, loading, page, tables, training, video
 from benchmarks.convolutions import Convolutions
-from benchmarks.plain import PlainNetwork, PlainVGG
-from losses.perceptual import STYLE_LAYERS
+from benchmarks.plain import STYLE_LAYERS, PlainNetwork, PlainVGG
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
 

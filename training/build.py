@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,14 +18,14 @@ from imaging.reading import read_image
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
 from losses.content_ceiling import ContentCeiling, content_ceiling
-from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from losses.perceptual import Losses, PerceptualLoss
 from losses.temporal import Views
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.cpu_kernels import accelerate
 from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
-from models.vgg19 import LAYERS, VGG19
+from models.vgg19 import LAYERS
 from training.batch_norm import estimate_statistics
 from training.gallery import style_names, style_order
 from training.resume import check_identity, photographs_of, restore
@@ -65,7 +66,8 @@ class Training:
         calibration: fixed batches of them, N x 3 x H x W, uint8, on the CPU; see :meth:`calibration_batches`.
         network: in training mode, on the device.
         forward: what a step calls; the network, or what torch.compile or DistributedDataParallel made of it.
-        criterion: gives the ``Losses`` of stylized images and photographs.
+        objective: what is minimised.
+        criterion: what a step calls; the objective, or what torch.compile made of it.
         optimizer, scheduler, scaler: the scaler scales for float16 alone.
         total_steps: length of the training; ``why`` is the sum that led to it, in words.
         identity: what it is trained on, which a resumed training must find again.
@@ -82,7 +84,8 @@ class Training:
     calibration: list[torch.Tensor]
     network: TransformerNet
     forward: Callable[..., torch.Tensor]
-    criterion: PerceptualLoss
+    objective: PerceptualLoss
+    criterion: Callable[..., Losses]
     optimizer: torch.optim.Optimizer
     scheduler: CosineAnnealingLR
     scaler: torch.amp.GradScaler
@@ -183,17 +186,12 @@ def build_training(
     if config.style_smoothing:
         style_batches = [smooth_strokes(batch, config.style_smoothing) for batch in style_batches]
         style_images = [tensor_to_image(batch[0]) for batch in style_batches]
-    grams = [style_grams(vgg, batch.to(device), config.style_octaves, config.style_layers) for batch in style_batches]
-    grams = [torch.cat(layer) for layer in zip(*grams)]
-    scales, ceiling = LossScales(style=(1.0,) * len(grams)), None
-    if config.loss_scale == "relative":
-        ceiling = ContentCeiling(content_ceiling(config.content_weight, config.style_weight), total_steps, len(styles))
-    if checkpoint is not None:
-        scales = LossScales(**checkpoint.training["loss_scales"])
-    elif config.loss_scale == "relative":
-        batches = (_to_device(batch, compute) for batch in calibration)
-        scales = LossScales.relative(vgg, grams, batches, config.content_layer)
-    criterion = build_criterion(config, vgg, grams, config.image_size, scales, ceiling, processes)
+    is_relative = config.loss_scale == "relative"
+    limit = content_ceiling(config.content_weight, config.style_weight) if is_relative else math.inf
+    ceiling = ContentCeiling(limit, total_steps, len(styles), processes.mean)
+    objective = PerceptualLoss(config, vgg, [batch.to(device) for batch in style_batches], config.image_size, ceiling)
+    if is_relative and checkpoint is None:
+        objective.measure(lambda: (_to_device(batch, compute) for batch in calibration))
 
     torch.manual_seed(config.seed)
     network = _new_network(config, styles, begun) if checkpoint is None else checkpoint.network
@@ -220,7 +218,8 @@ def build_training(
         calibration=calibration,
         network=network,
         forward=processes.forward_of(network),
-        criterion=criterion,
+        objective=objective,
+        criterion=objective,
         optimizer=optimizer,
         scheduler=CosineAnnealingLR(optimizer, total_steps),
         scaler=torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16),
@@ -232,35 +231,6 @@ def build_training(
     if checkpoint is not None:
         restore(training, checkpoint)
     return training
-
-
-def build_criterion(
-    config: TrainingConfig,
-    vgg: VGG19,
-    grams: list[torch.Tensor],
-    image_size: int | tuple[int, int],
-    scales: LossScales,
-    ceiling: ContentCeiling | None = None,
-    processes: Processes = ALONE,
-) -> PerceptualLoss:
-    """The objective with the weights of a training's settings; the arguments are :class:`PerceptualLoss`'s."""
-    return PerceptualLoss(
-        vgg,
-        grams,
-        image_size,
-        config.content_weight,
-        config.style_weight,
-        config.tv_weight,
-        scales,
-        ceiling,
-        mean_over_processes=processes.mean,
-        checkerboard_weight=config.checkerboard_weight,
-        style_layer_weights=config.style_layer_weights,
-        content_layer=config.content_layer,
-        temporal_weight=config.temporal_weight,
-        style_layers=config.style_layers,
-        style_octave_weights=config.style_octave_weights,
-    ).to(grams[0].device)
 
 
 def check_style_term(config: TrainingConfig, side: int) -> None:

@@ -4,11 +4,12 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from losses.perceptual import TERMS, Losses
+from losses.perceptual import Losses
 from utils.errors import UserError, one_line
 from utils.files import atomic_write
 from utils.progress import progress_bar
@@ -29,15 +30,24 @@ class TrainingLog:
             writes and shows nothing: for all but the first of several processes.
         start_step, total_steps: where the training stands, and where it ends.
         batch_size: for the speed in photographs a second.
-        styles: names; of several each has its own means.
+        styles: names; with several, each has its own means.
+        mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
     """
 
     def __init__(
-        self, path: Path | None, start_step: int, total_steps: int, batch_size: int, styles: tuple[str, ...] = ("",)
+        self,
+        path: Path | None,
+        start_step: int,
+        total_steps: int,
+        batch_size: int,
+        styles: tuple[str, ...] = ("",),
+        mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
         self.path, self.batch_size, self.styles = path, batch_size, styles
+        self._mean_over_processes = mean_over_processes or (lambda values: values)
+        self._names: list[tuple[str, ...]] = []  # of what is measured at each step
         self._pending: list[tuple[int, torch.Tensor]] = []
-        self._window: list[list[float]] = []
+        self._window: list[dict[tuple[str, ...], float]] = []
         self._since = time.perf_counter()
         if path is not None:
             kept = _lines_up_to(path, start_step)
@@ -47,9 +57,22 @@ class TrainingLog:
 
     def add(self, step: int, losses: Losses) -> None:
         """Take note of a step's losses, without waiting for them."""
-        values = torch.cat([losses.raw, losses.weighted, losses.content_to_grey.reshape(1), losses.by_style.flatten()])
+        measured = {("raw", term): value.mean() for term, value in losses.raw.items()}
+        measured |= {("weighted", term): value.mean() for term, value in losses.weighted.items()}
+        measured["content_to_grey",] = losses.content_to_grey
+        if len(self.styles) > 1:
+            measured |= self._by_style(losses)
+        self._names = list(measured)
+        values = self._mean_over_processes(torch.stack([value.float() for value in measured.values()]))
         self._pending.append((step, values))
         self._bar.update(1)
+
+    def _by_style(self, losses: Losses) -> dict[tuple[str, ...], torch.Tensor]:
+        """Each style's share of the batch, and the means over the whole batch of what its photographs have."""
+        chosen = torch.nn.functional.one_hot(losses.style, len(self.styles)).T.float() / len(losses.style)  # S x N
+        means = {"share": chosen.sum(1)}
+        means |= {term: chosen @ value.float() for term, value in losses.weighted.items() if value.dim()}
+        return {("style", style, name): v[i] for name, v in means.items() for i, style in enumerate(self.styles)}
 
     def flush(self) -> None:
         """Fetch the losses noted so far, show the latest, and check them.
@@ -61,14 +84,14 @@ class TrainingLog:
             return
         steps, values = zip(*self._pending)
         self._pending = []
-        rows = torch.stack(values).tolist()  # the one synchronisation with the device
+        # The one synchronisation with the device.
+        rows = [dict(zip(self._names, row, strict=True)) for row in torch.stack(values).tolist()]
         for step, row in zip(steps, rows):
-            for term, value in zip(TERMS + TERMS, row):  # as they are, and weighted
+            for name, value in row.items():
                 if not math.isfinite(value):
-                    raise NonFiniteLoss(f"the {term} loss is {value} at step {step}")
+                    raise NonFiniteLoss(f"the {name[-1]} loss is {value} at step {step}")
         self._window += rows
-        weighted = rows[-1][len(TERMS) : 2 * len(TERMS)]
-        shown = {term: f"{value:.3g}" for term, value in zip(TERMS, weighted) if value}  # those that have a weight
+        shown = {name[1]: f"{v:.3g}" for name, v in rows[-1].items() if name[0] == "weighted" and v}  # has a weight
         self._bar.set_postfix(shown, refresh=False)
 
     def write_line(self, step: int, lr: float, style_levels: list[float]) -> None:
@@ -78,26 +101,28 @@ class TrainingLog:
             self._window = []
             return
         now, n = time.perf_counter(), len(self._window)
-        means = [sum(column) / n for column in zip(*self._window)]
+        means = {name: sum(row[name] for row in self._window) / n for name in self._names}
+        raw, weighted = (
+            {name[1]: mean for name, mean in means.items() if name[0] == kind} for kind in ("raw", "weighted")
+        )
         seconds = (now - self._since) / n
         line = {
             "step": step,
-            "raw": dict(zip(TERMS, means)),
-            "weighted": dict(zip(TERMS, means[len(TERMS) :])),
-            "total": sum(means[len(TERMS) : 2 * len(TERMS)]),
-            "content_to_grey": means[2 * len(TERMS)],
+            "raw": raw,
+            "weighted": weighted,
+            "total": sum(weighted.values()),
+            "content_to_grey": means["content_to_grey",],
             "style_level": sum(style_levels) / len(style_levels),
             "lr": lr,
             "seconds_per_step": round(seconds, 5),
             "photographs_per_second": round(self.batch_size / seconds, 2),
         }
         if len(self.styles) > 1:
-            rows = iter(means[2 * len(TERMS) + 1 :])
-            line["styles"] = {
-                name: {"content": content / share, "style": style / share, "level": level}
-                for name, level, share, content, style in zip(self.styles, style_levels, rows, rows, rows)
-                if share  # a style may have had no photograph in so few steps
-            }
+            line["styles"] = {}
+            for style, level in zip(self.styles, style_levels):
+                own = {name[2]: mean for name, mean in means.items() if name[:2] == ("style", style)}
+                if share := own.pop("share"):  # a style may have had no photograph in so few steps
+                    line["styles"][style] = {term: mean / share for term, mean in own.items()} | {"level": level}
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
@@ -147,7 +172,7 @@ def plot_losses(metrics: Path, path: Path) -> None:
     lines = read_metrics(metrics)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
-    for term in TERMS:
+    for term in dict.fromkeys(term for line in lines for term in line["weighted"]):
         values = [line["weighted"].get(term, 0) for line in lines]  # a term that an earlier version did not know
         if any(values):
             axes.plot([line["step"] for line in lines], values, label=term)

@@ -1,7 +1,6 @@
 """Taking a training up again: what its checkpoint must hold, for the file may come from anywhere, and what it fixes."""
 
 import dataclasses
-import math
 import os
 import warnings
 from pathlib import Path
@@ -9,9 +8,7 @@ from pathlib import Path
 import torch
 
 from config import TrainingConfig
-from losses.perceptual import STYLE_LAYERS
 from models.checkpoints import Checkpoint, load_checkpoint
-from models.multi_style import styles_of
 from training import soap
 from training.folder import checkpoints, newest_checkpoint, training_folder
 from utils.errors import UserError
@@ -24,11 +21,12 @@ _FIXED = (
 )  # fmt: skip
 
 BEFORE = {
-    "style_layers": STYLE_LAYERS, "style_layer_weights": (1.0,) * len(STYLE_LAYERS), "style_octaves": 1,
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "style_layer_weights": (1.0,) * 5,
+    "style_octaves": 1,
     "style_octave_weights": None, "checkerboard_weight": 0.0, "content_layer": "relu4_2", "temporal_weight": 0.0,
     "style_smoothing": 0.0,
 }  # fmt: skip
-"""What trainings did before there were these settings: files of then do not name them."""
+"""Values for settings that older checkpoints lack."""
 
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
@@ -74,26 +72,11 @@ def _check(checkpoint: Checkpoint) -> None:
     if not all(type(index) is int and type(reason) is str for index, reason in unreadable.items()):
         raise _Unfit("unreadable")
 
-    scales = _entry(training, "loss_scales", dict)
-    styles = len(styles_of(checkpoint.network))
-    style = _entry(scales, "style", (tuple, list))
-    rows = style if styles > 1 else [style]
-    if scales.keys() != {"content", "style", "total_variation"} or len(rows) != styles:
-        raise _Unfit("loss_scales")
     settings = checkpoint.provenance.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    settings = BEFORE | settings
-    grams = _entry(settings, "style_octaves", int) * len(_entry(settings, "style_layers", (tuple, list)))
-    if not all(isinstance(row, tuple | list) and len(row) == grams for row in rows):
-        raise _Unfit("loss_scales")
-    for value in (scales["content"], *(value for row in rows for value in row), scales["total_variation"]):
-        if type(value) not in _NUMBER or not 0 < value < math.inf:
-            raise _Unfit("loss_scales")
-    level = _entry(training, "log_level", (float, type(None)) if styles == 1 else (list, type(None)))
-    levels = [level] if styles == 1 else level or [None] * styles
-    if len(levels) != styles or not all(one is None or type(one) is float and math.isfinite(one) for one in levels):
-        raise _Unfit("log_level")
-
+    for name, value in _entry(training, "objective", dict).items():
+        if not isinstance(value, torch.Tensor) or not value.isfinite().all():
+            raise _Unfit(name)
     for name, kind in _SCHEDULE.items():
         _entry(_entry(training, "scheduler", dict), name, kind)
     if not all(type(value) in _NUMBER for name in ("base_lrs", "_last_lr") for value in training["scheduler"][name]):
@@ -162,6 +145,11 @@ def take_up(
             f"--checkpoint_path {path} is a final model, without what resuming needs: give one of the step_NNNNNN.pth "
             "files of its _training folder"
         )
+    if "loss_scales" in checkpoint.training:
+        raise UserError(
+            f"--checkpoint_path {path} is of an earlier version, which alone can resume it: begin a new training from "
+            "its weights with --start_from"
+        )
     check_training(checkpoint, f"--checkpoint_path {path}")
     return restore_settings(config, given, checkpoint, path), given, checkpoint, path
 
@@ -228,8 +216,6 @@ def state_of(training, position: int) -> dict:
     Args:
         position: where in the stream of photographs the next step begins.
     """
-    scales, ceiling = training.criterion.scales, training.criterion.ceiling
-    levels = [None] if ceiling is None else ceiling.log_level.tolist()
     return {
         "identity": training.identity,
         "step": training.step,
@@ -238,14 +224,13 @@ def state_of(training, position: int) -> dict:
         "optimizer": training.optimizer.state_dict(),
         "scheduler": training.scheduler.state_dict(),
         "scaler": training.scaler.state_dict(),
-        "loss_scales": dataclasses.asdict(scales),
-        "log_level": levels if len(levels) > 1 else levels[0],
+        "objective": training.objective.state_dict(),
         "random_state": torch.get_rng_state(),
     }
 
 
 def restore(training, checkpoint: Checkpoint) -> None:
-    """Put a ``Training`` that has the checkpoint's network and loss scales where it stood after the checkpoint's step.
+    """Put a ``Training`` that has the checkpoint's network where it stood after the checkpoint's step.
 
     Another length or learning rate may have been asked for: it goes on along the new cosine then.
     """
@@ -255,8 +240,13 @@ def restore(training, checkpoint: Checkpoint) -> None:
     training.optimizer.load_state_dict(state["optimizer"])
     if state["scaler"] and training.scaler.is_enabled():  # another precision may have been asked for
         training.scaler.load_state_dict(state["scaler"])
-    if training.criterion.ceiling is not None and state["log_level"] is not None:
-        training.criterion.ceiling.log_level.copy_(torch.tensor(state["log_level"]))
+    try:
+        training.objective.load_state_dict(state["objective"])
+    except RuntimeError:
+        raise UserError(
+            f"--checkpoint_path {config.checkpoint_path} is of another objective: give the settings that it was "
+            "trained with"
+        ) from None
     torch.set_rng_state(state["random_state"])
     known = scheduler.state_dict().keys()  # it would take any other name for an attribute
     scheduler.load_state_dict({k: v for k, v in state["scheduler"].items() if k in known})

@@ -119,6 +119,7 @@ class TrainingRun:
                 training.total_steps,
                 config.batch_size * processes.count,
                 training.styles,
+                processes.mean,
             )
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
@@ -160,7 +161,7 @@ class TrainingRun:
         try:
             training.forward, training.criterion = compile_step(
                 training.network,
-                training.criterion,
+                training.objective,
                 *training.batch_of(photographs, step=1),
                 training.compute.autocast(),
             )
@@ -203,8 +204,7 @@ class TrainingRun:
             UserError: when a loss is not finite.
         """
         self.training.step = step
-        means = {name: self.processes.mean(getattr(losses, name)) for name in ("raw", "weighted", "by_style")}
-        self.log_file.add(step, dataclasses.replace(losses, **means))
+        self.log_file.add(step, losses)
         if self.training.compute.device.type == "cpu":  # nothing to wait for: look at every step
             self._check_losses()
 
@@ -250,7 +250,7 @@ class TrainingRun:
     def log(self) -> None:
         """Write a line of metrics, of a training that is sound."""
         self._check_state()
-        levels = self._style_levels()
+        levels = self.training.objective.ceiling.level().tolist()
         with self.folder.writing() if self.processes.first else contextlib.nullcontext():
             self.log_file.write_line(self.training.step, self.training.scheduler.get_last_lr()[0], levels)
 
@@ -308,17 +308,14 @@ class TrainingRun:
             return False  # asking the others waits for the GPU
         return self.processes.any(interrupted)
 
-    def _style_levels(self) -> list[float]:
-        ceiling = self.training.criterion.ceiling
-        return [1.0] * len(self.training.styles) if ceiling is None else ceiling.level().tolist()
-
     def _provenance(self) -> dict:
-        names, levels = [Path(path).name for path in self.config.style_image], self._style_levels()
+        names = [Path(path).name for path in self.config.style_image]
+        levels = self.training.objective.ceiling.level().tolist()
         return {
             "style": names if len(names) > 1 else names[0],
             "started_from": self.training.started_from,
             "style_level": levels if len(levels) > 1 else levels[0],
-            "loss_scales": dataclasses.asdict(self.training.criterion.scales),
+            "loss_scales": self.training.objective.scales(),
             "step": self.training.step,
             "total_steps": self.training.total_steps,
             "settings": dataclasses.asdict(self.config),

@@ -22,7 +22,7 @@ from begin_training import train
 from config import TrainingConfig
 from imaging.reading import read_image
 from imaging.tensors import picture_batch
-from losses.perceptual import TERMS, style_grams
+from losses.terms import style_grams
 from models.checkpoints import load_checkpoint
 from tests.comparing import read_metrics, same
 from training.folder import newest_checkpoint
@@ -133,22 +133,20 @@ def test_the_final_model_says_what_made_it_and_no_folder(straight):
 def test_metrics(straight):
     lines = read_metrics(straight)
     assert [line["step"] for line in lines] == [5, 10, 15, 20]
-    scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
     for line in lines:
         raw, weighted = line["raw"], line["weighted"]
-        assert (*raw,) == (*weighted,) == TERMS
+        assert (*raw,) == (*weighted,) == ("content", "style", "total_variation", "checkerboard", "temporal")
         assert line["total"] == pytest.approx(sum(weighted.values()), rel=1e-6)
-        assert weighted["content"] == pytest.approx(1.0 * raw["content"] / scales["content"], rel=1e-4)
-        variation = 0.6 * raw["total_variation"] / scales["total_variation"]
-        assert weighted["total_variation"] == pytest.approx(variation, rel=1e-4)
+        for term, weight in (("content", 1.0), ("total_variation", 0.6), ("checkerboard", 1.0)):
+            assert weighted[term] == pytest.approx(weight * raw[term], rel=1e-4) and raw[term] > 0
         assert line["lr"] == pytest.approx(5e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12)
         assert line["seconds_per_step"] > 0 and line["photographs_per_second"] > 0
 
 
 def test_scales_are_found_on_painting_and_photographs(straight, vgg, style_image):
     """Style by the painting resized to --image_size; the other two belong to the photographs."""
-    scales = load_checkpoint(straight / "stripes_training" / "step_000020.pth").training["loss_scales"]
-    grams = style_grams(vgg, picture_batch(read_image(style_image), 32))
+    scales = load_checkpoint(straight / "stripes.pth").provenance["loss_scales"]
+    grams = style_grams(vgg, picture_batch(read_image(style_image), 32), 1, TrainingConfig.style_layers)
     expected = [5 * gram.square().sum().item() for gram in grams]
     assert list(scales["style"]) == pytest.approx(expected, rel=1e-3)
     assert scales["content"] > 0 and scales["total_variation"] > 0

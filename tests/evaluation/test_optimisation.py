@@ -7,11 +7,12 @@ from config import TrainingConfig
 from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
 from evaluation.objective import criterion_of, objective, style_batch, unweighted
 from evaluation.optimisation import optimize, starting_picture
-from evaluation.weights import OBJECTIVE, WEIGHTS, training_setting
+from evaluation.weights import OBJECTIVE, training_setting
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
 from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
-from losses.perceptual import CONTENT_LAYER, STYLE_LAYERS, TERMS, Losses, LossScales, PerceptualLoss, style_grams
+from losses.perceptual import Losses, PerceptualLoss
+from losses.terms import style_grams
 from utils.errors import UserError
 
 
@@ -26,8 +27,8 @@ def quadratic(target, scale=1.0):
         criterion.evaluations += 1
         weights = torch.linspace(0.5, 2, images.numel()).view_as(images)
         total = (weights * (images - target) ** 2).sum() * scale
-        values = total.detach().reshape(1).expand(3)
-        return Losses(total, values, values, values[0], values[None])
+        values = {"content": total.detach()}
+        return Losses(total, values, values, total.detach(), torch.tensor([0]))
 
     criterion.evaluations = 0
     return criterion
@@ -133,7 +134,6 @@ def test_the_trainings_objective_falls(vgg, start):
 def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
     layer_weights = (0.5, 1.0, 2.0, 1.0, 0.5)  # with a mean of one
     settings = TrainingConfig(
-        content_layer=CONTENT_LAYER,
         content_weight=2.0,
         style_weight=30.0,
         tv_weight=0.25,
@@ -142,27 +142,29 @@ def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
         loss_scale=loss_scale,
     )
     photographs, painting, image = [picture(i, 32, width) for i in range(2)], picture(5), picture(6, 32, width)
-    losses = objective(criterion_of(settings, vgg, painting, photographs), image, photographs[1])
+    criterion = criterion_of(settings, vgg, painting, photographs)
+    losses, scales = objective(criterion, image, photographs[1]), criterion.scales()
+    assert (scales["total_variation"] == 1) == (loss_scale == "paper")
 
-    grams = style_grams(vgg, painting)
-    scales = LossScales.relative(vgg, grams, photographs) if loss_scale == "relative" else LossScales()
-    found, target = vgg(image, (*STYLE_LAYERS, CONTENT_LAYER)), vgg(photographs[1], (CONTENT_LAYER,))[CONTENT_LAYER]
+    layers, content_layer = settings.style_layers, settings.content_layer
+    grams = style_grams(vgg, painting, 1, layers)
+    found, target = vgg(image, (*layers, content_layer)), vgg(photographs[1], (content_layer,))[content_layer]
     expected = {
-        "content": content_loss(found[CONTENT_LAYER], target) / scales.content,
+        "content": content_loss(found[content_layer], target) / scales["content"],
         "style": sum(
             weight * style_loss(gram_matrix(found[name]), gram) / scale
-            for name, gram, scale, weight in zip(STYLE_LAYERS, grams, scales.style, layer_weights)
+            for name, gram, scale, weight in zip(layers, grams, scales["style"], layer_weights)
         ),
-        "total_variation": total_variation_loss(image) / scales.total_variation,
+        "total_variation": total_variation_loss(image) / scales["total_variation"],
         "checkerboard": checkerboard_loss(image),
     }
-    terms = unweighted(losses, settings)
+    terms = unweighted(criterion, losses)
     assert terms == {name: pytest.approx(value.item(), rel=1e-4) for name, value in expected.items()}
     total = 2 * expected["content"] + 30 * expected["style"] + 0.25 * expected["total_variation"]
     total += 0.5 * expected["checkerboard"]
     assert losses.total.item() == pytest.approx(total.item(), rel=1e-4)
-    grey = vgg(torch.full_like(image, 127.5), (CONTENT_LAYER,))[CONTENT_LAYER]
-    ratio = content_loss(found[CONTENT_LAYER], target) / content_loss(grey, target)
+    grey = vgg(torch.full_like(image, 127.5), (content_layer,))[content_layer]
+    ratio = content_loss(found[content_layer], target) / content_loss(grey, target)
     assert losses.content_to_grey.item() == pytest.approx(ratio.item(), rel=1e-4)
 
 
@@ -170,16 +172,8 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
     first, second, image = picture(0), picture(1), picture(2)
     settings = TrainingConfig()
     criterion = criterion_of(settings, vgg, picture(5), [first])
-    *weights, checkerboard_weight = (getattr(settings, name) for name in WEIGHTS.values())
-    plain = PerceptualLoss(
-        vgg,
-        criterion.grams,
-        32,
-        *weights,
-        criterion.scales,
-        checkerboard_weight=checkerboard_weight,
-        style_layer_weights=settings.style_layer_weights,
-    )
+    plain = PerceptualLoss(settings, vgg, [picture(5)], 32)
+    plain.set_scales(criterion.scales())
     calls = []
     handle = vgg.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0]))
     try:
@@ -188,7 +182,7 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
             criterion(variable, first)
     finally:
         handle.remove()
-    assert sum(call is first for call in calls) == 1 and len(calls) == 4
+    assert not any(call is first for call in calls) and len(calls) == 3  # it was when scales were measured on it
     for photograph in (first, second, first):
         assert criterion(variable, photograph).total.item() == plain(variable, photograph).total.item()
     first.copy_(second)
@@ -197,12 +191,11 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
 
 def test_terms_of_no_weight_are_left_out(vgg):
     settings = TrainingConfig(tv_weight=0.0, checkerboard_weight=0.0)
-    losses = objective(criterion_of(settings, vgg, picture(5), [picture(0)]), picture(1), picture(0))
-    assert unweighted(losses, settings).keys() == {"content", "style"}
+    criterion = criterion_of(settings, vgg, picture(5), [picture(0)])
+    assert unweighted(criterion, objective(criterion, picture(1), picture(0))).keys() == {"content", "style"}
 
 
 def test_settings_are_the_trainings():
-    assert (*WEIGHTS, "temporal") == TERMS  # a term that the training gains is to be known here
     assert training_setting("style_weight").default == TrainingConfig.style_weight
     ours = training_setting("style_weight", None, "ours")
     assert ours.default is None and ours.metadata["help"] == "ours" and ours.metadata["minimum"] == 0
@@ -236,10 +229,10 @@ def test_curves_are_kept(tmp_path):
     assert CurveFile(str(path)).get("a", 3) is None  # shorter than is asked for
     assert CurveFile(str(path)).get("b", 1) is None
 
-    parts = ([1.0, 60.0], LossScales(), torch.zeros(2))
+    parts = ([1.0, 60.0], {"content": 1.0}, torch.zeros(2))
     key = CurveFile.key(*parts)
-    assert key == CurveFile.key([1.0, 60.0], LossScales(), torch.zeros(2))
-    others = [([1.0, 61.0], *parts[1:]), (parts[0], LossScales(content=2.0), parts[2]), (*parts[:2], torch.ones(2))]
+    assert key == CurveFile.key([1.0, 60.0], {"content": 1.0}, torch.zeros(2))
+    others = [([1.0, 61.0], *parts[1:]), (parts[0], {"content": 2.0}, parts[2]), (*parts[:2], torch.ones(2))]
     assert key not in {CurveFile.key(*other) for other in others}
 
 

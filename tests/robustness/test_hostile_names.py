@@ -174,19 +174,15 @@ def _with(value, *names):
 
 EDITS = {
     **{f"no {name}": _without(name) for name in ("identity", "step", "position", "unreadable", "optimizer", "scheduler",
-                                                 "scaler", "loss_scales", "log_level", "random_state")},
+                                                 "scaler", "objective", "random_state")},
     "step of text": _with("one", "step"),
     "step below zero": _with(-1, "step"),
     "position is true": _with(True, "position"),
     "no style": lambda training: training["identity"].pop("style"),
     "photographs": _with("many", "identity", "photographs"),
     "unreadable": _with({"a": 1}, "unreadable"),
-    "scales of text": _with("1", "loss_scales", "content"),
-    "scale of zero": _with(0.0, "loss_scales", "content"),
-    "scale not finite": _with(float("nan"), "loss_scales", "total_variation"),
-    "two scales": _with((1.0, 1.0), "loss_scales", "style"),
-    "another scale": _with(1.0, "loss_scales", "other"),
-    "level": _with(float("nan"), "log_level"),
+    "scale of text": _with("1", "objective", "functions.content.scale"),
+    "level": _with(torch.tensor([float("nan")]), "objective", "ceiling.log_level"),
     "no moments": _with({}, "optimizer", "state"),
     "moments of another shape": _with(torch.zeros(3), "optimizer", "state", 0, "exp_avg"),
     "moments not finite": lambda training: training["optimizer"]["state"][0]["exp_avg"].fill_(float("inf")),
@@ -217,20 +213,6 @@ def test_a_training_part_edited_by_hand_is_one_sentence(whole, edit):
         check_training(edited, "--checkpoint_path step.pth")
 
 
-@pytest.mark.parametrize(
-    "name, value",
-    [
-        *(("style_octaves", value) for value in (None, "2", 2, True, 1.0)),
-        *(("style_layers", value) for value in (None, "relu1", ("relu1_1",), 5)),
-    ],
-)
-def test_a_style_term_that_does_not_go_with_the_scales_is_one_sentence(whole, name, value):
-    edited = copy.deepcopy(whole)
-    edited.provenance["settings"][name] = value
-    with pytest.raises(UserError, match="its training part is damaged"):
-        check_training(edited, "--checkpoint_path step.pth")
-
-
 def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
     def error_of(checkpoint, *flags):
         save_checkpoint(tmp_path / "step_000001.pth", checkpoint)
@@ -239,6 +221,9 @@ def test_the_command_checks_the_training_part(call_cli, whole, tmp_path):
     edited = copy.deepcopy(whole)
     del edited.training["optimizer"]["state"][3]["exp_avg"]
     assert "its training part is damaged (exp_avg is missing)" in error_of(edited, "--output_dir", tmp_path)
+    edited = copy.deepcopy(whole)
+    edited.training["objective"]["functions.style.scale"] = torch.ones(2, 3)
+    assert "is of another objective" in error_of(edited, "--output_dir", tmp_path)
     edited = copy.deepcopy(whole)
     edited.provenance["settings"]["lr"] = [1, 2]
     assert "is damaged (no settings)" in error_of(edited, "--output_dir", tmp_path)

@@ -13,10 +13,11 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from config import TrainingConfig
 from evaluation.measures import border, mesh, ssim
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
-from losses.perceptual import PerceptualLoss, style_grams
+from losses.perceptual import PerceptualLoss
 from models.transformer_net import TransformerNet
 from training import soap
 from utils.device import Compute, memory_format
@@ -84,7 +85,7 @@ def test_a_step_is_trained_with_what_mps_has(vgg, as_on_mps, monkeypatch):
     monkeypatch.setattr(soap, "_where_lapack_is", lambda matrix: moved.append(matrix) or matrix)
     network = TransformerNet("instance")
     photographs = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 255
-    criterion = PerceptualLoss(vgg, style_grams(vgg, photographs[:1]), 48, 1.0, 18.0, 0.6)
+    criterion = PerceptualLoss(TrainingConfig(), vgg, [photographs[:1]], 48)
     optimizer = soap.SOAP(network.parameters(), lr=1e-3, basis_every_steps=1)
     with Watched() as watch:
         for _ in range(2):

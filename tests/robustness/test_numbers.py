@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from config import TrainingConfig
 from data.dataset import PhotographDataset
 from losses.content_ceiling import ContentCeiling
-from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from losses.perceptual import PerceptualLoss
 from models.checkpoints import load_checkpoint
 from training.run import TrainingRun
 
@@ -80,9 +81,8 @@ def test_float16_that_overflows(train, tmp_path):
 @pytest.mark.parametrize("colour", ["black", "white", "red"])
 def test_a_painting_of_one_colour_has_scales_that_divide(vgg, colour):
     painting = torch.from_numpy(np.array(Image.new("RGB", (32, 32), colour))).permute(2, 0, 1)[None].float()
-    grams = style_grams(vgg, painting)
-    scales = LossScales.relative(vgg, grams, [painting])  # photographs of one colour, too: without variation
-    assert all(0 < value < float("inf") for value in (scales.content, *scales.style, scales.total_variation))
+    scales = _objective(vgg, painting).scales()  # photographs of one colour, too: without variation
+    assert all(0 < value < float("inf") for value in (scales["content"], *scales["style"], scales["total_variation"]))
 
 
 def test_a_loss_network_that_answers_nothing_has_scales_that_divide(vgg):
@@ -91,12 +91,16 @@ def test_a_loss_network_that_answers_nothing_has_scales_that_divide(vgg):
     for parameter in dead.parameters():
         parameter.data.zero_()
     picture = torch.full((1, 3, 32, 32), 90.0)
-    grams = style_grams(dead, picture)
-    scales = LossScales.relative(dead, grams, [picture])
-    assert scales == LossScales()
-    criterion = PerceptualLoss(dead, grams, 32, 1.0, 60.0, 1.0, scales, ContentCeiling(1.0, 10))
+    criterion = _objective(dead, picture)
+    assert criterion.scales() == {"content": 1.0, "style": [1.0] * 5, "total_variation": 1.0}
     for _ in range(2):
-        assert criterion(picture, picture).weighted.isfinite().all()
+        assert all(value.isfinite().all() for value in criterion(picture, picture).weighted.values())
+
+
+def _objective(vgg, painting):
+    criterion = PerceptualLoss(TrainingConfig(), vgg, [painting], 32, ContentCeiling(1.0, 10))
+    criterion.measure(lambda: [painting])
+    return criterion
 
 
 def test_training_on_a_black_painting(train, tmp_path):

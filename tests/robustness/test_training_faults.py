@@ -11,6 +11,7 @@ import signal
 import time
 
 import pytest
+import torch
 
 import begin_training
 import utils.files
@@ -93,10 +94,22 @@ def test_resume_takes_up_the_level_of_the_style(train, folder, monkeypatch):
     monkeypatch.setattr(ContentCeiling, "RATE", 0.0)  # it stays as it is
     train(1).ok()
     checkpoint = load_checkpoint(folder / "step_000001.pth")
-    checkpoint.training["log_level"] = -3.0
+    checkpoint.training["objective"]["ceiling.log_level"] = torch.tensor([-3.0])
     save_checkpoint(folder / "step_000001.pth", checkpoint)
     train(2, "--resume").ok()
-    assert load_checkpoint(folder / "step_000002.pth").training["log_level"] == -3.0
+    kept = load_checkpoint(folder / "step_000002.pth").training["objective"]
+    assert kept["ceiling.log_level"] == -3.0 and kept.keys() == checkpoint.training["objective"].keys()
+
+
+def test_a_checkpoint_of_an_earlier_version_can_be_begun_from_alone(train, folder):
+    train(1).ok()
+    path = folder / "step_000001.pth"
+    checkpoint = load_checkpoint(path)
+    del checkpoint.training["objective"]
+    checkpoint.training |= {"loss_scales": {}, "log_level": 0.0}
+    save_checkpoint(path, checkpoint)
+    assert "of an earlier version" in train(2, "--resume").error
+    train(1, "--start_from", path, "--overwrite").ok()
 
 
 @pytest.mark.parametrize("other", [["--overwrite"], ["--checkpoint_path", "x.pth"]])

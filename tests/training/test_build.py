@@ -14,7 +14,7 @@ from config import TrainingConfig
 from data.loader import PhotographStream
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
-from losses.perceptual import style_grams
+from losses.terms import style_grams
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
 from tests.comparing import read_metrics
@@ -48,8 +48,9 @@ def test_the_painting_is_smoothed_before_its_style_is_measured(small_config):
     painting = smooth_strokes(picture_batch(plain.style_images[0], plain.config.image_size), 2.0)
     assert smoothed.style_images[0] == tensor_to_image(painting[0])  # what the monitor picture shows
     assert smoothed.identity == plain.identity  # of the painting as it is, which every machine knows again
-    expected = style_grams(smoothed.criterion.vgg, painting)
-    for gram, before, found in zip(expected, plain.criterion.grams, smoothed.criterion.grams, strict=True):
+    expected = style_grams(smoothed.objective.network, painting, 1, smoothed.config.style_layers)
+    grams = (training.objective.functions["style"].grams for training in (plain, smoothed))
+    for gram, before, found in zip(expected, *grams, strict=True):
         assert torch.allclose(found, gram, rtol=1e-4) and not torch.allclose(found, before, rtol=1e-2)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from config import TrainingConfig
 from imaging.tensors import picture_batch
 from losses.content_ceiling import ContentCeiling
-from losses.perceptual import LossScales, PerceptualLoss, style_grams
+from losses.perceptual import PerceptualLoss
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import one_style
@@ -88,23 +88,24 @@ def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
     def batch(*seeds):
         return torch.cat([picture_batch(make_picture(32, 32, seed)) for seed in seeds])
 
-    grams, photographs, stylized = [style_grams(vgg, batch(seed)) for seed in (1, 2)], batch(3, 4), batch(5, 6)
-    scales = [LossScales.relative(vgg, each, [photographs]) for each in grams]
-    together = [torch.cat(layer) for layer in zip(*grams)]
-    both = LossScales.relative(vgg, together, [photographs])
-    assert both.style == (scales[0].style, scales[1].style)
-    ceiling = ContentCeiling(0.5, 100, styles=2)
-    criterion = PerceptualLoss(vgg, together, 32, 1.0, 5.0, 0.1, both, ceiling)
-    losses = criterion(stylized, photographs, torch.tensor([1, 0]))
+    paintings, photographs, stylized = [batch(1), batch(2)], batch(3, 4), batch(5, 6)
+
+    def objective(*paintings):
+        found = PerceptualLoss(TrainingConfig(), vgg, paintings, 32, ContentCeiling(0.5, 100, len(paintings)))
+        found.measure(lambda: [photographs])
+        return found
+
+    both = objective(*paintings)
+    losses = both(stylized, photographs, torch.tensor([1, 0]))
     expected = 0.0
-    for row, (number, gram, scale) in enumerate(zip((1, 0), grams[::-1], scales[::-1])):
-        alone = ContentCeiling(0.5, 100)
-        one = PerceptualLoss(vgg, gram, 32, 1.0, 5.0, 0.1, scale, alone)(
-            stylized[row : row + 1], photographs[row : row + 1]
-        )
+    for row, number in enumerate((1, 0)):
+        alone = objective(paintings[number])
+        assert both.scales()["style"][number] == alone.scales()["style"]
+        one = alone(stylized[row : row + 1], photographs[row : row + 1])
         expected += one.total / 2
-        torch.testing.assert_close(losses.by_style[number], torch.tensor([0.5, *(one.weighted[:2] / 2)]))
-        torch.testing.assert_close(ceiling.log_level[number : number + 1], alone.log_level)
+        for term in ("content", "style"):
+            torch.testing.assert_close(losses.weighted[term][row : row + 1], one.weighted[term])
+        torch.testing.assert_close(both.ceiling.log_level[number : number + 1], alone.ceiling.log_level)
     torch.testing.assert_close(losses.total, expected)
 
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from losses.perceptual import TERMS, Losses
+from losses.perceptual import Losses
 from training.log import NonFiniteLoss, TrainingLog, plot_losses
 from utils import progress
 
 
 def losses(content, style, variation, weighted=None):
-    raw = torch.tensor([content, style, variation, 0.25, 0.125])
-    weighted = raw * torch.tensor([1.0, 2.0, 3.0, 4.0, 0.0]) if weighted is None else torch.tensor(weighted)
-    by_style = torch.tensor([[1.0, weighted[0], weighted[1]]])
-    return Losses(weighted.sum(), raw, weighted, torch.tensor(0.5), by_style)
+    raw = {"content": content, "style": style, "total_variation": variation, "temporal": 0.125}
+    weighted = {name: weight * raw[name] for weight, name in zip((1, 2, 3, 0), raw)} | (weighted or {})
+    raw, weighted = ({name: torch.tensor(value) for name, value in each.items()} for each in (raw, weighted))
+    return Losses(sum(weighted.values()), raw, weighted, torch.tensor(0.5), torch.tensor([0, 0]))
 
 
 @pytest.fixture
@@ -39,10 +39,23 @@ def test_a_line_holds_the_means_since_the_last(log):
         if step >= 2:
             log.write_line(step, lr=0.1, style_levels=[0.7])
     first, second = read(log.path)
-    assert first["raw"] == dict(zip(TERMS, [2.0, 10.0, 0.5, 0.25, 0.125], strict=True))
-    assert first["weighted"] == dict(zip(TERMS, [2.0, 20.0, 1.5, 1.0, 0.0], strict=True))
-    assert first["total"] == 24.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
+    assert first["raw"] == {"content": 2.0, "style": 10.0, "total_variation": 0.5, "temporal": 0.125}
+    assert first["weighted"] == {"content": 2.0, "style": 20.0, "total_variation": 1.5, "temporal": 0.0}
+    assert first["total"] == 23.5 and first["step"] == 2 and first["lr"] == 0.1 and first["style_level"] == 0.7
     assert second["raw"]["content"] == 8.0 and second["step"] == 3
+
+
+def test_several_styles_have_their_own_means(tmp_path):
+    """Over the photographs of each; a style that had none is left out."""
+    log = TrainingLog(tmp_path / "metrics.jsonl", 0, 10, 2, ("wave", "scream", "mosaic"))
+    for step, (values, style) in enumerate([([1.0, 5.0], [0, 1]), ([3.0, 2.0], [0, 0])], start=1):
+        value = {"content": torch.tensor(values), "total_variation": torch.tensor(9.0)}
+        log.add(step, Losses(torch.tensor(0.0), value, value, torch.tensor(0.5), torch.tensor(style)))
+    log.write_line(2, 0.1, [0.5, 0.25, 1.0])
+    log.close()
+    (line,) = read(log.path)
+    assert line["weighted"] == {"content": 2.75, "total_variation": 9.0}
+    assert line["styles"] == {"wave": {"content": 2.0, "level": 0.5}, "scream": {"content": 5.0, "level": 0.25}}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -58,7 +71,7 @@ def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, inde
 
 
 def test_a_weighted_loss_that_overflows_is_found_as_well(log):
-    log.add(1, losses(1.0, 1.0, 1.0, weighted=[1.0, float("inf"), 1.0, 0.0, 0.0]))
+    log.add(1, losses(1.0, 1.0, 1.0, weighted={"style": float("inf")}))
     with pytest.raises(NonFiniteLoss, match="the style loss is inf at step 1"):
         log.write_line(1, 0.1, [1.0])
     assert read(log.path) == []

@@ -81,7 +81,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
     )
     assert (found - expected).norm() <= 1e-4 * expected.norm()
     assert two["position"] == one["position"] == 4
-    assert two["log_level"] == pytest.approx(one["log_level"], rel=1e-4)
+    assert two["objective"]["ceiling.log_level"] == pytest.approx(one["objective"]["ceiling.log_level"], rel=1e-4)
 
     # From then on they part by rounding alone.
     lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
