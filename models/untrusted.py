@@ -1,15 +1,16 @@
-"""Files that ``torch.save`` wrote, from strangers: what they would allocate is found out before anything is.
+"""Files that ``torch.save`` wrote, from strangers: no code in them is run, and no small file takes much memory.
 
-``torch.load(weights_only=True)`` runs no code, but it believes the sizes that a file declares: a few bytes can unpack
-to gigabytes, or declare a terabyte. Here the file is inspected first: the archive (parts that are not compressed, do
-not overlap, and have the checksums that were written with them), then its pickle, with stand-ins for tensors.
+``torch.load(weights_only=True)`` runs no code, but believes the sizes that a file declares: a few bytes can unpack to
+gigabytes, or declare a terabyte. So the file is inspected first: the archive (parts that are not compressed, do not
+overlap, and have the checksums that were written with them), the operations of its pickle, and the sizes that it
+declares. What was read is inspected again for what is small in a file and large when it is copied.
 """
 
 import collections
 import io
-import math
 import os
 import pickle
+import pickletools
 import warnings
 import zipfile
 from pathlib import Path
@@ -20,7 +21,13 @@ import torch
 from utils.file_kinds import HEAD_BYTES, known_kind
 
 _LARGEST_PICKLE = 4 * 2**20
-"""Bytes of the part without tensors; each can become an object of a hundred. 20,000 unreadable photographs fit in."""
+"""Bytes of the part without tensors. 20,000 unreadable photographs fit in."""
+
+_MOST_OPERATIONS = 100_000
+"""Of a pickle; each makes an object at most. A checkpoint to resume from has 10,000."""
+
+_MOST_VALUES = 1_000_000
+"""A list that holds another twice, which holds another twice, and so on, is small in the file and endless to read."""
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the number that torch.save began its files with before 2020
 _MAGIC_BYTES = _MAGIC.to_bytes(10, "little")
@@ -58,17 +65,49 @@ def load_untrusted(path: str | Path, largest_bytes: int) -> object:
             file.seek(0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch remarks on foreign pickles before it refuses them
-                return torch.load(file, map_location="cpu", weights_only=True)
+                contents = torch.load(file, map_location="cpu", weights_only=True)
+        check_contents(contents, size)
+        return contents
     except Refused:
         raise
+    except OSError as error:
+        raise Refused(f"it cannot be read ({error.strerror or error})") from None
     except zipfile.BadZipFile as error:
         raise Refused(f"it is damaged ({error})") from None
-    except pickle.UnpicklingError:
-        raise Refused("it is damaged, or holds more than weights and settings") from None
     # Damaged and foreign files fail in zipfile, pickle or torch, each with exceptions of its own.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise Refused(f"it cannot be read ({reason})") from None
+    except Exception:
+        raise Refused("it is damaged, or holds more than weights and settings") from None
+
+
+def check_contents(contents: object, most_bytes: int) -> None:
+    """Refuse what no checkpoint holds: other types, names that are no text, deep nests, tensors that share numbers.
+
+    Args:
+        most_bytes: of all tensors together, once each is copied.
+
+    Raises:
+        Refused: with the reason.
+    """
+    left_values, left_bytes = _MOST_VALUES, most_bytes
+
+    def check(value, depth):
+        nonlocal left_values, left_bytes
+        left_values -= 1
+        if depth > 20 or left_values < 0:
+            raise Refused("it is nested too deeply to be a checkpoint")
+        if isinstance(value, torch.Tensor):
+            left_bytes -= value.numel() * value.element_size()
+            if left_bytes < 0:
+                raise Refused("its tensors are larger than itself")
+        elif isinstance(value, dict | list | tuple):
+            if isinstance(value, dict) and not all(isinstance(key, str | int) for key in value):
+                raise Refused("it holds names that no checkpoint has")
+            for entry in value.values() if isinstance(value, dict) else value:
+                check(entry, depth + 1)
+        elif not isinstance(value, str | int | float | None):
+            raise Refused(f"it holds a {type(value).__name__}, which no checkpoint does")
+
+    check(contents, 0)
 
 
 def _inspect_archive(file: BinaryIO, size: int) -> None:
@@ -88,7 +127,7 @@ def _inspect_archive(file: BinaryIO, size: int) -> None:
         sizes = {
             part.filename.removeprefix(prefix): part.file_size for part in parts if part.filename.startswith(prefix)
         }
-        _Inspector(io.BytesIO(archive.read(pickles[0])), size, sizes).load()
+        _inspect_pickle(io.BytesIO(archive.read(pickles[0])), size, sizes)
 
 
 def _inspect_legacy(file: BinaryIO, size: int) -> None:
@@ -96,140 +135,87 @@ def _inspect_legacy(file: BinaryIO, size: int) -> None:
     file.seek(0)
     head = io.BytesIO(file.read(_LARGEST_PICKLE))
     for _ in range(5):
-        _Inspector(head, size).load()
+        _inspect_pickle(head, size)
 
 
-class _OrderedDict(collections.OrderedDict):
-    """With names for keys alone: the hash of nested tuples can take for ever."""
-
-    def __init__(self, pairs=()):
-        super().__init__()
-        for key, value in pairs:
-            self[key] = value
-
-    def __setitem__(self, key, value):
-        super().__setitem__(_name(key), value)
-
-
-class _StorageType:
-    def __init__(self, item_bytes: int):
-        self.item_bytes = item_bytes
+# What PyTorch writes, and nothing that makes much of one byte.
+_OPERATIONS = {
+    "PROTO", "STOP", "MARK", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE", "BININT",
+    "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING", "EMPTY_TUPLE", "TUPLE",
+    "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS", "GLOBAL",
+    "REDUCE", "NEWOBJ", "BUILD", "BINPERSID",
+}  # fmt: skip
+_NO_TUPLES = {"EMPTY_LIST", "EMPTY_DICT", "GLOBAL", "REDUCE", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING"}
+_MOST_SHARED_TUPLES = 16
 
 
-class _Storage:
-    def __init__(self, length: int, item_bytes: int):
-        self.length, self.item_bytes = length, item_bytes
+def _inspect_pickle(file: BinaryIO, most_bytes: int, record_bytes: dict[str, int] | None = None) -> None:
+    """Check a pickle's operations, then the sizes that it declares. The file is read up to the pickle's end."""
+    start = file.tell()
+    before, others, shared_tuples = "", set(), 0
+    for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        name = operation.name
+        # A tuple that holds another twice, which holds another twice, and so on, takes for ever to hash, as a name.
+        if name in ("BINGET", "LONG_BINGET"):
+            shared_tuples += argument not in others
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            (others.add if before in _NO_TUPLES else others.discard)(argument)
+            number = max(number, argument)  # the reader makes room for as many objects as the largest place
+        if name not in _OPERATIONS or number > _MOST_OPERATIONS or shared_tuples > _MOST_SHARED_TUPLES:
+            raise pickle.UnpicklingError("no pickle of PyTorch's, or too large a one")
+        before = name
+    file.seek(start)
+    _Inspector(file, most_bytes, record_bytes).load()
 
 
-class _Parameter:
-    """In place of ``torch.nn.Parameter``, which old files hold."""
+class _StandIn:
+    """In place of a tensor or parameter, whatever it is made of."""
 
-    def __new__(cls, data, *_):
-        return super().__new__(cls)
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, state):
+        pass
 
 
 _STORAGES = {
     "BoolStorage": 1, "ByteStorage": 1, "CharStorage": 1, "ShortStorage": 2, "HalfStorage": 2, "BFloat16Storage": 2,
     "IntStorage": 4, "FloatStorage": 4, "LongStorage": 8, "DoubleStorage": 8,
 }  # fmt: skip
+"""Bytes of a number."""
 
-# What PyTorch writes, and nothing that makes much of one byte.
-_OPERATIONS = """
-    PROTO STOP MARK POP BINPUT LONG_BINPUT BINGET LONG_BINGET NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1
-    BINFLOAT BINUNICODE SHORT_BINSTRING BINSTRING EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS
-    EMPTY_DICT SETITEM SETITEMS GLOBAL REDUCE NEWOBJ BUILD BINPERSID
-"""
+_MADE = {("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")}
+_MADE |= {("torch._utils", "_rebuild_parameter"), ("torch.nn.parameter", "Parameter")}
 
 
-# The unpickler in Python, not the one in C: operations can be left out of it, and it keeps its memory in a dict, where
-# the one in C allocates as many places as a file says.
-class _Inspector(pickle._Unpickler):
-    """Reads a pickle with stand-ins for tensors, and checks what they declare.
+class _Inspector(pickle.Unpickler):
+    """Reads a pickle with stand-ins for tensors, and compares the sizes it declares with those that the file holds.
 
     Args:
         file: the pickle.
-        most_bytes: of all tensors together.
+        most_bytes: of each storage.
         record_bytes: name -> bytes of each storage that the archive holds; ``None`` for a legacy file.
     """
 
     def __init__(self, file: BinaryIO, most_bytes: int, record_bytes: dict[str, int] | None = None):
         super().__init__(file, encoding="utf-8")
-        self._left, self._record_bytes = most_bytes, record_bytes
-        self._storages: dict[object, _Storage] = {}
+        self._most_bytes, self._record_bytes = most_bytes, record_bytes
 
     def find_class(self, module: str, name: str):
-        known = {
-            ("collections", "OrderedDict"): _OrderedDict,
-            ("torch._utils", "_rebuild_tensor"): self._tensor,
-            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
-            ("torch._utils", "_rebuild_parameter"): _Parameter,
-            ("torch.nn.parameter", "Parameter"): _Parameter,
-        }
         if module in ("torch", "torch.cuda") and name in _STORAGES:
-            return _StorageType(_STORAGES[name])
-        if (module, name) not in known:
+            return _STORAGES[name]
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) not in _MADE:
             raise pickle.UnpicklingError(f"{module}.{name} is no part of weights and settings")
-        return known[module, name]
+        return _StandIn
 
-    def persistent_load(self, pid) -> _Storage:
-        kind, storage_type, key, _, length, *views = pid
-        if kind != "storage" or not isinstance(storage_type, _StorageType) or any(view is not None for view in views):
+    def persistent_load(self, pid) -> _StandIn:
+        kind, number_bytes, key, _, length, *views = pid
+        if kind != "storage" or type(number_bytes) is not int or type(length) is not int or any(views):
             raise pickle.UnpicklingError("no storage")
-        if key not in self._storages:
-            num_bytes = _whole_number(length) * storage_type.item_bytes
-            held = self._left if self._record_bytes is None else self._record_bytes.get(key, -1)
-            if num_bytes > held or (num_bytes != held and self._record_bytes is not None):
-                raise Refused(f"it declares {num_bytes} bytes of numbers where it holds {max(held, 0)}")
-            self._storages[key] = _Storage(length, storage_type.item_bytes)
-        return self._storages[key]
-
-    def _tensor(self, storage, offset, size, stride, *_):
-        if not isinstance(storage, _Storage) or len(size) != len(stride):
-            raise pickle.UnpicklingError("no tensor")
-        count = math.prod(map(_whole_number, size))
-        last = _whole_number(offset) + sum((n - 1) * _whole_number(step) for n, step in zip(size, stride))
-        if count and (count > storage.length or last >= storage.length):
-            raise Refused(f"it declares a tensor of {count} numbers where it holds {storage.length}")
-        self._left -= count * storage.item_bytes  # else tensors that share their numbers would add up when copied
-        if self._left < 0:
-            raise Refused("its tensors are larger than itself")
-        return storage
-
-    def load_build(self) -> None:
-        state, target = self.stack.pop(), self.stack[-1]
-        # An OrderedDict's attributes; a parameter's (requires_grad, volatile, hooks). Anything else would change a
-        # tensor that was checked already.
-        attributes = isinstance(target, _OrderedDict) and isinstance(state, dict)
-        flags = isinstance(target, _Parameter) and isinstance(state, tuple) and len(state) == 3
-        if not attributes and not flags:
-            raise pickle.UnpicklingError("a state that no tensor has")
-
-    def load_setitem(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self.stack[-1][_name(key)] = value
-
-    def load_setitems(self) -> None:
-        items = self.pop_mark()
-        for key, value in zip(items[::2], items[1::2]):
-            self.stack[-1][_name(key)] = value
-
-    dispatch = {
-        code: pickle._Unpickler.dispatch[code] for code in (getattr(pickle, name)[0] for name in _OPERATIONS.split())
-    }
-    dispatch |= {
-        pickle.BUILD[0]: load_build,
-        pickle.SETITEM[0]: load_setitem,
-        pickle.SETITEMS[0]: load_setitems,
-    }
-
-
-def _name(key) -> str | int:
-    if not isinstance(key, str | int):
-        raise pickle.UnpicklingError("no name")
-    return key
-
-
-def _whole_number(value) -> int:
-    if type(value) is not int or value < 0:
-        raise pickle.UnpicklingError("no size")
-    return value
+        declared = length * number_bytes
+        held = self._most_bytes if self._record_bytes is None else self._record_bytes.get(key, 0)
+        if declared > held or (declared != held and self._record_bytes is not None):
+            raise Refused(f"it declares {declared} bytes of numbers where it holds {held}")
+        return _StandIn()
