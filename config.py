@@ -240,7 +240,7 @@ RECIPES = {
         "content_layer": "relu2_2",
         "style_layers": ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
         "style_layer_weights": (1.0, 1.0, 1.0, 1.0),
-        "loss_scale": "paper", "style_weight": 3e-6, "tv_weight": 4e-5, "weight_decay": 0.0,
+        "loss_scale": "paper", "style_weight": 5e-6, "tv_weight": 4e-5, "weight_decay": 0.0,
     },
 }  # fmt: skip
 """What ``--recipe`` sets."""
