@@ -126,6 +126,17 @@ class TrainingConfig:
         "having no style term; steps take a third longer; 0, as in the paper, for none",
         minimum=0,
     )
+    palette_weight: float = setting(
+        5.0,
+        "weight of the term that gives results the painting's colours; 2 to 10 is useful; 0, as in the paper, for none",
+        minimum=0,
+    )
+    tone_weight: float = setting(
+        3.0,
+        "weight of the term that puts the painting's darks and lights where the photograph has its own; 1 to 5 is "
+        "useful; 0, as in the paper, for none",
+        minimum=0,
+    )
     loss_scale: str = setting(
         "relative",
         "relative: weights mean the same for every painting, loss network and size; paper: the raw sums of the paper",
@@ -223,8 +234,8 @@ class TrainingConfig:
 
 _NO_TERM_OF_OURS = {
     "style_octaves": 1, "style_octave_weights": None, "style_smoothing": 0.0, "checkerboard_weight": 0.0,
-    "temporal_weight": 0.0, "norm": "batch", "upsample": "transposed", "optimizer": "adam", "lr": 1e-3,
-    "batch_size": 4, "image_size": 256, "style_size": None, "content_weight": 1.0,
+    "temporal_weight": 0.0, "palette_weight": 0.0, "tone_weight": 0.0, "norm": "batch", "upsample": "transposed",
+    "optimizer": "adam", "lr": 1e-3, "batch_size": 4, "image_size": 256, "style_size": None, "content_weight": 1.0,
 }  # fmt: skip
 
 RECIPES = {

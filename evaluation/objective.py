@@ -47,11 +47,10 @@ def criterion_of(
     """
     check_style_term(settings, min(*style_image.shape[-2:], *photographs[0].shape[-2:]))
     criterion = PerceptualLoss(settings, _WithMemory(vgg), [style_image], tuple(photographs[0].shape[-2:]))
-    if settings.loss_scale == "relative" and scales is None:
-        criterion.measure(lambda: photographs)
-    elif settings.loss_scale == "relative":
+    criterion.measure(lambda: photographs)
+    if settings.loss_scale == "relative" and scales is not None:
         criterion.set_scales(scales)
-    return criterion
+    return criterion.eval()
 
 
 @torch.no_grad()

@@ -138,3 +138,39 @@ def is_flat(images: torch.Tensor) -> torch.Tensor:
     """
     contrast = images.amax((2, 3), keepdim=True) - images.amin((2, 3), keepdim=True)
     return (contrast <= FLAT).all(1, keepdim=True)
+
+
+def luminance(images: torch.Tensor) -> torch.Tensor:
+    """Luma by Rec. 601: N x 3 x H x W to N x 1 x H x W, in the same range."""
+    red, green, blue = images.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def sliced_wasserstein(
+    colours: torch.Tensor, memory: torch.Tensor, target: torch.Tensor, directions: torch.Tensor
+) -> torch.Tensor:
+    """Squared sliced Wasserstein distance of a set of colours, together with a memory, from a palette.
+
+    Along each direction d the colours of both sets are sorted; one of rank r is compared with the palette's of the same
+    rank: mean over colours and directions of (x·d - target_d(r))^2 (Bonneel et al., 2015), over ``colours`` alone.
+
+    Args:
+        colours: K x 3, which have the gradient.
+        memory: M x 3, which are sorted along with them.
+        target: Q x D, the palette's projections onto each direction, sorted.
+        directions: D x 3, unit vectors.
+
+    Returns:
+        Scalar, grey levels squared, not negative.
+    """
+    projected = full_precision(colours) @ directions.T  # K x D
+    with torch.no_grad():
+        ranks = torch.cat([projected, memory @ directions.T]).argsort(0).argsort(0)[: len(colours)]
+        aims = target.gather(0, (ranks + 0.5).mul(len(target) / (len(colours) + len(memory))).long())
+    return (projected - aims).square().mean()
+
+
+def tone_loss(tones: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
+    """Mean squared difference of tones, N x 1 x H x W each, averaged over the batch."""
+    losses = (full_precision(tones) - full_precision(target)).square().mean((1, 2, 3))
+    return losses if reduction == "none" else losses.mean()

@@ -12,6 +12,7 @@ from losses.content_ceiling import ContentCeiling
 from losses.functional import checkerboard_loss, is_flat
 from losses.temporal import Views, temporal_loss
 from losses.terms import Batch, Batches, Content, LossNetwork, Style, TotalVariation
+from losses.tones import Palette, Tone
 from models.vgg19 import VGG19
 
 
@@ -33,13 +34,15 @@ class Term:
 
 
 def objective_terms(config: TrainingConfig, network: LossNetwork, style_images: Sequence[torch.Tensor]) -> list[Term]:
-    """What is minimised: equation 5 of the paper with total variation, and two terms of ours."""
+    """What is minimised: equation 5 of the paper with total variation, and four terms of ours."""
     return [
         Term("content", config.content_weight, Content(network, config.content_layer)),
         Term("style", config.style_weight, Style(network, style_images, config), eased=True),
         Term("total_variation", config.tv_weight, TotalVariation()),
         Term("checkerboard", config.checkerboard_weight, lambda batch: checkerboard_loss(batch.stylized)),
         Term("temporal", config.temporal_weight, _temporal),
+        Term("palette", config.palette_weight, Palette(style_images)),
+        Term("tone", config.tone_weight, Tone(style_images)),
     ]
 
 
@@ -104,7 +107,7 @@ class PerceptualLoss(nn.Module):
         functions = {term.name: term.function for term in self.terms}
         self.functions = nn.ModuleDict({k: f for k, f in functions.items() if isinstance(f, nn.Module)}).to(device)
         self.ceiling = (ceiling or ContentCeiling(math.inf, 1, len(style_images))).to(device)
-        self.content_layer = config.content_layer
+        self.content_layer, self.is_relative = config.content_layer, config.loss_scale == "relative"
         self._layers = (*config.style_layers, config.content_layer)
         with torch.no_grad():
             grey = torch.full((1, 3, *((size, size) if isinstance(size, int) else size)), 127.5, device=device)
@@ -114,7 +117,7 @@ class PerceptualLoss(nn.Module):
     def measure(self, batches: Batches) -> None:
         """Measure what the terms need to know of painting and photographs before a training, such as their scales."""
         for function in self.functions.values():
-            if hasattr(function, "measure"):
+            if hasattr(function, "measure") and (self.is_relative or not hasattr(function, "scale")):
                 function.measure(batches)
 
     def scales(self) -> dict[str, float | list]:

@@ -11,11 +11,10 @@ from models.transformer_net import MixedNorm2d
 
 @torch.no_grad()
 def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Estimate the running mean and variance of every batch-norm layer afresh, over given batches.
+    """Estimate the running mean and variance of every batch or mixed norm afresh, over given batches.
 
     The running averages that training keeps lag behind the weights, which shows as dark patches in stylized pictures;
-    training itself never reads them. A network without batch norm is left as it is, and so is everything but those
-    statistics.
+    training with batch norm never reads them. Everything but those statistics is left as it is.
 
     Args:
         network: a TransformerNet, in either mode; the mode is restored.
@@ -28,12 +27,12 @@ def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> 
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over all batches
-    mean_style = ()
-    if isinstance(network, MultiStyleNet):
-        mean_style = (torch.full((1, len(network.styles)), 1 / len(network.styles), device=layers[0].weight.device),)
     network.train()
     for batch in batches:
-        network(batch, *mean_style)
+        styles = ()
+        if isinstance(network, MultiStyleNet):  # all of them, mixed
+            styles = (batch.new_full((len(batch), len(network.styles)), 1 / len(network.styles)),)
+        network(batch, *styles)
     for layer, momentum in zip(layers, momenta):
         layer.momentum = momentum
     network.train(training)

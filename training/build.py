@@ -190,7 +190,7 @@ def build_training(
     limit = content_ceiling(config.content_weight, config.style_weight) if is_relative else math.inf
     ceiling = ContentCeiling(limit, total_steps, len(styles), processes.mean)
     objective = PerceptualLoss(config, vgg, [batch.to(device) for batch in style_batches], config.image_size, ceiling)
-    if is_relative and checkpoint is None:
+    if checkpoint is None:
         objective.measure(lambda: (_to_device(batch, compute) for batch in calibration))
 
     torch.manual_seed(config.seed)

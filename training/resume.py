@@ -24,6 +24,7 @@ BEFORE = {
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "style_layer_weights": (1.0,) * 5,
     "style_octaves": 1,
     "style_octave_weights": None, "checkerboard_weight": 0.0, "content_layer": "relu4_2", "temporal_weight": 0.0,
+    "palette_weight": 0.0, "tone_weight": 0.0,
     "style_smoothing": 0.0,
 }  # fmt: skip
 """Values for settings that older checkpoints lack."""

@@ -11,7 +11,8 @@ FOUR = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 BOTH = {
     "content_weight": 1.0, "norm": "batch", "upsample": "transposed", "optimizer": "adam", "lr": 0.001,
     "batch_size": 4, "image_size": 256, "style_size": None, "style_octaves": 1, "style_octave_weights": None,
-    "style_smoothing": 0.0, "checkerboard_weight": 0.0, "temporal_weight": 0.0,
+    "style_smoothing": 0.0, "checkerboard_weight": 0.0, "temporal_weight": 0.0, "palette_weight": 0.0,
+    "tone_weight": 0.0,
 }  # fmt: skip
 EXPECTED = {
     "classic": BOTH | {

@@ -125,7 +125,14 @@ def test_a_view_shows_the_photograph_moved(monkeypatch):
 
 
 def objective(vgg, *paintings, temporal_weight=50.0, **weights):
-    weights = {"style_weight": 1e4, "tv_weight": 1e-6, "checkerboard_weight": 0.3, **weights}
+    weights = {
+        "style_weight": 1e4,
+        "tv_weight": 1e-6,
+        "checkerboard_weight": 0.3,
+        "palette_weight": 0.0,
+        "tone_weight": 0.0,
+        **weights,
+    }
     return PerceptualLoss(TrainingConfig(temporal_weight=temporal_weight, **weights), vgg, paintings, SIZE)
 
 
