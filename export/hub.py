@@ -86,12 +86,16 @@ def export_hub(
 def code() -> dict[str, str]:
     """The modules that a model runs by, by name: those of this project side by side, importing each other so.
 
-    Their names differ, whatever folders they come from (``tests/test_rooms.py``).
+    Raises:
+        ValueError: if two of them share a name.
     """
     found: dict[str, str] = {}
+    rooms: dict[str, str] = {}
     waiting = [f"export.{name}" for name in ROOTS]
     while waiting:
         room, name = waiting.pop().split(".")
+        if rooms.setdefault(name, room) != room:
+            raise ValueError(f"{room}/{name}.py and {rooms[name]}/{name}.py would be one file: rename one of them")
         if name in found:
             continue
         text = (PROGRAM / room / f"{name}.py").read_text(encoding="utf-8")

@@ -9,10 +9,7 @@ Real weights, photographs and paintings are used where the environment names the
 
 import contextlib
 import importlib
-import itertools
-import json
 import os
-import signal
 import struct
 import subprocess
 import sys
@@ -131,50 +128,6 @@ def stylize(call_cli, style_model, tmp_path):
         )  # fmt: skip
 
     return call
-
-
-class ForkedTraining:
-    """A training forked off a process that had torch imported."""
-
-    def __init__(self, ask, pid, output):
-        self._ask, self.pid, self._output = ask, pid, output
-
-    def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-
-    def wait(self) -> int:
-        """Exit status; below zero, the signal that it died of."""
-        return self._ask("wait", self.pid)
-
-    @property
-    def output(self) -> str:
-        """What it printed so far, with its errors."""
-        return self._output.read_text()
-
-
-@pytest.fixture(scope="session")
-def fork_training(tmp_path_factory):
-    """``fork_training(*args, **faults)`` starts a training as a process of its own, without the seconds that
-    importing torch takes; see tests/robustness/forking.py for the faults."""
-    server = subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "robustness" / "forking.py"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("forked")
-    numbers = itertools.count()
-
-    def ask(*request) -> int:
-        print(json.dumps(request), file=server.stdin, flush=True)
-        return int(server.stdout.readline())
-
-    def start(*args, **faults):
-        output = folder / f"{next(numbers)}.txt"
-        return ForkedTraining(ask, ask("start", [*map(str, args)], faults, str(output)), output)
-
-    yield start
-    server.stdin.close()
-    server.wait()
-    server.stdout.close()
 
 
 @pytest.fixture

@@ -113,10 +113,11 @@ def _check_optimizer(optimizer: dict, parameters: list[torch.nn.Parameter], name
 
 
 def _entry(part: dict, name, kind):
-    value = part.get(name, _entry)  # which no entry is
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _Unfit(f"{name} is {'missing' if value is _entry else 'odd'}")
-    return value
+    if name not in part:
+        raise _Unfit(f"{name} is missing")
+    if not isinstance(part[name], kind) or (kind is int and isinstance(part[name], bool)):
+        raise _Unfit(f"{name} is odd")
+    return part[name]
 
 
 def take_up(

@@ -35,6 +35,7 @@ def torchrun(style_model, tmp_path):
 
 
 @pytest.mark.posix
+@pytest.mark.slow
 def test_each_photograph_is_done_once(torchrun, style_model, make_picture, tmp_path):
     (tmp_path / "photos").mkdir()
     for number in range(5):

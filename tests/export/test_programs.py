@@ -35,6 +35,7 @@ def test_it_is_the_network_at_every_size(norm, upsample, trained_like):
     assert largest_difference(to_program(network).module(), network, [(1, 2), (6, 3), (4, 9), (11, 8)]) < 0.01
 
 
+@pytest.mark.slow
 def test_it_runs_where_the_project_is_not(tmp_path):
     images = torch.rand(2, 3, 21, 35) * 255
     torch.save(images, tmp_path / "images.pt")
@@ -45,6 +46,7 @@ def test_it_runs_where_the_project_is_not(tmp_path):
     torch.testing.assert_close(torch.load(tmp_path / "stylized.pt"), expected, rtol=0, atol=0.01)
 
 
+@pytest.mark.slow
 def test_several_styles_with_what_is_told_of_them(call_cli, tmp_path):
     arguments = "export.program", "gallery", tmp_path / "gallery.pt2"
     assert "Wrote " in call_cli(*arguments).stdout
@@ -58,6 +60,7 @@ def test_several_styles_with_what_is_told_of_them(call_cli, tmp_path):
     assert re.search("exists already: .* --overwrite", call_cli(*arguments).error)
 
 
+@pytest.mark.slow
 def test_a_program_that_differs_is_not_left(style_model, tmp_path, monkeypatch):
     other = to_program(load_checkpoint("wave").network)
     monkeypatch.setattr(program, "to_program", lambda network: other)

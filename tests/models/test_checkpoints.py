@@ -163,21 +163,19 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-@pytest.mark.parametrize(
-    "script, flag", [("begin_inference.py", "--model_path"), ("begin_training.py", "--checkpoint_path")]
-)
-def test_damaged_and_foreign_files_are_refused_by_name(call_cli, model, tmp_path, hostile, damage, script, flag):
+def test_damaged_and_foreign_files_are_refused_by_name(call_cli, model, tmp_path, hostile, damage):
     damage(model, hostile)
-    assert f"{flag} {model}" in call_cli(script, flag, model, "--output_dir", tmp_path / "out").error
+    arguments = ["--model_path", model, "--output_dir", tmp_path / "out"]
+    assert f"--model_path {model}" in call_cli("begin_inference.py", *arguments).error
     assert not hostile.marker.exists()  # nothing in it was executed
     assert not (tmp_path / "out").exists()  # and nothing written
 
 
-def test_the_hostile_file_is_hostile(model, hostile):
-    """Read without care, it runs: else the refusals above would say nothing."""
+def test_a_training_refuses_them_too(call_cli, model, tmp_path, hostile):
     DAMAGES["hostile archive"](model, hostile)
-    torch.load(model, weights_only=False)
-    assert hostile.marker.exists()
+    arguments = ["--checkpoint_path", model, "--output_dir", tmp_path / "out"]
+    assert f"--checkpoint_path {model}" in call_cli("begin_training.py", *arguments).error
+    assert not hostile.marker.exists() and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -189,14 +187,13 @@ def test_the_hostile_file_is_hostile(model, hostile):
         (["features.0.weight", "features.0.bias"], "VGG, the loss network, which --vgg_weights takes"),
     ],
 )
-@pytest.mark.parametrize("place", [None, "state_dict"])
-@pytest.mark.parametrize("old", [False, True], ids=["new format", "before PyTorch 1.6"])
-def test_another_projects_model_is_named(tmp_path, names, whose, place, old):
+def test_another_projects_model_is_named(tmp_path, names, whose):
+    """By its weights, alone or beside other things, in files of today's PyTorch and from before 1.6."""
     state = {name: torch.zeros(2) for name in names}
-    contents = {place: state, "epoch": 3} if place else state
-    torch.save(contents, tmp_path / "model.pth", _use_new_zipfile_serialization=not old)
-    with pytest.raises(UserError, match=f"^--model_path .*model.pth holds the weights of {whose}"):
-        load_checkpoint(tmp_path / "model.pth")
+    for contents, new in ((state, True), ({"state_dict": state, "epoch": 3}, False)):
+        torch.save(contents, tmp_path / "model.pth", _use_new_zipfile_serialization=new)
+        with pytest.raises(UserError, match=f"^--model_path .*model.pth holds the weights of {whose}"):
+            load_checkpoint(tmp_path / "model.pth")
 
 
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])

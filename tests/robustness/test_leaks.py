@@ -66,38 +66,24 @@ def test_a_training_returns_all_it_took(config):
 
 
 @pytest.mark.parametrize(
-    "where, what",
-    [("finish_step", KeyboardInterrupt()), ("_check_state", ValueError("bug")), ("save_results", UserError("fault"))],
+    "owner, where, what",
+    [(TrainingRun, "finish_step", KeyboardInterrupt()), (TrainingRun, "save_results", ValueError("bug")),
+     (training_run, "TrainingLog", UserError("at the first file"))],
     ids=["Ctrl-C", "exception", "refusal"],
-)
-def test_a_training_that_is_cut_short_returns_all_it_took(config, monkeypatch, where, what):
-    train(config())
-    before = held()
-
-    def fail(run, *args):
-        assert len(multiprocessing.active_children()) == 2
-        raise what
-
-    monkeypatch.setattr(TrainingRun, where, fail)
-    with pytest.raises(type(what)) as caught:
-        train(config())
-    assert held() == before  # while the exception, with all that it refers to, is still there
-    assert caught.value is what
-
-
-def test_a_training_that_is_refused_late_returns_all_it_took(config, monkeypatch):
-    """At its first file, when the reading processes are there already."""
+)  # fmt: skip
+def test_a_training_that_is_cut_short_returns_all_it_took(config, monkeypatch, owner, where, what):
     train(config())
     before = held()
 
     def fail(*args):
         assert len(multiprocessing.active_children()) == 2
-        raise UserError("the disk is full")
+        raise what
 
-    monkeypatch.setattr(training_run, "TrainingLog", fail)
-    with pytest.raises(UserError, match="the disk is full"):
+    monkeypatch.setattr(owner, where, fail)
+    with pytest.raises(type(what)) as caught:
         train(config())
-    assert held() == before
+    assert held() == before  # while the exception, with all that it refers to, is still there
+    assert caught.value is what
 
 
 def test_steps_leave_no_objects_behind(config, monkeypatch):

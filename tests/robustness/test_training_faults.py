@@ -4,7 +4,6 @@ import contextlib
 import errno
 import itertools
 import os
-import platform
 import re
 import shutil
 import signal
@@ -22,6 +21,7 @@ from models.checkpoints import load_checkpoint, save_checkpoint
 from tests.comparing import same
 from training import build, log
 from training import run as training_run
+from training.folder_lock import NAME
 from training.run import TrainingRun
 from utils.errors import UserError
 
@@ -179,25 +179,23 @@ def running(fork_training, training_inputs, folder):
     return run
 
 
-def test_a_second_training_in_the_same_folder_is_refused_and_names_the_first(train, running, folder):
-    with running("--num_workers", 2) as first:
-        holder = rf"process {first.pid} on {re.escape(platform.node())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d"
+def test_a_second_training_in_the_same_folder_is_refused(train, running, folder):
+    with running("--num_workers", 2):
         for flags in ([], ["--resume"], ["--overwrite"], ["--checkpoint_path", folder]):
-            error = train(2, *flags).error
-            assert re.search(rf"{folder} is being written to by another training \({holder}\)", error), error
+            assert f"{folder} is being written to by another training" in train(2, *flags).error
     # A killed one is in nobody's way, though the processes that read its photographs may live on for seconds.
-    assert (folder / ".running").exists()
+    assert (folder / NAME).exists()
     last = int(checkpoints(folder)[-1][5:11])
     assert f"resumed after step {last}" in train(last + 1, "--resume").ok()
-    assert not (folder / ".running").exists()
+    assert not (folder / NAME).exists()
 
 
 def test_the_folder_is_held_from_the_first_step_on(train, folder, at_step):
     """Before there is anything to be written."""
     held = []
-    at_step(1, lambda: held.append((folder / ".running").read_text()))
+    at_step(1, lambda: held.append((folder / NAME).exists()))
     train(2, "--log_every_steps", 100).ok()
-    assert held[0].startswith(f"process {os.getpid()} on")
+    assert held == [True]
 
 
 def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(train, monkeypatch, folder):
@@ -219,10 +217,9 @@ def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(tr
 def test_the_lock_does_not_follow_a_link(train, folder, tmp_path):
     folder.mkdir(parents=True)
     (tmp_path / "letter.txt").write_text("dear")
-    for name in (".running", ".running.lock"):
-        (folder / name).symlink_to(tmp_path / "letter.txt")
+    (folder / NAME).symlink_to(tmp_path / "letter.txt")
     assert "cannot be written to" in train(1).error
-    (folder / ".running.lock").unlink()
+    (folder / NAME).unlink()
     train(1).ok()
     assert (tmp_path / "letter.txt").read_text() == "dear"
 

@@ -12,6 +12,8 @@ from utils.errors import UserError
 @pytest.fixture
 def no_gpu(monkeypatch):
     """A machine without accelerators, also where there is one."""
+    import torch._dynamo  # noqa: F401, which looks into the function below when it is first imported
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 

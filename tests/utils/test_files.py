@@ -1,11 +1,9 @@
 """Files that are whole or not there at all."""
 
-import contextlib
 import os
 
 import pytest
 
-from utils import files
 from utils.errors import UserError
 from utils.files import atomic_write, remove_unfinished
 
@@ -60,41 +58,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         pytest.fail("the block must not run")
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may write anywhere")
-def test_an_unwritable_folder_is_named(tmp_path):
-    (tmp_path / "folder").mkdir(mode=0o500)
-    with pytest.raises(UserError, match="Permission denied"), atomic_write(tmp_path / "folder" / "x"):
-        pytest.fail("the block must not run")
-
-
 def test_a_folder_in_the_place_of_the_file(tmp_path):
     (tmp_path / "x" / "inside").mkdir(parents=True)
     with pytest.raises(UserError, match="cannot be written"), atomic_write(tmp_path / "x") as file:
         file.write(b"new")
     assert os.listdir(tmp_path) == ["x"] and os.listdir(tmp_path / "x") == ["inside"]
-
-
-@pytest.mark.parametrize("attempts", [1, 3, 4])
-def test_a_file_that_somebody_looks_at_is_replaced_once_it_is_closed(tmp_path, monkeypatch, attempts):
-    """As on Windows, where it cannot be replaced before."""
-    (tmp_path / "file.bin").write_bytes(b"old")
-    left, pauses, replace = [attempts], [], os.replace
-
-    def in_use(source, target):
-        left[0] -= 1
-        if left[0]:
-            raise PermissionError(13, "in use")
-        replace(source, target)
-
-    monkeypatch.setattr(files, "_PAUSES", (0, 0))
-    monkeypatch.setattr("time.sleep", pauses.append)
-    monkeypatch.setattr("os.replace", in_use)
-    outcome = contextlib.nullcontext() if attempts < 4 else pytest.raises(UserError, match="in use")
-    with outcome, atomic_write(tmp_path / "file.bin") as file:
-        file.write(b"new")
-    assert len(pauses) == min(attempts - 1, 2)
-    assert (tmp_path / "file.bin").read_bytes() == (b"new" if attempts < 4 else b"old")
-    assert os.listdir(tmp_path) == ["file.bin"]
 
 
 def test_long_names(tmp_path):

@@ -45,6 +45,7 @@ def run(*command, processes=1):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list threads")
 def test_gradients_are_averaged_and_parting_leaves_no_thread(tmp_path):
     """One that outlasts the interpreter aborts it now and then."""
@@ -59,6 +60,7 @@ def test_batch_norm_in_several_processes_on_a_cpu_is_refused():
         Processes(0, 2).prepare(torch.nn.Sequential(torch.nn.BatchNorm2d(3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps, flags", [(3, []), (1, ["--temporal_weight", 200])])
 def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps, flags):
     common = [
@@ -66,7 +68,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
         *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
         *("--image_size", 32, "--total_steps", steps, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
-        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
+        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--norm", "instance"),
         *flags,
     ]
     one = run(*common, "--batch_size", 4, "--output_dir", tmp_path / "one")
