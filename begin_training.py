@@ -36,7 +36,8 @@ def run_training(run) -> int:
     from utils.interrupts import Interrupts
 
     training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
-    with Interrupts() as interrupts, run:
+    interrupts = Interrupts("Saving after this step", "what was learnt since the last checkpoint is lost")
+    with interrupts, run:
         for step in range(training.step + 1, training.total_steps + 1):
             batch, views = run.next_batch()  # photographs; of several styles the number of each one's
             losses = training_step(training, *batch, views=views)

@@ -325,13 +325,6 @@ class InferenceConfig:
 
     start: str | None = setting(None, "begin films here, seconds or 1:23.4", metavar="TIME", heading="Films")
     end: str | None = setting(None, "end films here, seconds or 1:23.4", metavar="TIME")
-    smooth: float = setting(
-        0.0,
-        "of films: part of each frame that is taken from the last one, moved along the film's optical flow, against "
-        "what flickers in spite of --temporal_weight; 0.5 calms by 2 to 4 times, and softens a little; needs OpenCV",
-        minimum=0,
-        maximum=0.95,
-    )
 
     format: str = setting(
         "auto",

@@ -24,6 +24,7 @@ from imaging.reading import read_image
 from imaging.tensors import picture_batch
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
+from utils.labels import file_labels
 
 WINDOWS = 6
 
@@ -72,11 +73,11 @@ def main() -> int:
     }
     paths = list_photographs(args.dataset_dir)[: args.pictures]
     decibels = {}
-    for model in args.models:
+    for label, model in zip(file_labels(args.models), args.models):
         full, half = (Stylizer(model, args.device, precision) for precision in ("float32", reduced))
         images = (picture_batch(read_image(path)) for path in paths)
         values = [psnr(full.stylize_tensor(image), half.stylize_tensor(image)) for image in images]
-        decibels[Path(model).stem] = {"lowest": min(values), "mean": sum(values) / len(values)}
+        decibels[label] = {"lowest": min(values), "mean": sum(values) / len(values)}
     result = {
         **new_result("precision", compute),
         "steps": args.steps,

@@ -33,6 +33,7 @@ from training.resume import BEFORE
 from utils.device import Compute, resolve_compute
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
+from utils.labels import file_labels
 from utils.measuring import describe_machine, table, time_in_turns
 from utils.progress import progress_bar
 from utils.settings import shown, validate
@@ -148,7 +149,7 @@ def compare(config: CompareConfig) -> int:
         judged = [judge.run(optimised) for judge in judges]
     result = {
         "machine": describe_machine(compute),
-        "photographs": [path.stem for path in paths],
+        "photographs": file_labels(paths),
         "names": None if names is None else str(names),
         "image_size": config.image_size,
         "models": judged,
@@ -172,7 +173,7 @@ def _compare_tones(config: CompareConfig, compute: Compute, styles: list[Style],
             judged.append({"name": style.name, "model_path": style.path, "style_image": style.style_image, **tones})
     result = {
         "machine": describe_machine(compute),
-        "photographs": [path.stem for path in paths],
+        "photographs": file_labels(paths),
         "names": None if names is None else str(names),
         "image_size": config.image_size,
         "tones": judged,

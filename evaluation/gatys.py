@@ -107,7 +107,8 @@ def paint(config: GatysConfig) -> int:
     height, width = photograph.shape[-2:]
     print(f"{width} x {height} pixels from the {config.start}, on {compute.describe()}")
     start = starting_picture(config.start, photograph, config.seed)
-    with Interrupts("Writing the picture as it is") as interrupts, progress_bar(config.iterations, "iteration") as bar:
+    interrupts = Interrupts("Writing the picture as it is", "the picture is lost")
+    with interrupts, progress_bar(config.iterations, "iteration") as bar:
         for current in optimize(criterion, photograph, start, config.iterations):
             bar.update(current.number - bar.n)
             bar.set_postfix(objective=f"{current.objective:.4g}", refresh=False)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -20,6 +19,7 @@ from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 from utils.errors import UserError
 from utils.files import check_target
+from utils.labels import file_labels
 from utils.measuring import describe_machine, table
 from utils.progress import progress_bar
 
@@ -117,8 +117,8 @@ def _reduced(film: FilmReader, max_size: int | None) -> Iterator[np.ndarray]:
 
 def _table(films: dict[str, dict]) -> str:
     rows = []
-    for path, film in films.items():
-        about = f"{Path(path).stem}, {film['width']} x {film['height']}, {film['frames']} frames, {film['cuts']} cuts"
+    for label, film in zip(file_labels(list(films)), films.values()):
+        about = f"{label}, {film['width']} x {film['height']}, {film['frames']} frames, {film['cuts']} cuts"
         rows.append([about, "the film itself", f"{film['film']:.5f}", "1"])
         rows += [
             ["", name, f"{one['e_warp']:.5f}", f"{one['still_camera']:.2f}"] for name, one in film["styles"].items()

@@ -2,10 +2,12 @@
 
 import math
 import unicodedata
+from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageFont
 
 from imaging.transparency import flatten
+from utils.labels import unique
 
 _GAP = 8
 _CAPTION = 24
@@ -30,7 +32,8 @@ def contact_sheet(
     columns = columns or (len(pictures) if len(pictures) <= 3 else math.ceil(math.sqrt(len(pictures))))
     most = longest_side // max(columns, math.ceil(len(pictures) / columns)) - _CAPTION - _GAP
     most = min(max(most, _SMALLEST_CELL), _LARGEST_CELL)
-    cells = [(_ascii(name), _fit(picture, width, most)) for name, picture in pictures]
+    names = unique([_ascii(name) for name, _ in pictures])
+    cells = [(name, _fit(picture, width, most)) for name, (_, picture) in zip(names, pictures)]
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
     step = max(_SMALLEST_CELL, *(cell.width for _, cell in cells)) + _GAP
     heights = [max(cell.height for _, cell in row) + _CAPTION + _GAP for row in rows]
@@ -76,9 +79,10 @@ def _ascii(name: str) -> str:
     return "".join(letters).encode("ascii", "replace").decode()
 
 
-def _shortened(text: str, fits) -> str:
-    if fits(text):
-        return text
-    while text and not fits(text + "..."):
-        text = text[:-1]
-    return text + "..."
+def _shortened(text: str, fits: Callable[[str], bool]) -> str:
+    """A text, without its middle if it is too long: labels differ in their first folder, or in a number at the end."""
+    shortened, kept = text, len(text)
+    while kept and not fits(shortened):
+        kept -= 1
+        shortened = f"{text[: (kept + 1) // 2]}...{text[len(text) - kept // 2 :]}"
+    return shortened

@@ -23,7 +23,6 @@ from PIL import Image
 from config import InferenceConfig
 from imaging.films import in_seconds
 from imaging.icc import to_srgb
-from imaging.optical_flow import opencv
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import ending_of, result_ending, save_picture
@@ -99,10 +98,6 @@ class InferenceRun:
         check_taken(config.format, config.quality, [(job.ending, job.moves) for job in self.jobs])
         if (self._start or self._end) and not any(job.moves or is_film(job.content_image.path) for job in self.jobs):
             raise UserError("--start and --end are of films, and no film is given: leave them out")
-        if config.smooth:
-            if not any(job.moves for job in self.jobs):
-                raise UserError("--smooth is of films, and none is to be repainted: leave it out")
-            opencv()  # an error now rather than at the first film
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
@@ -114,7 +109,7 @@ class InferenceRun:
         self.processes.wait()
         self.total = len(self.jobs)
         self.jobs = self.jobs[self.processes.rank :: self.processes.count]
-        self.interrupts = Interrupts("The pictures under way are finished, a film ends here; once more ends at once")
+        self.interrupts = Interrupts("Finishing the pictures under way; a film ends here", "what was under way is lost")
         self._encoding: collections.deque[_Waiting] = collections.deque()
         self._said: set[str] = set()
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
@@ -254,7 +249,7 @@ class InferenceRun:
 
             result = repaint_film(
                 self.styles[0][1], job.content_image.path, job.output, self.options, start=self._start, end=self._end,
-                max_size=self.config.max_size, quality=self.config.quality, smooth=self.config.smooth,
+                max_size=self.config.max_size, quality=self.config.quality,
                 max_pixels=self.config.max_pixels, on_frame=on_frame,
                 should_stop=lambda: self.interrupts.received is not None,
             )  # fmt: skip

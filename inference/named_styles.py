@@ -1,6 +1,5 @@
 """Which styles the flags of ``begin_inference.py`` name."""
 
-import collections
 import contextlib
 import glob
 import math
@@ -16,6 +15,7 @@ from models.styles import one_style
 from utils.device import Compute
 from utils.errors import UserError
 from utils.files import is_pattern
+from utils.labels import file_labels, unique
 from utils.settings import validate
 
 Reader = Callable[[str, str], Checkpoint]  # given a path and the flag that names it
@@ -93,7 +93,7 @@ def choose_styles(
         UserError: naming the flag and the file at fault.
     """
     if styles is None:
-        names = _names_apart([Path(path) for path in models])
+        names = file_labels(models)
         return [(name, _first_style(read(path, "--model_path"), path, say)) for name, path in zip(names, models)]
     if len(models) > 1:
         raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
@@ -101,7 +101,7 @@ def choose_styles(
     if not isinstance(checkpoint.network, MultiStyleNet):
         raise UserError(f"--model_path {models[0]} has one style: leave out --style")
     names = checkpoint.network.styles if tuple(styles) == (ALL,) else styles
-    return [(name, one_style(checkpoint, name)) for name in names]
+    return [(label, one_style(checkpoint, name)) for label, name in zip(unique(names), names)]
 
 
 def _part_of_blend(name: str, say: Callable[[str], None], read: Reader) -> Checkpoint:
@@ -140,12 +140,6 @@ def list_styles(config: InferenceConfig) -> list[str]:
     models = find_models(validate(config).model_path)
     names = [(path, name) for path in models for name in load_checkpoint(path).styles(path)]
     return [name if len(models) == 1 else f"{path}: {name}" for path, name in names]
-
-
-def _names_apart(paths: list[Path]) -> list[str]:
-    """The names of models; with their folder's, where several have one name."""
-    times = collections.Counter(path.stem for path in paths)
-    return [path.stem if times[path.stem] == 1 else f"{path.absolute().parent.name}/{path.stem}" for path in paths]
 
 
 def _parse_blend(text: str) -> list[tuple[str, float]]:

@@ -18,7 +18,6 @@ from imaging.animations import AnimationReader, AnimationWriter, is_animation
 from imaging.film_writing import FILM_FORMATS, FilmWriter
 from imaging.films import FilmReader, Frame
 from inference.options import StyleOptions
-from inference.smoothing import Smoother
 from inference.stylizer import Stylizer
 from utils.files import atomic_write
 
@@ -62,7 +61,6 @@ def repaint_film(
     end: float | None = None,
     max_size: int | None = None,
     quality: int | None = None,
-    smooth: float = 0.0,
     max_pixels: int = MAX_PIXELS,
     on_frame: Callable[[int, int | None], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -79,7 +77,6 @@ def repaint_film(
         start, end: seconds; left out, all of it.
         max_size: longest side, pixels: larger frames are reduced.
         quality: of a film a constant-rate factor, less is better; of an animated WebP or AVIF 1 to 100.
-        smooth: how much of the last result is kept, see :class:`inference.smoothing.Smoother`.
         on_frame: called in this thread after each frame with how many are done, and how many there will be, as far as
             the file tells.
         should_stop: asked after each frame; after ``True`` the target is finished as far as it goes.
@@ -93,15 +90,11 @@ def repaint_film(
         size = reduced_size(film.size, max_size)
         options.check_mask(*size)
         result = FilmResult(0, film.size, size)
-        smoother = Smoother(smooth) if smooth else None
         with atomic_write(target) as file, _writer(file, Path(target).suffix.lower(), film, size, quality) as writer:
             with _behind(writer.write) as write, contextlib.closing(_ahead(film.frames())) as frames:
                 for frame in frames:
                     since = time.perf_counter()
-                    before = _resized(frame.pixels, size)
-                    pixels = repainted(stylizer, before, options)
-                    if smoother is not None:
-                        pixels = smoother.smooth(before, pixels)
+                    pixels = repainted(stylizer, _resized(frame.pixels, size), options)
                     result.seconds += time.perf_counter() - since
                     write(Frame(pixels, frame.time, frame.duration))
                     result.frames += 1

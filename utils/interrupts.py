@@ -6,25 +6,28 @@ import threading
 
 
 class Interrupts:
-    """Within the block, SIGINT and SIGTERM set :attr:`received` and do nothing else.
+    """Within the block, a first SIGINT or SIGTERM sets :attr:`received` and says what happens now.
 
-    A second signal meets Python's own handling again, for whoever will not wait for the step to end. Outside the main
+    The same signal once more says what is lost, and meets Python's own handling, for whoever will not wait for the step
+    to end. One of the other kind does not count as a second: torchrun answers Ctrl-C with SIGTERM. Outside the main
     thread, which alone may answer signals, the block changes nothing: there a program does what it likes with them.
 
     Args:
-        notice: a line that is written to standard error when a signal is received.
+        now: what is done after the first signal, such as "Saving after this step".
+        lost: what a second one loses.
 
     Attributes:
         received: the signal, or ``None``.
     """
 
-    def __init__(self, notice: str | None = None):
-        self._notice = notice
+    def __init__(self, now: str = "Saving what there is", lost: str = "what was not saved is lost"):
+        self._now, self._lost = now, lost
         self.received: signal.Signals | None = None
 
     def __enter__(self):
         in_main_thread = threading.current_thread() is threading.main_thread()
         answered = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+        self._seen: set[int] = set()
         self._previous = {number: signal.signal(number, self._take_note) for number in answered}
         return self
 
@@ -33,11 +36,15 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _take_note(self, number, frame):
+        if number in self._seen:
+            _say(f"Ended at once: {self._lost}")
+            signal.signal(number, self._previous[number])
+            signal.raise_signal(number)
+            return
+        self._seen.add(number)
+        if self.received is None:
+            _say(f"{self._now}. Once more ends at once")
         self.received = signal.Signals(number)
-        signal.signal(number, self._previous[number])
-        if self._notice:
-            # Not by print: a signal may come amidst one, which cannot be entered twice.
-            os.write(2, f"\n{self._notice}\n".encode())
 
     @property
     def name(self) -> str:
@@ -48,3 +55,8 @@ class Interrupts:
     def exit_status(self) -> int:
         """What shells expect of a process that ended for the signal: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.received or signal.SIGTERM)
+
+
+def _say(text: str) -> None:
+    # Not by print: a signal may come amidst one, which cannot be entered twice.
+    os.write(2, f"\n{text}\n".encode())

@@ -79,7 +79,6 @@ def test_formats(stylize, folder, tmp_path, format, names):
         (["film.MOV", "--quality", "60"], "--quality is of films a constant-rate factor up to 51, less is better"),
         (["film.MOV", "a.jpg", "--quality", "20"], "--quality 20 means less for a film the larger it is"),
         (["a.jpg", "--start", "1"], "--start and --end are of films, and no film is given"),
-        (["a.jpg", "--smooth", "5e-1"], "--smooth is of films, and none is to be repainted"),
         (["film.MOV", "--start", "soon"], "--start soon is no time: give seconds, or minutes as in 1:23.4"),
         (["film.MOV", "--start", "2", "--end", "0:01"], "--end 0:01 lies before --start 2"),
         (["film.MOV", "--start", "9"], "ends at 0:00.3, before --start 0:09.0"),

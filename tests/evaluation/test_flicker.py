@@ -67,7 +67,8 @@ def test_noise_of_a_still_camera(trained_like, texture):
 
 def test_the_command(call_cli, make_film, style_model, tmp_path):
     film, report = make_film("film.mp4", frames=30, size=(64, 48), cut_at=4), tmp_path / "flicker.json"
-    other = tmp_path / "other.pth"
+    other = tmp_path / "other" / style_model.name
+    other.parent.mkdir()
     shutil.copy(style_model, other)
     flags = ["--model_path", style_model, other, "--frames", 6, "--json", report, "--device", "cpu"]
     result = call_cli("evaluation.flicker", film, *flags)
@@ -75,6 +76,7 @@ def test_the_command(call_cli, make_film, style_model, tmp_path):
     assert "| film, 64 x 48, 6 frames, 1 cuts | the film itself | 0.00" in result.stdout
     (found,) = json.loads(report.read_text())["films"].values()
     assert (found["frames"], found["cuts"], len(found["styles"])) == (6, 1, 2)
+    assert "other/stripes" in found["styles"] and "| other/stripes |" in " ".join(result.stdout.split())
     for figures in found["styles"].values():
         assert len(figures["per_pair"]) == 4 and figures["e_warp"] == pytest.approx(np.mean(figures["per_pair"]))
         assert figures["e_warp"] > found["film"] > 0 and figures["still_camera"] > 0

@@ -44,6 +44,13 @@ def test_names_in_other_letters():
     assert np.array_equal(drawn("two\nlines"), drawn("two lines"))
 
 
+def test_captions_differ():
+    """Of equal names, of names in letters that the font lacks, and of names that are too long."""
+    for one, other in (("a", "a"), ("神奈川", "北斎だ"), (f"one/{'long' * 20}", f"two/{'long' * 20}")):
+        sheet = np.asarray(contact_sheet([(name, Image.new("RGB", (200, 20))) for name in (one, other)]))
+        assert not np.array_equal(sheet[20:, :200], sheet[20:, 208:])
+
+
 def test_pictures_side_by_side():
     red, green = Image.new("RGBA", (20, 10), (255, 0, 0, 9)), Image.new("RGB", (10, 20), (0, 255, 0))
     row = np.asarray(side_by_side([red, green, Image.new("RGB", (20, 10), (0, 0, 255))], height=40))

@@ -1,0 +1,34 @@
+"""What a first and a second signal do, and say."""
+
+import signal
+
+import pytest
+
+from utils.interrupts import Interrupts
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_signal_says_what_is_saved_and_the_second_what_is_lost(ctrl_c, capfd):
+    with pytest.raises(KeyboardInterrupt), Interrupts("Saving", "all of it is lost") as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err.split("\n") == ["", "Saving. Once more ends at once", ""]
+        assert interrupts.received == signal.SIGINT and interrupts.exit_status == 130
+        signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err.strip() == "Ended at once: all of it is lost"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_one_of_each_kind_is_no_second_signal(ctrl_c, capfd):
+    """torchrun sends SIGTERM where a terminal has sent SIGINT."""
+    with Interrupts("Saving", "all") as interrupts:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupts.received
+    assert capfd.readouterr().err.strip() == "Saving. Once more ends at once"
