@@ -166,6 +166,14 @@ class TrainingConfig:
         "upsampling layers: transposed convolution is the paper's, resize is nearest neighbour and convolution",
         choices=("transposed", "resize"),
     )
+    width: float = setting(
+        1.0,
+        "channels of the network, in those of the paper: 0.25 is five times as fast; training.distill makes a small "
+        "network of a large one",
+        minimum=0.05,
+        maximum=2,
+    )
+    blocks: int = setting(5, "residual blocks; the paper has 5", minimum=1, maximum=9)
     vgg_weights: str | None = setting(
         None,
         "file with VGG-19 weights, a torchvision state dict; left out, torchvision downloads its own",
@@ -174,8 +182,8 @@ class TrainingConfig:
 
     start_from: str | None = setting(
         None,
-        "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm and "
-        "upsample are its own; left out, random weights, as in the paper",
+        "model or checkpoint whose weights training begins with, for another painting in fewer steps; norm, upsample, "
+        "width and blocks are its own; left out, random weights, as in the paper",
         metavar="MODEL",
     )
     train: str = setting(

@@ -10,8 +10,8 @@ from transformers.utils import ModelOutput
 from export.configuration_style_transfer import StyleTransferConfig
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
+from models.checkpoints import build_network
 from models.multi_style import MultiStyleNet
-from models.transformer_net import TransformerNet
 from utils.device import Compute
 
 
@@ -37,10 +37,8 @@ class StyleTransferModel(PreTrainedModel):
 
     def __init__(self, config: StyleTransferConfig):
         super().__init__(config)
-        if config.styles:
-            network = MultiStyleNet(config.styles, config.upsample)
-        else:
-            network = TransformerNet(config.norm, config.upsample)
+        names = ("norm", "upsample", "width", "blocks") + ("styles",) * bool(config.styles)
+        network = build_network({name: getattr(config, name) for name in names})
         self.layers = network.layers  # so that weights have the names that they have without transformers
         self._shared = [network, None, None]  # in a list, which PyTorch does not look into: network, key, engine
         self.post_init()

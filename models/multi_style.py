@@ -40,15 +40,22 @@ class MultiStyleNet(TransformerNet):
 
     Args:
         styles: their names, each once.
-        upsample: see :class:`TransformerNet`.
+        upsample, width, blocks: see :class:`TransformerNet`.
         norm: ``"instance"`` or ``"mixed"``.
 
     Attributes:
         styles: the names, in the order of the rows of each scale and shift.
     """
 
-    def __init__(self, styles: Sequence[str], upsample: str = "transposed", norm: str = "instance"):
-        super().__init__(norm, upsample)
+    def __init__(
+        self,
+        styles: Sequence[str],
+        upsample: str = "transposed",
+        norm: str = "instance",
+        width: float = 1.0,
+        blocks: int = 5,
+    ):
+        super().__init__(norm, upsample, width, blocks)
         self.styles = tuple(styles)
         if len(set(self.styles)) < max(1, len(self.styles)):
             twice = sorted({name for name in self.styles if self.styles.count(name) > 1})
@@ -67,7 +74,8 @@ class MultiStyleNet(TransformerNet):
 
         Scales and shifts are those of its style of the same name, else the mean over its styles.
         """
-        known, state, result = styles_of(network), network.state_dict(), cls(styles, network.upsample, network.norm)
+        known, state = styles_of(network), network.state_dict()
+        result = cls(**network.architecture() | {"styles": styles})
         mean = torch.full((1, len(known)), 1 / len(known))
         mixtures = torch.cat([one_hot(known.index(name), len(known)) if name in known else mean for name in styles])
         for key, value in result.state_dict().items():  # which shares its memory with the network
@@ -84,7 +92,8 @@ class MultiStyleNet(TransformerNet):
         """
         first, names = networks[0][0], [name for _, styles in networks for name in styles]
         tables = {name for name, module in first.named_modules() if module in first.norms()}
-        result, states = cls(names, first.upsample, first.norm), [network.state_dict() for network, _ in networks]
+        result = cls(**first.architecture() | {"styles": names})
+        states = [network.state_dict() for network, _ in networks]
         merged = {}
         for key, value in states[0].items():
             if key.rpartition(".")[0] in tables:
@@ -142,7 +151,7 @@ class MultiStyleNet(TransformerNet):
             A plain ``TransformerNet``, a copy, that gives what this one gives for that style.
         """
         weights = one_hot(style, len(self.styles)) if isinstance(style, int) else torch.as_tensor(style)[None]
-        network, state = TransformerNet(self.norm, self.upsample), self.state_dict()
+        network, state = TransformerNet(**super().architecture()), self.state_dict()
         for key, value in network.state_dict().items():
             row = mixed(weights, state[key]) if state[key].dim() == 2 else state[key]
             value.copy_(row.reshape(value.shape))

@@ -195,12 +195,12 @@ def vgg(vgg_file):
 
 @pytest.fixture(scope="session")
 def trained_like():
-    """``trained_like(norm, upsample)``: a network whose every layer matters; as initialised, residual blocks do not."""
+    """``trained_like(norm, upsample, ...)``: a network whose every layer matters; fresh, residual blocks do not."""
     from models.transformer_net import TransformerNet
 
-    def build(norm="batch", upsample="transposed", seed=0):
+    def build(norm="batch", upsample="transposed", width=1.0, blocks=5, seed=0):
         torch.manual_seed(seed)
-        network = TransformerNet(norm, upsample)
+        network = TransformerNet(norm, upsample, width, blocks)
         for module in network.modules():
             if module in network.norms():
                 module.weight.data.uniform_(0.5, 1.5)

@@ -302,7 +302,7 @@ def strange_weights(config: TrainingConfig) -> str | None:
 
 
 def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset[str]) -> TrainingConfig:
-    for name in ("norm", "upsample"):
+    for name in ("norm", "upsample", "width", "blocks"):
         asked, has = getattr(config, name), getattr(begun.network, name)
         if name in given and asked != has and (asked, has) != ("mixed", "instance"):
             raise UserError(
@@ -312,7 +312,9 @@ def _with_network_of(begun: Checkpoint, config: TrainingConfig, given: frozenset
     # A network of instance norm goes on with mixed norm, whose further statistics are estimated.
     to_mixed = config.norm == "mixed" and begun.network.norm == "instance" and config.train == "all"
     norm = "mixed" if to_mixed else begun.network.norm
-    return dataclasses.replace(config, norm=norm, upsample=begun.network.upsample)
+    return dataclasses.replace(
+        config, norm=norm, upsample=begun.network.upsample, width=begun.network.width, blocks=begun.network.blocks
+    )
 
 
 def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
@@ -326,9 +328,9 @@ def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
 def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpoint | None) -> TransformerNet:
     """What a training begins with: random weights, or those of ``--start_from``."""
     if begun is None and len(styles) == 1:
-        return TransformerNet(config.norm, config.upsample)
+        return TransformerNet(config.norm, config.upsample, config.width, config.blocks)
     if begun is None:
-        return MultiStyleNet(styles, config.upsample, config.norm)
+        return MultiStyleNet(styles, config.upsample, config.norm, config.width, config.blocks)
     network = begun.network
     if len(styles) > 1 or isinstance(network, MultiStyleNet):
         network = MultiStyleNet.begun_from(network, styles)

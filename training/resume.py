@@ -16,8 +16,8 @@ from utils.settings import shown, validate
 
 # What a run is made of: a resumed run cannot have another.
 _FIXED = (
-    "recipe", "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "image_size",
-    "style_size", "style_smoothing", "optimizer", "seed", "start_from", "train",
+    "recipe", "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "width",
+    "blocks", "image_size", "style_size", "style_smoothing", "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
 
 BEFORE = {
@@ -25,7 +25,7 @@ BEFORE = {
     "style_octaves": 1,
     "style_octave_weights": None, "checkerboard_weight": 0.0, "content_layer": "relu4_2", "temporal_weight": 0.0,
     "palette_weight": 0.0, "tone_weight": 0.0,
-    "style_smoothing": 0.0,
+    "style_smoothing": 0.0, "width": 1.0, "blocks": 5,
 }  # fmt: skip
 """Values for settings that older checkpoints lack."""
 

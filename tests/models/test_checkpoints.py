@@ -17,9 +17,9 @@ from utils.errors import UserError
 PROVENANCE = {"style": "stripes.png", "step": 7, "settings": {"lr": 0.001, "style_size": None}}
 
 
-def network(norm="batch", upsample="transposed"):
+def network(norm="batch", upsample="transposed", width=1.0, blocks=5):
     torch.manual_seed(5)
-    net = TransformerNet(norm, upsample)
+    net = TransformerNet(norm, upsample, width, blocks)
     for key, value in net.state_dict().items():
         if key.endswith("running_var"):
             value.fill_(1e6)  # more than float16 holds
@@ -37,14 +37,13 @@ def model(tmp_path):
 # -- round trip ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-@pytest.mark.parametrize("upsample", ["transposed", "resize"])
-def test_a_training_checkpoint_comes_back_bit_for_bit(tmp_path, norm, upsample):
-    net = network(norm, upsample)
+@pytest.mark.parametrize("of_network", [("batch", "resize", 1.0, 5), ("instance", "transposed", 0.25, 3)])
+def test_a_training_checkpoint_comes_back_bit_for_bit(tmp_path, of_network):
+    net = network(*of_network)
     training = {"step": 7, "optimizer": {"state": {0: {"exp_avg": torch.randn(3)}}}, "unreadable": {4: "broken.jpg"}}
     save_checkpoint(tmp_path / "step.pth", Checkpoint(net, PROVENANCE, training))
     loaded = load_checkpoint(tmp_path / "step.pth")
-    assert (loaded.network.norm, loaded.network.upsample) == (norm, upsample)
+    assert tuple(loaded.network.architecture().values()) == of_network
     assert same(loaded.network.state_dict(), net.state_dict())
     assert loaded.provenance == PROVENANCE and same(loaded.training, training)
     assert not loaded.network.training
@@ -122,6 +121,8 @@ EDITS = {
     "format": (lambda c: c.update(format="something else"), "not a checkpoint of this project"),
     "norm": (architecture(norm="layer"), "unknown architecture"),
     "unhashable norm": (architecture(norm=["batch"]), "unknown architecture"),
+    "width": (architecture(width=1e9), "unknown architecture"),
+    "blocks": (architecture(blocks="5"), "unknown architecture"),
     "no model": (lambda c: c.pop("model"), "unknown architecture"),
     "no provenance": (lambda c: c.update(provenance=None), "no provenance"),
     "missing weight": (lambda c: weights(c).pop(KEY), "its weights are not those of a TransformerNet"),
@@ -248,7 +249,7 @@ def test_a_foreign_safetensors_file(tmp_path):
 def test_a_safetensors_file_that_is_too_large_is_refused_unread(tmp_path, monkeypatch):
     safetensors = pytest.importorskip("safetensors")
     with open(tmp_path / "large.safetensors", "wb") as file:  # with no bytes on the disk
-        file.truncate(100_000_001)
+        file.truncate(200_000_001)
     monkeypatch.setattr(safetensors, "safe_open", lambda *args, **kwargs: pytest.fail("it must not be opened"))
-    with pytest.raises(UserError, match="it has 100000001 bytes, and such files have 100000000 at most"):
+    with pytest.raises(UserError, match="it has 200000001 bytes, and such files have 200000000 at most"):
         load_checkpoint(tmp_path / "large.safetensors")

@@ -33,6 +33,17 @@ def test_parameters_are_those_of_the_paper(norm, upsample):
     assert [shape for shape in parameters if len(shape) == 1] == [(c,) for c in channels for _ in range(2)] + [(3,)]
 
 
+def test_width_multiplies_the_channels_and_blocks_are_counted():
+    network = TransformerNet("instance", width=0.3, blocks=2)
+    kernels = [tuple(parameter.shape) for parameter in network.parameters() if parameter.dim() == 4]
+    up = [(38, 19, 4, 4), (19, 10, 4, 4)]
+    assert kernels == [(10, 3, 9, 9), (19, 10, 3, 3), (38, 19, 3, 3), *[(38, 38, 3, 3)] * 4, *up, (3, 10, 9, 9)]
+    assert TransformerNet(**network.architecture()).state_dict().keys() == network.state_dict().keys()
+    for wrong in ({"width": 0.01}, {"width": float("nan")}, {"width": 3}, {"blocks": 0}, {"blocks": 10}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            TransformerNet(**wrong)
+
+
 def test_normalisation_and_padding_are_what_was_asked_for():
     for norm, expected, other in (
         ("batch", torch.nn.BatchNorm2d, torch.nn.InstanceNorm2d),
