@@ -64,7 +64,9 @@ class TrainingConfig:
         metavar="FOLDER",
     )
     name: str | None = setting(
-        None, "name of the result, in place of the style image's, or of gallery where there are several", metavar="NAME"
+        None,
+        "name of the result; left out, the style image's, with several style images their folder's",
+        metavar="NAME",
     )
     checkpoint_path: str | None = setting(
         None,
@@ -238,6 +240,7 @@ class TrainingConfig:
         0, "checkpoints to keep, the newest; older ones are removed once a newer one is safe; 0 keeps all", minimum=0
     )
     overwrite: bool = setting(False, OVERWRITE_HELP)
+    replace_shipped: bool = setting(False, "let the result take the place of a model that came with the program")
 
 
 _NO_TERM_OF_OURS = {

@@ -93,7 +93,7 @@ class MixedNorm2d(nn.Module):
     def _observe(self, mean, variance, style) -> None:
         """Take a batch's statistics, N x C each, into the running ones."""
         self.batches += 1
-        chances = (torch.ones(len(mean), 1) if style is None else style).to(mean)
+        chances = (torch.ones(1, 1) if style is None else style).to(mean).expand(len(mean), -1)
         count = chances.sum(0)[:, None]  # pictures of each style
         part = 1 / self.batches if self.momentum is None else self.momentum * count.clamp_max(1)
         of_style = chances.T / count.clamp_min(1e-6)  # S x N: the weight of each picture in its style's mean

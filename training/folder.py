@@ -15,7 +15,7 @@ from models.transformer_net import TransformerNet
 from training.folder_lock import FolderLock
 from training.gallery import training_name
 from utils.errors import UserError
-from utils.files import check_output_dir, remove_unfinished
+from utils.files import check_output_dir, remove_unfinished, ships
 from utils.settings import quoted
 
 
@@ -78,7 +78,7 @@ class TrainingFolder:
         self.path = training_folder(config)
         self.result_path = Path(config.output_dir, f"{training_name(config)}.pth")
         self.last_checkpoint: Path | None = None
-        self._kept_step, self._overwrite = kept_step, config.overwrite
+        self._kept_step, self._overwrite, self._replace_shipped = kept_step, config.overwrite, config.replace_shipped
         check_output_dir(config.output_dir)
         if not Path(os.path.realpath(self.path)).is_relative_to(os.path.realpath(config.output_dir)):
             raise UserError(
@@ -141,6 +141,11 @@ class TrainingFolder:
 
     def _refuse_to_replace(self) -> None:
         """Refuse to replace unasked what a training left that is not this one: all, or all after the kept step."""
+        if ships(self.result_path) and not self._replace_shipped:
+            raise UserError(
+                f"{self.result_path} came with the program: give another --name or --output_dir, or add "
+                "--replace_shipped to lose that model"
+            )
         if self._overwrite:
             return
         found = checkpoints(self.path)
@@ -155,7 +160,7 @@ class TrainingFolder:
                 f"{self.path} holds an earlier training: resume it with {quoted('--checkpoint_path', self.path)}, give "
                 "another --output_dir or --name, or add --overwrite to start again"
             )
-        elif os.path.lexists(self.result_path):
+        elif os.path.lexists(self.result_path) and not ships(self.result_path):
             raise UserError(
                 f"{self.result_path} exists already: give another --output_dir or --name, or add --overwrite to "
                 "replace it"

@@ -1,5 +1,6 @@
 """Several style images in one training: which, what they are called, and which of them each photograph is given."""
 
+import contextlib
 import glob
 import os
 import random
@@ -58,8 +59,16 @@ def training_name(config: TrainingConfig) -> str:
         if Path(config.name).name != config.name or "\\" in config.name:
             raise UserError(f"--name {config.name} must be a name without folders: --output_dir says where it goes")
         return config.name
-    stem = Path(config.style_image[0]).stem if len(config.style_image) == 1 else "gallery"
+    paths = [os.path.abspath(path) for path in config.style_image]
+    stem = Path(paths[0]).stem if len(paths) == 1 else Path(_folder_of_all(paths)).name or "styles"
     return f"{Path(config.start_from).stem}_{stem}" if config.train == "norms" and config.start_from else stem
+
+
+def _folder_of_all(paths: Sequence[str]) -> str:
+    """The deepest folder that holds all these files; empty where they lie on several drives."""
+    with contextlib.suppress(ValueError):
+        return os.path.commonpath([os.path.dirname(path) for path in paths])
+    return ""
 
 
 def style_order(seed: int, start: int, count: int, styles: int) -> list[int]:

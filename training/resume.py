@@ -1,7 +1,6 @@
 """Taking a training up again: what its checkpoint must hold, for the file may come from anywhere, and what it fixes."""
 
 import dataclasses
-import os
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,9 @@ from config import TrainingConfig
 from models.checkpoints import Checkpoint, load_checkpoint
 from training import soap
 from training.folder import checkpoints, newest_checkpoint, training_folder
+from training.gallery import training_name
 from utils.errors import UserError
+from utils.processes import Processes
 from utils.settings import shown, validate
 
 # What a run is made of: a resumed run cannot have another.
@@ -69,6 +70,8 @@ def _check(checkpoint: Checkpoint) -> None:
     for name in ("style", "loss_network", "photograph_names"):
         _entry(identity, name, str)
     _entry(identity, "photographs", int)
+    if not 1 <= _entry({"processes": 1, **identity}, "processes", int) < 10**6:
+        raise _Unfit("processes")
     unreadable = _entry(training, "unreadable", dict)
     if not all(type(index) is int and type(reason) is str for index, reason in unreadable.items()):
         raise _Unfit("unreadable")
@@ -153,7 +156,22 @@ def take_up(
             "its weights with --start_from"
         )
     check_training(checkpoint, f"--checkpoint_path {path}")
-    return restore_settings(config, given, checkpoint, path), given, checkpoint, path
+    config = restore_settings(config, given, checkpoint, path)
+    if "batch_size" not in given:
+        before = checkpoint.training["identity"].get("processes", 1)  # checkpoints did not always say
+        config = share_batch(config, before, Processes.expected())
+    return config, given, checkpoint, path
+
+
+def share_batch(config: TrainingConfig, before: int, now: int) -> TrainingConfig:
+    """The settings with which ``now`` processes take as many photographs a step as ``before`` processes took."""
+    together = config.batch_size * before
+    share = max(1, round(together / now))
+    if share * now != together:
+        warnings.warn(
+            f"{before} processes took {together} photographs a step together, {now} take {share * now}", stacklevel=2
+        )
+    return dataclasses.replace(config, batch_size=share)
 
 
 def restore_settings(
@@ -176,26 +194,23 @@ def restore_settings(
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
     config = dataclasses.replace(config, **taken)
     config = validate(config)  # earlier checkpoints name their one style image as it is
-    # Where a file wants its results is its maker's word: it is taken where that is the place of the file itself.
-    place = training_folder(config)
-    if "output_dir" not in given and os.path.realpath(place) != os.path.realpath(path.parent):
+    # A training goes on where its checkpoint lies, whatever the file itself says of that.
+    folder = path.parent.resolve() if path.parent.name in ("", "..") else path.parent
+    name = folder.name.removesuffix("_training") if folder.name.endswith("_training") else ""
+    if not name and "output_dir" not in given:
         raise UserError(
-            f"--checkpoint_path {path} does not lie in {place}, where its training would go on: say with --output_dir "
-            "where it is to go on"
+            f"--checkpoint_path {path} lies in no STYLE_training folder: name with --output_dir the folder that is to "
+            "receive the training"
         )
-    return config
+    if name and "name" not in given and name != training_name(config):
+        config = dataclasses.replace(config, name=name)
+    return config if "output_dir" in given else dataclasses.replace(config, output_dir=str(folder.parent))
 
 
 def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
     """Refuse to resume with another style image, loss network or set of photographs under the old names."""
     if before["style"] != now["style"]:
         raise UserError("--style_image is not what this training began with: give that")
-    processes = before.get("processes", 1)  # checkpoints did not always say
-    if processes != now["processes"]:
-        raise UserError(
-            f"--checkpoint_path is of a training in {processes} processes, these are {now['processes']}: "
-            "start as many with torchrun"
-        )
     if before["loss_network"] != now["loss_network"]:
         raise UserError("--vgg_weights are not the weights that this training began with: give those")
     if photographs_of(before) != photographs_of(now):

@@ -32,6 +32,16 @@ def beside_program(path: str | Path) -> Path:
     return shipped if os.path.lexists(shipped) and not os.path.lexists(path) else path
 
 
+def ships(path: str | Path) -> bool:
+    """Whether a file came with the program, by the list that ``git ls-files`` made (``tests/utils/test_files.py``)."""
+    with contextlib.suppress(OSError):
+        names = (PROGRAM / "checkpoints" / "SHIPPED").read_text(encoding="utf-8").splitlines()
+        return os.path.exists(path) and any(
+            os.path.samefile(path, PROGRAM / name) for name in names if os.path.exists(PROGRAM / name)
+        )
+    return False
+
+
 def is_pattern(value: str) -> bool:
     """Whether a value names no file itself and has wildcards."""
     return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
@@ -56,6 +66,8 @@ def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag
         raise UserError(f"{called} has an unknown ending: give a name that ends in {' or '.join(endings)}")
     if os.path.isdir(path):
         raise UserError(f"{called} is a folder: give the name of a file")
+    if ships(path):
+        raise UserError(f"{called} came with the program: give another name, or remove that file first")
     if os.path.lexists(path) and not overwrite:
         raise UserError(f"{called} exists already: give another name, or add --overwrite to replace it")
 

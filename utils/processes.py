@@ -112,8 +112,7 @@ class Processes:
         """What a step calls in place of the network, so that its gradients are the means over the processes."""
         if self.count == 1:
             return network
-        # Buffers are alike already: batch norm's statistics are taken over all processes.
-        return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(network)
 
     def leave(self) -> None:
         """Part from the others; what :meth:`forward_of` gave is of no use any more, and nobody may hold it.

@@ -1,6 +1,7 @@
 """Several style images in one training: which, their names and turns, and what the training leaves behind."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,7 +59,10 @@ def test_names_can_be_written_in_a_mixture():
 
 def test_what_the_result_is_called():
     assert training_name(TrainingConfig(style_image=("a/wave.jpg",))) == "wave"
-    assert training_name(TrainingConfig(style_image=("a/wave.jpg", "b.jpg"))) == "gallery"
+    assert training_name(TrainingConfig(style_image=("art/a.jpg", "art/b.jpg"))) == "art"
+    assert training_name(TrainingConfig(style_image=("art/old/a.jpg", "art/new/b.jpg"))) == "art"
+    assert training_name(TrainingConfig(style_image=("a.jpg", "b.jpg"))) == Path.cwd().name
+    assert training_name(TrainingConfig(style_image=("/a.jpg", "/b.jpg"))) == "styles"
     assert training_name(TrainingConfig(style_image=("wave.jpg",), start_from="g.pth", train="norms")) == "g_wave"
     assert training_name(TrainingConfig(style_image=("a.jpg", "b.jpg"), name="mine")) == "mine"
     with pytest.raises(UserError, match="--name"):
@@ -112,24 +116,25 @@ def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
 # -- a training ------------------------------------------------------------------------------------
 
 
-def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path):
+def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path, paintings):
     plan = ["--total_steps", 5, "--monitor_every_steps", 3, "--log_every_steps", 1, "--checkpoint_every_steps", 2]
-    assert "Training gallery, 3 styles," in train(*plan).ok()
-    whole = load_checkpoint(tmp_path / "gallery.pth")
+    name = paintings.name
+    assert f"Training {name}, 3 styles," in train(*plan).ok()
+    whole = load_checkpoint(tmp_path / f"{name}.pth")
     assert whole.network.styles == ("great_ old_ mosaic", "scream", "wave")
     assert whole.provenance["style"] == ["great, old: mosaic.png", "scream.png", "wave.png"]
     rows = [norm.weight for norm in whole.network.norms()]
     assert all(not torch.equal(row[0], row[1]) for row in rows)
-    lines = read_metrics(tmp_path, "gallery")
+    lines = read_metrics(tmp_path, name)
     assert {name for line in lines for name in line["styles"]} == set(whole.network.styles)
     assert all(values["style"] > 0 for line in lines for values in line["styles"].values())
-    with Image.open(tmp_path / "gallery_training" / "monitor_000003.png") as monitor:
+    with Image.open(tmp_path / f"{name}_training" / "monitor_000003.png") as monitor:
         assert monitor.width > 6 * 300  # the photograph, and three style images with their results
 
     (tmp_path / "again").mkdir()
-    step = tmp_path / "gallery_training" / "step_000002.pth"
+    step = tmp_path / f"{name}_training" / "step_000002.pth"
     train(*plan, "--checkpoint_path", step, "--output_dir", tmp_path / "again").ok()
-    again = load_checkpoint(tmp_path / "again" / "gallery.pth")
+    again = load_checkpoint(tmp_path / "again" / f"{name}.pth")
     assert same(whole.network.state_dict(), again.network.state_dict())
 
 
@@ -153,7 +158,7 @@ def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_l
 def test_a_style_called_all_is_refused(train, tmp_path, paintings):
     (tmp_path / "all.png").write_bytes((paintings / "wave.png").read_bytes())
     error = train("--total_steps", 1, "--style_image", tmp_path / "all.png").error
-    assert "a style all" in error and not (tmp_path / "gallery_training").exists()
+    assert "a style all" in error and not list(tmp_path.glob("*_training"))
 
 
 @pytest.mark.parametrize(

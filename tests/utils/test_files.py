@@ -1,6 +1,7 @@
 """Files that are whole or not there at all."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -127,3 +128,41 @@ def test_content_and_name_are_on_the_disk_before_and_after_the_renaming(tmp_path
     with atomic_write(tmp_path / "result") as file:
         file.write(b"new")
     assert calls == [(tmp_path / "result").stat().st_ino, "rename", tmp_path.stat().st_ino]
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A model that came with the program."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "SHIPPED").write_text("checkpoints/wave.pth\ncheckpoints/gone.pth\n")
+    (tmp_path / "checkpoints" / "wave.pth").write_bytes(b"a model")
+    monkeypatch.setattr(files, "PROGRAM", tmp_path)
+    return tmp_path / "checkpoints" / "wave.pth"
+
+
+def test_what_came_with_the_program_is_not_written_over(shipped, tmp_path):
+    (tmp_path / "link.pth").symlink_to(shipped)
+    for path in (shipped, tmp_path / "link.pth"):
+        with pytest.raises(UserError, match=f"{path} came with the program: give another name"):
+            files.check_target(path, overwrite=True, endings=(".pth",))
+    for name in ("gone.pth", "other.pth"):
+        files.check_target(shipped.with_name(name), overwrite=False, endings=(".pth",))
+
+
+def test_a_training_replaces_what_ships_by_its_own_flag_alone(shipped, call_cli, soon_begun, training_inputs):
+    small = ["--image_size", 32, "--batch_size", 1, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
+    small += ["--name", "wave", "--output_dir", shipped.parent]
+    for flags in ([], ["--overwrite"], ["--resume"]):
+        error = call_cli("begin_training.py", *training_inputs, *small, *flags).error
+        assert f"{shipped} came with the program" in error and shipped.read_bytes() == b"a model"
+    call_cli("begin_training.py", *training_inputs, *small, "--replace_shipped").ok()
+    assert shipped.read_bytes() != b"a model"
+
+
+def test_the_list_of_what_ships_is_whole():
+    """``git ls-files 'checkpoints/*.pth' content styles > checkpoints/SHIPPED`` writes it."""
+    if not (files.PROGRAM / ".git").exists():
+        pytest.skip("needs the repository, to compare with")
+    command = ["git", "ls-files", "checkpoints/*.pth", "content", "styles"]
+    tracked = subprocess.run(command, cwd=files.PROGRAM, capture_output=True, text=True, check=True).stdout
+    assert (files.PROGRAM / "checkpoints" / "SHIPPED").read_text() == tracked

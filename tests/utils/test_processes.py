@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
+from config import TrainingConfig
+from training.resume import share_batch
 from utils.errors import UserError
 from utils.processes import Processes
 
@@ -53,6 +56,7 @@ def test_gradients_are_averaged_and_parting_leaves_no_thread(tmp_path):
     result = run(tmp_path / "parting.py", processes=2)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["True [0.5, 0.5]"] * 2
+    assert "Warning" not in result.stderr
 
 
 def test_batch_norm_in_several_processes_on_a_cpu_is_refused():
@@ -91,3 +95,25 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
     for expected, found in zip(*(map(json.loads, run) for run in lines)):
         assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
         assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
+
+
+@pytest.mark.parametrize("processes, batch_size, told", [(1, 6, False), (3, 2, False), (4, 2, True), (12, 1, True)])
+def test_another_number_of_processes_takes_as_many_photographs_a_step(processes, batch_size, told):
+    """Of a training of two, each with three photographs a step."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert share_batch(TrainingConfig(batch_size=3), 2, processes).batch_size == batch_size
+    assert bool(caught) == told
+
+
+def test_a_training_of_two_processes_goes_on_in_one(tmp_path, photos, style_image, vgg_file):
+    common = [
+        *("begin_training.py", "--device", "cpu", "--precision", "float32", "--num_workers", 0),
+        *("--monitor_every_steps", 0, "--vgg_weights", vgg_file, "--dataset_dir", photos, "--style_image", style_image),
+        *("--image_size", 32, "--batch_size", 2, "--num_epochs", 9, "--output_dir", tmp_path),
+    ]
+    run(*common, "--total_steps", 1, processes=2)
+    result = run(*common[:5], "--checkpoint_path", tmp_path / f"{style_image.stem}_training", "--total_steps", 2)
+    assert "resumed after step 1" in result.stdout, result.stderr
+    last = torch.load(tmp_path / f"{style_image.stem}_training" / "step_000002.pth", weights_only=True)
+    assert last["provenance"]["settings"]["batch_size"] == 4 and last["training"]["position"] == 8
