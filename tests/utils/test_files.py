@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from utils import files
 from utils.errors import UserError
 from utils.files import atomic_write, remove_unfinished
 
