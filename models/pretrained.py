@@ -37,12 +37,13 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
         UserError: if the download fails, or the file is not such a state dict.
     """
     state = _downloaded() if weights_file is None else _from_file(Path(weights_file))
-    vgg = VGG19()
-    expected = vgg.state_dict()
+    with torch.device("meta"):  # random weights would be drawn for nothing
+        vgg = VGG19()
     if "features.17.weight" in state:  # which is a ReLU in VGG-19
         state = _from_vgg16(state)
     source = "torchvision's download" if weights_file is None else f"--vgg_weights {weights_file}"
-    for key, value in expected.items():
+    weights = {}
+    for key, value in vgg.state_dict().items():
         found = state.get(key)
         if not isinstance(found, torch.Tensor) or found.shape != value.shape:
             has = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else "no such tensor"
@@ -50,15 +51,11 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
                 f"{source} is no torchvision vgg19 or vgg16 state dict: expected {key} of shape {tuple(value.shape)}, "
                 f"found {has}; the file needs features.0.weight to features.28.bias"
             )
-        if not found.is_floating_point() or not found.isfinite().all():
-            raise UserError(f"{source} is damaged: {key} must hold finite floating-point numbers")
-        if key.endswith("weight") and not found.any():
-            raise UserError(f"{source} holds zeros alone in {key}, and sees nothing: give the weights of a trained VGG")
-    weights = {key: state[key].detach().float() for key in expected}  # old files hold parameters
-    if not all(value.isfinite().all() for value in weights.values()):
-        raise UserError(f"{source} is damaged: it holds numbers too large for float32")
-    vgg.load_state_dict(weights)
-    vgg.fingerprint = _fingerprint(vgg)  # before the conversion, which must not change it
+        weights[key] = found.detach().float()  # old files hold parameters
+        if not found.is_floating_point() or not weights[key].isfinite().all():
+            raise UserError(f"{source} is damaged: {key} must hold numbers that are finite in float32")
+    vgg.load_state_dict(weights, assign=True)
+    vgg.fingerprint = _fingerprint(weights)  # before the conversion, which must not change it
     vgg.features.to(dtype)
     return accelerate(vgg.to(device, memory_format=memory_format(device)))
 
@@ -82,10 +79,10 @@ def _from_vgg16(state: dict) -> dict:
     return converted
 
 
-def _fingerprint(vgg: VGG19) -> str:
+def _fingerprint(weights: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
-    for value in vgg.state_dict().values():
-        digest.update(value.to("cpu", torch.float16).contiguous().numpy().tobytes())
+    for value in weights.values():
+        digest.update(value.half().contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 

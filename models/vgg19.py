@@ -42,8 +42,9 @@ class VGG19(nn.Module):
                 layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(inplace=False)]
                 in_channels = channels
         self.features = nn.Sequential(*layers)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            values = torch.tensor(values, device="cpu").view(1, 3, 1, 1) * 255
+            self.register_buffer(name, values, persistent=False)
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True):
