@@ -171,11 +171,11 @@ def test_monitor_pictures_show_photograph_painting_and_result(straight, monitor)
 # -- determinism and resuming, bit for bit ---------------------------------------------------------
 
 
-def test_the_same_command_gives_the_same_weights(run_cli, straight, plan, tmp_path):
+def test_the_same_command_gives_the_same_weights(begin, straight, tmp_path):
     """With other cadences and reading processes: neither watching nor reading ahead may change a weight."""
-    run_cli(
-        "begin_training.py", *plan, "--precision", "float32", "--output_dir", tmp_path,
-        "--log_every_steps", 7, "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--num_workers", 2,
+    begin(
+        "--precision", "float32", "--output_dir", tmp_path, "--log_every_steps", 7, "--monitor_every_steps", 0,
+        "--checkpoint_every_steps", 0, "--num_workers", 2,
     ).ok()  # fmt: skip
     assert_same_training(tmp_path, straight)
     assert not list(tmp_path.glob("stripes_training/monitor_*.png"))

@@ -31,6 +31,7 @@ def train(call_cli, training_inputs, tmp_path):
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
     """Through the tracing, the autograd and the functional form of torch.compile, without a compiler at the end."""
     monkeypatch.setattr(compilation, "BACKEND", "aot_eager")
@@ -45,6 +46,7 @@ def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
         assert ours["raw"] == pytest.approx(theirs["raw"], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_is_named_and_changes_nothing(train, monkeypatch):
     monkeypatch.setattr(compilation, "BACKEND", "no_such_backend")
     plain, _ = train("plain", "--compile", "off")
