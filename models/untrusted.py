@@ -161,7 +161,9 @@ def _inspect_pickle(file: BinaryIO, most_bytes: int, record_bytes: dict[str, int
         elif name in ("BINPUT", "LONG_BINPUT"):
             (others.add if before in _NO_TUPLES else others.discard)(argument)
             number = max(number, argument)  # the reader makes room for as many objects as the largest place
-        if name not in _OPERATIONS or number > _MOST_OPERATIONS or shared_tuples > _MOST_SHARED_TUPLES:
+        # Numbers of any length can be made to collide, as names of a dict, which then takes for ever to fill.
+        long = isinstance(argument, int) and argument.bit_length() > 64
+        if name not in _OPERATIONS or long or number > _MOST_OPERATIONS or shared_tuples > _MOST_SHARED_TUPLES:
             raise pickle.UnpicklingError("no pickle of PyTorch's, or too large a one")
         before = name
     file.seek(start)

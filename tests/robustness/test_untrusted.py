@@ -152,6 +152,7 @@ def too_large(path):
 # tuples, as the name of an entry, takes for ever to hash.
 LAUGHS = b"\x80\x02]q\0" + b"".join(b"](" + b"h%c" % n * 8 + b"eq%c" % (n + 1) for n in range(15)) + b"."
 NAME = b"\x80\x02)q\0" + b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(39)) + b"}h\x27Ns."
+COLLIDING = b"".join(b"\x8a\x0c" + (n * (2**61 - 1)).to_bytes(12, "little") + b"N" for n in range(1, 40_000))
 CHANGED = Pickle().tensor("0", 10, (10,), (1,)).raw(b"(").storage("0", 10).number(0).raw(b"(").number(2**38)
 CHANGED = CHANGED.raw(b"t(").number(0).raw(b"ttb.")
 
@@ -168,6 +169,7 @@ HOSTILE = {
     "megabytes of lists": of_pickle(b"\x80\x02](" + b"]" * 4_000_000 + b"e."),
     "a billion laughs": of_pickle(LAUGHS),
     "a name that is hashed for ever": of_pickle(NAME),
+    "names that collide": of_pickle(b"\x80\x02}(" + COLLIDING + b"u."),
     # For which Python's unpickler would make room for four billion objects, and for a terabyte.
     "an absurd place in memory": of_pickle(b"\x80\x02]r\xf0\xff\xff\xff."),
     "a terabyte of bytes": of_pickle(b"\x80\x02\x96" + struct.pack("<q", 2**40) + b"."),
