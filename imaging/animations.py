@@ -128,6 +128,7 @@ class AnimationWriter:
         quality: 1 to 100, of WebP and AVIF; left out, 90 and 80.
 
     Attributes:
+        size: (width, height), once there is a frame.
         remarks: none, as of :class:`imaging.film_writing.FilmWriter`.
     """
 
@@ -155,6 +156,7 @@ class AnimationWriter:
     def write(self, frame: Frame) -> None:
         """Take a frame."""
         image = Image.fromarray(frame.pixels)
+        self.size = image.size
         self._frames.append(_with_palette(image) if self._format == "GIF" else image)
         self._durations.append(max(1, round(frame.duration * 1000)))
 

@@ -34,8 +34,8 @@ def is_converted(picture) -> str | None:
     return ", ".join(filter(None, [transfer, gamut])) or None
 
 
-def to_bt709(picture) -> np.ndarray:
-    """H x W x 3, uint8, of a picture as ``av`` decodes it.
+def to_bt709(picture, size: tuple[int, int] | None = None) -> np.ndarray:
+    """H x W x 3, uint8, of a picture as ``av`` decodes it, resized to (width, height) if that is given.
 
     PQ and HLG are shown with ``_WHITE`` at 0.8 of the light of an SDR film's white, and what is brighter is compressed
     into the rest, hue kept. Gamuts are clipped to BT.709's. BT.709's numbers are taken for sRGB's, as players do.
@@ -44,7 +44,14 @@ def to_bt709(picture) -> np.ndarray:
     if matrix is None:  # what players guess where a film does not say
         standard = picture.width < 1280 and picture.height <= 576
         matrix = BT2020 if picture.color_primaries == BT2020 else 5 if standard else BT709
-    convert = {"src_colorspace": matrix, "interpolation": EXACT, "dst_color_range": FULL}
+    width, height = size or (picture.width, picture.height)
+    convert = {
+        "width": width,
+        "height": height,
+        "src_colorspace": matrix,
+        "interpolation": EXACT,
+        "dst_color_range": FULL,
+    }
     if not is_converted(picture):
         return picture.reformat(format="rgb24", **convert).to_ndarray()
     pixels = picture.reformat(format="rgb48le", **convert).to_ndarray()

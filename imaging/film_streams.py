@@ -42,22 +42,31 @@ class CopiedStreams:
             if stream.type == "audio" and not (stream.rate and stream.channels):
                 self._remark("left out: sound of which nothing could be read")
                 continue
-            try:
-                target = self._copies[stream] = container.add_stream_from_template(stream, opaque=True)
-            except ValueError:  # not in this container
-                target = self._encoder(stream)
+            target = self._copy(stream) or self._encoder(stream)
             if target is not None:
                 target.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
                 target.disposition = stream.disposition.value
         others = collections.Counter(
-            stream.type for stream in film.container.streams if stream is not film.stream and stream not in film.others
-        )
+            stream.type for stream in film.container.streams
+            if stream is not film.stream and stream not in film.others and not _names_chapters(stream, film.container)
+        )  # fmt: skip
         if others:
             what = ", ".join(f"{_KINDS.get(kind, kind)} ({count})" for kind, count in sorted(others.items()))
             self._remark(f"left out: {what}")
 
     def _remark(self, text: str) -> None:
         self.remarks.append(f"{self._film.path}: {text}")
+
+    def _copy(self, stream):
+        """A stream of the container that takes packets as they are; ``None`` where it, or most players, cannot."""
+        # Players that do not know PCM in MP4, which is newer than they are, play it as noise.
+        if self._container.format.name == "mp4" and stream.codec_context.name.startswith("pcm_"):
+            return None
+        try:
+            target = self._copies[stream] = self._container.add_stream_from_template(stream, opaque=True)
+        except ValueError:  # not in this container
+            return None
+        return target
 
     def _encoder(self, stream):
         """A stream of the container's own kind for one that it does not take; ``None`` if there is no such."""
@@ -67,7 +76,7 @@ class CopiedStreams:
             layout = _LAYOUTS.get(stream.channels, stream.layout.name)
             target = self._container.add_stream(self._sound, rate=rate, layout=layout)
             target.bit_rate = 96000 * stream.channels
-            self._remark(f"sound, {name}, which the format does not hold, is converted to {self._sound}")
+            self._remark(f"sound, {name}, which not every player reads in this format, is converted to {self._sound}")
         elif name in _TEXT_SUBTITLES:
             target = self._container.add_stream(self._text)
             stream.codec_context.open(strict=False)
@@ -102,9 +111,10 @@ class CopiedStreams:
         self._waiting = later
 
     def finish(self) -> None:
-        """Write what encoders of sound hold back."""
+        """Write what decoders and encoders of sound hold back."""
         for stream, target in self._encoders.items():
             if stream.type == "audio":
+                self._convert_sound(None, stream, target)
                 self._container.mux(target.encode())
 
     def _write(self, packet) -> None:
@@ -154,3 +164,8 @@ def _with_layout(sound):
     named = type(sound).from_ndarray(sound.to_ndarray(), format=sound.format.name, layout=_LAYOUTS[count])
     named.sample_rate, named.pts, named.time_base = sound.sample_rate, sound.pts, sound.time_base
     return named
+
+
+def _names_chapters(stream, container) -> bool:
+    """Whether a stream is the text of an MP4's chapters, which are copied as chapters."""
+    return stream.type == "data" and stream.name == "bin_data" and bool(container.chapters())

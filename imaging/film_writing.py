@@ -25,6 +25,8 @@ encoders of sound and of subtitles that the container does not take as they are.
 
 FILM_FORMATS = tuple(_FORMATS)
 
+_ROOM = 2**16  # bytes, more than containers begin with
+
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION")
 """Metadata that are of the old file rather than of the film."""
 
@@ -51,6 +53,7 @@ class FilmWriter:
         quality: constant-rate factor, 0 to 51, of VP9 to 63, less is better; left out, 18 and 24.
 
     Attributes:
+        size: (width, height) of the file.
         remarks: sentences on what of the film is not, or not unchanged, in the file.
 
     Raises:
@@ -72,6 +75,10 @@ class FilmWriter:
         self._time_base, self._film = time_base, film
         container, (codec, usual, _, options), sound, text = _FORMATS[ending]
         metadata = {} if film is None else dict(film.container.metadata)
+        self.size = tuple(side + side % 2 for side in size)
+        with open(path, "wb") as file:  # PyAV would never close a file for whose first bytes there is no room
+            file.write(bytes(_ROOM))
+            file.truncate(0)
         with self._faults():
             self._container = self._av.open(
                 f"file:{path}", "w", format=container, options=_container_options(container, metadata)
@@ -79,7 +86,7 @@ class FilmWriter:
             crf = str(usual if quality is None else quality)
             self._stream = self._container.add_stream(codec, rate=rate, options={**options, "crf": crf})
             context = self._stream.codec_context
-            context.width, context.height = (side + side % 2 for side in size)
+            context.width, context.height = self.size
             context.pix_fmt, context.time_base = "yuv420p", time_base
             for name, value in tags(None if film is None else film.first).items():
                 setattr(context, name, value)
@@ -97,15 +104,17 @@ class FilmWriter:
         return self
 
     def __exit__(self, kind, *exception):
-        if kind is not None:
-            with contextlib.suppress(self._av.FFmpegError, OSError):
-                self._container.close()
-            return
-        with self._faults():
-            self._container.mux(self._stream.encode())
-            if self._others:
-                self._others.finish()
-            self._container.close()
+        try:
+            if kind is None:
+                with self._faults():
+                    self._container.mux(self._stream.encode())
+                    if self._others:
+                        self._others.finish()
+                    self._container.close()
+        finally:
+            for _ in range(2):  # PyAV closes the file only once what it still has to write has failed
+                with contextlib.suppress(self._av.FFmpegError, OSError):
+                    self._container.close()
 
     def write(self, frame: Frame) -> None:
         """Encode a frame, later than the one before, and write the sound up to its end."""

@@ -18,12 +18,24 @@ from utils.file_kinds import refuse_url
 
 FILM_ENDINGS = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".mts", ".vob", ".wmv", ".asf", ".flv",
-    ".f4v", ".ogv", ".3gp", ".3g2", ".mxf", ".y4m",
+    ".f4v", ".ogv", ".ogm", ".3gp", ".3g2", ".mxf", ".y4m", ".qt", ".divx", ".dv", ".mpe", ".m1v", ".m2v", ".rm",
+    ".rmvb", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".nut", ".wtv", ".tod", ".trp",
 )  # fmt: skip
-"""Endings of film files, in lower case; any other is read as well if it is named."""
+"""Endings of film files, in lower case; any other is read as well if it is named. Not ``.ts``: most such files are
+TypeScript, see :func:`is_transport_stream`."""
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover
 _LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, for sound that comes late in the file
+
+
+def is_transport_stream(path: str | Path) -> bool:
+    """Whether a file begins as MPEG transport streams do: packets of 188 bytes, each with the same first one."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(377)
+    except OSError:
+        return False
+    return len(head) == 377 and head[0] == head[188] == head[376] == 0x47
 
 
 def pyav(path: str | Path):
@@ -115,6 +127,7 @@ class FilmReader:
         refuse_url(path)
         self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
         self.remarks: list[str] = []
+        self._remarked: set[str] = set()
         self.packets: collections.deque = collections.deque()
         self._with_sound = sound
         self._av = pyav(path)
@@ -147,10 +160,15 @@ class FilmReader:
                 f"{path} has {self.stream.width * self.stream.height} pixels a frame, more than --max_pixels "
                 f"{max_pixels}: reduce it, or give a larger --max_pixels"
             )
-        self.stream.thread_type = "AUTO"
+        # FFmpeg's usual threads, a frame each, lose all the frames that they hold when one of these is damaged.
+        self.stream.thread_type = "SLICE"
         sound = [*self.container.streams.audio, *self.container.streams.subtitles] if self._with_sound else []
         self.others = [stream for stream in sound if stream.codec_context is not None]
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+        if (
+            self._av.format.Flags.no_timestamps.value & self.container.format.flags
+        ):  # a codec's stream alone, which says
+            self.rate = self.stream.codec_context.framerate or self.rate
         # Broadcast begins at any time of its own; elsewhere a late start is meant.
         discontinuous = self._av.format.Flags.ts_discont.value & self.container.format.flags
         self.origin = Fraction(self.container.start_time or 0, 10**6) if discontinuous else Fraction(0)
@@ -166,18 +184,24 @@ class FilmReader:
         if self.start:
             with contextlib.suppress(self._av.FFmpegError):  # read from the beginning then
                 self.container.seek(int((self.start + self.origin) * 10**6))
+        # Width of a pixel over its height, as the codec says; by time stamp, for pictures where it is another one.
+        self._aspect, self._aspects = None, {}
         self._decoded = self._decode()
         self.first = next(self._decoded, None)
         if self.first is None:
             where = " in that part" if self.start or self.end is not None else ""
             raise ImageError(f"{path} has no picture that can be read{where}: give another film")
         self.converted = is_converted(self.first)
-        self.size = self.first.width, self.first.height
-        if self.first.rotation // 90 % 2:
-            self.size = self.size[::-1]
-        aspect = self.first.sample_aspect_ratio if hasattr(self.first, "sample_aspect_ratio") else None
-        aspect = aspect or self.stream.sample_aspect_ratio or Fraction(1)
-        self.pixel_aspect = 1 / aspect if self.first.rotation % 180 else aspect
+        self._coded = self._coded_size(self.first)
+        self.size = self._coded[:2]
+        aspect = self.stream.sample_aspect_ratio or Fraction(1)
+        self.pixel_aspect = aspect
+        if _display_matrix(self.first)[0]:
+            self.size, self.pixel_aspect = self.size[::-1], 1 / aspect
+
+    def _coded_size(self, picture) -> tuple[int, int, Fraction]:
+        """Width, height, and width of a pixel over its height, as the codec says; to be asked once."""
+        return picture.width, picture.height, self._aspects.pop(picture.pts, self._aspect)
 
     def __enter__(self):
         return self
@@ -188,19 +212,43 @@ class FilmReader:
 
     def frames(self) -> Iterator[Frame]:
         """The frames, once."""
-        before, picture = None, self.first
-        size = self.first.width, self.first.height
+        before, picture, usual = None, self.first, 1 / self.rate
         while picture is not None:
             time = self._time(picture)
             if time is None or (before is not None and time <= before):  # damaged, or a stream without time stamps
-                time = Fraction(0) if before is None else before + 1 / self.rate
-            before = time
-            if (picture.width, picture.height) != size:  # as broadcast may change
-                picture = picture.reformat(*size)
-            pixels = np.rot90(to_bt709(picture), picture.rotation // 90)
-            yield Frame(pixels, time, (picture.duration or 0) * (picture.time_base or Fraction(0)))
+                time = Fraction(0) if before is None else before + usual
+            before, duration = time, (picture.duration or 0) * (picture.time_base or Fraction(0))
+            if picture.pts is None and duration:
+                usual = duration
+            if picture.interlaced_frame:
+                self._remark(
+                    "fields", "is interlaced: each frame is painted with both of its fields; deinterlace it first"
+                )
+            coded = self._coded if picture is self.first else self._coded_size(picture)
+            yield Frame(self._upright(picture, coded), time, duration)
             picture = next(self._decoded, None)
         self._note_end(before)
+
+    def _upright(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
+        """H x W x 3, uint8, of the film's size, as players show a picture."""
+        pixels = to_bt709(picture) if coded == self._coded else self._fitted(picture, coded)  # as broadcast may change
+        transposed, mirrored, flipped = _display_matrix(self.first)
+        pixels = pixels.swapaxes(0, 1) if transposed else pixels
+        return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1]
+
+    def _fitted(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
+        """A picture of another size, at its own proportions, on black."""
+        (width, height, aspect), (own_width, own_height, own_aspect) = self._coded, coded
+        self._remark(
+            "size", f"changes its size: frames of {own_width} x {own_height} are fitted into {width} x {height}"
+        )
+        wide = own_width * own_aspect / aspect
+        scale = min(width / wide, Fraction(height, own_height))
+        size = max(1, round(wide * scale)), max(1, round(own_height * scale))
+        pixels = np.zeros((height, width, 3), np.uint8)
+        left, top = (width - size[0]) // 2, (height - size[1]) // 2
+        pixels[top : top + size[1], left : left + size[0]] = to_bt709(picture, size)
+        return pixels
 
     def first_picture(self) -> np.ndarray:
         """The first frame that is more than one plain colour, of the first 250; or the first. Instead of the frames."""
@@ -222,29 +270,28 @@ class FilmReader:
 
     def _decode(self):
         """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``."""
-        packets = self.container.demux([self.stream, *self.others])
         end = None if self.end is None else self.end - self.start
         late = set()  # streams that have been read to the end of the part
         waited_for = {stream for stream in self.others if stream.type == "audio"}
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except (self._av.FFmpegError, OSError) as error:
-                return self.note_damage(error)
-            if packet.stream is not self.stream:
+        for packet in self._read():
+            stream = self.stream if packet is None else packet.stream
+            if stream is not self.stream:
                 if packet.dts is not None:
                     self.packets.append(packet)
                     if end is not None and self.time_of(packet.dts, packet.time_base) >= end:
-                        late.add(packet.stream)
-            elif self.stream in late and self.time_of(packet.dts or 0, packet.time_base) >= end + _LONGEST_WAIT:
+                        late.add(stream)
+            elif stream in late and packet and self.time_of(packet.dts or 0, packet.time_base) >= end + _LONGEST_WAIT:
                 return
             if self.stream in late and late.issuperset(waited_for):
                 return
-            if packet.stream is not self.stream or self.stream in late:
+            if stream is not self.stream or stream in late:
                 continue
-            for picture in self.decoded(packet, packet.stream.decode):
+            pictures = self.decoded(packet, stream.decode)
+            aspect = stream.codec_context.sample_aspect_ratio or Fraction(1)
+            self._aspect = self._aspect or aspect
+            if packet is not None and packet.pts is not None and aspect != self._aspect:
+                self._aspects[packet.pts] = aspect
+            for picture in pictures:
                 time = self._time(picture)
                 if time is not None and time < 0 and self.start:
                     continue
@@ -253,8 +300,16 @@ class FilmReader:
                     break
                 yield picture
 
+    def _read(self) -> Iterator:
+        """Packets of the streams; after damage, ``None``, with which the decoder gives what it holds back."""
+        try:
+            yield from self.container.demux([self.stream, *self.others])
+        except (self._av.FFmpegError, OSError) as error:
+            self.note_damage(error)
+            yield None
+
     def decoded(self, packet, decode: Callable) -> Sequence:
-        """What a packet of this film decodes to; nothing, with a remark, where it is damaged."""
+        """What a packet, or at the end ``None``, decodes to; nothing, with a remark, where it is damaged."""
         try:
             return decode(packet)
         except self._av.FFmpegError as error:
@@ -263,13 +318,21 @@ class FilmReader:
 
     def note_damage(self, error: Exception) -> None:
         """Remark, once, that something of the film cannot be read."""
-        if not self.remarks:
-            self.remarks.append(f"{self.path} is damaged ({_reason(error)}): what can be read of it is taken")
+        self._remark("damage", f"is damaged ({_reason(error)}): what can be read of it is taken")
+
+    def _remark(self, subject: str, text: str) -> None:
+        if subject not in self._remarked:
+            self._remarked.add(subject)
+            self.remarks.append(f"{self.path} {text}")
 
     def _note_end(self, last: Fraction) -> None:
         """Say so if the film ends long before its header says."""
         own = self.stream.duration and self.stream.duration * self.stream.time_base
-        if self.seconds and not self.remarks and last + 1 + 2 / self.rate < self._of_part(own or self._length):
+        if (
+            self.seconds
+            and "damage" not in self._remarked
+            and last + 1 + 2 / self.rate < self._of_part(own or self._length)
+        ):
             self.remarks.append(
                 f"{self.path} ends at {in_seconds(last)} of {in_seconds(self.seconds)}: the rest of it is missing"
             )
@@ -277,6 +340,21 @@ class FilmReader:
     def _of_part(self, length: Fraction) -> Fraction:
         """Seconds of the part that was asked for, of as many of the film."""
         return (length if self.end is None else min(length, self.end)) - self.start
+
+
+def _display_matrix(picture) -> tuple[bool, bool, bool]:
+    """How players show a picture: transposed, then mirrored from left to right, then flipped from top to bottom.
+
+    The matrix (ISO/IEC 14496-12, section 8.3.2) takes column p and row q to column a p + c q and row b p + d q. It is
+    rounded to the nearest of the eight that need no resampling.
+    """
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
+    transposed = abs(b) + abs(c) > abs(a) + abs(d)
+    column, row = (c, b) if transposed else (a, d)
+    return transposed, column < 0, row < 0
 
 
 def _reason(error: Exception) -> str:

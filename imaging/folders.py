@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.films import FILM_ENDINGS, reads_films
+from imaging.films import FILM_ENDINGS, is_transport_stream, reads_films
 from imaging.formats import HEIC_ENDINGS, picture_endings
 from utils.errors import UserError
 
@@ -26,7 +26,7 @@ class FolderContents:
 
 
 def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: bool = False) -> FolderContents:
-    """Every file below a folder, but for what is hidden; opens none.
+    """Every file below a folder, but for what is hidden; opens none, but for those that end in ``.ts``.
 
     Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
     and a picture is found where it really lies.
@@ -36,7 +36,8 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: 
         films: take films for pictures, where they can be read.
     """
     endings, found = picture_endings(), FolderContents()
-    if films and reads_films():
+    films = films and reads_films()
+    if films:
         endings += FILM_ENDINGS
     top = os.path.realpath(root)
     entered = {os.path.realpath(leave_out)} - {top} if leave_out is not None else set()
@@ -62,7 +63,8 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: 
             elif entry.name.lower().endswith(endings) and (linked or entry.is_file()):
                 found.pictures.append(entry.path)
             elif os.path.isfile(entry.path) if linked else entry.is_file():
-                found.others.append(entry.path)
+                is_film = films and entry.name.lower().endswith(".ts") and is_transport_stream(entry.path)
+                (found.pictures if is_film else found.others).append(entry.path)
     return found
 
 

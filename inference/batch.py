@@ -257,11 +257,14 @@ class InferenceRun:
             self.report.warn(remark)
         for note in result.notes:
             self.report.say(note)
-        self._say_reduced(result.source_size, result.size)
-        self._say_stroke_scale(result.size)
+        size = reduced_size(result.source_size, self.config.max_size)
+        self._say_reduced(result.source_size, size)
+        self._say_stroke_scale(size)
         if result.stopped:
-            self.report.warn(f"{job.output} ends at {in_seconds(result.length)}, interrupted: it plays so far")
-        self.report.done(job, result.size, result.seconds, result.frames)
+            self.report.warn(f"interrupted: {result.path} plays up to {in_seconds(result.length)}")
+            job = dataclasses.replace(job, output=result.path)
+        report = self.report.unfinished if result.stopped else self.report.done
+        report(job, result.size, result.seconds, result.frames)
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
         max_size = self.config.max_size
@@ -350,15 +353,15 @@ class InferenceRun:
 
     def exit_status(self) -> int:
         """Tell the summary; 0 if all went well, 1 if a photograph failed, 130 or 143 after a signal."""
-        done, skipped, failed = self.processes.sums(list(self.report.counts.values()))
-        self.report.summary(self.total, done, skipped, failed)
+        counts = dict(zip(self.report.counts, self.processes.sums(list(self.report.counts.values()))))
+        self.report.summary(self.total, **counts)
         with writing_output():
             print(end="", flush=True)  # not sys.stdout.flush(), for there may be no standard output
         self.processes.sums([0])  # torchrun ends all as soon as one has failed: by here, each has said what it had to
         self.processes.leave()
         if self.interrupts.received:
             return self.interrupts.exit_status
-        return 1 if failed else 0
+        return 1 if counts["failed"] else 0
 
 
 def _check_writable(folder: Path) -> None:

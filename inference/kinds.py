@@ -5,7 +5,7 @@ from pathlib import Path
 
 from imaging.animations import is_animation
 from imaging.film_writing import FILM_FORMATS, largest_quality
-from imaging.films import FILM_ENDINGS
+from imaging.films import FILM_ENDINGS, is_transport_stream
 from imaging.formats import picture_endings
 from imaging.writing import check_format, check_quality, result_ending
 from utils.errors import UserError
@@ -29,7 +29,7 @@ def is_film(path: str | Path) -> bool:
             head = file.read(HEAD_BYTES)
     except OSError:
         return False
-    return bool(re.match(FILM, head, re.DOTALL)) or (len(head) > 188 and head[0] == head[188] == 0x47)  # MPEG-TS
+    return bool(re.match(FILM, head, re.DOTALL)) or is_transport_stream(path)
 
 
 def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:

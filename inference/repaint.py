@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,15 +33,17 @@ class FilmResult:
     """What became of a film.
 
     Attributes:
+        path: of the file that was written.
         frames: that were repainted.
-        source_size, size: (width, height) of the film's frames, and of the result's before odd sides are made even.
+        source_size, size: (width, height) of the film's frames, and of the file's.
         seconds: in the network.
         length: of what was written, seconds.
-        stopped: whether ``should_stop`` ended it before its end.
+        stopped: whether ``should_stop`` ended it before its end; the file has another name then.
         remarks: sentences on what could not be read.
         notes: sentences on what was converted or left out.
     """
 
+    path: Path
     frames: int
     source_size: tuple[int, int]
     size: tuple[int, int]
@@ -79,18 +82,23 @@ def repaint_film(
         quality: of a film a constant-rate factor, less is better; of an animated WebP or AVIF 1 to 100.
         on_frame: called in this thread after each frame with how many are done, and how many there will be, as far as
             the file tells.
-        should_stop: asked after each frame; after ``True`` the target is finished as far as it goes.
+        should_stop: asked after each frame; after ``True`` what there is becomes a file that plays so far,
+            ``<target>_unfinished<ending>``, and whatever is at the target stays.
 
     Raises:
         StylizeError: for a mask of other proportions.
         UserError, ImageError: naming the file that cannot be read or written.
         MemoryError: if memory does not suffice for even a small tile.
     """
+    target = Path(target)
     with _reader(source, start, end, max_pixels) as film:
         size = reduced_size(film.size, max_size)
         options.check_mask(*size)
-        result = FilmResult(0, film.size, size)
-        with atomic_write(target) as file, _writer(file, Path(target).suffix.lower(), film, size, quality) as writer:
+        result = FilmResult(target, 0, film.size, size)
+        with (
+            atomic_write(target, lambda: result.path) as file,
+            _writer(file, target.suffix.lower(), film, size, quality) as writer,
+        ):
             with _behind(writer.write) as write, contextlib.closing(_ahead(film.frames())) as frames:
                 for frame in frames:
                     since = time.perf_counter()
@@ -101,15 +109,20 @@ def repaint_film(
                     result.length = frame.time + frame.duration
                     on_frame(result.frames, film.total)
                     if should_stop():
-                        result.stopped = True
+                        result.stopped, result.path = True, _unfinished(target)
                         break
             if not result.stopped:
                 writer.write_rest()
-        result.remarks = film.remarks
-        result.notes = writer.remarks
+        result.size, result.remarks, result.notes = writer.size, film.remarks, writer.remarks
         if film.converted:
             result.notes.insert(0, f"{source} is {film.converted}: the result is BT.709, of usual brightness")
         return result
+
+
+def _unfinished(target: Path) -> Path:
+    """A free name for a part of a film: a later command takes it for no result, and replaces none."""
+    names = (target.with_stem(f"{target.stem}_unfinished{number}") for number in ("", *range(2, 10**6)))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def first_picture(

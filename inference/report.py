@@ -28,13 +28,13 @@ class InferenceReport:
         first: whether this is the process that talks; of another, people hear of faults alone.
 
     Attributes:
-        counts: photographs by status: done, skipped, failed.
+        counts: photographs by status: done, skipped, failed, unfinished.
     """
 
     def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool, first: bool = True):
         self.output_dir, self.several, self.as_json, self._first = output_dir, several, as_json, first
         self._people = sys.stderr if to_stderr else sys.stdout
-        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.counts = {"done": 0, "skipped": 0, "failed": 0, "unfinished": 0}
         self._since = time.perf_counter()
         self._bar = progress_bar(total, unit="picture", disable=not (several and first))
 
@@ -62,6 +62,10 @@ class InferenceReport:
             most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))
             more = ", ..." if len(endings) > 5 else ""
             self.say(f"Left out, no pictures by their names: {most}{more}")
+
+    def unfinished(self, job: Job, size: tuple[int, int], seconds: float, frames: int) -> None:
+        """A part of a film was written, under a name that says so."""
+        self._note(job, "unfinished", width=size[0], height=size[1], seconds=round(seconds, 4), frames=frames)
 
     def done(self, job: Job, size: tuple[int, int], seconds: float, frames: int | None = None) -> None:
         """A result was written; ``seconds`` is what the network took, ``frames`` how many it has, if it moves."""
@@ -96,14 +100,15 @@ class InferenceReport:
     def close(self) -> None:
         self._bar.close()
 
-    def summary(self, total: int, done: int, skipped: int, failed: int) -> None:
+    def summary(self, total: int, done: int, skipped: int, failed: int, unfinished: int) -> None:
         """How many photographs became what, in all processes; nothing for a single photograph."""
         if not self.several:
             return
         seconds = time.perf_counter() - self._since
-        left = total - done - skipped - failed
+        left = total - done - skipped - failed - unfinished
         text = f"Stylised {done} of {total} photographs into {Path(self.output_dir)} in {seconds:.1f} s"
         text += f"; {skipped} skipped, their results were there" if skipped else ""
         text += f"; {failed} failed" if failed else ""
+        text += f"; {unfinished} unfinished" if unfinished else ""
         text += f"; {left} not reached" if left else ""
         self.say(text)

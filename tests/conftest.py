@@ -239,20 +239,25 @@ def make_film(tmp_path_factory):
         codec, pix_fmt, colours: of the pictures; ``colours`` are attributes of the encoder.
         sound: codec of a tone of 440 Hz as long as the film, such as ``"aac"``.
         subtitles: codec of two lines of text.
-        rotated: clockwise, by the metadata of an MP4; 90, 180 or 270 degrees.
+        matrix: (a, b, c, d) of an MP4's display matrix.
+        chapters: (begin, end, title) in thousandths of a second.
         metadata: of the file.
     """
     av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
 
     def make(
         name="film.mp4", frames=8, size=(64, 48), cut_at=None, times=None, codec="libx264", pix_fmt="yuv420p",
-        colours=(), sound=None, subtitles=None, rotated=0, metadata=(),
+        colours=(), sound=None, subtitles=None, matrix=None, metadata=(), chapters=(),
     ):  # fmt: skip
         path, (width, height) = tmp_path_factory.mktemp("films") / name, size
         scenes = [film_scene(width + 2 * frames, height + frames, seed) for seed in (1, 2)]
         times = times or [40 * number for number in range(frames)]
         with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if metadata else {}) as container:
             container.metadata.update(dict(metadata))
+            container.set_chapters([
+                {"id": number, "start": begin, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
+                for number, (begin, end, title) in enumerate(chapters)
+            ])  # fmt: skip
             stream = container.add_stream(codec, rate=25, options={"crf": "1"} if codec == "libx264" else {})
             stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
             stream.codec_context.time_base = Fraction(1, 1000)
@@ -290,12 +295,11 @@ def make_film(tmp_path_factory):
                 packet.pts = packet.dts = 100 * number
                 packet.duration = 100
                 container.mux(packet)
-        if rotated:
-            data = path.read_bytes()
-            turned = {90: (0, 1, 0, -1, 0), 180: (-1, 0, 0, 0, -1), 270: (0, -1, 0, 1, 0)}[rotated]
+        if matrix:
+            (a, b, c, d), data = matrix, path.read_bytes()
             place = data.index(b"tkhd") + 44
-            matrix = struct.pack(">5i", *(65536 * value for value in turned))
-            path.write_bytes(data[:place] + matrix + data[place + 20 :])
+            packed = struct.pack(">5i", *(65536 * value for value in (a, b, 0, c, d)))
+            path.write_bytes(data[:place] + packed + data[place + 20 :])
         return path
 
     return make

@@ -5,7 +5,7 @@ import glob
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,10 +93,13 @@ def check_output_dir(folder: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+def atomic_write(path: str | Path, name_at_end: Callable[[], Path] | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes the place of ``path`` once the block ends without an exception, and not before.
 
     Folders are made as needed. What stood there before is untouched until then, and if anything fails.
+
+    Args:
+        name_at_end: called after the block: the name, in the same folder, that the file gets in place of ``path``.
 
     Raises:
         UserError: naming the file, where the system refuses (disk full, no permission, ...).
@@ -113,13 +116,15 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        _replace(temporary, path)
+        _replace(temporary, path if name_at_end is None else name_at_end())
         temporary = None
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}): nothing earlier was changed") from None
     finally:
         if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.truncate(temporary, 0)  # or its room would be held by whoever still has it open
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
 

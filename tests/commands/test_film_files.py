@@ -1,6 +1,5 @@
 """begin_inference.py on films: names, formats, flags, and what it says."""
 
-import contextlib
 import json
 import os
 import signal
@@ -30,13 +29,16 @@ def frames_of(path):
         return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
 
 
-def test_films_beside_photographs(stylize, folder, tmp_path):
+def test_films_beside_photographs(stylize, folder, make_film, tmp_path):
     (folder / "notes.txt").write_text("")
+    make_film("broadcast.ts").rename(folder / "broadcast.ts")
+    (folder / "script.ts").write_text("export {}")
     result = stylize(folder, "--json")
     assert result.returncode == 0, result.stderr
-    assert "Stylised 3 of 3" in result.stderr and "Left out, no pictures by their names: .txt (1)" in result.stderr
+    assert "Stylised 4 of 4" in result.stderr
+    assert "Left out, no pictures by their names: .ts (1), .txt (1)" in result.stderr
     lines = {os.path.basename(line["output"]): line for line in map(json.loads, result.stdout.splitlines())}
-    assert lines.keys() == {"a_stripes.jpg", "film_stripes.mp4", "moving_stripes.gif"}
+    assert lines.keys() == {"a_stripes.jpg", "broadcast_stripes.mp4", "film_stripes.mp4", "moving_stripes.gif"}
     film = lines["film_stripes.mp4"]
     assert (film["frames"], film["width"], film["height"], film["status"]) == (8, 64, 48, "done")
     assert film["seconds"] > 0
@@ -45,7 +47,7 @@ def test_films_beside_photographs(stylize, folder, tmp_path):
     with Image.open(tmp_path / "results" / "moving_stripes.gif") as image:
         assert image.n_frames == 3 and image.info["duration"] == 70
     again = stylize(folder, "--skip_existing")
-    assert again.returncode == 0 and "3 skipped" in again.stdout
+    assert again.returncode == 0 and "4 skipped" in again.stdout
     assert "exist already" in stylize(folder).error
 
 
@@ -108,6 +110,13 @@ def test_strength_colours_and_size(stylize, folder, tmp_path):
     assert stylize(folder / "film.MOV", "--preserve_color", "--stroke_scale", "2", "--overwrite").returncode == 0
 
 
+def test_the_size_that_is_said_is_the_files(stylize, make_picture, tmp_path):
+    frames = [make_picture(33, 17, seed) for seed in range(2)]
+    frames[0].save(tmp_path / "odd.gif", save_all=True, append_images=frames[1:], duration=70)
+    said = json.loads(stylize(tmp_path / "odd.gif", "--format", "mp4", "--json").stdout)
+    assert frames_of(said["output"])[0].shape == (said["height"], said["width"], 3) == (18, 34, 3)
+
+
 def test_several_models_make_a_sheet_of_a_picture(call_cli, folder, style_model, tmp_path):
     other = tmp_path / "other.pth"
     other.write_bytes(style_model.read_bytes())
@@ -142,10 +151,17 @@ def test_without_the_packages(stylize, folder, monkeypatch):
     assert f"holds no picture that is read here: 1 films need {told}" in stylize(folder).error
 
 
-def test_ctrl_c_leaves_a_film_that_plays(stylize, make_film, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["film.mp4", "moving.gif"])
+def test_ctrl_c_leaves_what_plays_and_is_no_result(stylize, make_film, make_picture, tmp_path, monkeypatch, name):
     import inference.batch
 
-    film = make_film(frames=40, sound="aac")
+    film = tmp_path / "trip" / name
+    film.parent.mkdir()
+    if film.suffix == ".gif":
+        frames = [make_picture(24, 16, seed) for seed in range(8)]
+        frames[0].save(film, save_all=True, append_images=frames[1:], duration=40)
+    else:
+        make_film(frames=40, sound="aac").rename(film)
     original = inference.batch.repaint_film
 
     def interrupted(*arguments, on_frame, **settings):
@@ -156,12 +172,23 @@ def test_ctrl_c_leaves_a_film_that_plays(stylize, make_film, tmp_path, monkeypat
 
         return original(*arguments, on_frame=count, **settings)
 
-    monkeypatch.setattr(inference.batch, "repaint_film", interrupted)
-    with contextlib.suppress(KeyboardInterrupt):
-        result = stylize(film)
-    target = tmp_path / "results" / "film_stripes.mp4"
-    assert result.returncode == 130 and f"{target} ends at 0:00.2, interrupted: it plays so far" in result.stderr
-    assert len(frames_of(target)) == 5 and len(list(target.parent.iterdir())) == 1
+    target = tmp_path / "results" / f"{film.stem}_stripes{film.suffix}"
+    part = target.with_stem(f"{target.stem}_unfinished")
+    with monkeypatch.context() as patch:
+        patch.setattr(inference.batch, "repaint_film", interrupted)
+        result = stylize(film.parent, "--json")
+    assert result.returncode == 130 and f"interrupted: {part} plays up to 0:00.2" in result.stderr
+    line = json.loads(result.stdout)
+    assert line["status"] == "unfinished" and line["output"] == str(part) and line["frames"] == 5
+    assert "Stylised 0 of 1" in result.stderr and "; 1 unfinished" in result.stderr
+    assert len(frames_of(part)) == 5 and [path.name for path in target.parent.iterdir()] == [part.name]
+    again = stylize(film.parent, "--skip_existing")
+    assert again.returncode == 0 and "Stylised 1 of 1" in again.stdout and len(frames_of(target)) > 5
+    whole = target.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(inference.batch, "repaint_film", interrupted)
+        assert stylize(film, "--overwrite").returncode == 130
+    assert target.read_bytes() == whole
 
 
 @pytest.mark.posix

@@ -1,8 +1,12 @@
 """Films from file to file: sound, subtitles, time stamps, rotation, colours, parts, what is broken."""
 
 import hashlib
+import itertools
+import os
+import sys
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +67,16 @@ def stream_of(path, kind):
         return stream.codec_context.name, stream
 
 
+def encode_h264(path, frames, rate=25, options=()):
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
+        height, width = frames[0].shape[:2]
+        stream = container.add_stream("libx264", rate=rate, options=dict(options))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+
+
 # -- pictures -------------------------------------------------------------------------------------------------------
 
 
@@ -97,16 +111,58 @@ def test_mpeg_ts_begins_at_nothing(copy, make_film):
     assert offset[0] == pytest.approx(offset[1], abs=0.002)
 
 
-@pytest.mark.parametrize("rotated, turns", [(90, -1), (180, 2), (270, 1)])
-def test_rotation_is_applied_once(copy, make_film, rotated, turns):
-    film, upright = make_film(rotated=rotated), make_film()
-    target, result = copy(film)
-    expected = np.rot90(pixels(upright)[0], turns)
+@pytest.mark.parametrize(
+    "matrix",
+    [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0), (0, 1, -1, 0), (0, -1, 1, 0),
+     (0, -1, -1, 0)],
+)  # fmt: skip
+def test_the_display_matrix_is_applied_once(copy, make_film, matrix):
+    """Column p and row q go to column a p + c q and row b p + d q, as far as they are not negative then."""
+    drawn, (a, b, c, d) = pixels(make_film())[0], matrix
+    rows, columns = np.mgrid[: drawn.shape[0], : drawn.shape[1]]
+    to_columns, to_rows = a * columns + c * rows, b * columns + d * rows
+    to_columns, to_rows = to_columns - to_columns.min(), to_rows - to_rows.min()
+    expected = np.zeros((to_rows.max() + 1, to_columns.max() + 1, 3), int)
+    expected[to_rows, to_columns] = drawn
+    target, result = copy(make_film(matrix=matrix))
     assert result.size == (expected.shape[1], expected.shape[0])
     with av.open(str(target)) as container:
-        frame = next(container.decode(video=0))
-        assert frame.rotation == 0
-    assert np.abs(pixels(target)[0].astype(int) - expected).mean() < 2
+        assert "DISPLAYMATRIX" not in next(container.decode(video=0)).side_data
+    assert np.abs(pixels(target)[0] - expected).mean() < 2
+
+
+def test_a_stream_without_a_container_has_the_rate_that_it_says(copy, tmp_path):
+    film = tmp_path / "film.h264"
+    encode_h264(film, [np.full((48, 64, 3), 10 * number, np.uint8) for number in range(9)], rate=12)
+    target, _ = copy(film)
+    assert np.allclose([float(time) for time in stamps(target)], np.arange(9) / 12, atol=1e-3)
+
+
+def test_a_change_of_size_keeps_proportions(copy, make_film, tmp_path):
+    """Broadcast: the second half is wider, then its pixels are; both are shown with bars above and below."""
+    parts = [
+        make_film("a.ts", frames=3),
+        make_film("b.ts", frames=3, size=(96, 48), times=[120, 160, 200]),
+        make_film("c.ts", frames=3, times=[240, 280, 320], colours={"sample_aspect_ratio": Fraction(3, 2)}),
+    ]
+    film = tmp_path / "film.ts"
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
+    target, result = copy(film)
+    assert len(result.remarks) == 1 and "frames of 96 x 48 are fitted into 64 x 48" in result.remarks[0]
+    found = pixels(target)
+    assert len(found) == 9
+    for frame, part in ((found[4], parts[1]), (found[-1], parts[2])):
+        expected = np.asarray(Image.fromarray(pixels(part)[-1]).resize((64, 32), Image.Resampling.BICUBIC)).astype(int)
+        assert frame[:7].max() < 20 and frame[-7:].max() < 20
+        assert np.abs(frame[8:40] - expected).mean() < 6
+
+
+def test_interlaced_films_are_said_to_be(copy, tmp_path):
+    frames = [np.full((96, 64, 3), 10 * number, np.uint8) for number in range(9)]
+    for flags, count in (("", 0), ("tff=1", 1)):
+        encode_h264(tmp_path / "film.mkv", frames, options={"x264-params": flags} if flags else {})
+        _, result = copy(tmp_path / "film.mkv")
+        assert sum("is interlaced" in remark for remark in result.remarks) == count == len(result.remarks)
 
 
 @pytest.mark.parametrize("size", [(63, 48), (64, 47), (63, 47), (1, 1)])
@@ -118,7 +174,8 @@ def test_odd_sides_get_a_row_or_column_more(stylizer, tmp_path, size):
     result = repaint_film(stylizer, film, target, AS_IT_IS, quality=1)
     found = pixels(target)
     height, width = found[0].shape[:2]
-    assert result.size == size and (width, height) == (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    assert result.size == (width, height) == (size[0] + size[0] % 2, size[1] + size[1] % 2)
+    assert result.source_size == size
     if size[0] % 2:
         assert np.abs(found[0][:, -1].astype(int) - found[0][:, -2]).mean() < 8
     assert np.abs(found[0][: size[1], : size[0]].astype(int) - np.asarray(image)).mean() < 4
@@ -185,7 +242,7 @@ def test_a_mask(stylizer, make_film, tmp_path):
 @pytest.mark.parametrize(
     "name, codec, ending",
     [("film.mp4", "aac", ".mp4"), ("film.mkv", "libopus", ".webm"), ("film.avi", "libmp3lame", ".mp4"),
-     ("film.mkv", "pcm_s16le", ".mkv"), ("film.mov", "pcm_s16le", ".mov"), ("film.mkv", "ac3", ".mp4")],
+     ("film.mkv", "pcm_s16le", ".mkv"), ("film.mov", "pcm_s24le", ".mov"), ("film.mkv", "ac3", ".mp4")],
 )  # fmt: skip
 def test_sound_is_copied_bit_for_bit(copy, make_film, name, codec, ending):
     film = make_film(name, frames=20, sound=codec)
@@ -196,17 +253,25 @@ def test_sound_is_copied_bit_for_bit(copy, make_film, name, codec, ending):
     assert not result.notes
 
 
-@pytest.mark.parametrize("codec, ending, becomes", [("aac", ".webm", "opus"), ("wmav2", ".mp4", "aac")])
-def test_sound_that_the_format_does_not_hold_is_converted(copy, make_film, codec, ending, becomes):
+@pytest.mark.parametrize(
+    "codec, ending, becomes",
+    [("aac", ".webm", "opus"), ("wmav2", ".mp4", "aac"), ("pcm_s24le", ".mp4", "aac"), ("pcm_s16le", ".mp4", "aac")],
+)
+def test_sound_that_not_every_player_reads_is_converted(copy, make_film, codec, ending, becomes):
     film = make_film("film.avi", frames=25, sound=codec)
     target, result = copy(film, ending)
     assert stream_of(target, "audio")[0] == becomes
     assert [note for note in result.notes if "sound" in note and "is converted to" in note]
-    with av.open(str(target)) as container:
-        sound = [frame.to_ndarray().reshape(-1, frame.samples)[0] for frame in container.decode(audio=0)]
-    heard = np.concatenate(sound)
+    lengths = []
+    for path in (film, target):
+        with av.open(str(path)) as container:
+            heard = np.concatenate(
+                [frame.to_ndarray().reshape(-1, frame.samples)[0] for frame in container.decode(audio=0)]
+            )
+            lengths.append(len(heard))
     spectrum = np.abs(np.fft.rfft(heard[4800:43200]))
-    assert spectrum.argmax() * 48000 / 38400 == pytest.approx(440, abs=3) and len(heard) > 44000
+    assert spectrum.argmax() * 48000 / 38400 == pytest.approx(440, abs=3)
+    assert 0 <= lengths[1] - lengths[0] < 2048  # to its end, in whole packets
 
 
 @pytest.mark.parametrize(
@@ -228,6 +293,15 @@ def test_subtitles(copy, make_film, name, codec, ending, becomes):
             if b"line" in bytes(packet)
         ]  # fmt: skip
     assert [time for time, _ in said] == pytest.approx([0, 0.1]) and b"line 1" in said[1][1]
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_chapters(copy, make_film, ending):
+    """The text of an MP4's chapters is a stream, which is no further one."""
+    target, result = copy(make_film(chapters=[(0, 160, "one"), (160, 320, "two")]), ending)
+    with av.open(str(target)) as container:
+        chapters = [(one["metadata"]["title"], float(one["start"] * one["time_base"])) for one in container.chapters()]
+    assert chapters == [("one", 0), ("two", 0.16)] and not result.notes
 
 
 def test_a_film_without_sound(copy, make_film):
@@ -264,16 +338,32 @@ def test_times():
             parse_time(text)
 
 
-def test_stopped_on_the_way_it_plays_so_far(copy, make_film):
+def test_stopped_on_the_way_it_plays_so_far_under_another_name(copy, make_film, tmp_path):
     film = make_film(frames=50, sound="aac")
-    count = []
-    target, result = copy(film, should_stop=lambda: count.append(1) or len(count) == 10)
-    assert result.stopped and result.frames == 10 and result.length == Fraction(4, 10)
-    assert stamps(target) == stamps(film)[:10]
-    assert 0.3 < packets(target, "audio")[-1][1] < 0.4
+    (tmp_path / "result.mp4").write_bytes(b"earlier")
+    for name in ("result_unfinished.mp4", "result_unfinished2.mp4"):
+        count = []
+        target, result = copy(film, should_stop=lambda: count.append(1) or len(count) == 10)  # noqa: B023
+        assert result.stopped and result.frames == 10 and result.length == Fraction(4, 10)
+        assert target.read_bytes() == b"earlier" and result.path == tmp_path / name
+        assert stamps(result.path) == stamps(film)[:10]
+        assert 0.3 < packets(result.path, "audio")[-1][1] < 0.4
 
 
 # -- what is broken -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", [13, 22])
+def test_every_whole_frame_of_a_film_that_is_cut_short_is_done(copy, tmp_path, whole):
+    """Also those that the decoder holds back when it meets the broken one."""
+    film, noise = tmp_path / "film.mp4", np.random.default_rng(0)
+    encode_h264(film, noise.integers(0, 256, (30, 48, 64, 3), np.uint8))
+    with av.open(str(film)) as container:
+        cut = next(itertools.islice(container.demux(video=0), whole, None))
+        cut = cut.pos + cut.size // 2
+    film.write_bytes(film.read_bytes()[:cut])
+    target, result = copy(film)
+    assert len(stamps(target)) == whole and "is damaged" in result.remarks[0]
 
 
 @pytest.mark.parametrize("name, sound", [("film.ts", "aac"), ("film.mkv", None)])
@@ -364,6 +454,17 @@ def test_a_first_picture_that_shows_something(tmp_path, plain, is_found):
         container.mux(stream.encode())
     expected = picture if is_found else picture * 0  # the first of all
     assert np.abs(np.asarray(first_picture(path)).astype(int) - expected).mean() < 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("room", [100, 70_000, 120_000])
+def test_a_full_disk_gets_back_its_room(stylizer, make_film, tmp_path, full_disk, room):
+    """No file that was removed is still open, however much of it was written."""
+    film = make_film(frames=30, size=(320, 240), sound="aac")
+    with pytest.raises(UserError), full_disk(room):
+        repaint_film(stylizer, film, tmp_path / "result.mp4", AS_IT_IS, quality=1)
+    handles = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    assert not [name for handle in handles if handle.is_symlink() and str(tmp_path) in (name := os.readlink(handle))]
 
 
 @pytest.mark.parametrize("error, ends", [(av.error.PatchWelcomeError, False), (av.error.OSError, True)])
