@@ -46,6 +46,16 @@ def listening_socket(host: str, port: int | None) -> socket.socket:
     raise UserError(f"{flags} cannot be listened at ({reason}): give another")
 
 
+def reached_at(host: str) -> list[str]:
+    """The hosts of the page's addresses: one for this machine, and where it listens everywhere one for others."""
+    if host not in ("0.0.0.0", "::"):
+        return [f"[{host}]" if ":" in host else host]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect(("192.0.2.1", 9))  # sends nothing; the system chooses the address that it would send from
+        return ["127.0.0.1", route.getsockname()[0]]
+    return ["127.0.0.1"]
+
+
 def serve(config: DemoConfig) -> int:
     """Serve the page until Ctrl-C."""
     try:
@@ -64,8 +74,7 @@ def serve(config: DemoConfig) -> int:
                 raise UserError(f"--{flag} {folder} is not a folder: give one")
     listening = listening_socket(config.host, config.port)
     port = listening.getsockname()[1]
-    shown = f"[{config.host}]" if ":" in config.host else config.host
-    address = f"http://{shown}:{port}/"
+    address, *others = (f"http://{host}:{port}/" for host in reached_at(config.host))
     if not is_loopback(config.host):
         print(
             f"warning: with --host {config.host} everybody who reaches this machine can use the page, unencrypted and "
@@ -81,7 +90,8 @@ def serve(config: DemoConfig) -> int:
         proxy_headers=False, ws="websockets-sansio", ws_max_size=LARGEST_MESSAGE, ws_per_message_deflate=False,
         http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
-    print(f"The page is at {address} on {behind.painter.compute.describe()}; Ctrl-C ends it", flush=True)
+    elsewhere = f", for others at {others[0]}," if others else ""
+    print(f"The page is at {address}{elsewhere} on {behind.painter.compute.describe()}; Ctrl-C ends it", flush=True)
     if not config.no_browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     status = 130

@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import tempfile
 import threading
 import unicodedata
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
+from filelock import FileLock, Timeout
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -21,16 +23,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from config import DemoConfig
-from demo.catalogue import SAMPLES, Catalogue, Style
+from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
 from demo.guard import Guard
 from demo.painter import Painter, calling
-from demo.tabs import Tab, message_bytes, read_message
+from demo.tabs import Tab, for_visitors, message_bytes, read_message
 from demo.trainings import Trainings
 from demo.turns import Cancelled
 from imaging.animations import ANIMATION_ENDINGS
 from imaging.reading import largest_file
 from utils.errors import UserError, one_line
-from utils.files import PROGRAM
 
 MOST_TABS = 32
 """Pages that may be open at a time."""
@@ -38,6 +39,7 @@ MOST_TABS = 32
 LARGEST_MESSAGE = 4 * 2**20
 """Bytes of one that a page sends over its WebSocket."""
 
+_FOLDER, _LOCK = "style_transfer_", "lock"
 _STATIC = Path(__file__).parent / "static"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _CHANGES = ("start", "stop", "resume")  # of a training
@@ -53,7 +55,7 @@ def _answered(handler: Callable) -> Callable:
         try:
             return JSONResponse(await handler(self, request, tab))
         except UserError as error:
-            status, text = 422, str(error)
+            status, text = 422, for_visitors(str(error))
         except (ClientDisconnect, Cancelled):
             status, text = 499, "the page was closed"
         except OSError as error:
@@ -82,11 +84,12 @@ class Server:
         on_cpu = self.painter.compute.device.type == "cpu"
         self.trainings = Trainings(config.dataset_dir or (), Path(config.output_dir), on_cpu, more)
         self.tabs: dict[str, Tab] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="style_transfer_"))
+        self._folder, self._lock = own_folder()
         # Read now: no path of a request is ever opened.
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
-        self._samples = {name: (PROGRAM / "content" / name).read_bytes() for name in SAMPLES}
+        self._pictures = {path.name: path.read_bytes() for path in PICTURES.glob("*.jpg")}
         self._thumbnails: dict[Style, bytes] = {}
+        self._step: Future | None = None  # of the seconds that one of a training may take
         self._thumbnailer = ThreadPoolExecutor(1)  # of its own: what a visitor waits for is not to wait for these
         self.ended = threading.Event()
 
@@ -95,9 +98,11 @@ class Server:
             Route("/", self.page),
             Route("/styles", self.styles),
             Route("/thumbnail", self.thumbnail),
-            Route("/samples/{name}", self.sample),
+            Route("/pictures/{name}", self.picture),
+            Route("/painting", self.painting),
             Route("/photographs", self.upload, methods=["POST"]),
             Route("/masks", self.upload, methods=["POST"]),
+            Route("/paintings", self.upload, methods=["POST"]),
             Route("/files/{tab}/{file}", self.download),
             Route("/training", self.training),
             Route("/training/picture", self.training_picture),
@@ -119,6 +124,7 @@ class Server:
         self._thumbnailer.shutdown(wait=False, cancel_futures=True)
         for tab in list(self.tabs.values()):
             tab.end(patience=0)
+        self._lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def page(self, request: Request) -> Response:
@@ -128,16 +134,38 @@ class Server:
         media_type = _TYPES[PurePosixPath(name).suffix]
         return Response(self._files[name], media_type=media_type, headers={"Cache-Control": "no-cache"})
 
-    async def sample(self, request: Request) -> Response:
-        data = self._samples.get(request.path_params["name"])
-        return Response(data, media_type="image/jpeg") if data else Response("there is no such sample", 404)
+    async def picture(self, request: Request) -> Response:
+        data = self._pictures.get(request.path_params["name"])
+        return Response(data, media_type="image/jpeg") if data else Response("there is no such picture", 404)
+
+    async def painting(self, request: Request) -> Response:
+        """What a style learnt from, small."""
+        styles = await asyncio.to_thread(self.catalogue.styles)
+        style = styles.get(request.query_params.get("style", ""))
+        data = await asyncio.to_thread(self._small_painting, style) if style else None
+        return Response(data, media_type="image/jpeg") if data else Response("there is no painting", 404)
+
+    def _small_painting(self, style: Style) -> bytes | None:
+        if style.credit:
+            return self._pictures[style.painting.name]
+        with contextlib.suppress(UserError):
+            return self.painter.small(style.painting) if style.painting else None
 
     async def styles(self, request: Request) -> Response:
         styles = await asyncio.to_thread(self.catalogue.styles)
-        shown = [{"id": style.id, "name": style.name, "model": style.model} for style in styles.values()]
+        shown = [
+            {
+                "id": style.id, "name": style.name, "model": style.model, "quick": style.twin is not None,
+                "credit": style.credit,
+                "painting": f"painting?style={quote(style.id)}" if style.painting else None,
+                "thumbnail": f"thumbnail?style={quote(style.id)}",
+            }
+            for style in styles.values()
+        ]  # fmt: skip
+        examples = shipped_pictures()["examples"]
         about = {
             "device": self.painter.compute.describe(),
-            "samples": list(SAMPLES),
+            "examples": [{"url": f"pictures/{name}.jpg", **one} for name, one in examples.items()],
             "trains": bool(self.trainings.folders),
         }
         return JSONResponse({"styles": shown, "unreadable": self.catalogue.unreadable, **about})
@@ -162,15 +190,22 @@ class Server:
 
     @_answered
     async def upload(self, request: Request, tab: Tab) -> dict:
-        """A photograph or a mask: the body is the file, ``X-Name`` what it is called."""
-        name = file_name(unquote(request.headers.get("x-name", "")))
+        """A photograph, a painting or a mask: the body is the file, ``X-Name`` what it is called.
+
+        ``X-Photograph`` is the number of the photograph that a mask is for.
+        """
+        given = PurePosixPath(unquote(request.headers.get("x-name", ""))).name
+        name = file_name(given)
         ending = PurePosixPath(name).suffix.lower()
         path = tab.new_path(ending if ending in ANIMATION_ENDINGS else "")
         try:
             await self._receive(request, tab, path)
             if request.url.path == "/masks":
-                return tab.add_mask(path)
-            return await asyncio.to_thread(tab.add_photograph, path, name)
+                return tab.add_mask(path, request.headers.get("x-photograph", ""))
+            if request.url.path == "/paintings":
+                return await asyncio.to_thread(tab.add_painting, path, name)
+            plain = given and all(unicodedata.category(c)[0] != "C" for c in given)
+            return await asyncio.to_thread(tab.add_photograph, path, name, given if plain else name)
         except BaseException:
             tab.drop(path)
             raise
@@ -186,7 +221,15 @@ class Server:
                 file.write(chunk)
 
     async def training(self, request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(self.trainings.status))
+        return JSONResponse(await asyncio.to_thread(self._training_status))
+
+    def _training_status(self) -> dict:
+        status = self.trainings.status()
+        if status["state"] == "none" and self.trainings.folders:
+            if self._step is None:  # measured while the page waits for nothing
+                self._step = self._thumbnailer.submit(self.painter.seconds_per_training_step)
+            status["seconds_per_step"] = self._step.result() if self._step.done() else None
+        return status
 
     async def training_picture(self, request: Request) -> Response:
         data = await asyncio.to_thread(self.trainings.picture)
@@ -194,20 +237,18 @@ class Server:
 
     @_answered
     async def change_training(self, request: Request, tab: Tab) -> dict:
-        """Start, stop or resume; to start, the body is a painting, and what else is wanted stands in ``X-Training``."""
+        """Start, stop or resume; to start, a painting was sent, and what else is wanted stands in ``X-Training``."""
         what = PurePosixPath(request.url.path).name
         if what == "start":
-            path = tab.new_path()
-            try:
-                await self._receive(request, tab, path)
-                wanted = _training_wanted(request.headers.get("x-training", ""))
-                with calling(path, "the painting"):
-                    await asyncio.to_thread(self.trainings.start, path, *wanted, self.config.max_pixels)
-            finally:
-                tab.drop(path)
+            wanted = _training_wanted(request.headers.get("x-training", ""))
+            if tab.painting is None:
+                raise UserError("the painting is here no longer: choose it again")
+            path = tab.painting[0]
+            with calling(path, "the painting"):
+                await asyncio.to_thread(self.trainings.start, path, *wanted, self.config.max_pixels)
         else:
             await asyncio.to_thread(getattr(self.trainings, what))
-        return await asyncio.to_thread(self.trainings.status)
+        return await asyncio.to_thread(self._training_status)
 
     async def download(self, request: Request) -> Response:
         tab = self.tabs.get(request.path_params["tab"])
@@ -254,6 +295,27 @@ class Server:
             del self.tabs[tab.token]
             sender.cancel()
             threading.Thread(target=tab.end, daemon=True).start()  # no await: this task may be cancelled by now
+
+
+def own_folder() -> tuple[Path, FileLock]:
+    """A new folder for photographs, and its lock; those of servers that were killed are removed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError, Timeout):
+            if (
+                old.is_symlink()
+                or not (old / _LOCK).is_file()
+                or (hasattr(os, "getuid") and old.stat().st_uid != os.getuid())
+            ):
+                continue
+            with FileLock(old / _LOCK, timeout=0):
+                shutil.rmtree(old, ignore_errors=os.name == "nt")
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        lock = FileLock(folder / _LOCK, timeout=0)
+        with contextlib.suppress(OSError, Timeout):  # another server took it for one that was left
+            lock.acquire()
+            if (folder / _LOCK).is_file():
+                return folder, lock
 
 
 def _training_wanted(text: str) -> tuple[str, int, int]:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from config import REQUIRED, setting
 from utils.errors import UserError
-from utils.files import PROGRAM
 from utils.settings import parse_settings, run_command
 
 RUNTIME = (
@@ -80,7 +79,7 @@ def build_site(target: Path, models: Sequence[str] | None, node_modules: Path, o
 
 def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     from config import DemoConfig
-    from demo.catalogue import SAMPLES, Catalogue
+    from demo.catalogue import PICTURES, Catalogue, shipped_pictures
     from demo.painter import Painter
     from export.onnx import export_onnx
     from models.checkpoints import find_model
@@ -90,8 +89,8 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     shutil.copytree(here / "site", folder, dirs_exist_ok=True)
     for name in RUNTIME:
         shutil.copyfile(runtime / name, folder / name)
-    for name in SAMPLES:
-        shutil.copyfile(PROGRAM / "content" / name, folder / name)
+    for picture in PICTURES.glob("*.jpg"):
+        shutil.copyfile(picture, folder / picture.name)
     page = (folder / "index.html").read_text(encoding="utf-8")
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
     manifest = '<link rel="manifest" href="site.webmanifest">\n'
@@ -110,18 +109,21 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
             files[style.model] = f"{Path(style.model).stem}.onnx"
             while (folder / files[style.model]).exists():
                 files[style.model] = f"_{files[style.model]}"
-            export_onnx(find_model(style.model), folder / files[style.model], "float16")
+            export_onnx(find_model(style.twin or style.model), folder / files[style.model], "float16")
         rows = [other.style for other in every.values() if other.model == style.model and other.style is not None]
         (folder / f"style_{number}.jpg").write_bytes(painter.sample(style.id, every, threading.Event()))
         listed.append({
             "id": style.id, "name": style.name, "model": style.model, "file": files[style.model],
             "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",
+            "painting": style.painting.name if style.credit else None, "credit": style.credit,
+            "quick": style.twin is not None,
         })  # fmt: skip
     if not listed:
         raise UserError("there is no model to build a site with: give --models")
     kept = [path.name for path in sorted(folder.iterdir()) if path.suffix not in (".onnx", ".mjs", ".wasm")]
     kept = [name for name in kept if name not in ("service_worker.js", "site.json")] + ["site.json"]
-    about = {"styles": listed, "samples": list(SAMPLES), "first": kept}
+    examples = [{"url": f"{name}.jpg", **one} for name, one in shipped_pictures()["examples"].items()]
+    about = {"styles": listed, "examples": examples, "first": kept}
     (folder / "site.json").write_text(json.dumps(about), encoding="utf-8")
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):

@@ -1,6 +1,8 @@
 """The styles that the page offers: every model in ``checkpoints/`` and in the folders of ``--models``."""
 
 import contextlib
+import functools
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +13,16 @@ from models.multi_style import MultiStyleNet
 from utils.errors import UserError
 from utils.files import MODELS, PROGRAM
 
-SAMPLES = ("mountains.jpg", "harbour.jpg")
-"""Photographs of ``content/`` to begin with; the first shows what a style looks like."""
+PICTURES = Path(__file__).parent / "pictures"
+"""Photographs to begin with, and small pictures of paintings; ``python -m demo.draw_pictures`` makes them."""
+
+_FAST = "fast"  # folder, beside a model, of its quick twin
+
+
+@functools.cache
+def shipped_pictures() -> dict[str, dict[str, dict[str, str]]]:
+    """``{"examples": {name: title and by}, "paintings": {style: title, artist and year}}``, each a JPEG."""
+    return json.loads((PICTURES / "credits.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -23,11 +33,15 @@ class Style:
         model: what ``--model_path`` names its file: a name where that suffices, else a path.
         style: of a network of several, its name; ``None`` of a network of one.
         stamp: changes with its file.
+        twin: a smaller network of the same style, for what has to be quick, as ``model``; or ``None``.
+        painting: a picture of what it learnt from, or ``None``.
     """
 
     model: str
     style: str | None
     stamp: tuple = ()
+    twin: str | None = None
+    painting: Path | None = None
 
     @property
     def id(self) -> str:
@@ -37,6 +51,12 @@ class Style:
     @property
     def name(self) -> str:
         return Path(self.model).stem if self.style is None else self.style
+
+    @property
+    def credit(self) -> dict[str, str] | None:
+        """Title, artist and year of a painting that ships."""
+        ships = self.painting is not None and self.painting.parent == PICTURES
+        return shipped_pictures()["paintings"][self.name] if ships else None
 
 
 class Catalogue:
@@ -62,7 +82,7 @@ class Catalogue:
                         found.setdefault(path.resolve(), path)
             known = {}
             for real, path in found.items():
-                stamp, before = _stamp(real), self._known.get(real)
+                stamp, before = (_stamp(real), _stamp(_twin(real))), self._known.get(real)
                 known[real] = before if before and before[0] == stamp else (stamp, *self._styles_of(path, stamp))
             self._known = known
             groups = sorted((styles for _, styles, _ in known.values()), key=lambda group: len(group) < 2)
@@ -78,9 +98,11 @@ class Catalogue:
             network = self._read(path).network
         except UserError as error:
             return [], str(error)
-        model = _shortest(path)
-        names = network.styles if isinstance(network, MultiStyleNet) else [None]
-        return [Style(model, name, stamp) for name in names], None
+        model, twin = _shortest(path), None
+        with contextlib.suppress(UserError):
+            if _names(self._read(_twin(path)).network) == _names(network):
+                twin = _shortest(_twin(path), f"{_FAST}/{path.stem}")
+        return [Style(model, name, stamp, twin, _painting(path, name)) for name in _names(network)], None
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""
@@ -97,13 +119,35 @@ class Catalogue:
         return checkpoint
 
 
-def _shortest(path: Path) -> str:
+def _names(network) -> Sequence[str | None]:
+    return network.styles if isinstance(network, MultiStyleNet) else [None]
+
+
+def _twin(path: Path) -> Path:
+    return path.parent / _FAST / path.name
+
+
+def _painting(path: Path, style: str | None) -> Path | None:
+    """Of a style that the page trained, what it was given; of one that ships, the picture that ships."""
+    own = path.with_name(f"{path.stem}_painting.png")
+    if style is None and own.is_file():
+        return own
+    name = style or path.stem
+    ships = path.resolve().parent == PROGRAM / "checkpoints" and name in shipped_pictures()["paintings"]
+    return PICTURES / f"{name}.jpg" if ships else None
+
+
+def _shortest(path: Path, name: str | None = None) -> str:
+    name = name or path.stem
     with contextlib.suppress(UserError):
-        if find_model(path.stem).resolve() == path.resolve():
-            return path.stem
+        if find_model(name).resolve() == path.resolve():
+            return name
     return str(path)
 
 
-def _stamp(path: Path) -> tuple:
-    status = path.stat()
+def _stamp(path: Path) -> tuple | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
     return status.st_mtime_ns, status.st_size

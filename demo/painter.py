@@ -1,20 +1,23 @@
 """Photographs in style, by the engine and the settings of ``begin_inference.py``: something at once, then all of it."""
 
 import contextlib
+import ctypes
 import dataclasses
+import gc
 import io
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from config import DemoConfig
-from demo.catalogue import SAMPLES, Catalogue, Style
+from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
 from demo.recipe import Recipe, read_recipe
 from demo.turns import Cancelled, Report, Room, TileBar, Turns
 from imaging.animations import AnimationReader
@@ -31,16 +34,18 @@ from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint
 from utils.device import resolve_compute
 from utils.errors import UserError
-from utils.files import PROGRAM
 
 SCREEN = 1600
 """Longest side of what is shown on a screen, pixels."""
 
 _PREVIEW = 800  # longest side of the first small picture, pixels
-_SOON = 0.2  # seconds that the network may take for a first small picture
+_SOON = 0.1  # seconds that the network may take for a first small picture
 _SMALLEST, _LARGEST = 96 * 96, 1024 * 1024  # pixels of it that the network is given
 _SAMPLE = (192, 144)  # pixels of the photograph that shows a style, at most
-_STYLIZERS = 12  # that are kept, of a few megabytes each
+_PAINTING = 480  # pixels of the longer side of a painting that is shown beside its style
+_STYLIZERS = 24  # that are kept, of a few megabytes each
+_LARGE = 4_000_000  # pixels of a picture after which memory is given back
+_FRAME_EVERY = 0.7  # seconds between two frames of a film that are shown while it is painted
 
 
 @dataclass
@@ -55,6 +60,8 @@ class Photograph:
         pixels: that are held decoded while it is painted.
         remarks: what its owner should know.
         film: of what moves, the ending of its result, such as ``".mp4"``; ``None`` of a photograph.
+        seconds: of a film, as far as its file tells.
+        given: what the visitor's own file is called, where that is another name.
         result: the recipe and the file of the newest result.
     """
 
@@ -65,6 +72,8 @@ class Photograph:
     pixels: int
     remarks: list[str]
     film: str | None = None
+    seconds: float | None = None
+    given: str | None = None
     result: tuple[Recipe, Path] | None = None
 
     def result_name(self, recipe: Recipe, ending: str) -> str:
@@ -93,7 +102,7 @@ class Painter:
         self.turns, self.room = Turns(), Room(config.max_pixels)
         self._lock = threading.Lock()
         self._stylizers: dict[tuple, tuple[Stylizer, dict[str, Checkpoint]]] = {}
-        self._seconds_per_pixel = 3e-6  # of a network's pass; measured as it goes
+        self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
         """A photograph out of the file that a visitor sent, or a film.
@@ -114,15 +123,21 @@ class Painter:
                 if held <= most:
                     with self.room.taken(pixels, stop):
                         screen = _on_screen(Image.fromarray(np.ascontiguousarray(film.first_picture())))
-                    return Photograph(path, name, film.size, screen, held, [], ending)
+                    seconds = getattr(film, "seconds", None)
+                    length = None if seconds is None else float(seconds)
+                    return Photograph(path, name, film.size, screen, held, [], ending, length)
         with self.room.taken(math.prod(picture_size(path, most)), stop):
             image = read_photograph(path, most, called=name)
             size, remarks = image.size, image.info["remarks"]
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
-    def stylizer(self, recipe: Recipe) -> Stylizer:
-        """What paints a recipe; the latest ones are kept, until a file that they were read from changes."""
-        config = recipe.config
+    def stylizer(self, recipe: Recipe, quick: bool = False) -> Stylizer:
+        """What paints a recipe; the latest ones are kept, until a file that they were read from changes.
+
+        Args:
+            quick: take the quick twins of its models, where they all have one.
+        """
+        config = recipe.quick if quick else recipe.config
         key = (config.model_path, config.style, config.blend)
         with self._lock:
             stylizer, made_of = self._stylizers.pop(key, (None, {}))
@@ -151,11 +166,12 @@ class Painter:
         Its strokes are as large on it as on the result, or larger where the network would need too many pixels.
         """
         options, screen = self.options(recipe), photograph.screen
-        network_size = max(options.working_size(*photograph.size)) / self._reduction(photograph, options)
+        reduction = self._reduction(photograph, options, recipe.has_twin)
+        network_size = max(options.working_size(*photograph.size)) / reduction
         shown = reduced_size(screen.size, max(network_size, _PREVIEW))
         image = screen.resize(shown, Image.Resampling.LANCZOS) if shown != screen.size else screen.copy()
         options = dataclasses.replace(options, stroke_scale=max(1.0, max(shown) / network_size))
-        stylizer = self.stylizer(recipe)
+        stylizer = self.stylizer(recipe, quick=True)
         with self.turns:
             if stop.is_set():
                 raise Cancelled
@@ -163,21 +179,22 @@ class Painter:
             stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop))
             took = (time.perf_counter() - since) / math.prod(options.working_size(*shown))
         if options.strength > 0:
-            self._seconds_per_pixel = 0.7 * self._seconds_per_pixel + 0.3 * took
+            known = self._seconds_per_pixel
+            known[recipe.has_twin] = 0.7 * known[recipe.has_twin] + 0.3 * took
         return image
 
     def is_quick(self, photograph: Photograph, recipe: Recipe) -> bool:
         """Whether the whole photograph is painted as soon as a small picture of it."""
-        return max(photograph.size) <= _PREVIEW and self._reduction(photograph, self.options(recipe)) == 1
+        return max(photograph.size) <= _PREVIEW and self._reduction(photograph, self.options(recipe), False) == 1
 
-    def _reduction(self, photograph: Photograph, options: StyleOptions) -> float:
+    def _reduction(self, photograph: Photograph, options: StyleOptions, twin: bool) -> float:
         """By how much the network's picture has to be smaller than for the result, to be there at once."""
-        most = min(max(_SOON / self._seconds_per_pixel, _SMALLEST), _LARGEST)
+        most = min(max(_SOON / self._seconds_per_pixel[twin], _SMALLEST), _LARGEST)
         return max(1.0, math.sqrt(math.prod(options.working_size(*photograph.size)) / most))
 
     def thumbnail(self, image: Image.Image, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
         """A small picture in one style, as a browser shows it."""
-        stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles))
+        stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles), quick=True)
         with self.turns:
             if stop.is_set():
                 raise Cancelled
@@ -185,9 +202,37 @@ class Painter:
 
     def sample(self, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
         """The same of the photograph that shows what a style looks like."""
-        small = read_image(PROGRAM / "content" / SAMPLES[0])
+        small = read_image(PICTURES / f"{next(iter(shipped_pictures()['examples']))}.jpg")
         small.thumbnail(_SAMPLE, Image.Resampling.LANCZOS)
         return self.thumbnail(small, style, styles, stop)
+
+    def small(self, path: Path) -> bytes:
+        """A picture of this machine, as a browser shows it.
+
+        Raises:
+            ImageError: if it cannot be read.
+        """
+        image = read_image(path, max_pixels=self.config.max_pixels).convert("RGB")
+        image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
+        return encoded(image, 85)
+
+    def seconds_per_training_step(self) -> float | None:
+        """What a step of a training that the page starts on a CPU may take, before there has been one.
+
+        Six times what the network's pass over the same crops takes, as measured with SOAP on one core of an AMD EPYC.
+        """
+        styles = self.catalogue.styles()
+        if self.compute.device.type != "cpu" or not styles:
+            return None
+        stylizer = self.stylizer(read_recipe({"styles": [[next(iter(styles)), 1]]}, styles))
+        crops = torch.full((2, 3, 128, 128), 128.0)
+        times = []
+        for _ in range(3):  # the first one prepares kernels
+            with self.turns:
+                since = time.perf_counter()
+                stylizer.stylize_tensor(crops)
+                times.append(time.perf_counter() - since)
+        return 6 * min(times)
 
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
@@ -213,23 +258,37 @@ class Painter:
             path = target.with_name(target.name + ending)
             with open(path, "wb") as file:
                 save_picture(image, file, ending, None, info.get("exif"), info.get("icc_profile"))
-            return path, _on_screen(image)
+            image = _on_screen(image)
+        if photograph.pixels > _LARGE:
+            give_back_memory()
+        return path, image
 
     def repaint_film(
-        self, film: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report
+        self,
+        film: Photograph,
+        recipe: Recipe,
+        target: Path,
+        stop: threading.Event,
+        report: Report,
+        show: Callable[[Image.Image], None],
     ) -> list[str]:
         """The film in style, with its sound, as ``begin_inference.py`` repaints it.
 
         Args:
             report: receives frames that are done and those there are, as far as the file tells.
+            show: receives a painted frame every now and then, small.
 
         Returns:
             Sentences on what could not be read or was left out.
         """
-        options, stylizer = self.options(recipe), self.stylizer(recipe)
+        options, stylizer, shown = self.options(recipe), _Watched(self.stylizer(recipe)), 0.0
 
         def on_frame(done: int, total: int | None) -> None:
+            nonlocal shown
             report(done, total)
+            if time.perf_counter() - shown > _FRAME_EVERY:
+                show(stylizer.newest())
+                shown = time.perf_counter()
             self.turns.let_others()
             if stop.is_set():
                 raise Cancelled
@@ -239,6 +298,29 @@ class Painter:
                 stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
             )
         return [text.replace(str(film.path), film.name) for text in [*result.remarks, *result.notes]]
+
+
+class _Watched:
+    """A stylizer of a film's frames whose newest result can be looked at."""
+
+    def __init__(self, stylizer: Stylizer):
+        self.compute, self._stylize = stylizer.compute, stylizer.stylize_tensor
+
+    def stylize_tensor(self, frame, options, output):
+        self._output = output
+        return self._stylize(frame, options, output)
+
+    def newest(self) -> Image.Image:
+        picture = Image.fromarray(self._output[0, :3].permute(1, 2, 0).contiguous().cpu().numpy())
+        picture.thumbnail((_PREVIEW, _PREVIEW))
+        return picture
+
+
+def give_back_memory() -> None:
+    """Have the C library give freed memory back to the system: glibc keeps gigabytes of it after a large picture."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextlib.contextmanager

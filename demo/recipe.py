@@ -1,5 +1,6 @@
 """What the page asks for, as the settings of ``begin_inference.py``: one set of names, bounds and sentences."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,16 +22,23 @@ class Recipe:
 
     Attributes:
         config: the command's settings, but for the photograph.
+        quick: the same with the quick twins of its models; the same settings where one has none.
         name: of the result, after the photograph's.
         arguments: of the command line, but for the photograph.
     """
 
     config: InferenceConfig
+    quick: InferenceConfig
     name: str
     arguments: tuple[str, ...]
 
+    @property
+    def has_twin(self) -> bool:
+        return self.quick is not self.config
+
     def command(self, photograph: str) -> str:
         """The command that paints the same picture."""
+        photograph = f"./{photograph}" if photograph.startswith("-") else photograph
         return quoted("python", "begin_inference.py", "--content_image", photograph, *self.arguments)
 
 
@@ -52,7 +60,11 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
     values |= _naming(chosen)
     if mask is not None:
         values["mask"] = str(mask)
-    config = validate(InferenceConfig(**values))
+    config = quick = validate(InferenceConfig(**values))
+    if all(style.twin for style, _ in chosen):
+        quick = dataclasses.replace(
+            config, **_naming([(dataclasses.replace(style, model=style.twin), weight) for style, weight in chosen])
+        )
     arguments = []
     for name, value in values.items():
         if value == getattr(InferenceConfig, name):
@@ -61,7 +73,7 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
             value = "mask.png"
         shown = [] if value is True else value if isinstance(value, tuple) else [value]
         arguments += [f"--{name}", *(f"{one:g}" if isinstance(one, float) else one for one in shown)]
-    return Recipe(config, style_name(config, frozenset(values)), tuple(map(str, arguments)))
+    return Recipe(config, quick, style_name(config, frozenset(values)), tuple(map(str, arguments)))
 
 
 def _styles(data: object, styles: Mapping[str, Style]) -> list[tuple[Style, float]]:

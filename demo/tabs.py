@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import json
+import re
 import secrets
 import shutil
 import struct
@@ -17,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from demo.pace import Pace
-from demo.painter import Painter, Photograph, encoded
+from demo.painter import Painter, Photograph, encoded, give_back_memory
 from demo.recipe import Recipe, read_recipe
 from demo.turns import Cancelled, Newest, Report, TileBar
 from inference.options import StylizeError
@@ -58,7 +59,8 @@ class Tab:
         self.painter, self.folder, self.limit = painter, folder, limit
         self.token, self.ended = secrets.token_urlsafe(16), threading.Event()
         self.photographs: dict[str, Photograph] = {}
-        self.masks: dict[str, Path] = {}
+        self.masks: dict[str, Path] = {}  # by the photograph's number
+        self.painting: tuple[Path, Path] | None = None  # to train on, and what is shown of it
         self._archive: Path | None = None
         self._screens: dict[str, Path] = {}  # of each photograph, what is shown of it
         self.downloads: dict[str, Download] = {}
@@ -80,6 +82,7 @@ class Tab:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.photographs.clear()
         self.downloads.clear()
+        give_back_memory()
 
     @property
     def _workers(self) -> tuple[Newest, ...]:
@@ -114,30 +117,63 @@ class Tab:
     def new_path(self, ending: str = "") -> Path:
         return self.folder / (secrets.token_hex(8) + ending)
 
-    def add_photograph(self, path: Path, name: str) -> dict:
+    def add_photograph(self, path: Path, name: str, given: str) -> dict:
         """What the page is to know of a photograph that has arrived.
+
+        Args:
+            given: what the visitor's own file is called, which the command names.
 
         Raises:
             UserError: if it is none, or one too many.
         """
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
-        photograph = self.painter.open(path, name, self.ended)
-        number, shown = secrets.token_hex(8), self.new_path(".png" if photograph.screen.mode == "RGBA" else ".jpg")
-        shown.write_bytes(encoded(photograph.screen))
-        self.photographs[number], self._screens[number] = photograph, shown
+        photograph, number = self.painter.open(path, name, self.ended), secrets.token_hex(8)
+        photograph.given = given
+        self.photographs[number] = photograph
+        self._screens[number], screen = self._shown(photograph)
         return {
             "photograph": number, "name": name, "width": photograph.size[0], "height": photograph.size[1],
-            "remarks": photograph.remarks, "film": photograph.film, "screen": self._offer(shown),
+            "remarks": photograph.remarks, "film": photograph.film, "seconds": photograph.seconds, "screen": screen,
         }  # fmt: skip
 
-    def add_mask(self, path: Path) -> dict:
-        """The same for a mask. One at a time is kept."""
-        for old in self.masks.values():
-            self.drop(old)
-        number = secrets.token_hex(8)
-        self.masks = {number: path}
-        return {"mask": number}
+    def add_painting(self, path: Path, name: str) -> dict:
+        """The same of a painting to train on. One at a time is kept.
+
+        Raises:
+            UserError: if it is none.
+        """
+        painting = self.painter.open(path, name, self.ended)
+        if painting.film:
+            raise UserError(f"{name} moves: give a picture")
+        if self.painting is not None:
+            self.drop(self.painting[0])
+            self._withdraw(self.painting[1])
+        shown, screen = self._shown(painting)
+        self.painting = path, shown
+        return {"name": name, "screen": screen}
+
+    def _shown(self, photograph: Photograph) -> tuple[Path, str]:
+        """The file that shows a photograph, and its address."""
+        path = self.new_path(".png" if photograph.screen.mode == "RGBA" else ".jpg")
+        path.write_bytes(encoded(photograph.screen))
+        return path, self._offer(path)
+
+    def add_mask(self, path: Path, number: str) -> dict:
+        """Take a mask for a photograph, in place of the one that it had.
+
+        Raises:
+            UserError: if there is no such photograph.
+        """
+        self._photograph(number)
+        self._remove_mask({"photograph": number})
+        self.masks[number] = path
+        return {}
+
+    def _remove_mask(self, message: dict) -> None:
+        number = message.get("photograph")
+        if isinstance(number, str) and number in self.masks:
+            self.drop(self.masks.pop(number))
 
     # Files that go out
 
@@ -167,6 +203,7 @@ class Tab:
             "paint": self._paint, "thumbnails": self._paint_thumbnails, "all": self._paint_all, "live": self._set_live,
             "film": self._repaint_film, "cancel": self._cancel_film,
             "frame": functools.partial(self._paint_frame, data=data), "stop": self._stop, "remove": self._remove,
+            "remove_mask": self._remove_mask,
         }  # fmt: skip
         kind = message.get("type") if isinstance(message, dict) else None
         if not isinstance(kind, str) or kind not in begin:
@@ -191,7 +228,7 @@ class Tab:
         except Cancelled:
             raise
         except (UserError, StylizeError) as error:
-            text = str(error)
+            text = for_visitors(str(error))
         except Exception as error:
             if self.ended.is_set():  # its files are gone
                 raise Cancelled from None
@@ -206,11 +243,10 @@ class Tab:
         return self.photographs[number]
 
     def _recipe(self, message: dict) -> Recipe:
-        data = message.get("recipe")
-        mask = data.get("mask") if isinstance(data, dict) else None
-        if mask is not None and (not isinstance(mask, str) or mask not in self.masks):
-            raise UserError("that mask is here no longer: paint it again")
-        return read_recipe(data, self.painter.catalogue.styles(), self.masks.get(mask))
+        """What a message wants of its photograph, under the photograph's mask, if it has one."""
+        number = message.get("photograph")
+        mask = self.masks.get(number) if isinstance(number, str) else None
+        return read_recipe(message.get("recipe"), self.painter.catalogue.styles(), mask)
 
     def _stop(self, message: dict) -> None:
         for worker in self._workers:
@@ -223,6 +259,7 @@ class Tab:
             self.drop(photograph.path)
             self._drop_result(photograph)
             self._withdraw(self._screens.pop(number))
+            self._remove_mask(message)
 
     def _paint(self, message: dict) -> None:
         """A small picture at once, then the whole, unless the page asks for something else meanwhile."""
@@ -230,7 +267,7 @@ class Tab:
         about = {"photograph": message["photograph"], "request": message.get("request")}
 
         def work(stop: threading.Event) -> None:
-            self._send({"type": "command", **about, "command": recipe.command(photograph.name)})
+            self._send({"type": "command", **about, "command": recipe.command(photograph.given or photograph.name)})
             path = photograph.painted(recipe)
             if photograph.film or not (path or self.painter.is_quick(photograph, recipe)):
                 self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop)))
@@ -251,7 +288,10 @@ class Tab:
 
         def work(stop: threading.Event) -> None:
             report, target = self._progress("film_progress", about), self.new_path(film.film)
-            remarks = self.painter.repaint_film(film, recipe, target, stop, report)
+            remarks = self.painter.repaint_film(
+                film, recipe, target, stop, report,
+                lambda frame: self._send({"type": "film_frame", **about}, encoded(frame)),
+            )  # fmt: skip
             self._drop_result(film)
             film.result = recipe, target
             name = film.result_name(recipe, film.film)
@@ -286,14 +326,15 @@ class Tab:
         return path
 
     def _paint_all(self, message: dict) -> None:
-        """All photographs with one recipe, in a ZIP archive."""
-        numbers = message.get("photographs")
-        numbers = numbers if isinstance(numbers, list) else []
-        photographs = [self._photograph(number) for number in numbers[:MOST_PHOTOGRAPHS]]
-        photographs = [photograph for photograph in photographs if not photograph.film]
-        recipe, about = self._recipe(message), {"request": message.get("request")}
-        if not photographs:
+        """Photographs, each with its recipe, in a ZIP archive."""
+        wanted = message.get("photographs")
+        wanted = [one for one in wanted if isinstance(one, dict)] if isinstance(wanted, list) else []
+        pairs = [(self._photograph(one.get("photograph")), self._recipe(one)) for one in wanted[:MOST_PHOTOGRAPHS]]
+        pairs = [(photograph, recipe) for photograph, recipe in pairs if not photograph.film]
+        about = {"request": message.get("request")}
+        if not pairs:
             raise UserError("there is no photograph to paint: add one")
+        name = f"{pairs[0][1].name}.zip"
 
         def work(stop: threading.Event) -> None:
             if self._archive is not None:
@@ -301,19 +342,18 @@ class Tab:
             target = self._archive = self.new_path(".zip")
             used, failed = set(), []
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-                for done, photograph in enumerate(photographs):
-                    self._send({"type": "all_progress", **about, "done": done, "total": len(photographs)})
+                for done, (photograph, recipe) in enumerate(pairs):
+                    self._send({"type": "all_progress", **about, "done": done, "total": len(pairs)})
                     try:
                         kept = photograph.painted(recipe)
                         path = kept or self.painter.paint(photograph, recipe, self.new_path(), stop)[0]
                     except (UserError, StylizeError) as error:
-                        failed.append(f"{photograph.name}: {error}")
+                        failed.append(for_visitors(f"{photograph.name}: {error}"))
                         continue
                     archive.write(path, _unused(photograph.result_name(recipe, path.suffix), used))
                     if not kept:
                         path.unlink(missing_ok=True)
-            url = self._offer(target, f"{recipe.name}.zip")
-            self._send({"type": "all", **about, "url": url, "name": f"{recipe.name}.zip", "failed": failed})
+            self._send({"type": "all", **about, "url": self._offer(target, name), "name": name, "failed": failed})
 
         self._work(self._all, message, work)
 
@@ -353,7 +393,7 @@ class Tab:
                 frame = frame.convert("RGB")
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise UserError("a frame of the camera cannot be read: start it again") from None
-            stylizer, scale = self.painter.stylizer(recipe), self._pace.scale
+            stylizer, scale = self.painter.stylizer(recipe, quick=True), self._pace.scale
             options = self._pace.enlarged(self.painter.options(recipe), *frame.size)
             with self.painter.turns:
                 frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))
@@ -361,6 +401,14 @@ class Tab:
             self._pace.took(time.perf_counter() - since)
 
         self._work(self._live, message, work)
+
+
+def for_visitors(sentence: str) -> str:
+    """A sentence of the engine without flags, which a visitor of the page cannot give."""
+    sentence = re.sub(r",? or (?:give |add )?(?:a |an )?(?:larger |another )?--\w+[^:;,]*", "", sentence)
+    sentence = re.sub(r"a picture of --max_pixels (\d+)", r"a picture of \1 pixels", sentence)
+    sentence = sentence.replace("--max_pixels", "the page’s limit of")
+    return re.sub(r"--(\w+)", lambda flag: "the " + flag[1].replace("_", " "), sentence)
 
 
 def message_bytes(message: dict, data: bytes = b"") -> bytes:

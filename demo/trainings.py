@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from config import TrainingConfig
+from demo.catalogue import PICTURES
 from imaging.icc import to_srgb
 from imaging.reading import read_image
 from imaging.transparency import flatten
@@ -74,12 +75,13 @@ class Trainings:
             picture.thumbnail((_LARGEST_PAINTING, _LARGEST_PAINTING), Image.Resampling.LANCZOS)
             kept = self.output_dir / f"{name}_painting.png"
             save_png(picture, kept)
-            often = max(25, steps // 20)  # a monitor picture takes as long as several steps
+            often = max(25, steps // 20)
             arguments = [
                 "--style_image", str(kept), "--name", name, "--dataset_dir", self.folders[folder], "--output_dir",
                 str(self.output_dir), "--total_steps", str(steps), "--resume", "--keep_checkpoints", "2",
-                "--log_every_steps", str(max(1, min(10, steps // 10))), "--checkpoint_every_steps", str(often),
-                "--monitor_every_steps", str(often), *self._more,
+                "--log_every_steps", "1" if self._on_cpu else str(max(1, min(10, steps // 10))),
+                "--checkpoint_every_steps", str(often), "--monitor_every_steps", str(often // 5 * 2),
+                "--training_monitor_content_image", str(PICTURES / "cat.jpg"), *self._more,
             ]  # fmt: skip
             if self._on_cpu:
                 arguments += _ON_A_CPU
@@ -109,7 +111,8 @@ class Trainings:
 
     def status(self) -> dict:
         """What the page shows."""
-        about = {"folders": [Path(folder).resolve().name or folder for folder in self.folders], "state": "none"}
+        names = [Path(folder).resolve().name or folder for folder in self.folders]
+        about = {"folders": names, "state": "none", "seconds_per_step": None}
         with self._lock:
             state = self._state()
             if state is None:
@@ -120,8 +123,8 @@ class Trainings:
         if lines:
             about["step"], weighted = lines[-1]["step"], lines[-1]["weighted"]
             about["losses"] = {term: value for term, value in weighted.items() if value}
+            about["seconds_per_step"] = pace = statistics.median(line["seconds_per_step"] for line in lines[-50:])
             if running:
-                pace = statistics.fmean(line["seconds_per_step"] for line in lines[-5:])
                 about["left"] = pace * (state["total"] - about["step"])
             shown = lines[:: max(1, len(lines) // _POINTS)]
             about["curve"] = [[line["step"], line["weighted"]["content"], line["weighted"]["style"]] for line in shown]

@@ -39,7 +39,8 @@ class Compute:
             return f"{torch.cuda.get_device_name(self.device)}, {precision}"
         if self.device.type == "mps":
             return f"Apple MPS, {precision}"
-        return f"CPU ({_cpu_name()}, {torch.get_num_threads()} threads), {precision}"
+        threads = torch.get_num_threads()
+        return f"CPU ({_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}), {precision}"
 
 
 def memory_format(device: torch.device) -> torch.memory_format:

@@ -24,13 +24,22 @@ function tell(type, message, data) {
 }
 
 export async function styles() {
-  if ("serviceWorker" in navigator) navigator.serviceWorker.register("service_worker.js", { type: "module" });
-  about = await (await fetch("site.json")).json();
-  return {
-    ...about,
-    where: "In this browser alone: nothing is uploaded",
-    samples: about.samples.map((name) => ({ name, url: name })),
-  };
+  await isolate();
+  about ??= await (await fetch("site.json")).json();
+  return { ...about, where: "In this browser alone: nothing is uploaded" };
+}
+
+// Threads need a page that is isolated from others, which the service worker's headers make it: from the first visit
+// on, for the page is loaded once more as soon as that worker is there.
+async function isolate() {
+  if (!("serviceWorker" in navigator)) return;
+  const registered = navigator.serviceWorker.register("service_worker.js").catch(() => {});
+  if (globalThis.crossOriginIsolated || sessionStorage.getItem("isolated")) return;
+  if (!(await registered)) return;
+  await Promise.race([navigator.serviceWorker.ready, new Promise((resolve) => setTimeout(resolve, 5000))]);
+  sessionStorage.setItem("isolated", "tried");
+  location.reload();
+  await new Promise(() => {});
 }
 
 worker.onmessage = ({ data }) => {
@@ -68,19 +77,34 @@ async function give(work) {
 let numbers = 0;
 
 export async function addPhotograph(file) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-  } catch {
-    throw new Error("this browser cannot read it as a picture: give another file");
-  }
+  const remarks = [];
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => damaged(file, remarks));
   const { width, height } = bitmap;
-  if (width * height > MOST_PIXELS) throw new Error(`it has ${width} × ${height} pixels: reduce it first`);
+  if (width * height > MOST_PIXELS) {
+    const millions = (width * height) / 1e6;
+    throw new Error(`it has ${millions.toFixed(0)} million pixels, and ${MOST_PIXELS / 1e6} is the most here: reduce it`);
+  }
   const id = `p${++numbers}`;
   photographs.set(id, { bitmap, name: file.name });
   const screen = URL.createObjectURL(await (await reduced(bitmap, 1600)).convertToBlob({ type: typeOf(file.name) }));
-  const remarks = (await isAnimated(file)) ? [`${file.name} is animated: its first frame alone is taken`] : [];
+  if (await isAnimated(file)) remarks.push(`${file.name} is animated: its first frame alone is taken`);
   return { id, name: file.name, width, height, remarks, screen };
+}
+
+// What can be read of a file that ends too early, as a browser shows it.
+async function damaged(file, remarks) {
+  const image = new Image();
+  image.src = URL.createObjectURL(file);
+  try {
+    await new Promise((resolve, reject) => Object.assign(image, { onload: resolve, onerror: reject }));
+    const bitmap = await createImageBitmap(image);
+    remarks.push(`${file.name} is damaged: what can be read of it is taken`);
+    return bitmap;
+  } catch {
+    throw new Error("this browser cannot read it as a picture: give another file");
+  } finally {
+    URL.revokeObjectURL(image.src);
+  }
 }
 
 // As far as the browser can tell.
@@ -95,13 +119,14 @@ async function isAnimated(file) {
 }
 
 export function removePhotograph(id) {
+  worker.postMessage({ mask: null, of: id });
   photographs.get(id)?.bitmap.close();
   photographs.delete(id);
 }
 
-// The mask for what is painted from now on: a PNG, white where the style goes; null for none.
-export async function setMask(blob) {
-  if (blob) worker.postMessage({ mask: pixels(drawn(await createImageBitmap(blob))) });
+// The mask for a photograph: a PNG, white where the style goes; null for none.
+export async function setMask(id, blob) {
+  worker.postMessage({ mask: blob && pixels(drawn(await createImageBitmap(blob))), of: id });
 }
 
 function typeOf(name) {
@@ -148,8 +173,8 @@ function workingSize({ width, height }, recipe) {
   return { width: side(width), height: side(height) };
 }
 
-async function stylized(whole, working, recipe, progress) {
-  const message = { whole, working, recipe, parts: parts(recipe) };
+async function stylized(whole, working, recipe, photograph, progress) {
+  const message = { whole, working, recipe, photograph, parts: parts(recipe) };
   return (await compute(message, [whole.data.buffer], progress)).picture;
 }
 
@@ -168,14 +193,14 @@ export function paint(id, recipe, request) {
     const factor = Math.sqrt(QUICK / (working.width * working.height));
     if (factor < 1) {
       const quick = { width: Math.ceil(working.width * factor), height: Math.ceil(working.height * factor) };
-      const picture = await stylized(pixels(await reduced(bitmap, 640)), quick, recipe);
+      const picture = await stylized(pixels(await reduced(bitmap, 640)), quick, recipe, id);
       if (outdated()) return;
       tell("preview", about, new Uint8Array(await (await file(picture, "image/jpeg")).arrayBuffer()));
       await new Promise((resolve) => setTimeout(resolve, 250));
       if (outdated()) return;
     }
     const since = performance.now();
-    const picture = await stylized(pixels(drawn(bitmap)), working, recipe, ({ done, total }) =>
+    const picture = await stylized(pixels(drawn(bitmap)), working, recipe, id, ({ done, total }) =>
       tell("progress", { ...about, done, total, left: null }),
     );
     if (outdated()) return;
@@ -196,10 +221,13 @@ export function setLive(recipe) {
   live = recipe;
 }
 
-export const frameWidth = 160;
+// Of a webcam's frames, pixels; "quick" where small networks paint them.
+export function frameWidth(quick) {
+  return quick ? 320 : 160;
+}
 
 export function paintFrame(canvas) {
-  const recipe = { ...live, masked: false };
+  const recipe = live;
   const whole = pixels(canvas);
   const work = async () => tell("frame", {}, await stylized(whole, workingSize(whole, recipe), recipe));
   give(Object.assign(work, { of: "frame" }));

@@ -5,10 +5,10 @@ import { apply, enlarged, fromOklab, planes, softened, toOklab } from "./pixels.
 const ORT = { webgpu: "ort.jspi.min.mjs", wasm: "ort.wasm.min.mjs" };
 let runtime = null; // a promise of { ort, provider }
 const sessions = new Map(); // file -> a promise of its session; the newest two
-let mask = null; // with soft edges
+const masks = new Map(); // photograph -> its mask, with soft edges
 
 onmessage = async ({ data }) => {
-  if (data.mask) return void (mask = softened(data.mask));
+  if ("mask" in data) return void (data.mask ? masks.set(data.of, softened(data.mask)) : masks.delete(data.of));
   try {
     const picture = await paint(data);
     postMessage({ type: "done", picture }, [picture.data.buffer]);
@@ -30,8 +30,8 @@ async function load() {
 async function open(file) {
   runtime ??= load();
   const { ort, provider } = await runtime;
-  const answer = await fetch(file);
-  if (!answer.ok) throw new Error("the style cannot be loaded: connect to the network once");
+  const answer = await fetch(file).catch(() => null);
+  if (!answer?.ok) throw new Error("this style is not here yet, and there is no network: connect once, and it stays");
   const model = new Uint8Array(await answer.arrayBuffer());
   return ort.InferenceSession.create(model, { executionProviders: [...new Set([provider, "wasm"])] });
 }
@@ -50,7 +50,7 @@ function session(file) {
 }
 
 // A picture in style, of the same size: see inference/stylizer.py, which this follows.
-async function paint({ whole, working, parts, recipe }) {
+async function paint({ whole, working, parts, recipe, photograph }) {
   if (recipe.strength === 0) return whole;
   const content = planes(whole, working);
   let result = null; // of one network its colours, of several first a sum in Oklab
@@ -67,7 +67,7 @@ async function paint({ whole, working, parts, recipe }) {
   }
   if (parts.length > 1) fromOklab(result);
   if (working.width !== whole.width || working.height !== whole.height) result = enlarged(result, content, working, whole);
-  apply(result, whole, recipe, recipe.masked ? mask : null);
+  apply(result, whole, recipe, masks.get(photograph) ?? null);
   return whole;
 }
 

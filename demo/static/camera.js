@@ -2,8 +2,6 @@
 
 import * as engine from "./engine.js";
 
-const WIDTH = engine.frameWidth;
-
 export class Camera {
   constructor(video, canvas, rated) {
     this.video = video;
@@ -18,13 +16,12 @@ export class Camera {
     return Boolean(this.stream);
   }
 
-  async start(recipe) {
+  // "quick" says whether small networks paint.
+  async start(recipe, quick) {
     this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
     this.video.srcObject = this.stream;
     await this.video.play();
-    const height = Math.round((WIDTH * this.video.videoHeight) / this.video.videoWidth);
-    for (const canvas of [this.canvas, this.grabbed]) Object.assign(canvas, { width: WIDTH, height });
-    this.shown = [];
+    this.quick = quick;
     this.setRecipe(recipe);
     this.grab();
     this.grab(); // one travels while another is painted
@@ -37,7 +34,12 @@ export class Camera {
   }
 
   setRecipe(recipe) {
-    if (this.running) engine.setLive(recipe);
+    if (!this.running) return;
+    const width = engine.frameWidth(this.quick());
+    const height = Math.round((width * this.video.videoHeight) / this.video.videoWidth);
+    if (this.grabbed.width !== width || this.grabbed.height !== height) Object.assign(this.grabbed, { width, height });
+    this.shown = [];
+    engine.setLive(recipe);
   }
 
   grab() {
@@ -59,6 +61,8 @@ export class Camera {
     if (!this.running) return;
     this.grab();
     const picture = data instanceof ImageData ? data : await createImageBitmap(new Blob([data]));
+    const { width, height } = picture; // the camera's proportions
+    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext("2d");
     if (picture instanceof ImageData) context.putImageData(picture, 0, 0);
     else context.drawImage(picture, 0, 0);

@@ -1,11 +1,11 @@
 // The engine behind the page: the server that "python -m demo" started. What is shown is no concern of this file.
 // The static site has another file of this name, with the functions of what it offers, which computes in the browser.
 
-export const offers = new Set(["strokes", "colours", "mask", "command", "camera", "film"]);
+export const offers = new Set(["strokes", "colours", "mask", "command", "camera", "film", "thumbnails"]);
 
 const listeners = new Map();
-const photographs = new Map(); // our id -> { file, remote }
-let mask = null; // { blob, id, remote }
+const photographs = new Map(); // our id -> { file, remote, mask }
+let painting = null; // the file to train on
 let socket, tab, ready, retries = 0;
 
 export function on(type, listener) {
@@ -26,8 +26,6 @@ export async function styles() {
   return {
     ...about,
     where: `On this machine: ${about.device}`,
-    samples: about.samples.map((name) => ({ name, url: `samples/${name}` })),
-    styles: about.styles.map((style) => ({ ...style, thumbnail: `thumbnail?style=${encodeURIComponent(style.id)}` })),
   };
 }
 
@@ -74,22 +72,35 @@ function receive(message, data) {
 async function sendAgain() {
   for (const photograph of photographs.values()) {
     photograph.remote = (await upload("photographs", photograph.file, photograph.file.name)).photograph;
+    if (photograph.mask) await uploadMask(photograph);
   }
-  if (mask) mask.remote = (await upload("masks", mask.blob)).mask;
+  if (painting) await upload("paintings", painting, painting.name);
 }
 
-function upload(where, body, name = "") {
-  return post(where, body, { "X-Name": encodeURIComponent(name), "Content-Type": "application/octet-stream" });
+function upload(where, body, name = "", headers = {}) {
+  return post(where, body, { "X-Name": encodeURIComponent(name), "Content-Type": "application/octet-stream", ...headers });
+}
+
+function uploadMask({ mask, remote }) {
+  return upload("masks", mask, "", { "X-Photograph": remote });
 }
 
 async function post(where, body, headers) {
-  const answer = await fetch(where, { method: "POST", body, headers: { "X-Tab": tab, ...headers } });
-  const facts = await answer.json();
+  let answer, facts;
+  try {
+    answer = await fetch(where, { method: "POST", body, headers: { "X-Tab": tab, ...headers } });
+    facts = await answer.json();
+  } catch {
+    throw new Error("the server does not answer: start it again with python -m demo");
+  }
   if (!answer.ok) throw new Error(facts.error);
   return facts;
 }
 
-export const frameWidth = 320; // of a webcam, pixels
+// Of a webcam's frames, pixels; "quick" where small networks paint them.
+export function frameWidth(quick) {
+  return quick ? 640 : 320;
+}
 
 let numbers = 0;
 
@@ -106,36 +117,34 @@ export function removePhotograph(id) {
   photographs.delete(id);
 }
 
-// The mask for what is painted from now on: a PNG, white where the style goes; null for none.
-export async function setMask(blob) {
-  mask = null;
-  if (!blob) return;
-  const { mask: remote } = await upload("masks", blob);
-  mask = { blob, remote };
-}
-
-function remoteRecipe(recipe) {
-  return { ...recipe, mask: recipe.masked && mask ? mask.remote : null };
+// The mask for a photograph: a PNG, white where the style goes; null for none.
+export async function setMask(id, blob) {
+  const photograph = photographs.get(id);
+  if (!photograph) return;
+  photograph.mask = blob;
+  if (blob) await uploadMask(photograph);
+  else send({ type: "remove_mask", photograph: photograph.remote });
 }
 
 // A small picture at once ("preview"), then the whole: "progress", "shown", "result".
 export function paint(photograph, recipe, request) {
   const remote = photographs.get(photograph)?.remote;
-  send({ type: "paint", photograph: remote, recipe: remoteRecipe(recipe), request });
+  send({ type: "paint", photograph: remote, recipe, request });
 }
 
 export function paintThumbnails(photograph) {
   send({ type: "thumbnails", photograph: photographs.get(photograph)?.remote });
 }
 
-export function paintAll(ids, recipe, request) {
-  const remotes = ids.map((id) => photographs.get(id)?.remote);
-  send({ type: "all", photographs: remotes, recipe: remoteRecipe(recipe), request });
+// Of [id, recipe].
+export function paintAll(wanted, request) {
+  const remote = wanted.map(([id, recipe]) => ({ photograph: photographs.get(id)?.remote, recipe }));
+  send({ type: "all", photographs: remote, request });
 }
 
-// Frames as they are done ("film_progress"), then the file ("film").
+// Frames as they are done ("film_progress", "film_frame"), then the file ("film").
 export function repaintFilm(id, recipe) {
-  send({ type: "film", photograph: photographs.get(id)?.remote, recipe: remoteRecipe(recipe) });
+  send({ type: "film", photograph: photographs.get(id)?.remote, recipe });
 }
 
 export function cancelFilm() {
@@ -150,14 +159,22 @@ export function trainingPicture(name) {
   return `training/picture?${name}`;
 }
 
-// "start" with a painting and [name, number of the folder, steps]; "stop"; "resume".
-export async function changeTraining(what, painting = "", wanted = []) {
+// What is shown of a painting to train on.
+export async function addPainting(file) {
   await ready;
-  return post(`training/${what}`, painting, { "X-Training": encodeURIComponent(JSON.stringify(wanted)) });
+  const facts = await upload("paintings", file, file.name);
+  painting = file;
+  return facts;
+}
+
+// "start" with [name, number of the folder, steps] and the painting; "stop"; "resume".
+export async function changeTraining(what, wanted = []) {
+  await ready;
+  return post(`training/${what}`, "", { "X-Training": encodeURIComponent(JSON.stringify(wanted)) });
 }
 
 export function setLive(recipe) {
-  send({ type: "live", recipe: remoteRecipe({ ...recipe, masked: false }) });
+  send({ type: "live", recipe });
 }
 
 export function paintFrame(canvas) {

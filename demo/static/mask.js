@@ -1,39 +1,77 @@
 // A brush for a mask on the photograph: what is painted over keeps the photograph.
 
 const MOST = 1600; // pixels of the mask's longer side
+const COLOUR = "#8a8f98";
 
+// Strokes are { keeps, size, points }, or { fills }; sizes and places are parts of the canvas's width.
 export class Mask {
   constructor(canvas, changed) {
     this.canvas = canvas;
     this.changed = changed;
     this.keeps = true;
-    this.size = 0.12; // of the picture's width
-    this.empty = true;
+    this.size = 0.12;
+    this.strokes = [];
+    this.undone = [];
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.go(event));
     for (const type of ["pointerup", "pointercancel"]) canvas.addEventListener(type, () => this.end());
   }
 
-  // For a picture of other proportions; what was painted is gone.
-  prepare(width, height) {
+  get empty() {
+    return !this.strokes.length;
+  }
+
+  // For a picture, with the strokes that it has.
+  open(width, height, strokes) {
     const scale = Math.min(1, MOST / Math.max(width, height));
     this.canvas.width = Math.max(1, Math.round(width * scale));
     this.canvas.height = Math.max(1, Math.round(height * scale));
-    this.empty = true;
+    this.strokes = strokes;
+    this.undone = [];
+    this.draw();
   }
 
-  clear() {
-    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    this.empty = true;
+  // What follows a change can be undone, as long as the photograph stays.
+  add(stroke) {
+    this.strokes = [...this.strokes, stroke];
+    this.undone = [];
+    this.draw();
     this.changed();
   }
 
-  fill() {
-    this.context.globalCompositeOperation = "source-over";
-    this.context.fillStyle = "#8a8f98";
-    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.empty = false;
+  undo() {
+    if (this.empty) return;
+    this.undone.push(this.strokes.at(-1));
+    this.strokes = this.strokes.slice(0, -1);
+    this.draw();
     this.changed();
+  }
+
+  redo() {
+    const stroke = this.undone.pop();
+    if (!stroke) return;
+    this.strokes = [...this.strokes, stroke];
+    this.draw();
+    this.changed();
+  }
+
+  draw() {
+    const { width, height } = this.canvas;
+    this.context.clearRect(0, 0, width, height);
+    for (const stroke of this.strokes) this.drawStroke(stroke);
+  }
+
+  drawStroke({ fills, keeps, size, points }) {
+    const { context, canvas } = this;
+    context.globalCompositeOperation = (fills ?? keeps) ? "source-over" : "destination-out";
+    context.strokeStyle = context.fillStyle = COLOUR;
+    if (fills !== undefined) return context.fillRect(0, 0, canvas.width, canvas.height);
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = size * canvas.width;
+    context.beginPath();
+    context.moveTo(points[0][0] * canvas.width, points[0][1] * canvas.width + 0.01);
+    for (const [x, y] of points) context.lineTo(x * canvas.width, y * canvas.width);
+    context.stroke();
   }
 
   get context() {
@@ -42,47 +80,38 @@ export class Mask {
 
   begin(event) {
     this.canvas.setPointerCapture(event.pointerId);
-    this.last = this.place(event);
+    this.stroke = { keeps: this.keeps, size: this.size, points: [this.place(event)] };
     this.go(event);
   }
 
   go(event) {
-    if (!this.last) return;
-    const [x, y] = this.place(event);
-    const context = this.context;
-    context.globalCompositeOperation = this.keeps ? "source-over" : "destination-out";
-    context.strokeStyle = "#8a8f98";
-    context.lineCap = context.lineJoin = "round";
-    context.lineWidth = this.size * this.canvas.width;
-    context.beginPath();
-    context.moveTo(...this.last);
-    context.lineTo(x, y + 0.01);
-    context.stroke();
-    this.last = [x, y];
-    this.empty = false;
+    if (!this.stroke) return;
+    const { points } = this.stroke;
+    points.push(this.place(event));
+    this.drawStroke({ ...this.stroke, points: points.slice(-2) });
   }
 
   end() {
-    if (this.last) this.changed();
-    this.last = null;
+    const { stroke } = this;
+    this.stroke = null;
+    if (stroke) this.add(stroke);
   }
 
   place(event) {
     const box = this.canvas.getBoundingClientRect();
-    const scale = this.canvas.width / box.width;
-    return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.width];
   }
 
   // A PNG as --mask takes it: white is stylised, black is kept.
   async png() {
     const copy = new OffscreenCanvas(this.canvas.width, this.canvas.height);
     const context = copy.getContext("2d");
-    context.filter = "brightness(0)";
     context.drawImage(this.canvas, 0, 0);
-    context.filter = "none";
-    context.globalCompositeOperation = "destination-over";
-    context.fillStyle = "#fff";
-    context.fillRect(0, 0, copy.width, copy.height);
+    for (const [operation, colour] of [["source-in", "#000"], ["destination-over", "#fff"]]) {
+      context.globalCompositeOperation = operation;
+      context.fillStyle = colour;
+      context.fillRect(0, 0, copy.width, copy.height);
+    }
     return copy.convertToBlob({ type: "image/png" });
   }
 }

@@ -2,54 +2,78 @@
 
 import * as engine from "./engine.js";
 import { Camera } from "./camera.js";
+import { $, button, duration, element, press, sentence, title } from "./dom.js";
+import { Films } from "./films.js";
+import * as keep from "./keep.js";
 import { Mask } from "./mask.js";
+import { Styles } from "./styles.js";
 import { Train } from "./train.js";
+import { View } from "./view.js";
 
-const $ = (id) => document.getElementById(id);
-const DEBOUNCE = 60; // milliseconds
-const MOST_STYLES = 8;
+const DEBOUNCE = 40; // milliseconds
+const WORKING_SHORT_SIDE = 720; // above which the engine reduces by itself
+const SMALLEST_SHORT_SIDE = 150; // of what the network is given, for strokes that are still strokes
+const MOST_COPIED = 25e6; // pixels
 
-const photographs = []; // { id, name, width, height, screen, shown, result }
-let styles = [];
+const photographs = []; // { id, name, width, height, film, screen, full, strokes, thumbnails, result, made }
 let current = null;
 let request = 0;
 let view = "photographs";
-const mixture = new Map(); // style id -> weight
-let masked = false;
-let saving = false;
+let saving = null; // what is done with the result once it is there
 
 // ---- What is wanted
 
-function recipe() {
+function recipe(photograph = current) {
   return {
-    styles: [...mixture].filter(([, weight]) => weight > 0),
+    styles: [...styles.mixture],
     strength: Number($("strength").value) / 100,
-    stroke_scale: $("strokes-auto").checked ? null : strokes(),
+    stroke_scale: strokeScale(photograph),
     preserve_color: $("colours").checked,
-    masked,
   };
 }
 
-function strokes() {
-  return Number((2 ** Number($("strokes").value)).toFixed(2));
+function automatic(photograph) {
+  return photograph ? Math.max(1, Math.min(photograph.width, photograph.height) / WORKING_SHORT_SIDE) : 1;
+}
+
+// By how much strokes are larger than those that the engine chooses.
+function factor() {
+  return 2 ** Number($("strokes").value);
+}
+
+function strokeScale(photograph) {
+  const scale = factor() * automatic(view === "camera" ? null : photograph);
+  return factor() === 1 ? null : Number(Math.min(64, Math.max(0.25, scale)).toFixed(2));
 }
 
 let timer;
 function changed() {
   clearTimeout(timer);
+  if (current) current.result = null; // what it was is not to be saved as what is wanted now
   timer = setTimeout(paint, DEBOUNCE);
+  keepSettings();
 }
 
 function paint() {
   clearTimeout(timer);
   if (view === "camera") return camera.setRecipe(recipe());
-  if (!current || !recipe().styles.length) return;
+  if (!current || !styles.mixture.size) return;
   request += 1;
   current.result = null;
   say("");
+  complain("");
   $("frame").classList.add("changing");
-  if (current.film) showFilm();
+  if (current.film) films.open(current);
   engine.paint(current.id, recipe(), request);
+}
+
+function keepSettings() {
+  keep.keepSettings({
+    styles: [...styles.mixture],
+    strength: $("strength").value,
+    strokes: $("strokes").value,
+    colours: $("colours").checked,
+  });
 }
 
 // ---- What is said
@@ -60,34 +84,52 @@ function say(text) {
 
 function complain(text) {
   $("error").textContent = text;
+  $("error-row").hidden = !text;
 }
 
-function remaining(seconds) {
-  if (seconds === null || seconds < 1) return "";
-  return seconds < 90 ? `, ${Math.round(seconds)} s left` : `, ${Math.round(seconds / 60)} min left`;
+function progress(message) {
+  $("progress").hidden = message === null;
+  const share = message?.total ? Math.min(1, message.done / message.total) : 0;
+  $("bar").style.setProperty("--done", share);
+  $("bar").setAttribute("aria-valuenow", Math.round(100 * share));
 }
+
+$("error-close").addEventListener("click", () => complain(""));
 
 // ---- Photographs
 
-async function add(files) {
+async function add(files, kept) {
   complain("");
   if (view === "train") return train.take(files[0]);
   if (view !== "photographs") show("photographs");
   const faults = [];
-  for (const file of files) {
+  for (const [place, file] of files.entries()) {
     say(`Opening ${file.name}`);
     try {
       const photograph = await engine.addPhotograph(file);
-      photograph.shown = photograph.screen;
+      const key = kept?.[place].id ?? crypto.randomUUID?.() ?? String(Math.random());
+      const more = { strokes: [], thumbnails: new Map(), full: photograph.film ? null : URL.createObjectURL(file), key };
+      Object.assign(photograph, more);
+      if (kept) photograph.strokes = readStrokes(kept[place].strokes);
+      else if (file.size < 50e6) await keep.keepPhotograph(key, file, []);
+      if (photograph.strokes.length) await sendMask(photograph);
       photographs.push(photograph);
-      if (photograph.remarks.length) faults.push(...photograph.remarks);
+      faults.push(...photograph.remarks);
       pick(photograph);
     } catch (error) {
-      faults.push(`${file.name}: ${error.message}`);
+      if (kept) keep.dropPhotograph(kept[place].id);
+      const named = error.message.includes(file.name);
+      faults.push(sentence(named ? error.message : `${file.name}: ${error.message}`));
     }
+    if ($("status").textContent.startsWith("Opening ")) say("");
   }
-  if (!current) say("");
   complain(faults.join("\n"));
+}
+
+// Strokes out of the browser's storage, which may be anything.
+function readStrokes(strokes) {
+  const whole = (one) => typeof one?.fills === "boolean" || (one?.size > 0 && one.points?.length && one.points.every((point) => point.length === 2));
+  return Array.isArray(strokes) && strokes.every(whole) ? strokes : [];
 }
 
 function pick(photograph) {
@@ -95,36 +137,39 @@ function pick(photograph) {
   $("empty").hidden = Boolean(photograph);
   $("picture").hidden = $("caption").hidden = !photograph;
   $("mask").disabled = !photograph;
+  document.body.classList.toggle("has-picture", Boolean(photograph));
   drawStrip();
   showBrush(false);
-  if (!photograph) return showSampleThumbnails();
-  removeMask();
+  progress(null);
+  showOnTiles();
+  films.open(photograph);
+  fitStrokes();
+  if (!photograph) return;
   $("title").textContent = photograph.name;
-  $("facts").textContent = `${photograph.width} × ${photograph.height}`;
-  $("progress").hidden = true;
-  showFilm();
-  $("before").src = photograph.screen;
-  $("before").alt = `The photograph ${photograph.name}`;
-  $("frame").classList.add("waiting");
-  fit();
+  tellFacts();
+  mask.open(photograph.width, photograph.height, photograph.strokes);
+  drawMask();
+  sight.open(photograph);
   paint();
-  engine.paintThumbnails(photograph.id);
+  if (photograph.thumbnails.size < styles.all.length) engine.paintThumbnails(photograph.id);
 }
 
-// The frame as large as the easel and the window let it be.
-function fit() {
-  if (!current) return;
-  const room = $("easel").clientWidth - 2 * parseFloat(getComputedStyle($("easel")).paddingLeft);
-  const most = Math.max(260, window.innerHeight - 330);
-  const scale = Math.min(room / current.width, most / current.height, 2);
-  $("frame").style.setProperty("width", `${Math.floor(current.width * scale)}px`);
-  $("frame").style.setProperty("height", `${Math.floor(current.height * scale)}px`);
+function showOnTiles() {
+  styles.show(engine.offers.has("thumbnails") ? current : null);
+}
+
+function tellFacts(seconds) {
+  const length = current.seconds ? `, ${duration(current.seconds)}` : "";
+  const took = seconds ? `, painted in ${seconds.toFixed(1)} s` : "";
+  $("facts").textContent = `${current.width} × ${current.height}${length}${took}`;
 }
 
 function remove(photograph) {
   const place = photographs.indexOf(photograph);
   photographs.splice(place, 1);
   engine.removePhotograph(photograph.id);
+  keep.dropPhotograph(photograph.key);
+  if (photograph.full) URL.revokeObjectURL(photograph.full);
   if (photograph === current) pick(photographs[Math.min(place, photographs.length - 1)] ?? null);
   else drawStrip();
   const next = $("strip").querySelectorAll(".pick")[Math.max(0, place - 1)];
@@ -132,10 +177,10 @@ function remove(photograph) {
 }
 
 function drawStrip() {
-  $("strip").hidden = !photographs.length;
+  $("strip-row").hidden = !photographs.length;
   $("save-all").hidden = photographs.length < 2 || !engine.offers.has("command");
   const items = photographs.map((photograph) => {
-    const image = element("img", { src: photograph.shown, alt: photograph.name, loading: "lazy" });
+    const image = element("img", { src: photograph.screen, alt: photograph.name, loading: "lazy" });
     const shown = button({ className: "pick", title: photograph.name }, image);
     press(shown, photograph === current);
     shown.onclick = () => photograph !== current && pick(photograph);
@@ -148,143 +193,49 @@ function drawStrip() {
   $("strip").replaceChildren(...items, element("li", {}, more));
 }
 
-// ---- Elements
-
-function element(name, properties, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
-
-function button(properties, ...children) {
-  return element("button", { type: "button", ...properties }, ...children);
-}
-
-function press(toggle, pressed) {
-  toggle.setAttribute("aria-pressed", String(pressed));
-}
+$("forget").addEventListener("click", async () => {
+  await keep.forget();
+  for (const photograph of [...photographs]) remove(photograph);
+  say("Forgotten: this browser keeps none of it");
+});
 
 // ---- Styles
 
-// Those of one network of many together, then the networks of one style.
-function drawStyles() {
-  const groups = new Map();
-  for (const style of styles) {
-    const heading = style.model === style.id ? "Networks of one style" : title(style.model.split(/[\\/]/).pop());
-    groups.set(heading, [...(groups.get(heading) ?? []), style]);
-  }
-  const parts = [...groups].flatMap(([heading, members]) => {
-    const caption = element("h3", { textContent: heading });
-    return [...(groups.size > 1 ? [caption] : []), ...members.map(styleButton)];
-  });
-  $("styles").replaceChildren(...parts);
-}
-
-function styleButton(style) {
-  const parts = [element("img", { src: style.thumbnail, alt: "" }), element("span", { textContent: style.label })];
-  const made = button({ className: "style", title: style.id, onclick: () => choose(style) }, ...parts);
-  made.dataset.style = style.id;
-  return made;
-}
-
-function styleButtons() {
-  return [...$("styles").querySelectorAll(".style")];
-}
-
-function choose(style) {
-  if (!$("mix").checked) mixture.clear();
-  if (mixture.has(style.id) && mixture.size > 1) mixture.delete(style.id);
-  else if (mixture.size < MOST_STYLES) mixture.set(style.id, 50);
-  drawMixture();
-  changed();
-}
-
-function drawMixture() {
-  for (const one of styleButtons()) press(one, mixture.has(one.dataset.style));
-  $("mixture").hidden = !$("mix").checked;
-  const total = () => [...mixture.values()].reduce((sum, weight) => sum + weight, 0);
-  const rows = [...mixture.keys()].map((id) => {
-    const slider = element("input", { type: "range", min: 1, max: 100, value: mixture.get(id), id: `weight-${id}` });
-    slider.oninput = () => {
-      mixture.set(id, Number(slider.value));
-      tellShares();
-      changed();
-    };
-    const { label } = styles.find((style) => style.id === id);
-    const shown = element("output", {});
-    const caption = element("label", { textContent: label, htmlFor: slider.id });
-    const row = element("div", { className: "control" }, caption, shown, slider);
-    row.tell = () => (shown.textContent = `${Math.round((100 * mixture.get(id)) / total())} %`);
-    return row;
-  });
-  const tellShares = () => rows.forEach((row) => row.tell());
-  tellShares();
-  $("mixture").replaceChildren(...rows);
-}
-
-// Each style on the sample, where there is no photograph.
-function showSampleThumbnails() {
-  for (const one of styleButtons()) {
-    one.firstChild.src = styles.find((style) => style.id === one.dataset.style).thumbnail;
-  }
-}
+const styles = new Styles({ changed, complain });
+const sight = new View();
 
 async function loadStyles() {
   const about = await engine.styles();
-  styles = about.styles.map((style) => ({ ...style, label: title(style.name) }));
+  const kept = keep.keptSettings();
+  const first = !styles.all.length;
+  if (first) takeSettings(kept);
+  styles.load(about.styles, kept.styles);
+  showOnTiles();
   $("where").textContent = about.where;
-  drawStyles();
-  if (mixture.size) return drawMixture(); // a style was added
-  const first = styles.find((style) => style.name === "starry_night") ?? styles[0];
-  if (first) mixture.set(first.id, 50);
-  drawMixture();
-  if (!styles.length) complain("There is no model in checkpoints/: train one, or give a folder with --models");
-  else if (about.unreadable?.length) complain(about.unreadable.join("\n"));
-  $("samples").replaceChildren(
-    ...about.samples.map(({ name, url }) => {
-      const image = element("img", { src: url, alt: title(name.replace(/\.\w+$/, "")) });
-      const onclick = async () => {
-        const blob = await (await fetch(url)).blob();
-        await add([new File([blob], name, { type: blob.type })]);
-        $("stage").focus();
-      };
-      return button({ onclick }, image);
-    }),
-  );
+  if (!styles.all.length) complain("There is no style here yet: train one, or give a folder of models with --models");
+  else if (about.unreadable?.length) complain(about.unreadable.map(sentence).join("\n"));
+  if (first) $("examples").replaceChildren(...about.examples.map(example));
 }
 
-// "portrait_of_metzinger" as "Portrait of Metzinger".
-function title(name) {
-  const words = name.replace(/[_-]+/g, " ").trim().split(/\s+/);
-  const small = /^(a|an|and|at|by|in|of|on|the|with)$/;
-  const written = words.map((word, place) => {
-    if (/^[ivx]+$/.test(word)) return word.toUpperCase();
-    return place && small.test(word) ? word : word.charAt(0).toUpperCase() + word.slice(1);
-  });
-  return written.join(" ") || name;
+function takeSettings({ strength, strokes, colours }) {
+  for (const [id, value] of [["strength", strength], ["strokes", strokes]]) {
+    if (typeof value === "string" && value.trim() && Number.isFinite(Number(value))) $(id).value = value;
+  }
+  $("colours").checked = colours === true;
+  tellTaste();
+}
+
+function example({ url, title: name, by }) {
+  const image = element("img", { src: url, alt: name });
+  const onclick = async () => {
+    const blob = await (await fetch(url)).blob();
+    await add([new File([blob], url.split("/").pop(), { type: blob.type })]);
+    $("easel").focus({ preventScroll: true });
+  };
+  return element("figure", {}, button({ onclick }, image), element("figcaption", { textContent: by }));
 }
 
 // ---- What the engine answers
-
-const urls = new Map(); // what shows it -> the address of a picture that is to be forgotten
-function picture(data) {
-  const png = data[0] === 0x89;
-  return URL.createObjectURL(new Blob([data], { type: png ? "image/png" : "image/jpeg" }));
-}
-
-function put(image, url) {
-  const old = urls.get(image);
-  urls.set(image, url);
-  image.src = url;
-  if (old) URL.revokeObjectURL(old);
-}
-
-function progress({ done, total }) {
-  const share = total ? Math.min(1, done / total) : 0;
-  $("progress").hidden = false;
-  $("bar").style.setProperty("--done", share);
-  $("bar").setAttribute("aria-valuenow", Math.round(100 * share));
-}
 
 // What is answered to the newest wish; an older answer is outdated.
 function onNew(type, listener) {
@@ -293,125 +244,80 @@ function onNew(type, listener) {
   });
 }
 
-async function showAfter(data) {
-  const url = picture(data);
-  const image = $("after");
-  put(image, url);
-  await image.decode().catch(() => {});
-  image.alt = `${current?.name ?? "Photograph"} in style`;
-  $("frame").classList.remove("waiting");
-}
-
 onNew("command", (message) => {
   $("command-section").hidden = false;
   $("command").textContent = message.command;
 });
 onNew("preview", (message, data) => {
-  showAfter(data);
+  sight.show(data);
   if (current.film) {
     $("frame").classList.remove("changing");
-    return say("The first picture of the film");
+    if (!films.painted) say("The first picture of the film");
+  } else {
+    say("A small picture; the full size follows");
   }
-  say("A small picture; the full size follows");
 });
 onNew("progress", (message) => {
   progress(message);
-  if (message.total > 1) say(`Full size: tile ${message.done} of ${message.total}${remaining(message.left)}`);
+  const left = message.left === null || message.left < 1 ? "" : `, ${duration(message.left)} left`;
+  if (message.total > 1) say(`Full size: tile ${message.done} of ${message.total}${left}`);
 });
 onNew("shown", (message, data) => {
-  showAfter(data);
-  $("facts").textContent = `${current.width} × ${current.height}, painted in ${message.seconds.toFixed(1)} s`;
+  sight.show(data);
+  tellFacts(message.seconds);
 });
 onNew("result", (message) => {
   $("frame").classList.remove("changing");
-  $("progress").hidden = true;
+  progress(null);
   current.result = message;
   say("The full size is ready");
-  if (saving) save();
+  if (/\.(jpe?g|png|webp)$/i.test(message.name)) sight.offer(message.url);
+  const wanted = saving;
+  saving = null;
+  wanted?.();
 });
 engine.on("thumbnail", (message, data) => {
-  if (message.photograph !== current?.id) return;
-  const shown = styleButtons().find((one) => one.dataset.style === message.style);
-  if (shown) put(shown.firstChild, picture(data));
+  const photograph = photographs.find(({ id }) => id === message.photograph);
+  photograph?.thumbnails.set(message.style, data);
+  if (photograph && photograph === current) styles.showThumbnail(message.style, data);
 });
 engine.on("all_progress", (message) => say(`Painting photograph ${message.done + 1} of ${message.total}`));
 engine.on("all", (message) => {
   $("save-all").disabled = false;
   download(message.url, message.name);
   say("All photographs are saved, in one archive");
-  if (message.failed.length) complain(message.failed.join("\n"));
+  if (message.failed.length) complain(message.failed.map(sentence).join("\n"));
 });
 engine.on("error", (message) => {
   if (message.request && message.of === "paint" && message.request !== request) return;
-  $("frame").classList.remove("changing");
-  $("save-all").disabled = false;
-  if (message.of === "film") filmEnds();
-  else $("progress").hidden = repainted === null;
-  saving = false;
+  stopWaiting();
+  if (message.of === "film") films.end();
   say("");
   complain(sentence(message.error));
 });
 engine.on("lost", () => {
-  if (repainted) filmEnds();
+  stopWaiting();
+  if (films.painted) films.end();
+  progress(null);
+  say("");
   complain("The server has ended. Start it again with python -m demo; your photographs are kept here.");
 });
 engine.on("back", () => {
   complain("");
   paint();
+  if (current && current.thumbnails.size < styles.all.length) engine.paintThumbnails(current.id);
 });
 
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+function stopWaiting() {
+  $("frame").classList.remove("changing");
+  $("save-all").disabled = false;
+  if (!films.painted) progress(null);
+  saving = null;
 }
 
-// ---- Films
+const films = new Films({ say, complain, progress, view: sight, wanted: () => ({ recipe: recipe(), label: styles.label }) });
 
-let repainted = null; // the film that is being repainted
-
-// The buttons of a film, or of a photograph.
-function showFilm() {
-  const film = Boolean(current?.film);
-  $("film").hidden = !film || repainted !== null;
-  $("film-cancel").hidden = !film || repainted !== current;
-  $("save").hidden = film && !current.result;
-  $("save").textContent = film ? "Save film" : "Save picture";
-}
-
-function filmEnds() {
-  repainted = null;
-  $("progress").hidden = true;
-  showFilm();
-}
-
-$("film").addEventListener("click", () => {
-  repainted = current;
-  complain("");
-  say("The film is begun");
-  showFilm();
-  engine.repaintFilm(current.id, recipe());
-  $("film-cancel").focus();
-});
-$("film-cancel").addEventListener("click", () => {
-  engine.cancelFilm();
-  filmEnds();
-  say("The film is cancelled");
-  $("film").focus();
-});
-engine.on("film_progress", (message) => {
-  if (repainted?.id !== message.photograph || repainted !== current) return;
-  progress(message);
-  const all = message.total ? ` of ${message.total}` : "";
-  say(`Frame ${message.done}${all}${remaining(message.left)}`);
-});
-engine.on("film", (message) => {
-  const film = photographs.find((one) => one.id === message.photograph);
-  if (film) film.result = message;
-  filmEnds();
-  say("The film is ready");
-  complain(message.remarks.join("\n"));
-});
-
-// ---- Saving
+// ---- Saving and sharing
 
 function download(url, name) {
   const link = element("a", { href: url, download: name });
@@ -420,18 +326,56 @@ function download(url, name) {
   link.remove();
 }
 
-function save() {
+// Now, or as soon as the full size is there.
+function withResult(act, words) {
   if (!current) return;
-  saving = !current.result && !current.film;
-  if (saving) return say("The picture is saved as soon as the full size is there");
-  download(current.result.url, current.result.name);
-  say(`Saved ${current.result.name}`);
+  if (current.film ? current.made : current.result) return act();
+  saving = act;
+  say(`${words} as soon as the full size is there`);
 }
 
-$("save").addEventListener("click", save);
+function save() {
+  const { url, name } = current.film ? current.made : current.result;
+  download(url, name);
+  say(`Saved ${name}`);
+}
+
+// Without what the file says of camera and place: what is passed on is the picture.
+async function picture(type) {
+  const image = new Image();
+  image.src = current.result.url;
+  await image.decode();
+  const scale = Math.min(1, Math.sqrt(MOST_COPIED / (image.naturalWidth * image.naturalHeight)));
+  const canvas = document.createElement("canvas");
+  Object.assign(canvas, { width: Math.round(image.naturalWidth * scale), height: Math.round(image.naturalHeight * scale) });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve) => canvas.toBlob(resolve, type, 0.92));
+}
+
+const sharesFiles = Boolean(navigator.canShare?.({ files: [new File([], "picture.jpg", { type: "image/jpeg" })] }));
+
+async function share() {
+  try {
+    if (sharesFiles) {
+      const name = current.result.name.replace(/\.\w+$/, ".jpg");
+      const file = new File([await picture("image/jpeg")], name, { type: "image/jpeg" });
+      await navigator.share({ files: [file] });
+    } else {
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": picture("image/png") })]);
+      say("The picture is copied");
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") complain(`The picture could not be ${sharesFiles ? "shared" : "copied"} here: save it instead`);
+  }
+}
+
+$("share").textContent = sharesFiles ? "Share" : "Copy picture";
+$("share").disabled = !(sharesFiles || (navigator.clipboard?.write && globalThis.ClipboardItem));
+$("share").addEventListener("click", () => withResult(share, "It is passed on"));
+$("save").addEventListener("click", () => withResult(save, "The picture is saved"));
 $("save-all").addEventListener("click", () => {
   $("save-all").disabled = true;
-  engine.paintAll(photographs.map((photograph) => photograph.id), recipe(), request);
+  engine.paintAll(photographs.map((photograph) => [photograph.id, recipe(photograph)]), request);
 });
 $("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText($("command").textContent);
@@ -441,54 +385,51 @@ $("copy").addEventListener("click", async () => {
 // ---- The mask
 
 const mask = new Mask($("brushed"), () => {
-  masked = !mask.empty;
-  $("mask-remove").hidden = $("mask-save").hidden = mask.empty;
-  sendMask();
+  current.strokes = mask.strokes;
+  keep.keepStrokes(current.key, mask.strokes);
+  drawMask();
+  sendMask(current).then(changed, (error) => complain(sentence(error.message)));
 });
 
-let maskUrl;
-async function sendMask() {
-  if (mask.empty) {
-    await engine.setMask(null);
-  } else {
-    const blob = await mask.png();
-    if (maskUrl) URL.revokeObjectURL(maskUrl);
-    $("mask-save").href = maskUrl = URL.createObjectURL(blob);
-    try {
-      await engine.setMask(blob);
-    } catch (error) {
-      return complain(sentence(error.message));
-    }
-  }
-  changed();
+function drawMask() {
+  $("mask-remove").hidden = $("mask-save").hidden = mask.empty;
+  $("brush-undo").disabled = mask.empty;
+  $("brush-redo").disabled = !mask.undone.length;
 }
 
-function startBrush() {
-  if (mask.empty) mask.prepare(current.width, current.height);
-  showBrush(true);
-  $("brush-keep").focus();
+async function sendMask(photograph) {
+  if (photograph !== current) mask.open(photograph.width, photograph.height, photograph.strokes);
+  await engine.setMask(photograph.id, mask.empty ? null : await mask.png());
 }
+
+let maskUrl;
+$("mask-save").addEventListener("click", async () => {
+  if (maskUrl) URL.revokeObjectURL(maskUrl);
+  maskUrl = URL.createObjectURL(await mask.png());
+  download(maskUrl, "mask.png");
+});
 
 function showBrush(shown) {
   $("brushed").hidden = $("brush-tools").hidden = !shown;
-  $("compare").hidden = shown;
+  $("compare").hidden = $("view-tools").hidden = shown;
   press($("mask"), shown);
 }
 
-function removeMask() {
-  masked = false;
-  mask.empty = true;
-  $("mask-remove").hidden = $("mask-save").hidden = true;
-  engine.setMask(null);
-}
-
-$("mask").addEventListener("click", () => ($("brushed").hidden ? startBrush() : showBrush(false)));
+$("mask").addEventListener("click", () => {
+  if (!$("brushed").hidden) return showBrush(false);
+  films.play(false);
+  showBrush(true);
+  $("brush-keep").focus({ preventScroll: true });
+  $("easel").scrollIntoView({ block: "nearest" });
+});
 $("brush-done").addEventListener("click", () => {
   showBrush(false);
-  $("mask").focus();
+  $("mask").focus({ preventScroll: true });
 });
-$("brush-clear").addEventListener("click", () => mask.clear());
-$("brush-fill").addEventListener("click", () => mask.fill());
+$("brush-undo").addEventListener("click", () => mask.undo());
+$("brush-redo").addEventListener("click", () => mask.redo());
+$("brush-clear").addEventListener("click", () => mask.add({ fills: false }));
+$("brush-fill").addEventListener("click", () => mask.add({ fills: true }));
 $("brush-size").addEventListener("input", () => (mask.size = Number($("brush-size").value) / 100));
 for (const [id, keeps] of [["brush-keep", true], ["brush-paint", false]]) {
   $(id).addEventListener("click", () => {
@@ -498,47 +439,46 @@ for (const [id, keeps] of [["brush-keep", true], ["brush-paint", false]]) {
   });
 }
 $("mask-remove").addEventListener("click", () => {
-  mask.clear();
+  mask.open(current.width, current.height, []);
+  mask.changed();
   showBrush(false);
   $("mask").focus();
+});
+document.addEventListener("keydown", (event) => {
+  if ($("brushed").hidden || !(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
+  event.preventDefault();
+  if (event.shiftKey) mask.redo();
+  else mask.undo();
 });
 
 // ---- To taste
 
-$("strength").addEventListener("input", () => {
+// The slider ends where a network would be given so little that it paints a blur.
+function fitStrokes() {
+  const side = current ? Math.min(current.width, current.height) / automatic(current) : WORKING_SHORT_SIDE;
+  $("strokes").max = Math.log2(Math.min(4, Math.max(2, side / SMALLEST_SHORT_SIDE))).toFixed(2);
+  tellTaste();
+}
+
+function tellTaste() {
   $("strength-shown").textContent = `${$("strength").value} %`;
-  changed();
-});
-function strokesChanged() {
-  $("strokes-shown").textContent = $("strokes-auto").checked ? "Automatic" : `${strokes()} ×`;
-  changed();
+  const plain = factor() === 1;
+  $("strokes-shown").textContent = plain ? "Automatic" : `${factor().toFixed(2)} ×`;
+  $("strokes-auto").hidden = plain;
 }
-$("strokes").addEventListener("input", () => {
-  $("strokes-auto").checked = false;
-  strokesChanged();
-});
-$("strokes-auto").addEventListener("change", strokesChanged);
-$("colours").addEventListener("change", changed);
-$("mix").addEventListener("change", () => {
-  if (!$("mix").checked && mixture.size > 1) {
-    const [first] = [...mixture].sort((one, other) => other[1] - one[1]);
-    mixture.clear();
-    mixture.set(...first);
-  }
-  drawMixture();
-  changed();
-});
 
-// ---- Before and after
-
-function split() {
-  const share = Number($("compare").value);
-  $("frame").style.setProperty("--split", `${share}%`);
-  $("frame").classList.toggle("whole", share === 0);
-  $("compare").setAttribute("aria-valuetext", `${share} % photograph`);
+for (const id of ["strength", "strokes", "colours"]) {
+  $(id).addEventListener("input", () => {
+    tellTaste();
+    changed();
+  });
 }
-$("compare").addEventListener("input", split);
-split();
+$("strokes-auto").addEventListener("click", () => {
+  $("strokes").value = 0;
+  tellTaste();
+  changed();
+  $("strokes").focus();
+});
 
 // ---- Ways in
 
@@ -566,7 +506,7 @@ for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
     $("veil").hidden = depth === 0;
   });
 }
-window.addEventListener("resize", fit);
+window.addEventListener("resize", () => sight.fit());
 
 // ---- The camera
 
@@ -574,16 +514,19 @@ const camera = new Camera($("video"), $("live"), (text) => ($("camera-rate").tex
 
 function show(name) {
   view = name;
+  request += 1; // what was asked for on another view is not answered on this one
   for (const tab of $("views").children) press(tab, tab.dataset.view === name);
   showBrush(false);
+  complain("");
   if (name !== "camera" && camera.running) stopCamera();
   $("camera").hidden = name !== "camera";
   $("train").hidden = name !== "train";
   train.show(name === "train");
   $("empty").hidden = name !== "photographs" || Boolean(current);
   $("picture").hidden = $("caption").hidden = name !== "photographs" || !current;
-  $("strip").hidden = name !== "photographs" || !photographs.length;
-  $("progress").hidden = true;
+  $("strip-row").hidden = name !== "photographs" || !photographs.length;
+  document.body.classList.toggle("has-picture", name === "camera" || (name === "photographs" && Boolean(current)));
+  progress(null);
   say("");
 }
 
@@ -597,18 +540,22 @@ function stopCamera() {
 async function startCamera() {
   complain("");
   try {
-    await camera.start(recipe());
+    await camera.start(recipe(), () => styles.chosen.every(({ quick }) => quick));
     $("camera-start").textContent = "Stop the camera";
     $("camera-snap").disabled = false;
   } catch (error) {
-    complain(`The camera cannot be used (${error.message}).`);
+    const why = error.name === "NotAllowedError" ? "allow it in the browser’s settings of this page" : error.message;
+    complain(`The camera cannot be used: ${why}.`);
   }
 }
 
 for (const tab of $("views").children) {
   tab.addEventListener("click", () => {
     show(tab.dataset.view);
-    if (tab.dataset.view === "photographs" && current) paint();
+    if (tab.dataset.view === "photographs" && current) {
+      sight.fit();
+      paint();
+    }
   });
 }
 $("take").addEventListener("click", () => {
@@ -627,8 +574,17 @@ const train = new Train({ say, complain: (text) => complain(text && sentence(tex
 
 function hideWhatIsNotOffered() {
   for (const part of document.querySelectorAll("[data-needs]")) {
-    if (part.id !== "command-section") part.hidden = !engine.offers.has(part.dataset.needs);
+    const { needs } = part.dataset;
+    if (part.id !== "command-section") part.hidden = needs.startsWith("no-") === engine.offers.has(needs.replace("no-", ""));
   }
 }
+
+async function begin() {
+  await loadStyles();
+  hideWhatIsNotOffered();
+  const kept = await keep.keptPhotographs();
+  if (kept.length) await add(kept.map(({ file }) => file), kept);
+}
+
 hideWhatIsNotOffered();
-loadStyles().then(hideWhatIsNotOffered).catch((error) => complain(sentence(error.message)));
+begin().catch((error) => complain(sentence(error.message)));

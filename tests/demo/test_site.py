@@ -68,6 +68,7 @@ def page(browser, address):
     page = browser.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     page.goto(address)
+    page.locator(".style").first.wait_for()
     yield page
     page.close()
 
@@ -120,7 +121,7 @@ def test_to_taste_as_in_python(page, photo, stylizers):
     found(lambda: page.locator("#strength").fill("100"))
     for power, scale in ((1, 2.0), (-1, 0.5), (0.4, 1.32)):
         assert found(lambda: page.locator("#strokes").fill(str(power)), stroke_scale=scale) <= 2  # noqa: B023
-    found(page.locator("#strokes-auto").check)
+    found(page.locator("#strokes-auto").click)
     mask = painted_mask(page)
     assert mask.getextrema()[0] == (0, 255)
     assert found(page.locator("#mix").check, mask=mask) <= 1
@@ -155,6 +156,19 @@ def test_a_bad_file_without_a_server(page, tmp_path):
     page.set_input_files("#files", tmp_path / "a.jpg")
     page.locator("#error:not(:empty)").wait_for()
     assert "a.jpg" in page.inner_text("#error")
+
+
+def test_a_truncated_jpeg_is_opened_as_far_as_it_goes(page, photo, tmp_path):
+    with Image.open(photo) as picture:
+        picture.save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) * 3 // 4])
+    give(page, tmp_path / "cut.jpg")
+    assert "cut.jpg is damaged" in page.inner_text("#error") and "120 × 84" in page.inner_text("#facts")
+
+
+def test_threads_from_the_first_visit_on(page):
+    assert page.evaluate("crossOriginIsolated")
 
 
 def test_of_an_animated_picture_the_first_frame_is_painted(page, make_picture, tmp_path):

@@ -75,7 +75,14 @@ def test_a_page_asks_for_one(page, server, style_image):
         headers = {"X-Training": quote(json.dumps(wanted)), **headers}
         return page.upload(painting, where=f"/training/{what}", **headers)
 
-    assert page.client.get("/training").json() == {"folders": [], "state": "none"}
+    assert page.client.get("/training").json() == {"folders": [], "state": "none", "seconds_per_step": None}
+    assert "choose it again" in ask("start", ["new", 0, 5]).json()["error"]
+    refused = page.upload(b"%PDF-1.7", "painting.jpg", where="/paintings")
+    assert refused.status_code == 422 and "PDF" in refused.json()["error"]
+    for _ in range(2):  # one at a time is kept
+        facts = page.upload(painting, "painting.png", where="/paintings").json()
+        assert page.client.get(facts["screen"]).status_code == 200
+    assert server.tabs[page.tab].bytes_taken == len(painting) and len(server.tabs[page.tab].downloads) == 1
     assert ask("start", ["new", 0, 5]).json()["error"].startswith("there is no such folder")
     for wanted in (None, [], ["new", 0], ["new", "0", 5], [1, 0, 5], ["new", True, 5]):
         assert "missing" in ask("start", wanted).json()["error"]
@@ -83,7 +90,6 @@ def test_a_page_asks_for_one(page, server, style_image):
     assert ask("start", ["new", 0, 5], **{"X-Tab": "x"}).status_code == 403
     assert page.client.post("/training/stop").status_code == 403
     assert page.client.get("/training/picture").status_code == 404
-    assert server.tabs[page.tab].bytes_taken == 0
 
 
 @pytest.mark.slow
