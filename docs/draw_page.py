@@ -24,7 +24,7 @@ def draw(address: str, target: Path) -> None:
         page = browser.new_page(viewport={"width": 1360, "height": 880})
         page.goto(address)
         page.locator(".style").first.wait_for()
-        page.set_input_files("#files", ROOT / "content" / "harbour.jpg")
+        page.locator("#examples button").first.click()
         ready(page)
         shown = "[...document.querySelectorAll('.style img')].every((image) => image.src.startsWith('blob:'))"
         while not page.evaluate(shown):
