@@ -93,7 +93,7 @@ async function post(where, body, headers) {
   } catch {
     throw new Error("the server does not answer: start it again with python -m demo");
   }
-  if (!answer.ok) throw new Error(facts.error);
+  if (!answer.ok) throw Object.assign(new Error(facts.error), { refused: answer.status === 422 });
   return facts;
 }
 

@@ -88,7 +88,8 @@ export class Films {
         player.load?.();
       }
     }
-    $("frame").hidden = $("view-tools").hidden = shown;
+    $("frame").hidden = shown;
+    $("view-tools").hidden = shown || !$("brushed").hidden;
     this.draw();
   }
 

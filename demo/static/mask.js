@@ -17,8 +17,9 @@ export class Mask {
     for (const type of ["pointerup", "pointercancel"]) canvas.addEventListener(type, () => this.end());
   }
 
+  // Whether nothing was painted since it was cleared.
   get empty() {
-    return !this.strokes.length;
+    return !this.strokes.length || this.strokes.at(-1).fills === false;
   }
 
   // For a picture, with the strokes that it has.
@@ -40,7 +41,7 @@ export class Mask {
   }
 
   undo() {
-    if (this.empty) return;
+    if (!this.strokes.length) return;
     this.undone.push(this.strokes.at(-1));
     this.strokes = this.strokes.slice(0, -1);
     this.draw();

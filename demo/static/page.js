@@ -117,7 +117,7 @@ async function add(files, kept) {
       faults.push(...photograph.remarks);
       pick(photograph);
     } catch (error) {
-      if (kept) keep.dropPhotograph(kept[place].id);
+      if (kept && error.refused) keep.dropPhotograph(kept[place].id); // else it is tried again
       const named = error.message.includes(file.name);
       faults.push(sentence(named ? error.message : `${file.name}: ${error.message}`));
     }
@@ -393,7 +393,7 @@ const mask = new Mask($("brushed"), () => {
 
 function drawMask() {
   $("mask-remove").hidden = $("mask-save").hidden = mask.empty;
-  $("brush-undo").disabled = mask.empty;
+  $("brush-undo").disabled = !mask.strokes.length;
   $("brush-redo").disabled = !mask.undone.length;
 }
 

@@ -17,7 +17,7 @@ export class Styles {
       this.draw();
       this.changed();
     });
-    for (const type of ["click", "keydown"]) $("painting-dialog").addEventListener(type, () => $("painting-dialog").close());
+    $("painting-dialog").addEventListener("click", () => $("painting-dialog").close());
   }
 
   // "kept" is a mixture of an earlier visit.
