@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 
 from config import MAX_PIXELS
-from imaging.folders import no_pictures, unread_heic, walk_pictures
+from imaging.folders import no_pictures, unread, walk_pictures
 from imaging.reading import read_image
 from imaging.tensors import image_to_tensor
 from imaging.transparency import flatten
@@ -37,9 +37,11 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
         )
     contents = walk_pictures(folder)
     if not contents.pictures:
-        raise no_pictures(f"{flag} {folder}", contents.others)
-    if sentence := unread_heic(contents.others):
+        raise no_pictures(f"{flag} {folder}", contents)
+    for sentence in unread(contents.others)[0]:
         warnings.warn(f"left out of {flag} {folder}: {sentence}", stacklevel=2)
+    for path in contents.dangling:
+        warnings.warn(f"left out: {path} is a link to a file that is not there", stacklevel=2)
     for name, reason in contents.unlisted:
         warnings.warn(f"{name} cannot be listed ({reason}): its photographs are left out", stacklevel=2)
     return [Path(path) for path in sorted(contents.pictures)]

@@ -13,7 +13,7 @@ from config import MAX_PIXELS
 from imaging.films import Frame, as_time
 from imaging.formats import in_words
 from imaging.icc import to_srgb
-from imaging.reading import faults_of, opened, to_rgb
+from imaging.reading import faults_of, opened, read_image, to_rgb
 from utils.errors import ImageError
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
@@ -43,7 +43,7 @@ def is_animation(path: str | Path) -> bool:
             return head[12:16] == b"VP8X" and bool(head[20] & 2)
         if head[4:8] == b"ftyp" and head[8:12] != b"avis":
             return False
-        with opened(Path(path)) as image:
+        with opened(Path(path), still=False) as image:
             return bool(getattr(image, "is_animated", False))
     except Exception:  # what is the matter with it is told by whoever reads it
         return False
@@ -74,7 +74,8 @@ class AnimationReader:
     ):
         self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
         self.remarks: list[str] = []
-        self._opening = opened(self.path, max_pixels)
+        self._max_pixels = max_pixels
+        self._opening = opened(self.path, max_pixels, still=False)
         with faults_of(self.path, max_pixels):
             self._image = self._opening.__enter__()
         self.size, self.info, self.total = self._image.size, dict(self._image.info), None
@@ -107,8 +108,14 @@ class AnimationReader:
         except Exception as error:  # of many kinds, as for a single picture
             if isinstance(error, MemoryError | ImageError):
                 raise
-            if not count:
-                raise ImageError(f"{self.path} cannot be read ({in_words(error)}): give another file") from None
+            with faults_of(self.path, self._max_pixels):
+                if isinstance(error, Image.DecompressionBombError):
+                    raise
+                if not count:  # viewers show the first picture of an animation that is damaged
+                    time, count = Fraction(_USUAL, 1000), 1
+                    yield Frame(
+                        np.array(to_srgb(read_image(self.path, max_pixels=self._max_pixels))), Fraction(0), time
+                    )
             self.remarks.append(f"{self.path} is damaged ({in_words(error)}): what can be read of it is taken")
         if not count:
             raise ImageError(f"{self.path} has no frame in that part: give another --start or --end")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.films import FILM_ENDINGS, is_transport_stream, reads_films
-from imaging.formats import HEIC_ENDINGS, picture_endings
+from imaging.formats import HEIC_ENDINGS, RAW_ENDINGS, picture_endings
 from utils.errors import UserError
 
 
@@ -16,11 +16,13 @@ class FolderContents:
 
     Attributes:
         pictures: files that are pictures by their endings.
+        dangling: the same, of links that lead to no file.
         others: all other files.
         unlisted: (folder, reason) of those that the system does not list.
     """
 
     pictures: list[str] = field(default_factory=list)
+    dangling: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     unlisted: list[tuple[str, str]] = field(default_factory=list)
 
@@ -59,9 +61,9 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: 
             linked = entry.is_symlink()  # else what the folder itself says is enough
             if os.path.isdir(entry.path) if linked else entry.is_dir():
                 (links if linked else waiting).append(entry.path)
-            # Neither pipes nor devices, which would be waited for; a dangling link is a picture that is missing.
+            # Neither pipes nor devices, which would be waited for.
             elif entry.name.lower().endswith(endings) and (linked or entry.is_file()):
-                found.pictures.append(entry.path)
+                (found.dangling if linked and not os.path.exists(entry.path) else found.pictures).append(entry.path)
             elif os.path.isfile(entry.path) if linked else entry.is_file():
                 is_film = films and entry.name.lower().endswith(".ts") and is_transport_stream(entry.path)
                 (found.pictures if is_film else found.others).append(entry.path)
@@ -73,19 +75,34 @@ def lies_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(os.path.join(folder, ""))
 
 
-def unread_heic(others: Iterable[str]) -> str | None:
-    """A sentence on the HEIC pictures among files that are none by their endings, if there are any."""
-    count = sum(path.lower().endswith(HEIC_ENDINGS) for path in others)
-    return f"{count} HEIC need a package: pip install pillow-heif, or export them as JPEG" if count else None
+_UNREAD = (
+    (HEIC_ENDINGS, "HEIC need a package: pip install pillow-heif, or export them as JPEG"),
+    (RAW_ENDINGS, "camera raw: export them as JPEG"),
+    (FILM_ENDINGS, "films need packages: pip install -r requirements-video.txt"),
+)
 
 
-def unread_films(others: Iterable[str]) -> str | None:
-    """The same on films."""
-    count = sum(path.lower().endswith(FILM_ENDINGS) for path in others)
-    return f"{count} films need packages: pip install -r requirements-video.txt" if count else None
+def unread(others: Iterable[str], films: bool = False) -> tuple[list[str], list[str]]:
+    """Sentences on the files that are no pictures by their endings and could be made some; and all further files.
+
+    Args:
+        films: whether films would be taken.
+    """
+    sentences, others = [], list(others)
+    for endings, what in _UNREAD if films else _UNREAD[:2]:
+        rest = [path for path in others if not path.lower().endswith(endings)]
+        if len(rest) < len(others):
+            sentences.append(f"{len(others) - len(rest)} {what}")
+        others = rest
+    return sentences, others
 
 
-def no_pictures(where: str, others: Iterable[str], films: bool = False) -> UserError:
+def no_pictures(where: str, found: FolderContents, films: bool = False) -> UserError:
     """The error of a folder without a picture; ``films`` would have been taken as well."""
-    why = unread_heic(others) or (films and unread_films(others)) or "give another folder"
+    if found.unlisted:
+        folder, reason = found.unlisted[0]
+        return UserError(
+            f"{where}: {folder} cannot be listed ({reason}): see to its permissions, or give another folder"
+        )
+    why = "; ".join(unread(found.others, films)[0]) or "give another folder"
     return UserError(f"{where} holds no picture that is read here: {why}")

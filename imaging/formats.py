@@ -10,10 +10,19 @@ from typing import BinaryIO
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from utils.errors import ImageError
-from utils.file_kinds import known_kind
+from utils.file_kinds import RAW
 
 HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|(mif1|msf1).{4}(?!.*avif).*he[iv])", re.DOTALL)  # ISO/IEC 23008-12
 HEIC_ENDINGS = (".heic", ".heif", ".hif")
+
+RAW_ENDINGS = (
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc", ".mef", ".mos",
+    ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+)  # fmt: skip
+"""Of cameras' raw files, most of which are TIFFs with a small preview for a picture."""
+
+_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC = 50706, 330, 254, 262
+_MOSAIC = (32803, 34892)  # of a sensor, as it is or made linear
 
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
 """Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
@@ -29,8 +38,8 @@ _TIFF_COMPRESSIONS = {
 """Those that a libtiff, or Pillow, may lack."""
 
 _IN_WORDS = {
-    r"truncated|not processed|unexpected end|EOF": "its end is missing",
-    r"decoder error|broken|decoding|unrecognized data|create decoder|cannot load this": "its data are damaged",
+    r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
+    r"decoder (\w+) not available": r"this Pillow has no decoder {0}",
 }
 """What libraries say of a file, and what it means."""
 
@@ -68,20 +77,31 @@ def libtiff() -> ctypes.CDLL | None:
     return library
 
 
-def lacking_compression(head: bytes, file: BinaryIO) -> str | None:
-    """The name of a TIFF's compression if Pillow or its libtiff was built without it."""
+def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
+    """What is said of a TIFF that is a camera's raw file, or whose compression Pillow or its libtiff lacks."""
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return None
-    scheme = None
+    tags = {}
     with contextlib.suppress(Exception):  # of a file that is damaged, which decoding will tell
         directory = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
         file.seek(directory.next)
         directory.load(file)
-        scheme = directory.get(ExifTags.Base.Compression)
+        wanted = (_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC, ExifTags.Base.Compression)
+        tags = {tag: directory[tag] for tag in wanted if tag in directory}
+    is_preview = _SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == 1
+    is_named = path.suffix.lower() in RAW_ENDINGS
+    if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
+        return RAW
+    scheme = tags.get(ExifTags.Base.Compression)
     lacking = scheme not in TiffImagePlugin.COMPRESSION_INFO or (
         libtiff() is not None and not libtiff().TIFFIsCODECConfigured(scheme)
     )
-    return _TIFF_COMPRESSIONS.get(scheme) if lacking else None
+    if not lacking or scheme not in _TIFF_COMPRESSIONS:
+        return None
+    return (
+        f"a TIFF compressed with {_TIFF_COMPRESSIONS[scheme]}, which the Pillow installed here does not decode: save "
+        "it with another compression, such as LZW"
+    )
 
 
 def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
@@ -95,15 +115,18 @@ def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
             return ImageError(f"{path} is {name}, which the Pillow installed here does not read: save it as PNG")
         if found:
             return ImageError(f"{path} is a damaged or incomplete {name}: give another copy of it")
-    if kind := known_kind(head):
-        return ImageError(f"{path} is {kind}")
+    if path.suffix.lower() in RAW_ENDINGS:
+        return ImageError(f"{path} is {RAW}")
     reason = "no format that this Pillow decodes" if isinstance(error, Image.UnidentifiedImageError) else None
     return ImageError(f"{path} cannot be read as a picture ({reason or in_words(error)}): give another file")
 
 
 def in_words(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200]
+    """What is the matter with a file, from what a library or the system says."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error)
     for pattern, words in _IN_WORDS.items():
-        if re.search(pattern, text, re.IGNORECASE):
-            return words
-    return text if " " in text else f"its data are damaged, {type(error).__name__}"
+        if found := re.search(pattern, text, re.IGNORECASE):
+            return words.format(*found.groups())
+    return "its data are damaged"

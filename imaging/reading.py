@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, NOT_DECODED, in_words, lacking_compression, libtiff, no_picture, reads_heic
+from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, reads_heic, refused_tiff
 from imaging.icc import through_own_profile
+from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
+
+_LARGEST_PROFILE = 2**26
+"""Bytes of a colour profile, or of a text, in a PNG; Pillow's own limit is a megabyte."""
 
 _MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
 
@@ -55,7 +59,7 @@ def read_image(
         try:
             image.load()
         except Exception as error:
-            if not partial or isinstance(error, MemoryError):
+            if not partial or isinstance(error, MemoryError | Image.DecompressionBombError):
                 raise
             image = _as_far_as_it_goes(path, image, error)
             remarks.append(f"{path} is damaged ({in_words(error)}): what can be read of it is taken")
@@ -97,8 +101,9 @@ def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
 
 
 @contextlib.contextmanager
-def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """A picture whose header was read and found harmless, with Pillow set up to decode it."""
+def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iterator[Image.Image]:
+    """A picture whose header was read and found harmless, with Pillow set up to decode it; of an APNG without motion
+    where ``still``."""
     with open(path, "rb", opener=_open_without_waiting) as file, _pillow_prepared(max_pixels):
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -110,24 +115,23 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
                 "a smaller file or a larger --max_pixels"
             )
         head = file.read(HEAD_BYTES)
-        if compression := lacking_compression(head, file):
-            raise ImageError(
-                f"{path} is a TIFF compressed with {compression}, which the Pillow installed here does not decode: "
-                "save it with another compression, such as LZW"
-            )
-        file.seek(0)
+        if kind := known_kind(head) or refused_tiff(path, head, file):
+            raise ImageError(f"{path} is {kind}")
         if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
+        file.seek(0)
+        content, stilled = plain_png(file, still) if head.startswith(SIGNATURE) else (file, False)
         try:
-            image = Image.open(file)
+            image = Image.open(content)
         except (Image.DecompressionBombError, MemoryError):
             raise
         except Exception as error:
             raise no_picture(path, head, error) from None
         with image:
             if image.format in NOT_DECODED:
-                what = known_kind(head) or f"{image.format}, which is not read here: save it in another format"
-                raise ImageError(f"{path} is {what}")
+                raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
+            if stilled:
+                image.info["stilled"] = True
             _correct_transparency(image)
             yield image
 
@@ -158,7 +162,7 @@ def _animation(path: Path, image: Image.Image) -> list[str]:
     what = {"TIFF": "has several pages: the first"}
     what |= dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
     try:
-        found = image.format in what and image.is_animated
+        found = image.info.pop("stilled", False) or (image.format in what and image.is_animated)
     except Exception:  # see above; whether the first frame is sound is another question
         found = False
     return [f"{path} {what[image.format]} alone is taken"] if found else []
@@ -219,6 +223,8 @@ def _pillow_prepared(max_pixels: int):
     with _readers_lock:
         if not _readers:
             _restore_pillow.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            _restore_pillow.callback(setattr, PngImagePlugin, "MAX_TEXT_CHUNK", PngImagePlugin.MAX_TEXT_CHUNK)
+            PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_PROFILE
             # Pillow warns of odd metadata in files that decode well, and of half the number of pixels that it refuses.
             _restore_pillow.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")

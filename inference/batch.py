@@ -86,7 +86,6 @@ class InferenceRun:
         if config.overwrite and config.skip_existing:
             raise UserError("--overwrite and --skip_existing exclude each other: leave one out")
         self._start, self._end = _part(config)
-        check_output_dir(config.output_dir)
         self.config = config
         self.piped = PIPE in config.content_image
         self.several = not self.piped and names_several(config.content_image)
@@ -102,8 +101,8 @@ class InferenceRun:
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
             self._refuse_to_replace()
-        if self._outputs != self._existing and not self.piped:
-            _check_writable(Path(config.output_dir))
+        if not self.piped:
+            check_output_dir(config.output_dir, written=self._outputs != self._existing)
         # Each has looked for results before any of them writes one.
         self.processes = Processes.join(torch.device("cpu"), _PATIENCE)
         self.processes.wait()
@@ -362,13 +361,6 @@ class InferenceRun:
         if self.interrupts.received:
             return self.interrupts.exit_status
         return 1 if counts["failed"] else 0
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse an output folder before the work rather than after it, where that can be told."""
-    there = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), folder)
-    if not (os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK)):
-        raise UserError(f"--output_dir {folder} cannot be made or written to ({there}): give another folder")
 
 
 def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:

@@ -1,7 +1,6 @@
 """Which photographs ``--content_image`` names, and where the result of each goes."""
 
 import collections
-import glob
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from imaging.folders import lies_in, no_pictures, walk_pictures
 from utils.errors import UserError
 from utils.file_kinds import refuse_url
-from utils.files import beside_program, is_pattern
+from utils.files import beside_program, is_pattern, matching
 
 PIPE = "-"
 """The value of ``--content_image`` that stands for standard input and output."""
@@ -66,10 +65,7 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
         refuse_url(value)
         if os.path.isdir(value):
             place = Path(Path(value).resolve().name if len(values) > 1 else "")
-            inside = _in_folder(value, place, output_dir, others)
-            if not inside:
-                raise no_pictures(f"--content_image {value}", others, films=True)
-            found += inside
+            found += _in_folder(value, place, output_dir, others, named=True)
         elif is_pattern(value):
             found += _matches(value, output_dir, others)
         else:  # a missing file is reported when its turn comes, like one that is damaged
@@ -87,7 +83,7 @@ def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Con
     while is_pattern(str(fixed)):
         fixed = fixed.parent
     found: list[ContentImage] = []
-    for name in sorted(glob.glob(pattern, recursive=True)):
+    for name in matching(pattern):
         relative = Path(os.path.relpath(name, fixed))
         if not os.path.isdir(name):
             found.append(ContentImage(Path(name), relative))
@@ -98,10 +94,19 @@ def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Con
     return found
 
 
-def _in_folder(root: str, place: Path, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
-    """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files."""
+def _in_folder(
+    root: str, place: Path, output_dir: str | Path, others: set[str], named: bool = False
+) -> list[ContentImage]:
+    """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files.
+
+    Args:
+        named: whether a flag names the folder, which then holds one at least.
+    """
     contents = walk_pictures(root, leave_out=output_dir, films=True)
-    found = [ContentImage(Path(path), place / os.path.relpath(path, root)) for path in contents.pictures]
+    pictures = contents.pictures + contents.dangling
+    if named and not pictures:
+        raise no_pictures(f"--content_image {root}", contents, films=True)
+    found = [ContentImage(Path(path), place / os.path.relpath(path, root)) for path in pictures]
     for folder, error in contents.unlisted:
         reason = f"{folder} cannot be listed ({error}): its pictures are left out"
         found.append(ContentImage(Path(folder), place / os.path.relpath(folder, root), reason))

@@ -1,7 +1,6 @@
 """Which styles the flags of ``begin_inference.py`` name."""
 
 import contextlib
-import glob
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from models.multi_style import MultiStyleNet, parse_mixture
 from models.styles import one_style
 from utils.device import Compute
 from utils.errors import UserError
-from utils.files import is_pattern
+from utils.files import is_pattern, matching
 from utils.labels import file_labels, unique
 from utils.settings import validate
 
@@ -54,7 +53,7 @@ def find_models(names: Sequence[str]) -> list[str]:
     """The models that ``--model_path`` names: patterns, which not every shell expands, become what they match."""
     found = []
     for name in names:
-        matches = sorted(glob.glob(name)) if is_pattern(name) else [name]
+        matches = matching(name) if is_pattern(name) else [name]
         if not matches:
             raise UserError(f"--model_path {name} matches no file: give another pattern")
         found += matches

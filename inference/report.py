@@ -8,9 +8,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from imaging.films import FILM_ENDINGS
-from imaging.folders import unread_films, unread_heic
-from imaging.formats import HEIC_ENDINGS
+from imaging.folders import unread
 from inference.inputs import Job
 from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
@@ -53,10 +51,9 @@ class InferenceReport:
         """Files in folders that are no pictures by their endings."""
         if not self._first:
             return
-        for unread, endings in ((unread_heic, HEIC_ENDINGS), (unread_films, FILM_ENDINGS)):
-            if sentence := unread(paths):
-                self.warn(f"left out: {sentence}")
-                paths = [path for path in paths if not path.lower().endswith(endings)]
+        sentences, paths = unread(paths, films=True)
+        for sentence in sentences:
+            self.warn(f"left out: {sentence}")
         if paths:
             endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
             most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))

@@ -1,7 +1,6 @@
 """Several style images in one training: which, what they are called, and which of them each photograph is given."""
 
 import contextlib
-import glob
 import os
 import random
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from config import TrainingConfig
 from data.dataset import list_photographs
 from models.multi_style import is_style_name
 from utils.errors import UserError
-from utils.files import is_pattern
+from utils.files import is_pattern, matching
 
 
 def find_style_images(values: Sequence[str]) -> tuple[str, ...]:
@@ -25,7 +24,7 @@ def find_style_images(values: Sequence[str]) -> tuple[str, ...]:
         if os.path.isdir(value):
             found += map(str, list_photographs(value, "--style_image"))
         elif is_pattern(value):
-            matches = sorted(name for name in glob.glob(value, recursive=True) if os.path.isfile(name))
+            matches = [name for name in matching(value) if os.path.isfile(name)]
             if not matches:
                 raise UserError(f"--style_image {value} matches no file: give another pattern")
             found += matches

@@ -6,11 +6,29 @@ from utils.errors import UserError
 
 HEAD_BYTES = 512
 
-FILM = rb"....ftyp(?!avi|mif|msf|he)|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS"
+_HEIF = rb"....ftyp(av[ci][ifs]|evb[is]|he[iv][cmsx]|j2k[is]|jpeg|jpgs|mi[af][f1-3]|msf1|unif|vvi[cs])"
+"""How still pictures in the container of films begin, ISO/IEC 23008-12."""
+
+FILM = rb"(?!%b)....ftyp(?!crx )|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS" % _HEIF
 """How films of most containers begin."""
 
+_UNREAD_HEIF = rb"(?=%b)(?!.*(?:avi[fs]|av01|he[iv][cmsx]|h[ev][vc]1)).*" % _HEIF  # neither AVIF nor HEIC
+
+RAW = "a camera's raw file: export a JPEG of it"
+
 _KINDS = {
+    _UNREAD_HEIF + codec: f"a HEIF picture {name}, which is not read here: export it as JPEG"
+    for codec, name in {
+        rb"avc[1is]": "compressed as H.264",
+        rb"vv[ci][1cs]": "compressed as H.266",
+        rb"j2k[1is]": "compressed as JPEG 2000",
+        rb"(jpeg|jpgs)": "compressed as JPEG",
+        rb"unc[iv]": "that is not compressed",
+    }.items()
+}
+_KINDS |= {
     rb"%PDF": "a PDF document: export its page as a picture",
+    rb"FUJIFILMCCD-RAW|....ftypcrx |II(RO|RS|U\0)|MM(OR|RS)|\0MRM|FOVb|II\x1a\0\0\0HEAP|II\*\0....CR\x02": RAW,
     FILM: "a film: give it the ending of one, such as .mp4, or export a frame of it as a picture",
     rb"\s*(<!--.*?-->\s*)?<(!doctype )?html": "a web page: download the file itself, not the page that shows it",
     rb"\s*(<\?xml.*?>\s*)?(<!.*?>\s*)*<svg": "an SVG drawing: export it as PNG",

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -47,6 +48,17 @@ def is_pattern(value: str) -> bool:
     return any(c in value for c in "*?[") and not os.path.lexists(value) and not is_url(value)
 
 
+def matching(pattern: str) -> list[str]:
+    """What a pattern matches, sorted. Folders that are there are taken as they are called: ``album [2023]/*.jpg``."""
+    fixed, rest = "", pattern.replace(os.altsep or os.sep, os.sep)
+    while (cut := rest.find(os.sep, 1)) > 0 and os.path.isdir(fixed + rest[:cut]):
+        fixed, rest = fixed + rest[: cut + 1], rest[cut + 1 :]
+    literal = rest.replace("[", "[[]")
+    return sorted(
+        glob.glob(glob.escape(fixed) + rest, recursive=True) or glob.glob(glob.escape(fixed) + literal, recursive=True)
+    )
+
+
 MODELS = (".pth", ".safetensors")
 """Endings of style models."""
 
@@ -78,8 +90,11 @@ _OF_FILES = (
 )  # fmt: skip
 
 
-def check_output_dir(folder: str | Path) -> None:
-    """Refuse an output folder that is meant for a file, by its ending.
+def check_output_dir(folder: str | Path, written: bool = True) -> None:
+    """Refuse an output folder that is meant for a file, by its ending, or that cannot be made and written to.
+
+    Args:
+        written: whether anything is to be written there.
 
     Raises:
         UserError: naming the flag.
@@ -90,6 +105,18 @@ def check_output_dir(folder: str | Path) -> None:
             f"--output_dir {folder} is named as a file, and names of files are the program's: give a folder, such as "
             f"{folder.with_suffix('')}"
         )
+    there = next((path for path in (folder, *folder.absolute().parents) if os.path.lexists(path)), Path())
+    if not os.path.isdir(there):
+        which = "" if there == folder else f": {there}"
+        raise UserError(f"--output_dir {folder}{which} is a file: give a folder")
+    if written:
+        try:
+            with tempfile.TemporaryDirectory(dir=there):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"--output_dir {folder} cannot be written to ({error.strerror}): give another folder"
+            ) from None
 
 
 @contextlib.contextmanager

@@ -1,8 +1,13 @@
 """What is said of content files that are no plain pictures, and what is done with them."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
+
+from data.dataset import list_photographs
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -69,3 +74,36 @@ def test_heic_without_its_package_is_named(stylize, folder, tmp_path, monkeypatc
     assert f"--content_image {folder} holds no picture that is read here: {told}" in stylize(folder).error
     with pytest.raises(UserError, match=f"--dataset_dir {folder} holds no picture that is read here: {told}"):
         list_photographs(folder)
+
+
+def test_raw_files_of_cameras_in_a_folder_are_told(stylize, folder):
+    for name in ("b.NEF", "c.dng"):
+        (folder / name).write_bytes(b"II*\0")
+    told = "2 camera raw: export them as JPEG"
+    result = stylize(folder)
+    assert result.returncode == 0 and f"warning: left out: {told}" in result.stderr
+    with pytest.warns(UserWarning, match=told):
+        assert list_photographs(folder) == [folder / "a.png"]
+    (folder / "a.png").unlink()
+    assert f"{folder} holds no picture that is read here: {told}" in stylize(folder, "--overwrite").error
+
+
+def test_a_folder_that_cannot_be_listed_does_not_hold_nothing(stylize, folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    told = f"{folder} cannot be listed .Permission denied.: see to its permissions"
+    with pytest.raises(UserError, match=f"--dataset_dir {folder}: {told}"):
+        list_photographs(folder)
+    assert re.search(f"--content_image {folder}: {told}", stylize(folder).error)
+
+
+def test_links_that_lead_nowhere_are_no_photographs_to_train_on(folder):
+    for name, target in (("loop.jpg", "loop.jpg"), ("gone.jpg", "nothing.jpg"), ("b.png", "a.png")):
+        (folder / name).symlink_to(target)
+    with pytest.warns(UserWarning) as told:
+        assert list_photographs(folder) == [folder / "a.png", folder / "b.png"]
+    assert {str(one.message) for one in told} == {
+        f"left out: {folder / name} is a link to a file that is not there" for name in ("loop.jpg", "gone.jpg")
+    }

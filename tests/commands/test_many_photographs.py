@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +77,13 @@ def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(
     inputs = [json.loads(line)["input"] for line in result.stdout.splitlines()]
     assert inputs == [str(photos / name) for name in ("c.png", "a.png", "b/x.png", "b.png")]
     assert "\r" not in result.stderr  # no bar in a log
+
+
+@pytest.mark.parametrize("pattern", ["album [2023]/*.png", "album [2023]/[ab].png", "*/a.png", "album [[]2023]/a.png"])
+def test_a_pattern_in_a_folder_whose_name_has_brackets(stylize, tmp_path, folder, pattern):
+    folder("album [2023]/a.png")
+    assert stylize(tmp_path / "photos" / pattern).returncode == 0
+    assert [Path(name).name for name in results(tmp_path)] == ["a_stripes.png"]
 
 
 @pytest.mark.posix

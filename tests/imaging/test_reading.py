@@ -254,6 +254,9 @@ def test_files_that_are_no_pictures_are_refused_by_name_with_the_reason(tmp_path
         read_image("https://example.org/a.jpg")
 
 
+RAW = "a camera's raw file: export a JPEG of it"
+
+
 @pytest.mark.parametrize(
     "head, what",
     [
@@ -268,12 +271,59 @@ def test_files_that_are_no_pictures_are_refused_by_name_with_the_reason(tmp_path
         (b"PK\3\4\x14\0", "an archive"),
         (b"II*\0\x08\0\0\0", "a damaged or incomplete TIFF"),
         (b"RIFF\xff\0\0\0WEBPVP8 ", "a damaged or incomplete WEBP"),
+        (b"II*\0\x10\0\0\0CR\2\0", RAW),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", RAW),
+        (b"FUJIFILMCCD-RAW 0201FF", RAW),
+        (b"IIRO\x08\0\0\0", RAW),
+        (b"IIU\0\x08\0\0\0", RAW),
+        (b"\0\0\0\x18ftypavci\0\0\0\0mif1avci", "a HEIF picture compressed as H.264"),
+        (b"\0\0\0\x18ftypj2ki\0\0\0\0mif1j2ki", "a HEIF picture compressed as JPEG 2000"),
+        (b"\0\0\0\x18ftypjpeg\0\0\0\0mif1jpeg", "a HEIF picture compressed as JPEG, which"),
+        (b"\0\0\0\x18ftypvvic\0\0\0\0mif1vvic", "a HEIF picture compressed as H.266"),
+        (b"\0\0\0\x14ftypmif2\0\0\0\0mif2\0\0\0\x15infe\2\0\0\0\0\1\0\0unci", "a HEIF picture that is not compr"),
     ],
 )
 def test_what_is_no_picture_is_told_by_its_first_bytes(tmp_path, head, what):
     (tmp_path / "p.jpg").write_bytes(head + bytes(40))
     with pytest.raises(ImageError, match=f"p.jpg is {what}"):
         read_image(tmp_path / "p.jpg")
+
+
+def tiff(tags: dict[int, int]) -> bytes:
+    """A picture of 4 x 4 grey pixels with further tags, of one number each."""
+    tags = {256: 4, 257: 4, 258: 8, 259: 1, 262: 1, 273: 400, 278: 4, 279: 16, **tags}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    return (b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries).ljust(400, b"\0") + bytes(range(16))
+
+
+@pytest.mark.parametrize(
+    "name, tags, is_raw",
+    [
+        ("p.tif", {}, False),
+        ("p.tif", {254: 0, 330: 300}, False),  # a picture in several sizes, the largest first
+        ("p.tif", {50706: 0x401}, True),  # a DNG
+        ("p.tif", {254: 1, 330: 300}, True),  # a preview, and what it is of
+        ("p.tif", {262: 32803}, True),  # a sensor's colours
+        ("p.NEF", {}, True),
+        ("p.arw", {259: 32767}, True),
+    ],
+)
+def test_the_preview_of_a_cameras_raw_file_is_not_taken_for_it(tmp_path, name, tags, is_raw):
+    (tmp_path / name).write_bytes(tiff(tags))
+    if not is_raw:
+        assert read_array(tmp_path / name)[..., 0].flatten().tolist() == list(range(16))
+        return
+    with pytest.raises(ImageError, match=f"{name} is {RAW}"):
+        read_image(tmp_path / name, partial=True)
+
+
+def test_words_of_libraries_do_not_leak(tmp_path):
+    """A GIF of one pixel with a frame of 65535 x 65535."""
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x4c\x01\0;"
+    (tmp_path / "p.gif").write_bytes(head + frame)
+    with pytest.raises(ImageError, match="p.gif has 4294836225 pixels, more than --max_pixels"):
+        read_image(tmp_path / "p.gif", partial=True)
 
 
 def test_heic_is_read_or_the_package_named(tmp_path, monkeypatch, make_picture):
