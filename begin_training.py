@@ -8,8 +8,18 @@ For example:
     torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
+from typing import TYPE_CHECKING
+
 from config import TrainingConfig, with_recipe
 from utils.settings import parse_settings, run_command
+
+if TYPE_CHECKING:  # torch is imported later, so that --help and a mistyped flag answer without waiting for it
+    from torch import Tensor
+
+    from losses.perceptual import Losses
+    from losses.temporal import Views
+    from training.run import TrainingRun
+    from training.state import TrainingState
 
 
 def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
@@ -25,30 +35,29 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     Raises:
         UserError: naming the flag or file at fault.
     """
-    # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from training.run import TrainingRun
 
     return run_training(TrainingRun(*with_recipe(config, given)))
 
 
-def run_training(run) -> int:
+def run_training(run: "TrainingRun") -> int:
     """The loop: ``train`` without building what is trained."""
     from utils.interrupts import Interrupts
 
-    training, config = run.training, run.config  # network, loss, optimiser, photographs; restored when resuming
+    state, config = run.state, run.config  # network, objective, optimiser, photographs; restored when resuming
     interrupts = Interrupts("Saving after this step", "what was learnt since the last checkpoint is lost")
     with interrupts, run:
-        for step in range(training.step + 1, training.total_steps + 1):
-            batch, views = run.next_batch()  # photographs; of several styles the number of each one's
-            losses = training_step(training, *batch, views=views)
+        for step in range(state.step + 1, state.total_steps + 1):
+            batch, views = run.next_batch()  # photographs, and with several styles the number of each one's style
+            losses = training_step(state, *batch, views=views)
             run.finish_step(step, losses)
-            if step % config.log_every_steps == 0 or step == training.total_steps:
+            if step % config.log_every_steps == 0 or step == state.total_steps:
                 run.log()
             if run.is_monitor_step(step):
                 run.save_monitor_picture()
             if config.checkpoint_every_steps and step % config.checkpoint_every_steps == 0:
                 run.save_checkpoint()
-            if run.agree_to_stop(interrupts.received is not None) and step < training.total_steps:
+            if run.agree_to_stop(interrupts.received is not None) and step < state.total_steps:
                 run.save_checkpoint()
                 run.say_how_to_resume(interrupts.name)
                 return interrupts.exit_status
@@ -56,23 +65,26 @@ def run_training(run) -> int:
     return 0
 
 
-def training_step(training, photographs, *styles, views=None):
-    """One step of the optimiser on a batch; returns its ``Losses``.
+def training_step(
+    state: "TrainingState", photographs: "Tensor", *styles: "Tensor", views: "Views | None" = None
+) -> "Losses":
+    """One step of the optimiser on a batch.
 
     Args:
-        training: the parts, see ``training.build.Training``.
+        state: network, objective, optimiser.
         photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
-        styles: of a network of several, N whole numbers.
+        styles: for a network of several styles, N whole numbers.
         views: where the second half of the batch are second views of the first, see ``--temporal_weight``.
     """
-    with training.compute.autocast():
-        stylized = training.forward(photographs, *styles)
-    losses = training.criterion(stylized, photographs, *styles, views=views)
-    training.optimizer.zero_grad()
-    training.scaler.scale(losses.total).backward()  # scales for float16 alone
-    training.scaler.step(training.optimizer)
-    training.scaler.update()
-    training.scheduler.step()
+    with state.compute.autocast():
+        stylized = state.forward(photographs, *styles)
+    # What is minimised: losses/perceptual.py lists its terms.
+    losses = state.criterion(stylized, photographs, *styles, views=views)
+    state.optimizer.zero_grad()
+    state.scaler.scale(losses.total).backward()  # scales for float16 alone
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.scheduler.step()
     return losses
 
 

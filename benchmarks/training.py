@@ -20,7 +20,7 @@ from benchmarks.tables import training_table
 from config import TrainingConfig
 from imaging.tensors import picture_batch
 from models.pretrained import load_vgg19
-from training.build import build_training
+from training.build import build_state
 from training.compilation import NotCompiled, compile_step
 from utils.measuring import time_in_turns
 
@@ -41,8 +41,8 @@ def main() -> int:
             norm="batch", optimizer="adam", content_layer="relu4_2", checkerboard_weight=0.0,
             style_layer_weights=(1.0,) * 5,
         )  # fmt: skip
-        ours = build_training(config)
-        compiled = build_training(config) if args.compile else None
+        ours = build_state(config)
+        compiled = build_state(config) if args.compile else None
         compute, device = ours.compute, ours.compute.device
         vgg = load_vgg19(config.vgg_weights, device, torch.float32)
     photographs = next(ours.calibration_batches())

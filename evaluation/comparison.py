@@ -290,7 +290,7 @@ def settings_of(checkpoint: Checkpoint, config: CompareConfig, path: str) -> tup
 
 def scales_of(checkpoint: Checkpoint) -> dict | None:
     """The scales of a model's training, unchecked; ``None`` where its file does not say."""
-    scales = (checkpoint.training or {}).get("loss_scales", checkpoint.provenance.get("loss_scales"))
+    scales = (checkpoint.resume_state or {}).get("loss_scales", checkpoint.provenance.get("loss_scales"))
     return scales if scales is None or isinstance(scales, dict) else {}
 
 

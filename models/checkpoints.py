@@ -6,7 +6,8 @@ A file is a dict of plain values and tensors. It is inspected, then read with ``
     model             {"architecture", "state_dict"} of a TransformerNet or MultiStyleNet, ready for inference; up to
                       version 2 the architecture's "norm" and "upsample" stand beside the state_dict
     provenance        what made it: settings, step, loss network, data, library versions
-    training          what resuming needs beyond that; None in a final style model
+    resume_state      what resuming a training needs beyond that; None in a final style model; up to version 3 it is
+                      called training
 
 The archive holds a checksum of each of its parts. Files of versions 2 and 3 hold one of their contents as well.
 
@@ -53,7 +54,7 @@ class Checkpoint:
 
     network: TransformerNet
     provenance: dict
-    training: dict | None = None
+    resume_state: dict | None = None
 
     def styles(self, path: str | Path) -> tuple[str, ...]:
         """Names of the network's styles; where it has one, after its style image, or else its own file."""
@@ -67,14 +68,14 @@ class Checkpoint:
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file appears whole or not at all.
 
-    A final model, one without ``training``, has its convolution kernels in float16: half the size, no visible change.
+    A final model, without ``resume_state``, has its convolution kernels in float16: half the size, no visible change.
 
     Raises:
         UserError: where the file cannot be written.
     """
     network = checkpoint.network
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
-    if checkpoint.training is None:
+    if checkpoint.resume_state is None:
         # Vectors (normalisation, biases) stay float32: they are few, and a variance could overflow float16.
         state = {key: _halved(value) if value.dim() == 4 else value for key, value in state.items()}
     contents = {
@@ -82,7 +83,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "version": VERSION,
         "model": {"architecture": network.architecture(), "state_dict": state},
         "provenance": checkpoint.provenance,
-        "training": checkpoint.training,
+        "resume_state": checkpoint.resume_state,
     }
     # Through memory: torch.save turns a full disk into exceptions that do not name it.
     if Path(path).suffix == ".safetensors":
@@ -156,10 +157,11 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
             "program that wrote it"
         )
     network = _network_of(contents.get("model"), f"{flag} {path}")
-    provenance, training = contents.get("provenance"), contents.get("training")
-    if not isinstance(provenance, dict) or not isinstance(training, dict | None):
+    provenance = contents.get("provenance")
+    resume_state = contents.get("training" if version < 4 else "resume_state")
+    if not isinstance(provenance, dict) or not isinstance(resume_state, dict | None):
         raise UserError(f"{flag} {path} is damaged (no provenance): give another file")
-    return Checkpoint(network, provenance, training)
+    return Checkpoint(network, provenance, resume_state)
 
 
 def _foreign(contents) -> str:
@@ -188,7 +190,7 @@ def _safetensors():
 
 
 def _to_safetensors(contents: dict, path: str | Path) -> bytes:
-    if contents["training"] is not None:
+    if contents["resume_state"] is not None:
         raise UserError(f"{path} cannot hold a training to resume, only a style model: name it .pth")
     state = {key: value.contiguous() for key, value in contents["model"]["state_dict"].items()}
     metadata = {
@@ -234,7 +236,7 @@ def _from_safetensors(path: Path) -> dict:
             "version": int(metadata["version"]),
             "model": {**model, "state_dict": state},
             "provenance": json.loads(metadata["provenance"]),
-            "training": None,
+            "resume_state": None,
         }
         check_contents(contents, path.stat().st_size)
         return contents

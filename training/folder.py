@@ -13,7 +13,7 @@ from config import TrainingConfig
 from models.checkpoints import load_checkpoint
 from models.transformer_net import TransformerNet
 from training.folder_lock import FolderLock
-from training.gallery import training_name
+from training.style_images import training_name
 from utils.errors import UserError
 from utils.files import check_output_dir, remove_unfinished, ships
 from utils.settings import quoted

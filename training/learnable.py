@@ -6,6 +6,7 @@ import torch
 
 from config import TrainingConfig
 from imaging.tensors import picture_batch
+from training.state import TrainingState
 from utils.errors import UserError
 
 PLAIN = 8.0
@@ -26,20 +27,20 @@ def check_weights(config: TrainingConfig) -> None:
         warnings.warn("with --content_weight 0 the model learns to ignore the photographs", stacklevel=2)
 
 
-def check_pictures(training) -> None:
+def check_pictures(state: TrainingState) -> None:
     """Refuse a painting, or photographs, of one colour; warn where most photographs are.
 
     Args:
-        training: the parts, see ``training.build.Training``.
+        state: of the training, before its first step.
 
     Raises:
         UserError: naming the flag, and the painting.
     """
-    config = training.config
-    for path, image in zip(config.style_image, training.style_images):
+    config = state.config
+    for path, image in zip(config.style_image, state.style_images):
         if _is_plain(picture_batch(image)).all():
             raise UserError(f"--style_image {path} is of one colour, which is no style: give a painting")
-    plain = torch.cat([_is_plain(batch) for batch in training.calibration])
+    plain = torch.cat([_is_plain(batch) for batch in state.calibration])
     if plain.all():
         raise UserError(
             f"--dataset_dir {config.dataset_dir} holds pictures of one colour, from which nothing can be learnt: give "

@@ -10,13 +10,10 @@ from pathlib import Path
 import torch
 
 from losses.perceptual import Losses
+from training.health import Unsound
 from utils.errors import UserError, one_line
 from utils.files import atomic_write
 from utils.progress import progress_bar
-
-
-class NonFiniteLoss(Exception):
-    """A loss became infinite or not-a-number; the message says which, and at which step."""
 
 
 class TrainingLog:
@@ -78,7 +75,7 @@ class TrainingLog:
         """Fetch the losses noted so far, show the latest, and check them.
 
         Raises:
-            NonFiniteLoss: for the first step with a loss that is not finite.
+            Unsound: for the first step with a loss that is not finite.
         """
         if not self._pending:
             return
@@ -89,7 +86,7 @@ class TrainingLog:
         for step, row in zip(steps, rows):
             for name, value in row.items():
                 if not math.isfinite(value):
-                    raise NonFiniteLoss(f"the {name[-1]} loss is {value} at step {step}")
+                    raise Unsound(f"the {name[-1]} loss is {value} at step {step}")
         self._window += rows
         shown = {name[1]: f"{v:.3g}" for name, v in rows[-1].items() if name[0] == "weighted" and v}  # has a weight
         self._bar.set_postfix(shown, refresh=False)

@@ -76,7 +76,7 @@ def assert_same_training(output, expected):
     assert same(ours.network.state_dict(), theirs.network.state_dict())
     ours, theirs = load_checkpoint(output / step), load_checkpoint(expected / step)
     assert same(ours.network.state_dict(), theirs.network.state_dict())
-    assert same(ours.training, theirs.training)
+    assert same(ours.resume_state, theirs.resume_state)
 
 
 def wait_for(path, process):
@@ -112,11 +112,11 @@ def test_the_network_was_trained_and_the_final_model_is_the_last_checkpoint_in_h
     first, last = (load_checkpoint(straight / "stripes_training" / f"step_0000{n}.pth") for n in (10, 20))
     parameters = zip(first.network.parameters(), last.network.parameters(), strict=True)
     assert not any(torch.equal(before, after) for before, after in parameters)
-    assert first.training["step"] == 10 and last.training["step"] == 20
+    assert first.resume_state["step"] == 10 and last.resume_state["step"] == 20
     final, expected = load_checkpoint(straight / "stripes.pth"), last.network.state_dict()
     for key, value in final.network.state_dict().items():
         assert torch.equal(value, expected[key].half().float() if value.dim() == 4 else expected[key])
-    assert final.training is None
+    assert final.resume_state is None
 
 
 def test_the_final_model_says_what_made_it_and_no_folder(straight):
@@ -235,7 +235,7 @@ def test_sigterm_saves_and_exits_with_143(start_cli, plan, tmp_path):
     assert "Traceback" not in stderr
     assert "Stopped by SIGTERM after step" in stdout and "--checkpoint_path" in stdout
     (checkpoint,) = (tmp_path / "stripes_training").glob("step_*.pth")
-    assert load_checkpoint(checkpoint).training["step"] == int(checkpoint.stem.removeprefix("step_"))
+    assert load_checkpoint(checkpoint).resume_state["step"] == int(checkpoint.stem.removeprefix("step_"))
 
 
 # -- resuming: what cannot be ----------------------------------------------------------------------
@@ -323,8 +323,8 @@ def test_it_goes_on_with_a_smaller_batch_and_another_learning_rate(resume, strai
     checkpoint = straight / "stripes_training" / "step_000010.pth"
     resume(checkpoint, "--output_dir", tmp_path, "--batch_size", 1, "--total_steps", 12, "--lr", 2e-4).ok()
     last = load_checkpoint(tmp_path / "stripes_training" / "step_000012.pth")
-    assert last.training["position"] == 22
-    assert last.training["scheduler"]["base_lrs"] == [2e-4] and last.provenance["settings"]["lr"] == 2e-4
+    assert last.resume_state["position"] == 22
+    assert last.resume_state["optimizer"]["param_groups"][0]["initial_lr"] == last.provenance["settings"]["lr"] == 2e-4
 
 
 def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path):
@@ -466,7 +466,7 @@ def test_a_network_that_collapses_is_told_and_not_shipped(begin, tmp_path, norm)
 )  # fmt: skip
 def test_the_first_monitor_pictures_come_early(every, total, expected):
     run = TrainingRun.__new__(TrainingRun)
-    run.config, run.training = TrainingConfig(monitor_every_steps=every), SimpleNamespace(total_steps=total)
+    run.config, run.state = TrainingConfig(monitor_every_steps=every), SimpleNamespace(total_steps=total)
     assert [step for step in range(1, total + 1) if run.is_monitor_step(step)] == expected
 
 

@@ -63,7 +63,7 @@ def test_others_can_read_it(call, model, tmp_path):
 def test_a_checkpoint_to_resume_from_becomes_a_style_model(call, tmp_path):
     save_checkpoint(tmp_path / "step_000007.pth", Checkpoint(TransformerNet(), PROVENANCE, {"step": 7}))
     call(tmp_path / "step_000007.pth", tmp_path / "m.pth").ok()
-    assert load_checkpoint(tmp_path / "m.pth").training is None
+    assert load_checkpoint(tmp_path / "m.pth").resume_state is None
     with pytest.raises(UserError, match="m.safetensors cannot hold a training to resume"):
         save_checkpoint(tmp_path / "m.safetensors", Checkpoint(TransformerNet(), PROVENANCE, {"step": 7}))
 

@@ -45,7 +45,7 @@ def test_a_training_checkpoint_comes_back_bit_for_bit(tmp_path, of_network):
     loaded = load_checkpoint(tmp_path / "step.pth")
     assert tuple(loaded.network.architecture().values()) == of_network
     assert same(loaded.network.state_dict(), net.state_dict())
-    assert loaded.provenance == PROVENANCE and same(loaded.training, training)
+    assert loaded.provenance == PROVENANCE and same(loaded.resume_state, training)
     assert not loaded.network.training
 
 
@@ -55,7 +55,7 @@ def test_a_final_model_is_half_as_large_and_under_4_mb(tmp_path, norm):
     save_checkpoint(tmp_path / "m.pth", Checkpoint(net, PROVENANCE))
     assert os.path.getsize(tmp_path / "m.pth") < 4e6
     loaded = load_checkpoint(tmp_path / "m.pth")
-    assert loaded.training is None
+    assert loaded.resume_state is None
     for key, value in loaded.network.state_dict().items():
         expected = net.state_dict()[key]
         assert value.dtype == expected.dtype

@@ -64,7 +64,7 @@ def test_a_moment_that_overflows_is_told_at_the_next_line_of_the_log(train, monk
     def overflow(run, step, losses):
         finish_step(run, step, losses)
         if step == 2:
-            next(iter(run.training.optimizer.state.values()))["exp_avg_sq"].fill_(float("inf"))
+            next(iter(run.state.optimizer.state.values()))["exp_avg_sq"].fill_(float("inf"))
 
     monkeypatch.setattr(TrainingRun, "finish_step", overflow)
     result = train("--checkpoint_every_steps", 0, "--optimizer", optimizer)

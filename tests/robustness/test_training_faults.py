@@ -94,21 +94,20 @@ def test_resume_takes_up_the_level_of_the_style(train, folder, monkeypatch):
     monkeypatch.setattr(ContentCeiling, "RATE", 0.0)  # it stays as it is
     train(1).ok()
     checkpoint = load_checkpoint(folder / "step_000001.pth")
-    checkpoint.training["objective"]["ceiling.log_level"] = torch.tensor([-3.0])
+    checkpoint.resume_state["objective"]["ceiling.log_level"] = torch.tensor([-3.0])
     save_checkpoint(folder / "step_000001.pth", checkpoint)
     train(2, "--resume").ok()
-    kept = load_checkpoint(folder / "step_000002.pth").training["objective"]
-    assert kept["ceiling.log_level"] == -3.0 and kept.keys() == checkpoint.training["objective"].keys()
+    kept = load_checkpoint(folder / "step_000002.pth").resume_state["objective"]
+    assert kept["ceiling.log_level"] == -3.0 and kept.keys() == checkpoint.resume_state["objective"].keys()
 
 
 def test_a_checkpoint_of_an_earlier_version_can_be_begun_from_alone(train, folder):
     train(1).ok()
     path = folder / "step_000001.pth"
     checkpoint = load_checkpoint(path)
-    del checkpoint.training["objective"]
-    checkpoint.training |= {"loss_scales": {}, "log_level": 0.0}
+    checkpoint.resume_state["loss_scales"] = checkpoint.resume_state.pop("objective")
     save_checkpoint(path, checkpoint)
-    assert "of an earlier version" in train(2, "--resume").error
+    assert "or of another version" in train(2, "--resume").error
     train(1, "--start_from", path, "--overwrite").ok()
 
 
@@ -133,10 +132,10 @@ def test_resume_goes_on_in_the_folder_where_it_found_the_checkpoint(train, folde
 def test_the_model_comes_last_of_the_results(train, tmp_path, monkeypatch):
     """It says that the training is finished: what is missing beside it would never be written."""
 
-    def fail(run):
+    def fail(*paths):
         raise UserError("no room")
 
-    monkeypatch.setattr(TrainingRun, "_write_pictures", fail)
+    monkeypatch.setattr(training_run, "plot_losses", fail)
     assert "no room" in train(1).error
     assert not (tmp_path / "out" / "stripes.pth").exists()
 
@@ -373,7 +372,7 @@ def test_photographs_that_are_all_gone_cost_no_step_and_come_back(train, own_pho
     assert "of the 40 photographs in --dataset_dir cannot be read" in error
     assert f"resume from {folder / 'step_000004.pth'}" in error
     (tmp_path / "away").rename(own_photos)
-    assert load_checkpoint(folder / "step_000004.pth").training["unreadable"] == {}
+    assert load_checkpoint(folder / "step_000004.pth").resume_state["unreadable"] == {}
     assert "resumed after step 4" in train(9, *flags, "--resume").ok()
     assert same(weights(tmp_path / "out"), weights(tmp_path / "straight"))
 
@@ -384,12 +383,12 @@ def test_what_was_unreadable_is_forgotten_with_another_set_of_photographs(train,
     names[0].write_bytes(b"broken")
     with pytest.warns(UserWarning, match="skipped: "):
         train(20, "--dataset_dir", own_photos).ok()
-    before = load_checkpoint(folder / "step_000020.pth").training
+    before = load_checkpoint(folder / "step_000020.pth").resume_state
     assert list(before["unreadable"]) == [0]
     names[0].unlink()
     with pytest.warns(UserWarning, match="40 photographs then, 39 now"):
         train(21, "--dataset_dir", own_photos, "--resume").ok()
-    after = load_checkpoint(folder / "step_000021.pth").training
+    after = load_checkpoint(folder / "step_000021.pth").resume_state
     scales = [{name: value for name, value in part["objective"].items() if "scale" in name} for part in (before, after)]
     assert after["unreadable"] == {} and scales[0] and same(*scales)  # not measured on others
 

@@ -274,7 +274,7 @@ def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, endin
     """Harmless: the same weights, settings and state of the training. (A flipped bit can hit what nobody reads.)"""
     if ending == "safetensors":
         pytest.importorskip("safetensors")
-        tiny.training = None
+        tiny.resume_state = None
     path, refused = tmp_path / f"model.{ending}", 0
     save_checkpoint(path, tiny)
     content, whole = path.read_bytes(), load_checkpoint(path)
@@ -289,7 +289,7 @@ def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, endin
             assert str(path) in str(error) and str(error).isprintable(), (number, error)
         else:
             assert same(loaded.network.state_dict(), whole.network.state_dict()), number
-            assert same(loaded.provenance, whole.provenance) and same(loaded.training, whole.training), number
+            assert same(loaded.provenance, whole.provenance) and same(loaded.resume_state, whole.resume_state), number
     print(f"{mutations} mutations of a .{ending} file: {refused} refused")
     assert refused > 0.7 * mutations
 

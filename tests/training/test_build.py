@@ -18,7 +18,8 @@ from losses.terms import style_grams
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
 from tests.comparing import read_metrics
-from training.build import build_training, planned_steps, strange_weights
+from training.build import build_state
+from training.plan import planned_steps, strange_weights
 from training.resume import BEFORE, restore_settings
 from utils.errors import UserError
 
@@ -44,21 +45,21 @@ def test_planned_steps(photographs, batch_size, num_epochs, total_steps, steps, 
 
 
 def test_the_painting_is_smoothed_before_its_style_is_measured(small_config):
-    plain, smoothed = (build_training(small_config(style_smoothing=smoothing)) for smoothing in (0.0, 2.0))
+    plain, smoothed = (build_state(small_config(style_smoothing=smoothing)) for smoothing in (0.0, 2.0))
     painting = smooth_strokes(picture_batch(plain.style_images[0], plain.config.image_size), 2.0)
     assert smoothed.style_images[0] == tensor_to_image(painting[0])  # what the monitor picture shows
     assert smoothed.identity == plain.identity  # of the painting as it is, which every machine knows again
     expected = style_grams(smoothed.objective.network, painting, 1, smoothed.config.style_layers)
-    grams = (training.objective.functions["style"].grams for training in (plain, smoothed))
+    grams = (state.objective.functions["style"].grams for state in (plain, smoothed))
     for gram, before, found in zip(expected, *grams, strict=True):
         assert torch.allclose(found, gram, rtol=1e-4) and not torch.allclose(found, before, rtol=1e-2)
 
 
 @pytest.mark.parametrize("sides", [{"image_size": 63}, {"image_size": 64, "style_size": 63}])
 def test_sizes_that_the_loss_network_cannot_see_are_refused(small_config, sides):
-    build_training(small_config(style_octaves=2, **sides))
+    build_state(small_config(style_octaves=2, **sides))
     with pytest.raises(UserError, match="--style_octaves 3 halves 63 pixels to fewer than 16"):
-        build_training(small_config(style_octaves=3, **sides))
+        build_state(small_config(style_octaves=3, **sides))
 
 
 @pytest.mark.parametrize(
@@ -75,13 +76,13 @@ def test_sizes_that_the_loss_network_cannot_see_are_refused(small_config, sides)
 )
 def test_a_style_term_that_cannot_be_is_refused(small_config, settings, told):
     with pytest.raises(UserError) as refused:
-        build_training(small_config(**settings))
+        build_state(small_config(**settings))
     assert told in str(refused.value)
 
 
 def test_a_checkpoint_of_before_a_setting_goes_on_without_it(tmp_path):
     """Whatever the defaults have become."""
-    old = Checkpoint(TransformerNet(), {"settings": {"style_weight": 7.0}}, training={})
+    old = Checkpoint(TransformerNet(), {"settings": {"style_weight": 7.0}}, resume_state={})
     config = TrainingConfig(checkpoint_path="c", output_dir=str(tmp_path), style_image="a.png", style_octaves=2)
     path = tmp_path / "a_training" / "step_000001.pth"
     taken = restore_settings(config, frozenset({"output_dir"}), old, path)
@@ -112,14 +113,14 @@ def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp
         frames(name).save(tmp_path / "photos" / f"{name}.png")
     inputs = {"dataset_dir": str(tmp_path / "photos"), "start_from": str(tmp_path / "model.pth")}
     settings = {"norm": norm, "optimizer": optimizer, "precision": precision, "loss_scale": "paper"}
-    training = build_training(small_config(**inputs, **settings))
-    stream = PhotographStream(training.photographs, 1)
-    before = [parameter.clone() for parameter in training.network.parameters()]
+    state = build_state(small_config(**inputs, **settings))
+    stream = PhotographStream(state.photographs, 1)
+    before = [parameter.clone() for parameter in state.network.parameters()]
     for _ in range(4):
-        losses = training_step(training, training.to_device(next(stream)))
+        losses = training_step(state, state.to_device(next(stream)))
         assert losses.total.isfinite()
-        assert not any(parameter.grad.any() for parameter in training.network.parameters())
-    assert all(torch.equal(a, b) for a, b in zip(before, training.network.parameters()))
+        assert not any(parameter.grad.any() for parameter in state.network.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, state.network.parameters()))
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_the_model_is_calmer_and_paints_the_same(model, call, photos, trained_li
     far, calm = errors(after.network, before.network, photos)
     another, _ = errors(trained_like("instance", seed=1), before.network, photos)
     assert calm < 0.6 * unsteady and far < 0.3 * another
-    assert after.provenance["style"] == "painting.jpg" and after.training is None
+    assert after.provenance["style"] == "painting.jpg" and after.resume_state is None
     assert after.provenance["calmed"] == {
         "steps": 40, "temporal_weight": 2.0, "image_size": SIZE, "batch_size": 2, "lr": 0.002, "seed": 0
     }  # fmt: skip

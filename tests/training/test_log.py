@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from losses.perceptual import Losses
-from training.log import NonFiniteLoss, TrainingLog, plot_losses
+from training.health import Unsound
+from training.log import TrainingLog, plot_losses
 from utils import progress
 
 
@@ -66,13 +67,13 @@ def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, inde
         if step >= 2:
             values[index] = value
         log.add(step, losses(*values))
-    with pytest.raises(NonFiniteLoss, match=f"the {term} loss is {value} at step 2"):
+    with pytest.raises(Unsound, match=f"the {term} loss is {value} at step 2"):
         log.flush()
 
 
 def test_a_weighted_loss_that_overflows_is_found_as_well(log):
     log.add(1, losses(1.0, 1.0, 1.0, weighted={"style": float("inf")}))
-    with pytest.raises(NonFiniteLoss, match="the style loss is inf at step 1"):
+    with pytest.raises(Unsound, match="the style loss is inf at step 1"):
         log.write_line(1, 0.1, [1.0])
     assert read(log.path) == []
 

@@ -81,7 +81,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
     folders = [tmp_path / run / f"{style_image.stem}_training" for run in ("one", "two")]
 
     # After the first step Adam's first moment is a tenth of the gradient, of the network and of nothing else.
-    one, two = (torch.load(folder / "step_000001.pth", weights_only=True)["training"] for folder in folders)
+    one, two = (torch.load(folder / "step_000001.pth", weights_only=True)["resume_state"] for folder in folders)
     expected, found = (
         torch.cat([state["exp_avg"].flatten() for state in run["optimizer"]["state"].values()]) for run in (one, two)
     )

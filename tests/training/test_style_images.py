@@ -15,8 +15,8 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import one_style
 from tests.comparing import read_metrics, same
-from training.gallery import find_style_images, style_names, style_order, training_name
 from training.resume import restore_settings
+from training.style_images import find_style_images, style_names, style_order, training_name
 from utils.errors import UserError
 
 PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 9, "--num_workers", 0, "--precision", "float32"]

@@ -1,0 +1,90 @@
+"""What a training shows and leaves behind: monitor pictures, the final model with what made it, the filmstrip."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import platform
+from pathlib import Path
+
+from PIL import Image
+
+from imaging.sheets import filmstrip, side_by_side
+from imaging.writing import save_png
+from inference.stylizer import Stylizer
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.multi_style import MultiStyleNet
+from models.styles import merged
+from training.folder import by_step
+from training.state import TrainingState
+
+MOST_MONITORED = 4
+"""With several styles, a monitor picture shows the first of them, as many as this."""
+
+_PATHS = (
+    "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
+    "start_from",
+)  # fmt: skip
+
+
+def monitor_picture(state: TrainingState, content_image: Image.Image) -> Image.Image:
+    """The content image, and beside it each style image with its result."""
+    network, pictures = state.network, [content_image]
+    for number, style_image in enumerate(state.style_images[:MOST_MONITORED]):
+        of_style = network.for_style(number) if isinstance(network, MultiStyleNet) else network
+        pictures += [style_image, Stylizer(of_style, compute=state.compute).stylize(content_image)]
+    return side_by_side(pictures)
+
+
+def write_filmstrip(folder: Path, content_image: Image.Image) -> None:
+    """The results of all monitor pictures in a folder, in one picture beside them."""
+    results = []
+    for picture in by_step(folder, "monitor_", ".png"):
+        with contextlib.suppress(OSError), Image.open(picture) as image:  # passing over one that was damaged
+            results.append(_last_third(image, content_image))
+    if results:
+        save_png(filmstrip(results), folder / "filmstrip.png")
+
+
+def _last_third(monitor: Image.Image, content_image: Image.Image) -> Image.Image:
+    """The result out of a monitor picture: as wide as the content image is at the picture's height."""
+    width = max(1, round(content_image.width * monitor.height / content_image.height))
+    return monitor.crop((monitor.width - width, 0, monitor.width, monitor.height)).convert("RGB")
+
+
+def provenance(state: TrainingState) -> dict:
+    """What made the network, for its checkpoints."""
+    names, levels = [Path(path).name for path in state.config.style_image], state.objective.ceiling.level().tolist()
+    return {
+        "style": names if len(names) > 1 else names[0],
+        "started_from": state.started_from,
+        "style_level": levels if len(levels) > 1 else levels[0],
+        "loss_scales": state.objective.scales(),
+        "step": state.step,
+        "total_steps": state.total_steps,
+        "settings": dataclasses.asdict(state.config),
+        "precision": str(state.compute.dtype).removeprefix("torch."),
+        "loss_network": f"VGG-19, weights {state.identity['loss_network']}",
+        "photographs": len(state.photographs),
+        "processes": state.processes.count,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "numpy")},
+        },
+    }
+
+
+def write_model(state: TrainingState, path: Path) -> None:
+    """Write the final model; a style that was added to another network comes with the others."""
+    made_by = provenance(state)
+    # A model is passed on to others, who have no use for the names of folders.
+    for name in _PATHS:
+        value = made_by["settings"][name]
+        if value is not None:
+            shorter = tuple(Path(path).name for path in value) if isinstance(value, tuple) else Path(value).name
+            made_by["settings"][name] = shorter
+    model = Checkpoint(state.network, made_by)
+    if state.config.train == "norms":
+        model.network.cpu()
+        begun = load_checkpoint(state.config.start_from, "--start_from")
+        model = merged([(begun, begun.styles(state.config.start_from)), (model, state.styles)])
+    save_checkpoint(path, model)
