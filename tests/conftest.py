@@ -100,13 +100,16 @@ def run_cli(start_cli):
 
 @pytest.fixture
 def call_cli(monkeypatch, capsys):
-    """``call_cli(script or module, *args)``: the same within this process, which spares importing torch again."""
+    """``call_cli(script or module, *args)``: the same within this process, which spares importing torch again, and
+    without the plot of a training's losses."""
     from utils.settings import run_command
 
     monkeypatch.chdir(ROOT)  # a test may go elsewhere
 
     def call(script, *args) -> Result:
         command = importlib.import_module(script.removesuffix(".py"))
+        if command.__name__ == "begin_training":  # a plot takes as long as a tiny training
+            monkeypatch.setattr("training.run.plot_losses", lambda *paths: True)
         monkeypatch.setattr(sys, "argv", [script, *map(str, args)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
