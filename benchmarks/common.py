@@ -1,16 +1,17 @@
 """What the benchmarks share: flags, inputs, memory, the machine, results."""
 
-import argparse
 import ctypes
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from config import DEVICE_HELP, PRECISION_HELP, PRECISIONS, setting
 from models.vgg19 import VGG19
 from utils.device import Compute
 from utils.measuring import describe_machine
@@ -18,24 +19,21 @@ from utils.measuring import describe_machine
 RESULTS = Path(__file__).parent / "results"
 
 
-def new_parser(doc: str, rounds: int | None = None) -> argparse.ArgumentParser:
-    """A parser with the flag that all benchmarks have; the description is the first line of ``doc``.
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What every benchmark takes."""
 
-    Args:
-        rounds: how many there are unless a flag says otherwise; for what is timed, on any device.
-    """
-    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--json", help="file for the result (default: benchmarks/results/BENCHMARK_DEVICE.json)")
-    if rounds is not None:
-        add_compute_flags(parser)
-        parser.add_argument("--rounds", type=int, default=rounds)
-    return parser
+    json: str | None = setting(
+        None, "file for the result; left out, benchmarks/results/BENCHMARK_DEVICE.json", metavar="FILE"
+    )
 
 
-def add_compute_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say where to compute, and in which arithmetic."""
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
+@dataclass(frozen=True)
+class ComputeConfig(BenchmarkConfig):
+    """What a benchmark takes that runs on any device."""
+
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
 
 
 def draw(folder: Path, pictures: int, size: int) -> list[Path]:

@@ -5,19 +5,21 @@
 Prints a table and writes JSON. The largest sizes are timed for ours alone: how time and memory grow.
 """
 
-import sys
+from dataclasses import dataclass
 from statistics import median
 
 import torch
 
-from benchmarks.common import new_parser, new_result, peak_memory, report
+from benchmarks.common import ComputeConfig, new_result, peak_memory, report
 from benchmarks.plain import PlainNetwork
 from benchmarks.tables import inference_table
+from config import setting
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
 from utils.measuring import time_in_turns
+from utils.settings import parse_settings, run_command
 
 
 def onnx_network(network: torch.nn.Module):
@@ -31,11 +33,17 @@ def onnx_network(network: torch.nn.Module):
         return None
 
 
+@dataclass(frozen=True)
+class InferenceTimingConfig(ComputeConfig):
+    """Settings of ``benchmarks.inference``."""
+
+    rounds: int = setting(7, "timed calls of each variant", minimum=1)
+    sizes: tuple[int, ...] = setting((256, 512, 1024), "sides of the pictures", minimum=16)
+    own_sizes: tuple[int, ...] = setting((2048, 4096), "sides that are timed for ours alone", minimum=16)
+
+
 def main() -> int:
-    parser = new_parser(__doc__, rounds=7)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
-    parser.add_argument("--own_sizes", type=int, nargs="*", default=[2048, 4096], help="timed for ours alone")
-    args = parser.parse_args()
+    args, _ = parse_settings(InferenceTimingConfig, __doc__)
 
     compute = resolve_compute(args.device, args.precision)
     device = compute.device
@@ -63,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

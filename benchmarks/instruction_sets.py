@@ -17,9 +17,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import new_parser, new_result, report
+from benchmarks.common import BenchmarkConfig, new_result, report
 from benchmarks.tables import instruction_sets_table
+from config import setting
 from utils.device import resolve_compute
+from utils.settings import parse_settings, run_command
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,18 @@ def run(benchmark: str, environment: dict[str, str], *flags: object) -> dict:
         return json.loads(file.read_text(encoding="utf-8"))
 
 
+@dataclass(frozen=True)
+class InstructionSetsConfig(BenchmarkConfig):
+    """Settings of ``benchmarks.instruction_sets``."""
+
+    rounds: int = setting(5, "timed calls of each variant", minimum=1)
+    size: int = setting(512, "side of the picture that is stylised", minimum=16)
+    image_size: int = setting(256, "side of the training crops", minimum=32)
+    batch_size: int = setting(4, "photographs of a training step; 1 is soonest done", minimum=1)
+
+
 def main() -> int:
-    parser = new_parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", type=int, default=512, help="side of the picture that is stylised")
-    parser.add_argument("--image_size", type=int, default=256, help="side of the training crops")
-    parser.add_argument("--batch_size", type=int, default=4, help="photographs of a training step; 1 is soonest done")
-    args = parser.parse_args()
+    args, _ = parse_settings(InstructionSetsConfig, __doc__)
 
     cpuinfo = Path("/proc/cpuinfo")
     levels = levels_here(cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else "")
@@ -98,7 +105,7 @@ def main() -> int:
         flags = ["--device", device, "--precision", precision, "--rounds", args.rounds]
         sides = ["--image_size", args.image_size, "--batch_size", args.batch_size]
         training = run("training", environment, *flags, *sides)
-        inference = run("inference", environment, *flags, "--sizes", args.size, "--own_sizes")
+        inference = run("inference", environment, *flags, "--sizes", args.size, "--own_sizes", args.size)
         result["rows"].append(
             {
                 "name": name,
@@ -112,4 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -12,13 +12,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.common import add_compute_flags, new_parser, new_result, report
+from benchmarks.common import ComputeConfig, new_result, report
 from benchmarks.tables import large_picture_table
+from config import setting
 from utils.device import resolve_compute
+from utils.settings import parse_settings, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,11 +53,15 @@ def stylize(photograph: Path, side: int, *flags: object) -> dict:
     }
 
 
+@dataclass(frozen=True)
+class LargePictureConfig(ComputeConfig):
+    """Settings of ``benchmarks.large_picture``."""
+
+    side: int = setting(20_000, "of the picture, pixels", minimum=16)
+
+
 def main() -> int:
-    parser = new_parser(__doc__)
-    add_compute_flags(parser)
-    parser.add_argument("--side", type=int, default=20_000, help="of the picture, pixels")
-    args = parser.parse_args()
+    args, _ = parse_settings(LargePictureConfig, __doc__)
     compute = resolve_compute(args.device, args.precision)
     where = ["--device", args.device, "--precision", args.precision]
     result = {**new_result("large_picture", compute), "side": args.side, "runs": {}}
@@ -68,4 +75,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

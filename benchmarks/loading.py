@@ -5,15 +5,17 @@
 Prints a table and writes JSON. Training consumes --batch_size photographs a step: compare with benchmarks.training.
 """
 
-import sys
 import time
+from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.common import new_parser, new_result, report
+from benchmarks.common import BenchmarkConfig, new_result, report
 from benchmarks.tables import loading_table
+from config import setting
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from utils.device import resolve_compute
+from utils.settings import parse_settings, run_command
 
 
 def photographs_a_second(folder: str, image_size: int, workers: int, batches: int, rounds: int) -> float:
@@ -31,13 +33,18 @@ def photographs_a_second(folder: str, image_size: int, workers: int, batches: in
     return median(rates)
 
 
+@dataclass(frozen=True)
+class LoadingConfig(BenchmarkConfig):
+    """Settings of ``benchmarks.loading``."""
+
+    dataset_dir: str = setting("photos", "folder of photographs", metavar="FOLDER")
+    image_size: int = setting(256, "side of the training crops", minimum=32)
+    batches: int = setting(150, "of 4 photographs, timed a round", minimum=1)
+    rounds: int = setting(3, "streams that are timed", minimum=1)
+
+
 def main() -> int:
-    parser = new_parser(__doc__)
-    parser.add_argument("--dataset_dir", required=True, help="folder of photographs")
-    parser.add_argument("--image_size", type=int, default=256)
-    parser.add_argument("--batches", type=int, default=150, help="of 4 photographs, timed a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    args, _ = parse_settings(LoadingConfig, __doc__)
 
     rates = {
         str(workers): photographs_a_second(args.dataset_dir, args.image_size, workers, args.batches, args.rounds)
@@ -52,4 +59,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -8,22 +8,23 @@ the way, with its open files, and writes JSON. Takes minutes.
 """
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from begin_training import run_training
-from benchmarks.common import draw, new_parser, new_result, report, resident_memory, training_inputs
+from benchmarks.common import BenchmarkConfig, draw, new_result, report, resident_memory, training_inputs
 from benchmarks.tables import memory_table
-from config import TrainingConfig
+from config import TrainingConfig, setting
 from imaging.reading import read_image
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
 from training.run import TrainingRun
 from utils.device import keep_freed_memory, resolve_compute
+from utils.settings import parse_settings, run_command
 
 
 def watch_training(folder: Path, steps: int, size: int, note: Callable[[int], None]) -> None:
@@ -51,11 +52,16 @@ def watch_inference(folder: Path, pictures: int, size: int, note: Callable[[int]
         note(number)
 
 
+@dataclass(frozen=True)
+class MemoryConfig(BenchmarkConfig):
+    """Settings of ``benchmarks.memory``."""
+
+    steps: int = setting(2000, "of the training, and pictures stylised", minimum=4)
+    image_size: int = setting(32, "side of the training crops", minimum=32)
+
+
 def main() -> int:
-    parser = new_parser(__doc__)
-    parser.add_argument("--steps", type=int, default=2000, help="of the training, and pictures stylised")
-    parser.add_argument("--image_size", type=int, default=32)
-    args = parser.parse_args()
+    args, _ = parse_settings(MemoryConfig, __doc__)
 
     compute = resolve_compute("cpu", "auto")
     keep_freed_memory()
@@ -77,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

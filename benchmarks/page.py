@@ -15,14 +15,17 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from statistics import median
 
 from PIL import Image
 
-from benchmarks.common import new_parser, new_result, report
+from benchmarks.common import ComputeConfig, new_result, report
 from benchmarks.tables import page_table
+from config import setting
 from utils.device import resolve_compute
 from utils.files import PROGRAM, beside_program
+from utils.settings import parse_settings, run_command
 
 FRAMES_IN_FLIGHT = 2
 """One frame of a webcam travels while another is painted, as in ``demo/static/camera.js``."""
@@ -118,13 +121,21 @@ def jpeg(size: tuple[int, int], left: int = 0) -> bytes:
     return file.getvalue()
 
 
+@dataclass(frozen=True)
+class PageConfig(ComputeConfig):
+    """Settings of ``benchmarks.page``."""
+
+    rounds: int = setting(5, "times that each photograph is sent", minimum=1)
+    style: str = setting("starry_night", "a style of the page: a model, or gallery/NAME")
+    sizes: tuple[str, ...] = setting(
+        ("640x480", "1920x1280", "4000x3000"), "of the photographs", metavar="WIDTHxHEIGHT"
+    )
+    frame: str = setting("320x240", "size of a webcam's frames", metavar="WIDTHxHEIGHT")
+    seconds: float = setting(10.0, "for which the webcam runs", above=0)
+
+
 def main() -> int:
-    parser = new_parser(__doc__, rounds=5)
-    parser.add_argument("--style", default="starry_night", help="a style of the page: a model, or gallery/NAME")
-    parser.add_argument("--sizes", nargs="+", default=["640x480", "1920x1280", "4000x3000"], help="of the photographs")
-    parser.add_argument("--frame", default="320x240", help="size of a webcam's frames")
-    parser.add_argument("--seconds", type=float, default=10.0, help="for which the webcam runs")
-    args = parser.parse_args()
+    args, _ = parse_settings(PageConfig, __doc__)
 
     result = {**new_result("page", resolve_compute(args.device, args.precision)), "style": args.style, "sizes": {}}
     with open_page(args.device, args.precision) as page:
@@ -140,4 +151,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -9,22 +9,23 @@ larger by a hundred-thousandth.
 
 import json
 import math
-import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from begin_training import train
-from benchmarks.common import new_parser, new_result, report
+from benchmarks.common import BenchmarkConfig, new_result, report
 from benchmarks.tables import precision_tables
-from config import TrainingConfig
+from config import DEVICE_HELP, TrainingConfig, setting
 from data.dataset import list_photographs
 from imaging.reading import read_image
 from imaging.tensors import picture_batch
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 from utils.labels import file_labels
+from utils.settings import parse_settings, run_command
 
 WINDOWS = 6
 
@@ -41,17 +42,24 @@ def psnr(one: torch.Tensor, other: torch.Tensor) -> float:
     return 10 * math.log10(255**2 / (one - other).square().mean().item())
 
 
+@dataclass(frozen=True)
+class PrecisionConfig(BenchmarkConfig):
+    """Settings of ``benchmarks.precision``."""
+
+    vgg_weights: str | None = setting(None, "VGG-19 weights, as of begin_training.py", metavar="FILE")
+    dataset_dir: str = setting("photos", "folder of photographs", metavar="FOLDER")
+    style_image: str = setting("styles/swirls.jpg", "painting to train on", metavar="PICTURE")
+    models: tuple[str, ...] = setting(
+        ("checkpoints/starry_night.pth", "checkpoints/wave.pth"), "models to stylise with", metavar="MODEL"
+    )
+    pictures: int = setting(20, "photographs to stylise", minimum=1)
+    device: str = setting("auto", DEVICE_HELP, metavar="DEVICE")
+    steps: int = setting(300, "of each training", minimum=1)
+    image_size: int = setting(128, "side of the training crops", minimum=32)
+
+
 def main() -> int:
-    parser = new_parser(__doc__)
-    parser.add_argument("--vgg_weights", required=True)
-    parser.add_argument("--dataset_dir", required=True)
-    parser.add_argument("--style_image", required=True)
-    parser.add_argument("--models", nargs="+", default=["checkpoints/starry_night.pth", "checkpoints/wave.pth"])
-    parser.add_argument("--pictures", type=int, default=20, help="photographs to stylise")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--image_size", type=int, default=128)
-    args = parser.parse_args()
+    args, _ = parse_settings(PrecisionConfig, __doc__)
 
     compute = resolve_compute(args.device, "auto")
     reduced = str(compute.dtype).removeprefix("torch.")
@@ -90,4 +98,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

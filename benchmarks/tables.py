@@ -5,13 +5,15 @@
 Reads every JSON file in benchmarks/results/ and prints the tables of docs/performance.md, a machine beside the other.
 """
 
-import argparse
 import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.common import RESULTS, gibibytes
+from config import setting
+from utils.errors import UserError
 from utils.measuring import table
+from utils.settings import parse_settings, run_command
 
 
 def training_table(results: list[dict]) -> str:
@@ -221,15 +223,19 @@ def plot(training: list[dict], inference: list[dict], path: Path) -> None:
     FigureCanvasAgg(figure).print_png(str(path))
 
 
+@dataclass(frozen=True)
+class TablesConfig:
+    """Settings of ``benchmarks.tables``."""
+
+    results: str = setting(str(RESULTS), "folder of JSON files", metavar="FOLDER")
+    picture: str | None = setting(None, "PNG file for the plot; needs matplotlib", metavar="FILE")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", default=str(RESULTS), help="folder of JSON files")
-    parser.add_argument("--picture", help="PNG file for the plot; needs matplotlib")
-    args = parser.parse_args()
+    args, _ = parse_settings(TablesConfig, __doc__)
     results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(args.results).glob("*.json"))]
     if not results:
-        print(f"error: {args.results} holds no results: run benchmarks.training first", file=sys.stderr)
-        return 2
+        raise UserError(f"{args.results} holds no results: run benchmarks.training first")
     by_kind = {kind: [r for r in results if r["benchmark"] == kind] for kind in _TABLES}
     sections = [(title, make(by_kind[kind])) for kind, (title, make) in _TABLES.items() if by_kind[kind]]
     print("\n\n".join(f"## {title}\n\n{tables}" for title, tables in sections))
@@ -239,4 +245,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

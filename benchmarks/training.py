@@ -7,31 +7,39 @@ Prints a table and writes JSON. Weights may be left out: random ones take the sa
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import torch
 
 from begin_training import training_step
-from benchmarks.common import new_parser, new_result, peak_memory, report, training_inputs
+from benchmarks.common import ComputeConfig, new_result, peak_memory, report, training_inputs
 from benchmarks.convolutions import Convolutions, convolution_rate
 from benchmarks.plain import PlainTraining
 from benchmarks.tables import training_table
-from config import TrainingConfig
+from config import TrainingConfig, setting
 from imaging.tensors import picture_batch
 from models.pretrained import load_vgg19
 from training.build import build_state
 from training.compilation import NotCompiled, compile_step
 from utils.measuring import time_in_turns
+from utils.settings import parse_settings, run_command
+
+
+@dataclass(frozen=True)
+class TrainingTimingConfig(ComputeConfig):
+    """Settings of ``benchmarks.training``."""
+
+    rounds: int = setting(5, "timed steps of each variant", minimum=1)
+    vgg_weights: str | None = setting(None, "torchvision vgg19 state dict; left out, random weights", metavar="FILE")
+    batch_size: int = setting(4, "photographs a step", minimum=1)
+    image_size: int = setting(256, "side of the training crops", minimum=32)
+    compile: bool = setting(False, "also under torch.compile, which takes a minute")
 
 
 def main() -> int:
-    parser = new_parser(__doc__, rounds=5)
-    parser.add_argument("--vgg_weights", help="torchvision vgg19 state dict; left out: random weights")
-    parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--image_size", type=int, default=256)
-    parser.add_argument("--compile", action="store_true", help="also under torch.compile, which takes a minute")
-    args = parser.parse_args()
+    args, _ = parse_settings(TrainingTimingConfig, __doc__)
 
     with tempfile.TemporaryDirectory() as folder:
         # As the baseline: batch norm, Adam and the paper's terms alone.
@@ -88,4 +96,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -6,8 +6,8 @@ Films that pan over the sample photograph, H.264; the same frames through the ne
 tensor to tensor, in turns with the whole.
 """
 
-import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import new_parser, new_result, peak_memory, report
+from benchmarks.common import ComputeConfig, new_result, peak_memory, report
 from benchmarks.tables import video_table
+from config import setting
 from imaging.film_writing import FilmWriter
 from imaging.films import FilmReader, Frame, as_time
 from inference.repaint import repaint_film, repainted
@@ -25,6 +26,7 @@ from models.transformer_net import TransformerNet
 from utils.device import keep_freed_memory, resolve_compute
 from utils.files import beside_program
 from utils.measuring import time_in_turns
+from utils.settings import parse_settings, run_command
 
 LONGER = 4
 """Times the frames of the film whose memory is looked at beside the shorter one's."""
@@ -41,12 +43,20 @@ def draw_film(path: Path, size: tuple[int, int], frames: int) -> None:
             film.write(Frame(scene[top : top + height, left : left + width], as_time(number / 25), as_time(1 / 25)))
 
 
+@dataclass(frozen=True)
+class VideoConfig(ComputeConfig):
+    """Settings of ``benchmarks.video``."""
+
+    rounds: int = setting(3, "timed calls of each variant", minimum=1)
+    model_path: str | None = setting(
+        None, "style model; left out, a network as initialised, with instance norm", metavar="MODEL"
+    )
+    sizes: tuple[str, ...] = setting(("640x360", "1280x720"), "of the films", metavar="WIDTHxHEIGHT")
+    frames: int = setting(24, "of each film", minimum=1)
+
+
 def main() -> int:
-    parser = new_parser(__doc__, rounds=3)
-    parser.add_argument("--model_path", help="left out, a network as initialised, with instance norm")
-    parser.add_argument("--sizes", nargs="+", default=["640x360", "1280x720"], help="width x height of the films")
-    parser.add_argument("--frames", type=int, default=24, help="of each film")
-    args = parser.parse_args()
+    args, _ = parse_settings(VideoConfig, __doc__)
 
     compute = resolve_compute(args.device, args.precision)
     if compute.device.type == "cpu":
@@ -73,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

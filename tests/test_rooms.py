@@ -60,3 +60,9 @@ def test_imports_run_one_way():
     assert packages | {"begin_inference", "begin_training", "config"} == {room(path) for path in files}
     wrong = {str(path): runs_up(path, (ROOT / path).read_text(encoding="utf-8")) for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_there_is_one_way_to_make_a_command_line():
+    """``utils.settings``: see ``config.setting``."""
+    texts = {str(path): (ROOT / path).read_text(encoding="utf-8") for path in python_files() if room(path) != "tests"}
+    assert [path for path, text in texts.items() if "import argparse" in text] == [str(Path("utils", "settings.py"))]

@@ -156,7 +156,7 @@ def parse_settings(config_class, description: str, argv=None):
         UserError: on an unknown flag, or a value of the wrong type or out of bounds.
     """
     parser = build_parser(config_class, description)
-    flags = {f"--{f.name}" for f in dataclasses.fields(config_class)}
+    flags = {f"--{f.name}" for f in dataclasses.fields(config_class) if f.default is not dataclasses.MISSING}
 
     def spelt(argument: str) -> str:
         name, equals, value = argument.partition("=")

@@ -164,7 +164,10 @@ class Placed:
 def test_a_setting_without_a_default_is_given_in_its_place():
     for arguments in (["a", "b", "c", "--overwrite"], ["a", "--overwrite", "b", "c"], ["--overwrite", "a", "b", "c"]):
         assert parse_settings(Placed, "", arguments)[0] == Placed(("a", "b"), "c", True)
-    for arguments, words in ((["a"], "give FILE"), ([], "give MODEL, FILE"), (["a", ""], "FILE must not be empty")):
+    for arguments, words in (
+        (["a"], "give FILE"), ([], "give MODEL, FILE"), (["a", ""], "FILE must not be empty"),
+        (["a", "b", "--target", "c"], "there is no flag --target: --help lists them all"),
+    ):  # fmt: skip
         with pytest.raises(UserError, match=words):
             parse_settings(Placed, "", arguments)
 
