@@ -268,6 +268,15 @@ RECIPES = {
 """What ``--recipe`` sets."""
 
 
+BEFORE = {
+    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "style_layer_weights": (1.0,) * 5,
+    "style_octaves": 1, "style_octave_weights": None, "style_smoothing": 0.0, "checkerboard_weight": 0.0,
+    "temporal_weight": 0.0, "palette_weight": 0.0, "tone_weight": 0.0, "content_layer": "relu4_2", "width": 1.0,
+    "blocks": 5,
+}  # fmt: skip
+"""Values for settings that older checkpoints lack."""
+
+
 def with_recipe(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
     """The settings with those of ``config.recipe``, except the ``given`` ones; and the names of all that hold now."""
     recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}

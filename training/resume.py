@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from config import TrainingConfig
+from config import BEFORE, TrainingConfig
 from models.checkpoints import Checkpoint, load_checkpoint
 from training.folder import checkpoints, newest_checkpoint, training_folder
 from training.state import TrainingState
@@ -22,15 +22,6 @@ _FIXED = (
     "recipe", "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "width",
     "blocks", "image_size", "style_size", "style_smoothing", "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
-
-BEFORE = {
-    "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "style_layer_weights": (1.0,) * 5,
-    "style_octaves": 1,
-    "style_octave_weights": None, "checkerboard_weight": 0.0, "content_layer": "relu4_2", "temporal_weight": 0.0,
-    "palette_weight": 0.0, "tone_weight": 0.0,
-    "style_smoothing": 0.0, "width": 1.0, "blocks": 5,
-}  # fmt: skip
-"""Values for settings that older checkpoints lack."""
 
 # What says how to resume, rather than what to train.
 _NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")

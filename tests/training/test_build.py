@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from begin_training import training_step
-from config import TrainingConfig
+from config import BEFORE, TrainingConfig
 from data.loader import PhotographStream
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
@@ -20,7 +20,7 @@ from models.transformer_net import TransformerNet
 from tests.comparing import read_metrics
 from training.build import build_state
 from training.plan import planned_steps, strange_weights
-from training.resume import BEFORE, restore_settings
+from training.resume import restore_settings
 from utils.errors import UserError
 
 
