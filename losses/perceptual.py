@@ -60,14 +60,14 @@ class Losses:
         total: scalar with a gradient, what is minimised.
         raw: each term before its weight, detached; N values, one for each photograph, or one for all of them.
         weighted: the same as they stand in the sum, times weight and level, detached. The mean is what counts.
-        content_to_grey: content term relative to a uniform grey picture's, detached.
+        content_to_grey: content term relative to a uniform grey picture's, detached; ``None`` without a painting.
         style: N whole numbers, the style of each photograph.
     """
 
     total: torch.Tensor
     raw: dict[str, torch.Tensor]
     weighted: dict[str, torch.Tensor]
-    content_to_grey: torch.Tensor
+    content_to_grey: torch.Tensor | None
     style: torch.Tensor
 
 

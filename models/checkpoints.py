@@ -116,11 +116,18 @@ def find_model(name: str | Path, flag: str = "--model_path") -> Path:
         for ending in ("", ".pth", ".safetensors"):
             if os.path.isfile(folder / f"{name}{ending}"):
                 return folder / f"{name}{ending}"
-    there = sorted({path.stem for folder in folders for path in folder.glob("*.pth")})
+    there = sorted({name for folder in folders for name in _models_in(folder)})
     raise UserError(
         f"{flag} {name} is not a file: give a style model (.pth) that begin_training.py wrote"
         + (f", or one of {', '.join(there)}" if there else "")
     )
+
+
+def _models_in(folder: Path) -> list[str]:
+    """What :func:`find_model` calls the models in a folder: ``wave``, ``fast/wave``; no checkpoints of trainings."""
+    paths = [*folder.glob("*.pth"), *folder.glob("*/*.pth")]
+    paths = [path.relative_to(folder).with_suffix("") for path in paths if not path.parent.name.endswith("_training")]
+    return [path.as_posix() for path in paths]
 
 
 def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:

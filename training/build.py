@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -14,17 +15,21 @@ from data.loader import PhotographStream
 from imaging.reading import read_image
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
+from inference.stylizer import Stylizer
 from losses.content_ceiling import ContentCeiling, content_ceiling
+from losses.distillation import Distillation
 from losses.perceptual import PerceptualLoss
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.cpu_kernels import accelerate
+from models.fusion import fuse_batch_norm
 from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
 from training.batch_norm import estimate_statistics
-from training.plan import SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
-from training.resume import check_identity, cosine_schedule, photographs_of, restore
+from training.plan import OF_THE_PAINTING, SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
+from training.results import MOST_MONITORED
+from training.resume import BEFORE, check_identity, cosine_schedule, photographs_of, restore
 from training.soap import SOAP
 from training.state import TrainingState
 from training.style_images import style_names
@@ -33,6 +38,9 @@ from utils.errors import ImageError, UserError
 from utils.files import beside_program
 from utils.processes import ALONE, Processes
 from utils.settings import validate
+
+if TYPE_CHECKING:  # a command, which imports this module
+    from training.distill import DistillConfig
 
 CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and statistics of norm layers are measured: the same ones throughout a run."""
@@ -70,27 +78,81 @@ def build_state(
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     # Of the paintings as they are: smoothed, they differ by rounding from machine to machine.
     identity = _identity(config, paintings, photographs, vgg, processes)
-    if checkpoint is not None:
-        before = checkpoint.resume_state
-        check_identity(before["identity"], identity, given)
-        if photographs_of(before["identity"]) == photographs_of(identity):
-            photographs.unreadable.update(before["unreadable"])
+    _check_resumed(checkpoint, identity, photographs, given)
     if config.style_smoothing:
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
     objective = _build_objective(config, vgg, paintings, total_steps, processes)
+    return _assemble(
+        config, compute, processes, checkpoint, begun, objective, total_steps,
+        style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, why=why,
+        identity=identity, started_from=_origin_of(begun),
+    )  # fmt: skip
+
+
+def build_distillation(
+    config: "DistillConfig",
+    given: frozenset[str] = frozenset(),
+    checkpoint: Checkpoint | None = None,
+    processes: Processes = ALONE,
+) -> TrainingState:
+    """The same for a network that another one teaches: its objective is :class:`losses.distillation.Distillation`."""
+    config = validate(config)
+    compute = _prepare_machine(config)
+    teacher = load_checkpoint(config.teacher, "TEACHER")
+    config = _with_settings_of(teacher, config, given)
+    styles = teacher.styles(config.teacher)
+    check_styles(config, styles)
+    paintings = _paintings_of(config, styles)
+    photographs = _find_photographs(config)
+    total_steps, why = planned_steps(config, len(photographs), processes.count)
+    vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
+    weights = b"".join(value.numpy().tobytes() for value in teacher.network.state_dict().values())
+    identity = _identity(config, paintings, photographs, vgg, processes) | {"teacher": _digest(weights)}
+    _check_resumed(checkpoint, identity, photographs, given)
+    calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
+    begun = teacher if _same_sizes(teacher.network, config) else None
+    if isinstance(teacher.network, MultiStyleNet) and len(styles) == 1:
+        teacher.network = teacher.network.for_style(0)
+    painting, painting_from = None, 0
+    if paintings:
+        of_painting = dataclasses.replace(config, temporal_weight=_settings_of(teacher).get("temporal_weight", 0.0))
+        if config.style_smoothing:
+            paintings = [smooth_strokes(one, config.style_smoothing) for one in paintings]
+        painting_from = round((1 - config.painting_share) * total_steps)
+        painting = _build_objective(of_painting, vgg, paintings, total_steps - painting_from, processes)
+    frozen = fuse_batch_norm(teacher.network).to(
+        compute.device, compute.dtype, memory_format=memory_format(compute.device)
+    )
+    objective = Distillation(accelerate(frozen), config.temporal_weight, len(styles), painting, painting_from)
+    return _assemble(
+        config, compute, processes, checkpoint, begun, objective, total_steps,
+        style_images=_pictures_by(teacher.network, config, compute), styles=styles, photographs=photographs,
+        calibration=calibration, why=why, identity=identity, teacher=teacher.provenance,
+    )  # fmt: skip
+
+
+def _assemble(
+    config: TrainingConfig,
+    compute: Compute,
+    processes: Processes,
+    checkpoint: Checkpoint | None,
+    begun: Checkpoint | None,
+    objective: PerceptualLoss | Distillation,
+    total_steps: int,
+    **parts,
+) -> TrainingState:
+    """The state, as it is before the first step, or after the checkpoint's."""
     torch.manual_seed(config.seed)
-    network = _new_network(config, styles, begun) if checkpoint is None else checkpoint.network
+    network = _new_network(config, parts["styles"], begun) if checkpoint is None else checkpoint.network
     network = _prepare_network(config, network, compute.device, processes)
     optimizer = _build_optimizer(config, network)
     state = TrainingState(
-        config=config, compute=compute, processes=processes, style_images=style_images, styles=styles,
-        photographs=photographs, calibration=calibration, network=network, forward=processes.forward_of(network),
-        objective=objective, criterion=objective, optimizer=optimizer,
+        config=config, compute=compute, processes=processes, network=network, forward=processes.forward_of(network),
+        objective=objective, criterion=objective, optimizer=optimizer, total_steps=total_steps,
         scheduler=cosine_schedule(optimizer, config.lr, total_steps),
-        scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16),
-        total_steps=total_steps, why=why, identity=identity, started_from=_origin_of(begun),
+        scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16), **parts,
     )  # fmt: skip
     if checkpoint is not None:
         restore(state, checkpoint)
@@ -99,6 +161,66 @@ def build_state(
     if config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
         estimate_statistics(network, state.calibration_batches())
     return state
+
+
+def _check_resumed(
+    checkpoint: Checkpoint | None, identity: dict, photographs: PhotographDataset, given: frozenset[str]
+) -> None:
+    if checkpoint is not None:
+        before = checkpoint.resume_state
+        check_identity(before["identity"], identity, given)
+        if photographs_of(before["identity"]) == photographs_of(identity):
+            photographs.unreadable.update(before["unreadable"])
+
+
+def _settings_of(teacher: Checkpoint) -> dict:
+    """The settings that a teacher was trained with."""
+    stored = teacher.provenance.get("settings")
+    return BEFORE | (stored if isinstance(stored, dict) else {})
+
+
+def _with_settings_of(teacher: Checkpoint, config: "DistillConfig", given: frozenset[str]) -> "DistillConfig":
+    """The settings, with the teacher's layers and objective where nothing else was asked for."""
+    own = {name: getattr(config, name) or getattr(teacher.network, name) for name in ("norm", "upsample", "blocks")}
+    if config.style_image:
+        stored = _settings_of(teacher)
+        own |= {name: stored[name] for name in OF_THE_PAINTING if name in stored and name not in given}
+    elif asked := given.intersection((*OF_THE_PAINTING, "vgg_weights", "painting_share")):
+        raise UserError(f"--{min(asked)} goes together with --style_image: give the painting, or leave it out")
+    return validate(dataclasses.replace(config, **own))
+
+
+def _same_sizes(network: TransformerNet, config: "DistillConfig") -> bool:
+    """Whether a student can begin as a copy of its teacher."""
+    alike = all(getattr(network, name) == getattr(config, name) for name in ("upsample", "width", "blocks"))
+    return alike and (network.norm == config.norm or (network.norm, config.norm) == ("instance", "mixed"))
+
+
+def _paintings_of(config: "DistillConfig", styles: tuple[str, ...]) -> list[torch.Tensor]:
+    """The paintings in the order of the teacher's styles, 1 x 3 x H x W each; none where none are named."""
+    paths = dict(zip(style_names(config.style_image), config.style_image))
+    if len(styles) == len(paths) == 1:
+        paths = dict(zip(styles, config.style_image))
+    if paths and paths.keys() != set(styles):
+        raise UserError(
+            f"--style_image names {', '.join(paths)}, and the teacher's styles are {', '.join(styles)}: give a picture "
+            "for each, of its name"
+        )
+    size = config.style_size or config.image_size
+    if paths:
+        check_style_term(config, min(config.image_size, size))
+    return [picture_batch(_read_style_image(config, paths[style]), size) for style in styles if paths]
+
+
+def _pictures_by(teacher: TransformerNet, config: TrainingConfig, compute: Compute) -> list[Image.Image]:
+    """What the teacher makes of the monitor's photograph, in each style that the monitor picture shows."""
+    if not config.monitor_every_steps:
+        return []
+    image = read_picture(config, "training_monitor_content_image", config.training_monitor_content_image)
+    networks = [teacher]
+    if isinstance(teacher, MultiStyleNet):
+        networks = [teacher.for_style(number) for number in range(min(len(teacher.styles), MOST_MONITORED))]
+    return [Stylizer(network, compute=compute).stylize(image) for network in networks]
 
 
 def _prepare_machine(config: TrainingConfig) -> Compute:
@@ -117,7 +239,7 @@ def _identity(
     config: TrainingConfig,
     paintings: list[torch.Tensor],
     photographs: PhotographDataset,
-    vgg: VGG19,
+    vgg: VGG19 | None,
     processes: Processes,
 ) -> dict:
     """What a training is made of, which a resumed one must find again."""
@@ -127,7 +249,7 @@ def _identity(
         "processes": processes.count,
         "photographs": len(photographs),
         "photograph_names": _digest(names.encode("utf-8", "surrogateescape")),
-        "loss_network": vgg.fingerprint,
+        "loss_network": vgg.fingerprint if vgg else "",
     }
 
 

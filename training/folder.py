@@ -79,6 +79,7 @@ class TrainingFolder:
         self.result_path = Path(config.output_dir, f"{training_name(config)}.pth")
         self.last_checkpoint: Path | None = None
         self._kept_step, self._overwrite, self._replace_shipped = kept_step, config.overwrite, config.replace_shipped
+        self._place = "STUDENT" if hasattr(config, "student") else "--output_dir or --name"  # what names it
         check_output_dir(config.output_dir)
         if not Path(os.path.realpath(self.path)).is_relative_to(os.path.realpath(config.output_dir)):
             raise UserError(
@@ -143,7 +144,7 @@ class TrainingFolder:
         """Refuse to replace unasked what a training left that is not this one: all, or all after the kept step."""
         if ships(self.result_path) and not self._replace_shipped:
             raise UserError(
-                f"{self.result_path} came with the program: give another --name or --output_dir, or add "
+                f"{self.result_path} came with the program: give another {self._place}, or add "
                 "--replace_shipped to lose that model"
             )
         if self._overwrite:
@@ -152,16 +153,15 @@ class TrainingFolder:
         if self._kept_step is not None:
             if found and _step_of(found[-1]) > self._kept_step:
                 raise UserError(
-                    f"{self.path} goes on to {found[-1].name}: resume from that, give another --output_dir, or add "
+                    f"{self.path} goes on to {found[-1].name}: resume from that, give another {self._place}, or add "
                     f"--overwrite to remove what came after step {self._kept_step}"
                 )
         elif found:
             raise UserError(
                 f"{self.path} holds an earlier training: resume it with {quoted('--checkpoint_path', self.path)}, give "
-                "another --output_dir or --name, or add --overwrite to start again"
+                f"another {self._place}, or add --overwrite to start again"
             )
         elif os.path.lexists(self.result_path) and not ships(self.result_path):
             raise UserError(
-                f"{self.result_path} exists already: give another --output_dir or --name, or add --overwrite to "
-                "replace it"
+                f"{self.result_path} exists already: give another {self._place}, or add --overwrite to replace it"
             )

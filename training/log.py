@@ -56,7 +56,8 @@ class TrainingLog:
         """Take note of a step's losses, without waiting for them."""
         measured = {("raw", term): value.mean() for term, value in losses.raw.items()}
         measured |= {("weighted", term): value.mean() for term, value in losses.weighted.items()}
-        measured["content_to_grey",] = losses.content_to_grey
+        if losses.content_to_grey is not None:
+            measured["content_to_grey",] = losses.content_to_grey
         if len(self.styles) > 1:
             measured |= self._by_style(losses)
         self._names = list(measured)
@@ -108,7 +109,7 @@ class TrainingLog:
             "raw": raw,
             "weighted": weighted,
             "total": sum(weighted.values()),
-            "content_to_grey": means["content_to_grey",],
+            "content_to_grey": means.get(("content_to_grey",)),
             "style_level": sum(style_levels) / len(style_levels),
             "lr": lr,
             "seconds_per_step": round(seconds, 5),

@@ -22,7 +22,7 @@ MOST_MONITORED = 4
 
 _PATHS = (
     "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
-    "start_from",
+    "start_from", "teacher", "student",
 )  # fmt: skip
 
 
@@ -53,17 +53,23 @@ def _last_third(monitor: Image.Image, content_image: Image.Image) -> Image.Image
 
 def provenance(state: TrainingState) -> dict:
     """What made the network, for its checkpoints."""
-    names, levels = [Path(path).name for path in state.config.style_image], state.objective.ceiling.level().tolist()
+    if state.teacher is None:
+        names, levels = [Path(path).name for path in state.config.style_image], state.objective.ceiling.level().tolist()
+        learnt = {
+            "style": names if len(names) > 1 else names[0],
+            "started_from": state.started_from,
+            "style_level": levels if len(levels) > 1 else levels[0],
+            "loss_scales": state.objective.scales(),
+            "loss_network": f"VGG-19, weights {state.identity['loss_network']}",
+        }
+    else:
+        learnt = state.teacher | {"taught_by": {name: state.teacher.get(name) for name in ("step", "settings")}}
     return {
-        "style": names if len(names) > 1 else names[0],
-        "started_from": state.started_from,
-        "style_level": levels if len(levels) > 1 else levels[0],
-        "loss_scales": state.objective.scales(),
+        **learnt,
         "step": state.step,
         "total_steps": state.total_steps,
         "settings": dataclasses.asdict(state.config),
         "precision": str(state.compute.dtype).removeprefix("torch."),
-        "loss_network": f"VGG-19, weights {state.identity['loss_network']}",
         "photographs": len(state.photographs),
         "processes": state.processes.count,
         "versions": {
@@ -78,7 +84,7 @@ def write_model(state: TrainingState, path: Path) -> None:
     made_by = provenance(state)
     # A model is passed on to others, who have no use for the names of folders.
     for name in _PATHS:
-        value = made_by["settings"][name]
+        value = made_by["settings"].get(name)
         if value is not None:
             shorter = tuple(Path(path).name for path in value) if isinstance(value, tuple) else Path(value).name
             made_by["settings"][name] = shorter

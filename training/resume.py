@@ -172,7 +172,12 @@ def restore_settings(
 
 
 def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
-    """Refuse to resume with another style image, loss network or set of photographs under the old names."""
+    """Refuse to resume with another teacher, style image, loss network or set of photographs under the old names."""
+    if before.get("teacher") != now.get("teacher"):
+        raise UserError(
+            "--checkpoint_path is of a training with another teacher, or of one with none: give the command that it "
+            "began with"
+        )
     if before.get("style") != now["style"]:
         raise UserError("--style_image is not what this training began with: give that")
     if before.get("loss_network") != now["loss_network"]:

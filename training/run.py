@@ -5,7 +5,7 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -25,6 +25,7 @@ from training.log import TrainingLog, plot_losses
 from training.plan import ENOUGH_STEPS, strange_weights
 from training.results import monitor_picture, provenance, write_filmstrip, write_model
 from training.resume import resume_state_of, take_up
+from training.state import TrainingState
 from training.style_images import find_style_images, training_name
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import UserError
@@ -44,6 +45,8 @@ class TrainingRun:
 
     Args:
         config, given: as in ``begin_training.train``.
+        build: makes the state, see :func:`training.build.build_state`.
+        command: that began it, and resumes it.
 
     Attributes:
         state: the parts and where they stand, see :class:`training.state.TrainingState`.
@@ -52,7 +55,14 @@ class TrainingRun:
         UserError: naming the flag or file at fault; nothing has been written or replaced then.
     """
 
-    def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
+    def __init__(
+        self,
+        config: TrainingConfig,
+        given: frozenset[str] = frozenset(),
+        build: Callable[..., TrainingState] = build_state,
+        command: tuple[str, ...] = ("begin_training.py",),
+    ):
+        self._command = command
         with contextlib.ExitStack() as taken:
             config = validate(config)
             config = dataclasses.replace(config, style_image=find_style_images(config.style_image))
@@ -74,7 +84,7 @@ class TrainingRun:
                 self.monitor_content_image = read_picture(
                     config, "training_monitor_content_image", config.training_monitor_content_image
                 )
-            self.state = state = build_state(config, given, checkpoint, processes)
+            self.state = state = build(config, given, checkpoint, processes)
             if checkpoint is None:
                 check_pictures(state)
             self.config = state.config
@@ -116,7 +126,7 @@ class TrainingRun:
         if sample and config.style_image == TrainingConfig.style_image:
             message(f"That is the sample {config.style_image[0]}: --style_image names the painting to learn from")
         message(state.why + (f"; resumed after step {state.step}" if state.step else ""))
-        if state.total_steps < ENOUGH_STEPS and config.start_from is None:
+        if state.total_steps < ENOUGH_STEPS and config.start_from is None and state.teacher is None:
             message(f"That is little: {ENOUGH_STEPS} steps give a good picture")
         strange = strange_weights(config)
         if strange and not state.step:
@@ -248,7 +258,7 @@ class TrainingRun:
 
     def say_how_to_resume(self, reason: str) -> None:
         """Print the command that takes the training up again."""
-        command = command_line("begin_training.py", "--checkpoint_path", self.folder.last_checkpoint)
+        command = command_line(*self._command, "--checkpoint_path", self.folder.last_checkpoint)
         self.log_file.message(f"Stopped by {reason} after step {self.state.step}; to resume: {command}")
 
     # -- the end ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from config import TrainingConfig
 from data.dataset import PhotographDataset
+from losses.distillation import Distillation
 from losses.perceptual import Losses, PerceptualLoss
 from losses.temporal import Views
 from models.transformer_net import TransformerNet
@@ -37,6 +38,7 @@ class TrainingState:
         total_steps: length of the training; ``why`` is the sum that led to it, in words.
         identity: what it is trained on, which a resumed training must find again.
         started_from: what the model of ``--start_from`` says of itself; ``None`` for random weights.
+        teacher: what made the network that teaches this one; ``None`` without.
         step, position: steps done, and where in the stream of photographs the next one begins.
     """
 
@@ -49,7 +51,7 @@ class TrainingState:
     calibration: list[torch.Tensor]
     network: TransformerNet
     forward: Callable[..., torch.Tensor]
-    objective: PerceptualLoss
+    objective: PerceptualLoss | Distillation
     criterion: Callable[..., Losses]
     optimizer: torch.optim.Optimizer
     scheduler: LRScheduler
@@ -58,6 +60,7 @@ class TrainingState:
     why: str
     identity: dict
     started_from: dict | None = None
+    teacher: dict | None = None
     step: int = 0
     position: int = 0
 

@@ -109,7 +109,7 @@ def validate(config):
         value_type, several = _value_type(hint)
         given = tuple(value) if several and isinstance(value, list | tuple) else (value,)
         name = f.metadata["metavar"] if f.default is dataclasses.MISSING else f"--{f.name}"
-        if not given or None in given:
+        if None in given or not given and f.default != ():
             raise UserError(f"{name} needs a value")
         given = tuple(_valid(name, one, value_type, f.metadata) for one in given)
         values[f.name] = given if several else given[0]
@@ -182,11 +182,14 @@ def _unknown(argument: str, flags: set[str]) -> str:
 
 
 def command_line(script: str, *arguments: object) -> str:
-    """A command for people to paste: this Python, and the script from wherever the working directory is."""
+    """A command for people to paste: this Python, and the script from wherever the working directory is.
+
+    The script may be ``-m``, with the name of a module first among the arguments: that works in the program's folder.
+    """
     program = Path(__file__).resolve().parents[1]
     python = shutil.which("python")
     words = ["python" if python and os.path.abspath(python) == os.path.abspath(sys.executable) else sys.executable]
-    return quoted(*words, script if Path.cwd() == program else program / script, *arguments)
+    return quoted(*words, script if script == "-m" or Path.cwd() == program else program / script, *arguments)
 
 
 def quoted(*words: object) -> str:

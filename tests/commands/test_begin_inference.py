@@ -175,8 +175,9 @@ def test_a_wrong_name_lists_the_models_that_there_are(elsewhere, style_model):
     for flags in (["--model_path", "monet"], ["--blend", "monet:1,wave:1"]):
         error = elsewhere(*flags).error
         assert f"{flags[0]} monet is not a file" in error
-        shipped = [path.stem for path in (ROOT / "checkpoints").glob("*.pth")]
-        assert error.endswith("or one of " + ", ".join(sorted([*shipped, "stripes"])))
+        shipped = [path.relative_to(ROOT / "checkpoints") for path in (ROOT / "checkpoints").rglob("*.pth")]
+        shipped = [path.with_suffix("").as_posix() for path in shipped if "_training" not in str(path)]
+        assert error.endswith("or one of " + ", ".join(sorted([*shipped, "stripes"]))) and "films/wave" in shipped
     assert "--content_image photo.jpg does not exist" in elsewhere("--content_image", "photo.jpg").error
 
 

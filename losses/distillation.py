@@ -1,0 +1,100 @@
+"""What a network lowers that another one teaches: distillation (Hinton et al., 2015, arXiv:1503.02531)."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from losses.content_ceiling import ContentCeiling
+from losses.functional import is_flat
+from losses.perceptual import Losses, PerceptualLoss
+from losses.temporal import Views, temporal_loss
+from losses.terms import Batches
+
+STEADINESS = 12.0
+"""Factor of the temporal term: at a difference of 0.05 :func:`distance` is twelve times as steep as a square."""
+
+
+def distance(difference: torch.Tensor) -> torch.Tensor:
+    """|d| + 2 d^2 of each value d, a difference of pictures with values in [0, 1].
+
+    Squares alone would teach a mean of the strokes that a small network cannot place, which is pale.
+    """
+    return difference.abs() + 2 * difference.square()
+
+
+class Distillation(nn.Module):
+    """The distance to the teacher's pictures, with a temporal term; in the last steps the objective of the painting.
+
+    For photographs x and second views w(x), see :mod:`training.second_view`, student N and teacher M lower
+    rho(N(x) - M(x)) + 12 temporal_weight (N(w(x)) - w(N(x)))^2, means over values in [0, 1], rho being
+    :func:`distance`. The second views have noise, which the teacher does not see: the student learns to paint past it.
+
+    Its ``state_dict`` holds the steps done, and what the painting's objective keeps.
+
+    Args:
+        teacher: gives N x 3 x H x W, RGB in [0, 255], of the same and, with several styles, of N whole numbers.
+        temporal_weight: weight of the temporal term.
+        styles: how many there are.
+        painting: the objective of a training on the painting; ``None`` for none.
+        painting_from: steps after which ``painting`` alone is lowered.
+    """
+
+    def __init__(
+        self,
+        teacher: Callable[..., torch.Tensor],
+        temporal_weight: float,
+        styles: int,
+        painting: PerceptualLoss | None = None,
+        painting_from: int = 0,
+    ):
+        super().__init__()
+        self._teacher = lambda *inputs: teacher(*inputs)  # a function: its weights are not this one's state
+        self.temporal_weight, self.painting, self.painting_from = temporal_weight, painting, painting_from
+        self._ceiling = ContentCeiling(math.inf, 1, styles)  # which eases nothing
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))  # on the CPU: nothing waits for the GPU
+
+    @property
+    def ceiling(self) -> ContentCeiling:
+        return self._ceiling if self.painting is None else self.painting.ceiling
+
+    def measure(self, batches: Batches) -> None:
+        """See :meth:`PerceptualLoss.measure`."""
+        if self.painting is not None:
+            self.painting.measure(batches)
+
+    def forward(
+        self,
+        stylized: torch.Tensor,
+        photographs: torch.Tensor,
+        style: torch.Tensor | None = None,
+        views: Views | None = None,
+    ) -> Losses:
+        """The objective of a batch; arguments as for :class:`PerceptualLoss`."""
+        self.steps += 1
+        zero = stylized.new_zeros(())
+        names = [] if self.painting is None else [term.name for term in self.painting.terms]
+        nothing = dict.fromkeys(["teacher", "temporal", *names], zero)  # what is not computed counts as 0
+        if self.painting is not None and self.steps > self.painting_from:
+            losses = self.painting(stylized, photographs, style, views)
+            raw, weighted = nothing | losses.raw, nothing | losses.weighted
+            return Losses(losses.total, raw, weighted, losses.content_to_grey, losses.style)
+        inputs = [photographs] if style is None else [photographs, style]
+        if views is not None:
+            inputs = [value.chunk(2)[0] for value in inputs]
+        with torch.no_grad():
+            target = self._teacher(*inputs)
+        flat = is_flat(inputs[0])
+        parts = [torch.where(flat, part.detach(), part) for part in stylized.float().chunk(1 if views is None else 2)]
+        raw = {"teacher": distance((parts[0] - target) / 255).mean((1, 2, 3)), "temporal": zero}
+        if views is not None:
+            raw["temporal"] = STEADINESS * temporal_loss(*parts, views.motion)
+        weighted = raw | {"temporal": self.temporal_weight * raw["temporal"]}
+        total = sum(value.mean() for value in weighted.values())
+        raw, weighted = (nothing | {name: value.detach() for name, value in each.items()} for each in (raw, weighted))
+        if style is None:
+            numbers = torch.zeros(len(target), dtype=torch.long, device=target.device)
+        else:
+            numbers = inputs[1]
+        return Losses(total, raw, weighted, None if self.painting is None else zero, numbers)
