@@ -42,6 +42,15 @@ def _init_worker(worker_id: int) -> None:
     torch.set_num_threads(1)
 
 
+def _by_value(chunk: tuple[list[int], torch.Tensor, dict[int, str]]):
+    """A chunk that goes from process to process through a pipe.
+
+    Tensors would go through shared memory, of which containers have little.
+    """
+    positions, crops, failures = chunk
+    return positions, crops.numpy(), failures
+
+
 class PhotographStream:
     """An iterator over batches of random crops, reproducible from any position.
 
@@ -85,13 +94,19 @@ class PhotographStream:
             batch_size=None,  # a chunk is a batch already
             sampler=itertools.islice(_chunks(dataset, start, batch_size), shard, None, shards),
             num_workers=num_workers,
+            collate_fn=_by_value,
             prefetch_factor=4 if num_workers else None,
             timeout=READING_SECONDS if num_workers else 0,
             worker_init_fn=_init_worker if num_workers else None,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
         others = set(multiprocessing.active_children())
-        self._loader = iter(loader)
+        try:
+            self._loader = iter(loader)
+        except OSError as error:
+            raise UserError(
+                f"the system starts no processes that read photographs ({error.strerror}): give --num_workers 0"
+            ) from None
         self._workers = [child for child in multiprocessing.active_children() if child not in others]
         # torch's answer to the end of a child is an exception in whatever is running just then, such as the middle of a
         # step: here it is noticed when the next batch is asked for.
@@ -114,6 +129,7 @@ class PhotographStream:
         """
         while len(self._positions) < self.batch_size:
             positions, crops, failures = self._next_chunk()
+            crops = torch.from_numpy(crops)
             for index, reason in failures.items():
                 self._note_unreadable(index, reason)
             self._positions += positions
@@ -167,7 +183,7 @@ class PhotographStream:
         for worker in self._workers:
             worker.kill()  # what is left hangs in a file
             worker.join()
-        self._workers, self._crops = [], None  # these lie in memory shared with them, an open file
+        self._workers = []
 
 
 _NO_GUARD = (

@@ -1,8 +1,10 @@
 """The stream of batches: reproducible, resumable, and indifferent to unreadable files."""
 
 import collections
+import errno
 import itertools
 import multiprocessing.connection
+import multiprocessing.synchronize
 import os
 import shutil
 import signal
@@ -69,6 +71,7 @@ def test_batches_are_the_crops_of_consecutive_positions(dataset, batches, batch_
 def test_the_number_of_workers_changes_nothing(dataset, num_workers):
     alone, position = take(6, dataset, 5)
     by_workers, their_position = take(6, dataset, 5, num_workers=num_workers)
+    assert not any(batch.is_shared() for batch in by_workers)  # containers have little shared memory
     assert torch.equal(torch.cat(alone), torch.cat(by_workers))
     assert position == their_position == 30
 
@@ -165,6 +168,15 @@ def test_workers_end_with_the_stream(dataset):
     assert len(started) == 2
     stream.close()
     assert not any(process.is_alive() for process in started)
+
+
+def test_no_room_for_what_processes_share(dataset, monkeypatch):
+    def full(*arguments, **settings):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(multiprocessing.synchronize.SemLock, "__init__", full)
+    with pytest.raises(UserError, match=r"starts no processes .*No space left on device.*give --num_workers 0"):
+        PhotographStream(dataset, 4, num_workers=2)
 
 
 @pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="what is patched here is not there in others")
