@@ -92,7 +92,7 @@ class TrainingConfig:
         choices=("relu2_2", "relu3_2", "relu4_2"),
     )
     content_weight: float = setting(1.0, "weight of the content term", minimum=0)
-    style_weight: float = setting(18.0, "weight of the style term", minimum=0)
+    style_weight: float = setting(10.0, "weight of the style term", minimum=0)
     style_layers: tuple[str, ...] = setting(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
         "layers of the style term, of relu1_1 ... relu5_1; later ones of a block, relu1_2 relu2_2 relu3_3 relu4_3 as "

@@ -2,7 +2,7 @@
 
     npm install onnxruntime-web
     python -m demo.build_site site
-    python -m demo.build_site site --models starry_night gallery --overwrite
+    python -m demo.build_site site --models starry_night wave --overwrite
 
 Photographs, all that is to taste, mixtures and the webcam work without a server; nothing is uploaded. After the first
 visit the page works without a network as well.

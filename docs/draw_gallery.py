@@ -10,6 +10,7 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -19,7 +20,8 @@ from imaging.sheets import contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
-MANY = "checkpoints/gallery.pth"
+SOME = ("starry_night", "wave", "the_scream", "udnie")
+"""Models that stand for all where there is little room."""
 
 
 def stylized(*flags: object) -> Image.Image:
@@ -36,7 +38,7 @@ def sample(name: str) -> Path:
     return Path(importlib.util.find_spec("skimage").origin).parent / "data" / f"{name}.png"
 
 
-def draw_models(photographs: list[Path], models: list[str], width: int, square: bool = False) -> Image.Image:
+def draw_models(photographs: list[Path], models: Sequence[str], width: int, square: bool = False) -> Image.Image:
     """Photographs, each beside what every model makes of it, ``width`` pixels a picture; ``square``: their middles."""
     pictures = []
     for path in photographs:
@@ -44,25 +46,25 @@ def draw_models(photographs: list[Path], models: list[str], width: int, square: 
         cells = [("photograph", photograph)]
         for model in models:
             picture = stylized("--content_image", path, "--model_path", model)
-            cells.append((Path(model).stem.replace("_", " "), picture))
+            cells.append((model.replace("_", " "), picture))
         size = (min(photograph.size),) * 2 if square else photograph.size
         pictures += [(name, ImageOps.fit(cell, size, Image.Resampling.LANCZOS)) for name, cell in cells]
     return contact_sheet(pictures, columns=len(models) + 1, width=width)
 
 
-def draw_styles(photograph: Path) -> Image.Image:
-    """A photograph in every style of the model of many."""
-    sheet = stylized("--model_path", MANY, "--style", "all", "--content_image", photograph)
+def draw_styles(photograph: Path, models: Sequence[str]) -> Image.Image:
+    """A photograph in every style."""
+    sheet = stylized("--model_path", *models, "--content_image", photograph)
     sheet.thumbnail((1500, 1500), Image.Resampling.LANCZOS)
     return sheet
 
 
 def draw_mixture(photograph: Path) -> Image.Image:
-    """From one style of that model to another in five steps."""
+    """From one style to another in five steps."""
     first, second = "the_scream", "wave"
-    steps = [second, *(f"{first}:{share},{second}:{4 - share}" for share in (1, 2, 3)), first]
-    common = ("--model_path", MANY, "--content_image", photograph)
-    pictures = [(style, stylized(*common, "--style", style)) for style in steps]
+    mixtures = [("--blend", f"{first}:{share},{second}:{4 - share}") for share in (1, 2, 3)]
+    steps = [("--model_path", second), *mixtures, ("--model_path", first)]
+    pictures = [(" ".join(flags), stylized("--content_image", photograph, *flags)) for flags in steps]
     return contact_sheet(pictures, columns=len(pictures), width=300)
 
 
@@ -96,14 +98,13 @@ def draw_stroke_scale(scratch: Path) -> Image.Image:
 
 
 def main() -> None:
-    models = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "checkpoints").glob("*.pth"))
-    models.remove(str(Path(MANY)))
+    models = sorted(path.stem for path in (ROOT / "checkpoints").glob("*.pth"))
     scenes = [ROOT / "content" / f"{name}.jpg" for name in ("mountains", "harbour")]
-    draw_models(scenes, models, 400).save(GALLERY / "scenes.jpg", quality=85)
+    draw_models(scenes, SOME, 320).save(GALLERY / "scenes.jpg", quality=85)
     faces = [sample(name) for name in ("astronaut", "chelsea")]
-    draw_models(faces, models, 300, square=True).save(GALLERY / "face_and_cat.jpg", quality=88)
-    draw_styles(sample("chelsea")).save(GALLERY / "cat_styles.jpg", quality=85)
-    draw_styles(sample("astronaut")).save(GALLERY / "face_styles.jpg", quality=85)
+    draw_models(faces, SOME, 300, square=True).save(GALLERY / "face_and_cat.jpg", quality=88)
+    draw_styles(sample("chelsea"), models).save(GALLERY / "cat_styles.jpg", quality=85)
+    draw_styles(sample("astronaut"), models).save(GALLERY / "face_styles.jpg", quality=85)
     draw_mixture(sample("chelsea")).save(GALLERY / "mixture.jpg", quality=85)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

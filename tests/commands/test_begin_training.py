@@ -126,7 +126,7 @@ def test_the_final_model_says_what_made_it_and_no_folder(straight):
     assert provenance["versions"]["torch"] == torch.__version__.split("+")[0]
     settings = provenance["settings"]
     assert set(settings) == set(TrainingConfig.__dataclass_fields__)
-    assert settings["style_weight"] == 18.0 and settings["image_size"] == 32
+    assert settings["style_weight"] == 10.0 and settings["image_size"] == 32
     assert not any(isinstance(value, str) and os.sep in value for value in settings.values())
 
 

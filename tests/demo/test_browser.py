@@ -117,16 +117,16 @@ def test_sliders_and_switches_reach_the_picture_and_the_command(page, photo, by_
 
 
 def test_several_styles_are_mixed(page, photo):
-    choose(page, "gallery/wave")
+    choose(page, "wave")
     page.locator("#mix").check()
-    choose(page, "gallery/the_scream")
+    choose(page, "the_scream")
     give(page, photo)
     page.locator("#mixture input").nth(1).fill("25")
     until_command(page, "includes('the_scream:25')")
     assert page.locator("#mixture output").all_inner_texts() == ["67 %", "33 %"]
     assert saved(page)[0] == "my photo_wave+the_scream.jpg"
     page.locator("#mix").uncheck()
-    until_command(page, "endsWith('--style wave')")
+    until_command(page, "endsWith('--model_path wave')")
 
 
 def test_a_mask_is_painted_and_saved(page, photo, by_command, tmp_path):

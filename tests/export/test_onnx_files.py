@@ -59,7 +59,7 @@ def test_a_single_pixel_has_a_result(trained_like, onnx_graph):
     assert result.shape == (2, 3, 1, 1) and (result >= 0).all() and (result <= 255).all()
 
 
-@pytest.mark.parametrize("name", ["wave", "gallery"])
+@pytest.mark.parametrize("name", ["wave", "rembrandt_etching"])
 def test_halves_of_the_weights(name, onnx_graph, tmp_path):
     assert export_onnx(f"checkpoints/{name}.pth", tmp_path / "m.onnx", "float16") <= 0.2
     assert (tmp_path / "m.onnx").stat().st_size < 3.8e6

@@ -47,12 +47,12 @@ def test_it_runs_where_the_project_is_not(tmp_path):
 
 
 @pytest.mark.slow
-def test_several_styles_with_what_is_told_of_them(call_cli, tmp_path):
-    arguments = "export.program", "gallery", tmp_path / "gallery.pt2"
+def test_several_styles_with_what_is_told_of_them(call_cli, gallery, tmp_path):
+    arguments = "export.program", gallery, tmp_path / "gallery.pt2"
     assert "Wrote " in call_cli(*arguments).stdout
     told = {FACTS: ""}
     stylize = torch.export.load(tmp_path / "gallery.pt2", extra_files=told).module()
-    network = load_checkpoint("gallery").network
+    network = load_checkpoint(gallery).network
     assert json.loads(json.loads(told[FACTS])["styles"]) == list(network.styles)
     images, style = torch.rand(1, 3, 10, 7) * 255, torch.rand(1, len(network.styles)).softmax(1)
     with torch.no_grad():
