@@ -57,10 +57,10 @@ export class Films {
   }
 
   finish(message) {
-    const { film, label } = this.painted ?? {};
+    const { film, label, recipe } = this.painted ?? {};
     if (film?.id !== message.photograph) return;
     if (film.made) URL.revokeObjectURL(film.made.poster);
-    film.made = { ...message, label, poster: URL.createObjectURL(new Blob([this.view.data])) };
+    film.made = { ...message, label, recipe, poster: URL.createObjectURL(new Blob([this.view.data])) };
     this.end();
     this.say(`The film in ${label} is ready`);
     this.complain(message.remarks.join("\n"));
@@ -99,7 +99,8 @@ export class Films {
     const film = Boolean(current?.film);
     const [made, busy] = [current?.made, this.painted !== null];
     const shown = !$("player").hidden || !$("moving").hidden;
-    $("film").hidden = !film || busy;
+    const same = made?.recipe === JSON.stringify(this.wanted().recipe);
+    $("film").hidden = !film || busy || same;
     $("film").textContent = made ? `Repaint in ${this.wanted().label}` : "Repaint the film";
     $("film").classList.toggle("primary", !made);
     $("film-cancel").hidden = !film || this.painted?.film !== current;
