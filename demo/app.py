@@ -175,7 +175,12 @@ class Server:
         try:
             name = request.query_params.get("style", "")
             data = await asyncio.get_running_loop().run_in_executor(self._thumbnailer, self._thumbnail, name)
-        except (UserError, Cancelled, RuntimeError) as error:  # the last of a server that ends
+        except (
+            UserError,
+            Cancelled,
+            RuntimeError,
+            asyncio.CancelledError,
+        ) as error:  # the last two of a server that ends
             return Response(str(error), 404, media_type="text/plain")
         return Response(data, media_type="image/jpeg")
 
