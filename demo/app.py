@@ -45,6 +45,18 @@ _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".
 _CHANGES = ("start", "stop", "resume")  # of a training
 
 
+class _File(FileResponse):
+    """A file that may be removed until it is opened."""
+
+    async def __call__(self, scope, receive, send):
+        try:
+            await super().__call__(scope, receive, send)
+        except (OSError, RuntimeError):
+            if Path(self.path).exists():
+                raise
+            await Response("there is no such file now", 404, media_type="text/plain")(scope, receive, send)
+
+
 def _answered(handler: Callable) -> Callable:
     """A request of an open page, which ``X-Tab`` names, answered with JSON, and a fault in it with a sentence."""
 
@@ -263,7 +275,7 @@ class Server:
         headers = {}
         if download.name is not None:
             headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(download.name, safe='')}"
-        return FileResponse(download.path, media_type=download.media_type, headers=headers)
+        return _File(download.path, media_type=download.media_type, headers=headers)
 
     async def tab(self, socket: WebSocket) -> None:
         """A page for as long as it is open."""
