@@ -100,13 +100,8 @@ def repaint_film(
             _writer(file, target.suffix.lower(), film, size, quality) as writer,
         ):
             with _behind(writer.write) as write, contextlib.closing(_ahead(film.frames())) as frames:
-                for frame in frames:
-                    since = time.perf_counter()
-                    pixels = repainted(stylizer, _resized(frame.pixels, size), options)
-                    result.seconds += time.perf_counter() - since
-                    write(Frame(pixels, frame.time, frame.duration))
-                    result.frames += 1
-                    result.length = frame.time + frame.duration
+                for frame in _repainted_frames(stylizer, frames, options, result):
+                    write(frame)
                     on_frame(result.frames, film.total)
                     if should_stop():
                         result.stopped, result.path = True, _unfinished(target)
@@ -117,6 +112,19 @@ def repaint_film(
         if film.converted:
             result.notes.insert(0, f"{source} is {film.converted}: the result is BT.709, of usual brightness")
         return result
+
+
+def _repainted_frames(
+    stylizer: Stylizer, frames: Iterator[Frame], options: StyleOptions, result: FilmResult
+) -> Iterator[Frame]:
+    """The frames, repainted at the result's size, which takes note of them."""
+    for frame in frames:
+        since = time.perf_counter()
+        pixels = repainted(stylizer, _resized(frame.pixels, result.size), options)
+        result.seconds += time.perf_counter() - since
+        result.frames += 1
+        result.length = frame.time + frame.duration
+        yield Frame(pixels, frame.time, frame.duration)
 
 
 def _unfinished(target: Path) -> Path:
