@@ -29,7 +29,7 @@ from imaging.reading import read_image
 from imaging.writing import save_picture
 from utils.errors import ImageError
 
-MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 3000))
+MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 1500))
 LIMIT = 1_000_000  # pixels
 ROOT = Path(__file__).resolve().parents[2]
 
