@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
-from config import TrainingConfig
+from config import BEFORE, TrainingConfig
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from imaging.reading import read_image
@@ -29,7 +29,7 @@ from models.vgg19 import VGG19
 from training.batch_norm import estimate_statistics
 from training.plan import OF_THE_PAINTING, SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
 from training.results import MOST_MONITORED
-from training.resume import BEFORE, check_identity, cosine_schedule, photographs_of, restore
+from training.resume import check_identity, cosine_schedule, photographs_of, restore
 from training.soap import SOAP
 from training.state import TrainingState
 from training.style_images import style_names
