@@ -6,11 +6,9 @@ import torch
 
 from config import TrainingConfig
 from imaging.tensors import picture_batch
+from losses.functional import is_flat
 from training.state import TrainingState
 from utils.errors import UserError
-
-PLAIN = 8.0
-"""Grey levels between darkest and lightest in every channel, up to which a picture is of one colour."""
 
 
 def check_weights(config: TrainingConfig) -> None:
@@ -38,9 +36,9 @@ def check_pictures(state: TrainingState) -> None:
     """
     config = state.config
     for path, image in zip(config.style_image, state.style_images):
-        if _is_plain(picture_batch(image)).all():
+        if is_flat(picture_batch(image)).all():
             raise UserError(f"--style_image {path} is of one colour, which is no style: give a painting")
-    plain = torch.cat([_is_plain(batch) for batch in state.calibration])
+    plain = torch.cat([is_flat(batch.float()) for batch in state.calibration])
     if plain.all():
         raise UserError(
             f"--dataset_dir {config.dataset_dir} holds pictures of one colour, from which nothing can be learnt: give "
@@ -51,9 +49,3 @@ def check_pictures(state: TrainingState) -> None:
             f"{plain.sum()} of {len(plain)} crops of the photographs are of one colour: the model will be poor",
             stacklevel=2,
         )
-
-
-def _is_plain(images: torch.Tensor) -> torch.Tensor:
-    """For each of N x 3 x H x W, in [0, 255], whether it is of next to one colour."""
-    values = images.float().flatten(2)
-    return ((values.amax(2) - values.amin(2)) <= PLAIN).all(1)

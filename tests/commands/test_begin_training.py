@@ -70,7 +70,7 @@ def copied(straight, tmp_path):
 
 
 def assert_same_training(output, expected):
-    """Final model and last checkpoint, with optimiser, schedule and random state, bit for bit."""
+    """Final model and last checkpoint, with all that resuming needs, bit for bit."""
     model, step = "stripes.pth", f"stripes_training/step_{STEPS:06d}.pth"
     ours, theirs = load_checkpoint(output / model), load_checkpoint(expected / model)
     assert same(ours.network.state_dict(), theirs.network.state_dict())
@@ -130,15 +130,20 @@ def test_the_final_model_says_what_made_it_and_no_folder(straight):
     assert not any(isinstance(value, str) and os.sep in value for value in settings.values())
 
 
+WEIGHTS = {"content": 1.0, "total_variation": 0.6, "checkerboard": 1.0, "palette": 5.0, "tone": 3.0}
+"""Of the terms that are in the sum as they are."""
+
+
 def test_metrics(straight):
     lines = read_metrics(straight)
     assert [line["step"] for line in lines] == [5, 10, 15, 20]
     for line in lines:
         raw, weighted = line["raw"], line["weighted"]
-        assert (*raw,) == (*weighted,) == ("content", "style", "total_variation", "checkerboard", "temporal")
+        assert raw.keys() == weighted.keys() == {"style", "temporal", *WEIGHTS}
         assert line["total"] == pytest.approx(sum(weighted.values()), rel=1e-6)
-        for term, weight in (("content", 1.0), ("total_variation", 0.6), ("checkerboard", 1.0)):
+        for term, weight in WEIGHTS.items():
             assert weighted[term] == pytest.approx(weight * raw[term], rel=1e-4) and raw[term] > 0
+        assert 0 < weighted["style"] <= 18.0 * raw["style"] * 1.0001 and weighted["temporal"] == 0
         assert line["lr"] == pytest.approx(5e-3 * (1 + math.cos(math.pi * line["step"] / STEPS)) / 2, abs=1e-12)
         assert line["seconds_per_step"] > 0 and line["photographs_per_second"] > 0
 
