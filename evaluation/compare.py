@@ -3,43 +3,45 @@
     python -m evaluation.compare --model_path wave.pth --style_image wave.jpg --photographs photos/
     python -m evaluation.compare --model_path gallery.pth --style wave --style_image wave.jpg --photographs photos/
     python -m evaluation.compare --model_path a.pth b.pth --style_image a.jpg b.jpg --photographs val2017/ \\
-        --iterations 300 --curves curves.pt --json result.json --plot curves.png --sheet sheet.jpg
+        --iterations 300 --json result.json --plot curves.png --sheet sheet.jpg
     python -m evaluation.compare --tones_only --model_path gallery --style all --style_image paintings/ \\
         --photographs photos/ --photograph_count 12
 
-Judges the objective that the model was trained for on photographs that it has not seen, and optimises each of them for
-the same objective: minutes a photograph on a CPU. --iterations 0 leaves that out, --lbfgs_photographs 5 does a few.
+It measures the objective that the model was trained for, on photographs that it has not seen, and optimises each of
+them for the same objective: minutes a photograph on a CPU. --iterations 0 leaves that out, --lbfgs_photographs 5 does
+a few.
+--tones_only measures contrast and colours alone, for all styles of a gallery in a few minutes.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from config import OVERWRITE_HELP, PRECISIONS, setting
-from evaluation.weights import inference_setting, training_setting
+from evaluation.weights import OBJECTIVE, inference_setting, training_setting
+from utils.errors import UserError
 from utils.settings import parse_settings, run_command
 
 
-def _as_trained(name: str, help: str):
-    """The setting of the training of this name, which the model itself says where it is left out."""
-    return training_setting(name, None, f"{help}; left out, as the model was trained")
+def _as_trained(name: str, help: str, heading: str | None = None):
+    """A setting of the training; where it is left out, the model's own counts."""
+    return training_setting(name, None, f"{help}; left out, as the model was trained", heading)
 
 
 @dataclass(frozen=True)
 class CompareConfig:
     """Settings of ``evaluation.compare``."""
 
-    # What is judged, and on what
     model_path: tuple[str, ...] = inference_setting(
-        "model_path", help="trained styles, or checkpoints of a training, whose level is taken as well"
+        "model_path", help="trained styles, or checkpoints of a training", heading="What is judged, and on what"
     )
     style: tuple[str, ...] | None = inference_setting(
         "style",
-        help="style of a model that has several, as --style of begin_inference.py: a name or a mixture; several of "
-        "these, or all, are judged one after the other; left out, the first",
+        help="styles of a model that has several: names, mixtures, or all; left out, the first",
     )
     style_image: tuple[str, ...] = setting(
         (),
-        "the style image of each model or style, in their order, one for all, or a folder of paintings with the "
-        "styles' names; a model holds no more than its name",
+        "the style image of each model or style, in their order; or one for all; or a folder of paintings with the "
+        "styles' names",
         metavar="PICTURE|FOLDER",
     )
     photographs: tuple[str, ...] = setting(
@@ -47,7 +49,7 @@ class CompareConfig:
     )
     names: str | None = setting(
         None,
-        "file with the names of the photographs to take, without endings, one a line; left out, "
+        "file with the names of the photographs to take, in their order, without endings, one a line; left out, "
         "evaluation/held_out.txt if it names any of them, and all of them otherwise",
         metavar="FILE",
     )
@@ -57,12 +59,13 @@ class CompareConfig:
         minimum=36, maximum=4096,
     )  # fmt: skip
 
-    # The objective
-    content_layer: str | None = _as_trained("content_layer", "layer of the content term")
+    content_layer: str | None = _as_trained("content_layer", "layer of the content term", "The objective")
     content_weight: float | None = _as_trained("content_weight", "weight of the content term")
     style_weight: float | None = _as_trained("style_weight", "weight of the style term, its level included")
     tv_weight: float | None = _as_trained("tv_weight", "weight of total variation")
     checkerboard_weight: float | None = _as_trained("checkerboard_weight", "weight of the term against the mesh")
+    palette_weight: float | None = _as_trained("palette_weight", "weight of the term for the painting's colours")
+    tone_weight: float | None = _as_trained("tone_weight", "weight of the term for darks and lights")
     style_layers: tuple[str, ...] | None = _as_trained("style_layers", "layers of the style term")
     style_layer_weights: tuple[float, ...] | None = _as_trained(
         "style_layer_weights", "weights of the style layers among themselves"
@@ -78,8 +81,9 @@ class CompareConfig:
     )
     vgg_weights: str | None = training_setting("vgg_weights")
 
-    # Optimisation beside it
-    iterations: int = setting(100, "iterations of L-BFGS on each photograph; 0 for none", minimum=0)
+    iterations: int = setting(
+        100, "iterations of L-BFGS on each photograph; 0 for none", minimum=0, heading="Optimisation beside it"
+    )
     starts: tuple[str, ...] = setting(
         ("photograph", "noise"), "what L-BFGS begins with", choices=("photograph", "noise")
     )
@@ -87,37 +91,35 @@ class CompareConfig:
         None, "photographs to optimise, the first ones; left out, all that are judged", minimum=1
     )
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
-    curves: str | None = setting(
-        None,
-        "file that keeps what L-BFGS did, for the next model of the same style image and weights, and for going on "
-        "after an interruption; made if need be",
-        metavar="FILE",
-    )
 
-    # The machine
     timed_sizes: tuple[int, ...] = setting(
-        (256, 512, 1024), "sides of the squares on which network and L-BFGS are timed, pixels", minimum=32, maximum=4096
+        (256, 512, 1024),
+        "sides of the squares on which network and L-BFGS are timed, pixels",
+        minimum=32,
+        maximum=4096,
+        heading="The machine",
     )
     no_timing: bool = setting(False, "leave the timing out")
     device: str = inference_setting("device")
     precision: str = setting(
         "float32",
-        "arithmetic of the loss network; styles are painted in that of begin_inference.py",
+        "arithmetic of the loss network; the styles paint in the precision of begin_inference.py",
         choices=PRECISIONS,
     )
     max_pixels: int = inference_setting("max_pixels")
 
-    # What is measured
     tones_only: bool = setting(
         False,
         "measure contrast, palette and plain grounds alone, which needs no loss network: seconds a style",
+        heading="What is measured",
     )
 
-    # What is written beside the tables
     lpips: bool = setting(
         False, "measure LPIPS as well, by the package of that name, which downloads its AlexNet (233 MB) once"
     )
-    json: str | None = setting(None, "file for all figures, photograph by photograph: .json", metavar="FILE")
+    json: str | None = setting(
+        None, "file for all figures, photograph by photograph: .json", metavar="FILE", heading="What is written"
+    )
     plot: str | None = setting(
         None, "file for a plot of the objective against iterations: .png, .svg or .pdf", metavar="FILE"
     )
@@ -125,11 +127,132 @@ class CompareConfig:
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
+def compare(config: CompareConfig) -> int:
+    """Judge, print the tables, and write what is asked for.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
+    # Imported here, so that --help and a mistyped flag answer without waiting for torch.
+    from evaluation import figures
+    from evaluation.optimisation import prepare_machine
+    from evaluation.pictures import select_photographs
+    from evaluation.saving import PLOTS, write_json, write_picture
+    from evaluation.tables import print_result
+    from evaluation.trained import read_styles
+    from utils.files import atomic_write
+    from utils.labels import file_labels
+    from utils.measuring import describe_machine
+
+    _check(config)
+    compute = prepare_machine(config.device, config.precision)
+    paths, names = select_photographs(config.photographs, config.names)
+    paths = paths[: config.photograph_count]
+    styles = read_styles(config.model_path, config.style, config.style_image, config.device, config.max_pixels)
+    measured = _tones(config, styles, paths) if config.tones_only else _judge(config, compute, styles, paths)
+    result = {
+        "machine": describe_machine(compute),
+        "photographs": file_labels(paths),
+        "names": None if names is None else str(names),
+        "image_size": config.image_size,
+        **measured,
+    }
+    pictures = [model.pop("pictures") for model in result["models"]]
+    print_result(result)
+    if config.json is not None:
+        write_json(config.json, result)
+    if config.plot is not None:
+        with atomic_write(config.plot) as file:
+            figures.plot(result["models"], file, PLOTS[Path(config.plot).suffix.lower()])
+    if config.sheet is not None:
+        write_picture(config.sheet, figures.sheet(result["photographs"], pictures))
+    for path in (config.json, config.plot, config.sheet):
+        if path is not None:
+            print(f"Wrote {path}")
+    return 0
+
+
+def _check(config: CompareConfig) -> None:
+    from evaluation.figures import check_matplotlib
+    from evaluation.saving import PICTURES, PLOTS
+    from utils.files import check_target
+
+    if config.image_size % 4:
+        raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
+    if config.plot is not None and not config.iterations:
+        raise UserError("--plot draws what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
+    for name in ("plot", "lpips") if config.tones_only else ():
+        if getattr(config, name):
+            raise UserError(f"--{name} is not for --tones_only: leave out one of them")
+    for name, allowed in {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}.items():
+        if getattr(config, name) is not None:
+            check_target(getattr(config, name), config.overwrite, allowed, f"--{name}")
+    if config.plot is not None:
+        check_matplotlib()
+
+
+def _tones(config: CompareConfig, styles: list, paths: list[Path]) -> dict:
+    """What the styles make of the photographs, and its contrast and colours."""
+    from evaluation.pictures import read_square
+    from utils.progress import progress_bar
+
+    photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
+    models = []
+    with progress_bar(len(styles) * len(photographs), "picture") as bar:
+        for style in styles:
+            pictures = style.paint(photographs, bar)
+            models.append(
+                {
+                    "name": style.name, "model_path": style.path, "style_image": style.style_image,
+                    "tones": style.judge_tones(pictures, photographs),
+                    "pictures": {"photographs": photographs, style.name: pictures},
+                }
+            )  # fmt: skip
+    return {"models": models, "seconds": []}
+
+
+def _judge(config: CompareConfig, compute, styles: list, paths: list[Path]) -> dict:
+    """The objective and all other measures, and the times."""
+    import warnings
+
+    from evaluation.judging import SURROUNDINGS, Judge, time_beside_optimisation
+    from evaluation.measures import lpips_metric
+    from evaluation.pictures import read_square
+    from evaluation.trained import as_trained
+    from models.pretrained import load_vgg19
+    from utils.progress import progress_bar
+
+    lpips = lpips_metric(compute.device) if config.lpips else None
+    given = {name: getattr(config, name) for name in OBJECTIVE if getattr(config, name, None) is not None}
+    models = [as_trained(style, given, compute.device) for style in styles]
+    photographs, surrounded = (
+        [read_square(path, config.image_size + more, config.max_pixels) for path in paths]
+        for more in (0, 2 * SURROUNDINGS)
+    )
+    vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
+    for model in models:
+        trained_with = model.checkpoint.provenance.get("loss_network")
+        if isinstance(trained_with, str) and not trained_with.endswith(vgg.fingerprint):
+            warnings.warn(f"{model.path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
+            model.scales = None
+    optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
+    total = len(models) * (4 * len(paths) + optimised * len(config.starts) * config.iterations)
+    with progress_bar(total, "picture or iteration") as bar:
+        judges = [Judge(model, vgg, photographs, surrounded, compute, lpips, bar) for model in models]
+        judged = [judge.run(optimised, config.iterations, config.starts, config.seed) for judge in judges]
+    timed = () if config.no_timing else models
+    seconds = [
+        time_beside_optimisation(model, vgg, compute, paths[0], config.timed_sizes, config.max_pixels)
+        for model in timed
+    ]
+    return {"models": judged, "seconds": seconds}
+
+
 def main() -> int:
     config, _ = parse_settings(CompareConfig, __doc__)
-    # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from evaluation.comparison import compare
-
     return compare(config)
 
 

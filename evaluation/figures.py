@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from evaluation.curves import quartiles
+from evaluation.optimisation import quartiles
 from imaging.sheets import contact_sheet
 from imaging.tensors import tensor_to_image
 from utils.errors import UserError

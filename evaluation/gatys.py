@@ -19,8 +19,12 @@ from utils.settings import parse_settings, run_command
 class GatysConfig:
     """Settings of ``evaluation.gatys``."""
 
-    # What to paint, in which style, and where it goes
-    content_image: str = setting("content/mountains.jpg", "the photograph", metavar="PICTURE")
+    content_image: str = setting(
+        "content/mountains.jpg",
+        "the photograph",
+        metavar="PICTURE",
+        heading="What to paint, in which style, and where it goes",
+    )
     style_image: str = training_setting(
         "style_image", "styles/swirls.jpg", help="the painting whose style the photograph is given"
     )
@@ -31,12 +35,13 @@ class GatysConfig:
     style_size: int | None = training_setting("style_size")
     style_smoothing: float = training_setting("style_smoothing")
 
-    # The objective
-    content_layer: str = training_setting("content_layer")
+    content_layer: str = training_setting("content_layer", heading="The objective")
     content_weight: float = training_setting("content_weight")
     style_weight: float = training_setting("style_weight")
     tv_weight: float = training_setting("tv_weight")
     checkerboard_weight: float = training_setting("checkerboard_weight")
+    palette_weight: float = training_setting("palette_weight")
+    tone_weight: float = training_setting("tone_weight")
     style_layers: tuple[str, ...] = training_setting("style_layers")
     style_layer_weights: tuple[float, ...] = training_setting("style_layer_weights")
     style_octaves: int = training_setting("style_octaves")
@@ -44,15 +49,16 @@ class GatysConfig:
     loss_scale: str = training_setting("loss_scale")
     vgg_weights: str | None = training_setting("vgg_weights")
 
-    # The optimisation
     iterations: int = setting(
-        300, "iterations of L-BFGS; 100 show what it will be, after 300 little changes", minimum=1
+        300,
+        "iterations of L-BFGS; 100 show what it will be, after 300 little changes",
+        minimum=1,
+        heading="The optimisation",
     )
     start: str = setting("photograph", "what is painted over", choices=("photograph", "noise"))
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
-    # The machine
-    device: str = inference_setting("device")
+    device: str = inference_setting("device", heading="The machine")
     precision: str = setting(
         "float32",
         "arithmetic of the loss network; L-BFGS compares gradients, which loses its way in less than float32",
@@ -60,9 +66,11 @@ class GatysConfig:
     )
     max_pixels: int = inference_setting("max_pixels")
 
-    # What is written
     save_every: int = setting(
-        0, "iterations between two pictures on the way, OUTPUT_NNNNNN beside the result; 0 for none", minimum=0
+        0,
+        "iterations between two pictures on the way, OUTPUT_NNNNNN beside the result; 0 for none",
+        minimum=0,
+        heading="What is written",
     )
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
@@ -97,7 +105,7 @@ def paint(config: GatysConfig) -> int:
     style_image = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
     style_image = style_batch(style_image, config).to(compute.device)
-    settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE})
+    settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE if hasattr(config, name)})
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     criterion = criterion_of(settings, vgg, style_image, [photograph])
 

@@ -1,6 +1,5 @@
 """What can be measured on a picture without the loss network, as pure functions of tensors; float64, on the CPU."""
 
-import math
 import warnings
 from collections.abc import Callable
 
@@ -8,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from inference.canvas import lightness
+from losses.tones import half_sphere
 from utils.errors import UserError
 
 MESH_PERIODS = (2, 4)
@@ -177,10 +177,7 @@ def palette_distance(images: list[torch.Tensor], others: list[torch.Tensor], see
         apart.
     """
     generator = torch.Generator().manual_seed(seed)
-    height = (torch.arange(PALETTE_DIRECTIONS, dtype=torch.float64) + 0.5) / PALETTE_DIRECTIONS  # of half a sphere
-    angle = torch.arange(PALETTE_DIRECTIONS) * math.pi * (3 - math.sqrt(5))  # the golden angle
-    circle = (1 - height.square()).sqrt()
-    directions = torch.stack([circle * angle.cos(), circle * angle.sin(), height])  # 3 x directions
+    directions = half_sphere(PALETTE_DIRECTIONS).T.double()  # 3 x directions
 
     def slices(pictures: list[torch.Tensor]) -> torch.Tensor:
         colours = torch.cat([picture.cpu().movedim(1, -1).reshape(-1, 3) for picture in pictures])  # pixels x 3

@@ -27,7 +27,7 @@ def select_photographs(values: tuple[str, ...], names_file: str | None = None) -
             the photographs, and no list otherwise.
 
     Returns:
-        ``(photographs, list)``: in the order of ``values``, folders sorted, every file once; and the list they are of.
+        ``(photographs, list)``: in the order of the list, or without one of ``values``, folders sorted; and the list.
 
     Raises:
         UserError: if there is no such file, or none that the list names.
@@ -44,7 +44,7 @@ def select_photographs(values: tuple[str, ...], names_file: str | None = None) -
             found.setdefault(os.path.realpath(path), path)
     every = list(found.values())
     names = _names(Path(names_file)) if names_file else _names(HELD_OUT)
-    named = [path for path in every if path.stem in names]
+    named = sorted((path for path in every if path.stem in names), key=lambda path: names[path.stem])
     if named:
         return named, Path(names_file) if names_file else HELD_OUT
     if names_file:
@@ -54,14 +54,16 @@ def select_photographs(values: tuple[str, ...], names_file: str | None = None) -
     return every, None
 
 
-def _names(path: Path) -> set[str]:
+def _names(path: Path) -> dict[str, int]:
+    """The names in a list, with their places."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise UserError(f"--names {path} is no text in UTF-8: give a file with one name a line") from None
     except OSError as error:
         raise UserError(f"--names {path} cannot be read ({error.strerror}): give a file with one name a line") from None
-    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return {name: place for place, name in enumerate(names)}
 
 
 def read_square(path: Path, size: int, max_pixels: int) -> torch.Tensor:

@@ -1,31 +1,38 @@
-"""Settings that the commands here have in common with training and inference. Standard library alone, as config.py."""
+"""Settings that these commands share with training and inference. Standard library alone, as config.py."""
 
 import dataclasses
 
 from config import InferenceConfig, TrainingConfig
 
-OBJECTIVE = (
-    "content_weight", "style_weight", "tv_weight", "checkerboard_weight", "content_layer", "style_layers",
-    "style_layer_weights", "style_octaves", "style_octave_weights", "loss_scale",
-)  # fmt: skip
-"""The settings of the objective of a single picture; the temporal term takes two."""
 
-
-def training_setting(name: str, default=..., help: str | None = None):
+def training_setting(name: str, default=..., help: str | None = None, heading: str | None = None):
     """A dataclass field like the one of this name in ``config.TrainingConfig``, with its bounds.
 
     Args:
-        default, help: in place of its own.
+        default, help, heading: in place of its own; a heading begins a group of settings in ``--help``.
     """
-    return _setting_of(TrainingConfig, name, default, help)
+    return _setting_of(TrainingConfig, name, default, help, heading)
 
 
-def inference_setting(name: str, default=..., help: str | None = None):
-    """The same of ``config.InferenceConfig``."""
-    return _setting_of(InferenceConfig, name, default, help)
+def inference_setting(name: str, default=..., help: str | None = None, heading: str | None = None):
+    """The same for ``config.InferenceConfig``."""
+    return _setting_of(InferenceConfig, name, default, help, heading)
 
 
-def _setting_of(config_class: type, name: str, default, help: str | None):
+def _setting_of(config_class: type, name: str, default, help: str | None, heading: str | None):
     (original,) = (field for field in dataclasses.fields(config_class) if field.name == name)
-    metadata = {**original.metadata, "help": help or original.metadata["help"]}
+    metadata = {**original.metadata, "help": help or original.metadata["help"], "heading": heading}
     return dataclasses.field(default=original.default if default is ... else default, metadata=metadata)
+
+
+def _objective() -> tuple[str, ...]:
+    names, heading = [], None
+    for field in dataclasses.fields(TrainingConfig):
+        heading = field.metadata["heading"] or heading
+        if heading == "The objective" and field.name not in ("recipe", "temporal_weight", "image_size"):
+            names.append(field.name)
+    return tuple(names)
+
+
+OBJECTIVE = _objective()
+"""The training's settings that the objective of a single picture depends on; the temporal term takes two pictures."""

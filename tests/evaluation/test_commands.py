@@ -13,11 +13,10 @@ from PIL import Image
 
 from begin_training import train
 from config import TrainingConfig
-from evaluation.compare import CompareConfig
-from evaluation.comparison import scales_of, settings_of
 from evaluation.measures import border, mesh, palette_distance, ssim, tones
 from evaluation.objective import criterion_of, objective
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
+from evaluation.trained import scales_of, settings_of
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
@@ -157,7 +156,7 @@ def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
     (folder / "names.txt").write_text("# three\nphoto_00\nphoto_05\nphoto_03\nelsewhere\n")
     flags = [
         "--model_path", model, "--style_image", style_image, "--photographs", photos, "--names", folder / "names.txt",
-        "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2, "--curves", folder / "curves.pt",
+        "--image_size", 48, "--iterations", 4, "--lbfgs_photographs", 2,
     ]  # fmt: skip
     plot = ["--plot", folder / "plot.png"] if HAS_MATPLOTLIB else []
     result = run_cli(
@@ -169,23 +168,15 @@ def compared(run_cli, model, photos, style_image, vgg_file, tmp_path_factory):
 
 def test_compare_measures_what_the_model_makes(compared, model, photos, style_image, vgg):
     said, result, *_ = compared
-    assert "Scales relative, measured on these photographs; content_weight 1, " in said
+    assert "Scales relative, measured on these photographs; content_layer relu2_2, content_weight 1, " in said
     assert "style_layer_weights 1 1 1 1 1" in said and "style_layers relu1_1 relu2_1" in said
-    assert result["photographs"] == ["photo_05", "photo_00", "photo_03"]  # more/ comes first
+    assert result["photographs"] == ["photo_00", "photo_05", "photo_03"]  # in the order of the list
     (judged,) = result["models"]
-    assert judged["objective"] == {
-        "content_weight": 1,
-        "style_weight": 30,
-        "tv_weight": 0.05,
-        "checkerboard_weight": 0,
-        "style_layer_weights": [1, 1, 1, 1, 1],  # of a model that does not know them
-        "content_layer": "relu2_2",
-        "style_layers": ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"],
-        "style_octaves": 1,
-        "style_octave_weights": None,
-        "loss_scale": "relative",
-    }
-    assert judged["style_size"] == 48 and judged["style_level"] == 1
+    objective_of = judged["objective"]
+    assert [objective_of[name] for name in ("content_weight", "style_weight", "tv_weight")] == [1, 30, 0.05]
+    assert objective_of["style_layer_weights"] == [1, 1, 1, 1, 1] and objective_of["content_layer"] == "relu2_2"
+    assert objective_of["loss_scale"] == "relative" and "temporal_weight" not in objective_of
+    assert judged["painting_size"] == 48 and judged["style_level"] == 1
 
     paths = [next(photos.rglob(f"{name}.*")) for name in result["photographs"]]
     photographs = [read_square(path, 48, 10**6).float() for path in paths]
@@ -245,22 +236,6 @@ def test_compare_says_what_that_is_worth(compared):
     sheet = Image.open(folder / "sheet.jpg")
     assert sheet.width > 4 * 48 and sheet.height > 2 * 48
     assert not HAS_MATPLOTLIB or Image.open(folder / "plot.png").width > 300
-
-
-def test_compare_takes_curves_from_their_file(compare, compared, monkeypatch):
-    """The same figures again, with optimisation out of order; and other weights do not find those curves."""
-    _, before, flags, folder = compared
-
-    def no_optimisation(*args):
-        raise UserError("optimised")
-
-    monkeypatch.setattr("evaluation.comparison.optimize", no_optimisation)
-    printed(compare(*flags, "--json", folder / "again.json"))
-    again = json.loads((folder / "again.json").read_text())
-    assert again["models"] == before["models"] and again["seconds"] == []
-    others = {"style_weight": 31, "seed": 1, "iterations": 5, "style_size": 50, "style_smoothing": 2}
-    for other in ([f"--{name}", value] for name, value in others.items()):
-        assert compare(*flags, *other).error == "error: optimised"
 
 
 def test_compare_without_optimisation_on_several_models(compare, model, photos, style_image, tmp_path):
@@ -323,7 +298,7 @@ def test_tones_of_all_styles_in_one_table(compare, trained_like, photos, style_i
     stylizer = Stylizer(tmp_path / "gallery.pth", device="cpu", style="b")
     painting = torch.from_numpy(np.array(Image.open(tmp_path / "paintings" / "b.png").convert("RGB")))
     painting = painting.permute(2, 0, 1)[None]
-    judged = result["tones"][1]
+    judged = result["models"][1]["tones"]
     results = [stylizer.stylize_tensor(photograph).round().byte() for photograph in photographs]
     range_, deviation, gradient = torch.cat([tones(picture) for picture in results]).mean(0).tolist()
     assert [judged[f"results_{name}"] for name in ("range", "deviation", "gradient")] == pytest.approx(
@@ -366,9 +341,7 @@ def test_compare_warns_of_another_style_image(compare, model, photos):
         (["--plot", "out.jpg"], "--plot out.jpg has an unknown ending: give a name that ends in .png or .svg or .pdf"),
         (["--sheet", "content/mountains.jpg"], "exists already"),
         (["--plot", "out.png", "--iterations", "0"], "--plot draws what L-BFGS does, which --iterations 0 leaves out"),
-        (["--curves", "curves.pt", "--iterations", "0"], "--curves keeps what L-BFGS does"),
-        (["--tones_only", "--sheet", "out.png"], "--sheet is not for --tones_only"),
-        (["--curves", "README.md"], "--curves README.md cannot be read"),
+        (["--tones_only", "--plot", "out.png"], "--plot is not for --tones_only"),
     ],
 )
 def test_compare_refuses(compare, model, photos, style_image, flags, message):
@@ -392,13 +365,12 @@ def test_photographs_are_chosen_by_name(photos, tmp_path):
 
 
 def test_the_settings_of_a_model(model, trained_like, tmp_path):
-    config = CompareConfig()
     checkpoint = load_checkpoint(model)
-    settings, level = settings_of(checkpoint, config, "m")
+    settings, level = settings_of(checkpoint, {}, "m")
     assert (settings.style_weight, settings.image_size, level) == (30, 48, 1)
     checkpoint.provenance["style_level"] = 0.5
-    assert settings_of(checkpoint, config, "m")[0].style_weight == 15
-    given = dataclasses.replace(config, style_weight=9.0, loss_scale="paper")
+    assert settings_of(checkpoint, {}, "m")[0].style_weight == 15
+    given = {"style_weight": 9.0, "loss_scale": "paper"}
     settings, level = settings_of(checkpoint, given, "m")
     assert (settings.style_weight, settings.loss_scale, level) == (9, "paper", 1)
     assert settings.tv_weight == SETTINGS.tv_weight
@@ -406,13 +378,11 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
     for provenance in ({"style_level": 7.0}, {"settings": {"style_weight": -1.0}}, {"settings": {"tv_weight": "x"}}):
         damaged = Checkpoint(checkpoint.network, {**checkpoint.provenance, **provenance})
         with pytest.raises(UserError, match="m holds settings that no training has"):
-            settings_of(damaged, config, "m")
+            settings_of(damaged, {}, "m")
     silent = Checkpoint(checkpoint.network, {})
     assert scales_of(silent) is None
-    with pytest.raises(
-        UserError, match="m does not say what it was trained for: give --content_weight, --style_weight"
-    ):
-        settings_of(silent, config, "m")
+    with pytest.raises(UserError, match="m does not say what it was trained for: give another model"):
+        settings_of(silent, {}, "m")
 
 
 def test_a_model_says_the_level_and_the_scales_of_its_training(compare, photos, style_image, vgg_file, tmp_path):
@@ -427,13 +397,13 @@ def test_a_model_says_the_level_and_the_scales_of_its_training(compare, photos, 
     assert metrics["style_level"] < 0.9
     scales = []
     for name in ("stripes.pth", "stripes_training/step_000002.pth"):
-        settings, level = settings_of(load_checkpoint(tmp_path / name), CompareConfig(), name)
+        settings, level = settings_of(load_checkpoint(tmp_path / name), {}, name)
         assert level == pytest.approx(metrics["style_level"]) and settings.style_weight == pytest.approx(1e-3 * level)
         scales.append(scales_of(load_checkpoint(tmp_path / name)))
     assert scales[0] == scales[1]
     flags = ["--style_image", style_image, "--photographs", photos, "--json", tmp_path / "result.json"]
     said = printed(compare("--model_path", tmp_path / "stripes.pth", *flags, "--image_size", 36))
-    assert "Scales relative, of its training; content_weight 1, " in said
+    assert "Scales relative, of its training; content_layer relu2_2, content_weight 1, " in said
     (judged,) = json.loads((tmp_path / "result.json").read_text())["models"]
     assert judged["scales"] == scales[0]
     assert f"(its level of {metrics['style_level']:.3g} included)" in said

@@ -10,7 +10,7 @@ import torch
 from inference.stylizer import Stylizer
 
 pytest.importorskip("cv2", reason="needs OpenCV, requirements-video.txt")
-from evaluation.stability import still_camera  # noqa: E402
+from evaluation.flicker import still_camera  # noqa: E402
 from imaging.optical_flow import Motion  # noqa: E402
 
 
@@ -82,7 +82,7 @@ def test_the_command(call_cli, make_film, style_model, tmp_path):
         assert figures["e_warp"] > found["film"] > 0 and figures["still_camera"] > 0
 
 
-@pytest.mark.parametrize("arguments, sentence", [([], "--films needs a value"), (["none.mp4"], "none.mp4 does not")])
+@pytest.mark.parametrize("arguments, sentence", [([], "give FILM"), (["none.mp4"], "none.mp4 does not")])
 def test_refusals(call_cli, arguments, sentence, style_model):
     result = call_cli("evaluation.flicker", *arguments, "--model_path", style_model, "--device", "cpu")
     assert sentence in result.error

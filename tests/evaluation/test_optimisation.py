@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from config import TrainingConfig
-from evaluation.curves import Curve, CurveFile, iterations_equalled, quartiles
 from evaluation.objective import criterion_of, objective, style_batch, unweighted
-from evaluation.optimisation import optimize, starting_picture
+from evaluation.optimisation import iterations_equalled, optimize, quartiles, starting_picture
 from evaluation.weights import OBJECTIVE, training_setting
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
@@ -138,6 +137,8 @@ def test_the_criterion_is_the_papers_sum(vgg, loss_scale, width):
         style_weight=30.0,
         tv_weight=0.25,
         checkerboard_weight=0.5,
+        palette_weight=0.0,
+        tone_weight=0.0,
         style_layer_weights=layer_weights,
         loss_scale=loss_scale,
     )
@@ -190,7 +191,7 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
 
 
 def test_terms_of_no_weight_are_left_out(vgg):
-    settings = TrainingConfig(tv_weight=0.0, checkerboard_weight=0.0)
+    settings = TrainingConfig(tv_weight=0.0, checkerboard_weight=0.0, palette_weight=0.0, tone_weight=0.0)
     criterion = criterion_of(settings, vgg, picture(5), [picture(0)])
     assert unweighted(criterion, objective(criterion, picture(1), picture(0))).keys() == {"content", "style"}
 
@@ -199,7 +200,9 @@ def test_settings_are_the_trainings():
     assert training_setting("style_weight").default == TrainingConfig.style_weight
     ours = training_setting("style_weight", None, "ours")
     assert ours.default is None and ours.metadata["help"] == "ours" and ours.metadata["minimum"] == 0
-    assert set(OBJECTIVE) <= vars(TrainingConfig()).keys()
+    weights = {"content_weight", "style_weight", "tv_weight", "checkerboard_weight"}
+    assert weights | {"style_size", "style_smoothing", "loss_scale"} < set(OBJECTIVE)
+    assert not {"temporal_weight", "image_size", "norm", "dataset_dir"} & set(OBJECTIVE)
 
 
 # -- curves ---------------------------------------------------------------------------------------------------------
@@ -216,34 +219,3 @@ def test_quartiles_put_what_is_beyond_all_last():
     assert quartiles([None, 5, None, 1, 3]) == [3, 5, None]
     assert quartiles([None]) == [None, None, None]
     assert quartiles([2.5]) == [2.5] * 3
-
-
-def test_curves_are_kept(tmp_path):
-    path = tmp_path / "folder" / "curves.pt"
-    curve = Curve([3.0, 2.0, 1.5], 2, torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
-    file = CurveFile(str(path))
-    assert file.get("a", 1) is None
-    file.put("a", curve)
-    found = CurveFile(str(path)).get("a", 2)
-    assert (found.objectives, found.asked) == ([3.0, 2.0, 1.5], 2) and torch.equal(found.picture, curve.picture)
-    assert CurveFile(str(path)).get("a", 3) is None  # shorter than is asked for
-    assert CurveFile(str(path)).get("b", 1) is None
-
-    parts = ([1.0, 60.0], {"content": 1.0}, torch.zeros(2))
-    key = CurveFile.key(*parts)
-    assert key == CurveFile.key([1.0, 60.0], {"content": 1.0}, torch.zeros(2))
-    others = [([1.0, 61.0], *parts[1:]), (parts[0], {"content": 2.0}, parts[2]), (*parts[:2], torch.ones(2))]
-    assert key not in {CurveFile.key(*other) for other in others}
-
-
-@pytest.mark.parametrize(
-    "contents",
-    [{"a": 1}, [1], {"a": {"objectives": [], "asked": 1, "picture": torch.zeros(1, 3, 8, 8, dtype=torch.uint8)}}],
-)
-def test_files_of_another_kind_are_no_curves(tmp_path, contents):
-    torch.save(contents, tmp_path / "other.pt")
-    with pytest.raises(UserError, match="holds no curves of this command"):
-        CurveFile(str(tmp_path / "other.pt"))
-    (tmp_path / "text.pt").write_text("1, 2, 3")
-    with pytest.raises(UserError, match="--curves .*text.pt cannot be read"):
-        CurveFile(str(tmp_path / "text.pt"))
