@@ -30,6 +30,8 @@ SETTINGS = TrainingConfig(
     image_size=48,
     norm="instance",
     checkerboard_weight=0.0,
+    palette_weight=0.0,
+    tone_weight=0.0,
     style_layer_weights=(1.0,) * 5,
 )
 
