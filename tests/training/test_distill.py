@@ -114,7 +114,8 @@ def test_another_teacher_cannot_go_on(teacher, call, trained_like, tmp_path):
         (["gallery", "small.pth", "--style_image", "styles/swirls.jpg"], "give a picture for each, of its name"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(arguments, message, call_cli, tmp_path):
-    arguments = [tmp_path / name if name.startswith("small") else name for name in arguments]
+def test_what_cannot_be_is_one_sentence(arguments, message, call_cli, gallery, tmp_path):
+    places = {"gallery": gallery} | {name: tmp_path / name for name in ("small.pth", "small.txt")}
+    arguments = [places.get(name, name) for name in arguments]
     error = call_cli("training.distill", *arguments).error
     assert message.replace("small", str(tmp_path / "small")) in error
