@@ -31,7 +31,7 @@ def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
     from inference.named_styles import list_styles
 
     if config.list_styles:
-        print(*map(one_line, list_styles(config)), sep="\n")
+        print(*map(one_line, list_styles(config, given)), sep="\n")
         return 0
     with InferenceRun(config, given) as run:
         for job, content_image in run.content_images():  # decoded ahead by threads

@@ -300,7 +300,9 @@ class InferenceConfig:
         "all, make a contact sheet; left out, the first",
         metavar="STYLE",
     )
-    list_styles: bool = setting(False, "name the styles of --model_path, and do nothing else")
+    list_styles: bool = setting(
+        False, "name the styles of --model_path, left out, of all models that ship; do nothing else"
+    )
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
         "photographs and films to stylise: files, folders with their subfolders, patterns such as 'trip/*.jpg', in any "

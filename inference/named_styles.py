@@ -13,7 +13,7 @@ from models.multi_style import MultiStyleNet, parse_mixture
 from models.styles import one_style
 from utils.device import Compute
 from utils.errors import UserError
-from utils.files import is_pattern, matching
+from utils.files import PROGRAM, is_pattern, matching, ships
 from utils.labels import file_labels, unique
 from utils.settings import validate
 
@@ -98,7 +98,10 @@ def choose_styles(
         raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
     checkpoint = read(models[0], "--model_path")
     if not isinstance(checkpoint.network, MultiStyleNet):
-        raise UserError(f"--model_path {models[0]} has one style: leave out --style")
+        own = checkpoint.styles(models[0])[0]
+        if set(styles) <= {own, Path(models[0]).stem}:
+            return [(own, checkpoint)]
+        raise UserError(f"--model_path {models[0]} has one style, {own}: leave out --style")
     names = checkpoint.network.styles if tuple(styles) == (ALL,) else styles
     return [(label, one_style(checkpoint, name)) for label, name in zip(unique(names), names)]
 
@@ -112,31 +115,38 @@ def _part_of_blend(name: str, say: Callable[[str], None], read: Reader) -> Check
     with contextlib.suppress(UserError):
         model = str(find_model(model))
     if not os.path.isfile(model):
-        return _first_style(read(name, "--blend"), name, say)
+        return _first_style(read(name, "--blend"), name, say, f"{name}/STYLE names another")
     checkpoint = read(model, "--blend")
     if not isinstance(checkpoint.network, MultiStyleNet):
         raise UserError(f"--blend {name}: {model} has one style: leave out /{style}")
     return one_style(checkpoint, style, "--blend")
 
 
-def _first_style(checkpoint: Checkpoint, path: str, say: Callable[[str], None]) -> Checkpoint:
+def _first_style(
+    checkpoint: Checkpoint, path: str, say: Callable[[str], None], how: str = "--style names another"
+) -> Checkpoint:
     if not isinstance(checkpoint.network, MultiStyleNet):
         return checkpoint
     first, *others = checkpoint.network.styles
     say(
-        f"{path} has {len(others) + 1} styles, and this is the first, {first}: --style names another, "
-        "begin_inference.py --list_styles all"
+        f"{path} has {len(others) + 1} styles, and this is the first, {first}: {how}, begin_inference.py "
+        f"--list_styles --model_path {path} lists all"
     )
     return one_style(checkpoint, first)
 
 
-def list_styles(config: InferenceConfig) -> list[str]:
+def list_styles(config: InferenceConfig, given: frozenset[str] = frozenset()) -> list[str]:
     """The styles of the models that ``--model_path`` names, a line each; of several models with their files.
+
+    Args:
+        given: names of the settings that were given explicitly: without ``model_path``, all models that ship are meant.
 
     Raises:
         UserError: naming the flag and the file at fault.
     """
     models = find_models(validate(config).model_path)
+    if "model_path" not in given:
+        models = [str(path) for path in sorted((PROGRAM / "checkpoints").glob("**/*.pth")) if ships(path)]
     names = [(path, name) for path in models for name in load_checkpoint(path).styles(path)]
     return [name if len(models) == 1 else f"{path}: {name}" for path, name in names]
 

@@ -334,11 +334,11 @@ def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpo
 def _read_style_image(config: TrainingConfig, path: str) -> Image.Image:
     image = read_picture(config, "style_image", path)
     width, height = image.size
-    if min(width, height) < SMALLEST_STYLE_IMAGE or max(width, height) > 64 * min(width, height):
-        raise UserError(
-            f"--style_image {path} is {width} x {height} pixels, too small or too narrow to learn a "
-            f"style from: give a picture with sides of at least {SMALLEST_STYLE_IMAGE}, or crop it"
-        )
+    called = f"--style_image {path} is {width} x {height} pixels"
+    if min(width, height) < SMALLEST_STYLE_IMAGE:
+        raise UserError(f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more")
+    if max(width, height) > 64 * min(width, height):
+        raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
     return image
 
 

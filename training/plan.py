@@ -62,8 +62,9 @@ def strange_weights(config: TrainingConfig) -> str | None:
         ("content_weight", content, 1 / style_factor if style else 0.0, "next to nothing of the style will be learnt"),
     ):
         if factor > FAR:
+            times = f"{factor:,.0f}" if factor < 1e6 else "more than a million"
             return (
-                f"--{name} {value:g} is {factor:,.0f} times the usual beside the other weights, and {effect}; weights "
+                f"--{name} {value:g} is {times} times the usual beside the other weights, and {effect}; weights "
                 "of the size that other projects have go with --loss_scale paper, see docs/training.md"
             )
     return None

@@ -193,9 +193,11 @@ class TrainingRun:
         try:
             yield
         except Unsound as error:
+            where = self.folder.where_to_resume()
+            if not where.startswith("resume"):
+                where = f"begin again ({where})"
             raise UserError(
-                f"training stopped: {error}. Nothing was saved from it; {self.folder.where_to_resume()}, with a lower "
-                "--lr or in --precision float32"
+                f"training stopped, {error}: {where} with a lower --lr, or with --precision float32"
             ) from None
 
     def log(self) -> None:

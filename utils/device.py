@@ -74,11 +74,11 @@ def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute
 
 
 def _resolve_device(name: str, local_rank: int) -> torch.device:
-    if name == "auto":
+    if name.lower() == "auto":
         if not torch.cuda.is_available():
             return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
         name = "cuda"
-    kind, colon, index = name.partition(":")
+    kind, colon, index = name.lower().partition(":")
     if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
         raise UserError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
     if kind == "cuda":

@@ -128,6 +128,8 @@ def _valid(name: str, value, value_type: type, bounds):
         raise UserError(f"{name} must not be empty")
     if value_type is str and "\0" in value:  # out of a checkpoint: no command line can hold one
         raise UserError(f"{name} must not hold a null character, as {value!r} does")
+    if bounds["choices"] and value not in bounds["choices"] and str(value).lower() in bounds["choices"]:
+        value = value.lower()
     if bounds["choices"] and value not in bounds["choices"]:
         raise UserError(f"{name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
     if value_type is float and not math.isfinite(value):

@@ -1,5 +1,7 @@
 """Models of several styles, and --style of begin_inference.py."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from inference.stylizer import Blend, StylizeError, Stylizer
 from models.checkpoints import load_checkpoint
 from models.multi_style import parse_mixture
 from utils.errors import UserError
+from utils.files import PROGRAM
 
 
 @pytest.fixture
@@ -52,6 +55,12 @@ def test_styles_are_listed(repaint, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_without_a_model_the_styles_of_all_that_ship_are_listed(call_cli):
+    lines = call_cli("begin_inference.py", "--list_styles").ok().splitlines()
+    models = {Path(line.rpartition(": ")[0]).name for line in lines}
+    assert models == {path.name for path in (PROGRAM / "checkpoints").rglob("*.pth")} and len(lines) > len(models)
+
+
 @pytest.mark.parametrize("style, words", [("waev", "mean wave"), ("a/b", "neither a style"), ("wave:0", "neither")])
 def test_a_wrong_style_is_told(repaint, tmp_path, style, words):
     assert words in repaint("--style", style).error and not (tmp_path / "out").exists()
@@ -59,7 +68,10 @@ def test_a_wrong_style_is_told(repaint, tmp_path, style, words):
 
 def test_a_model_of_one_style_has_none_to_choose(call_cli, style_model, tmp_path):
     result = call_cli("begin_inference.py", "--model_path", style_model, "--style", "wave", "--output_dir", tmp_path)
-    assert "has one style" in result.error
+    assert "has one style, stripes: leave out --style" in result.error
+    flags = ["--model_path", style_model, "--style", "stripes", "--output_dir", tmp_path, "--max_size", 32]
+    call_cli("begin_inference.py", *flags, "--device", "CPU", "--format", "PNG").ok()
+    assert [path.name for path in tmp_path.iterdir()] == ["mountains_stripes.png"]
 
 
 def test_a_blend_takes_a_style_of_a_model_of_several(call_cli, gallery, style_model, tmp_path, make_picture):
