@@ -1,5 +1,6 @@
 """Pictures to what the model takes, and back."""
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from transformers import BatchFeature, ImageProcessingMixin
@@ -22,7 +23,7 @@ class StyleTransferImageProcessor(ImageProcessingMixin):
         """``pixel_values``, N x 3 x H x W, float32, RGB in [0, 255].
 
         Args:
-            images: a Pillow picture, a path or an address of one, or a list of these, all of one size.
+            images: a Pillow picture, an array of one, uint8, a path or an address, or a list of these, all of one size.
             return_tensors: ``"pt"``, for PyTorch.
 
         Raises:
@@ -44,5 +45,7 @@ class StyleTransferImageProcessor(ImageProcessingMixin):
 
 
 def _as_it_looks(image) -> Image.Image:
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
     image = ImageOps.exif_transpose(image if isinstance(image, Image.Image) else load_image(image))
     return to_srgb(image.convert("RGBA" if image.has_transparency_data else "RGB"))

@@ -1,18 +1,25 @@
 """A style model as a model of transformers, with the engine that paints pictures of any size."""
 
+import contextlib
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from PIL import Image
 from transformers import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, cached_file
 
 from export.configuration_style_transfer import StyleTransferConfig
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
-from models.checkpoints import build_network
+from models.checkpoints import Checkpoint, build_network, save_checkpoint
 from models.multi_style import MultiStyleNet
 from utils.device import Compute
+
+_BESIDE_THE_MODEL = (
+    "README.md", "LICENSE", "preprocessor_config.json", "photograph.jpg", "stylized.jpg", "painting.jpg",
+)  # fmt: skip
 
 
 @dataclass
@@ -65,11 +72,24 @@ class StyleTransferModel(PreTrainedModel):
         """A picture in the style, of the same size.
 
         Args:
-            image: mode ``RGB``, or ``RGBA``, whose transparency is kept.
+            image: of any mode; transparency is kept.
             style: as of the class.
             options: ``strength``, ``preserve_color``, ``mask``, ``stroke_scale``, see ``StyleOptions``.
         """
+        if isinstance(image, Image.Image) and image.mode not in ("RGB", "RGBA"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         return self._engine(style).stylize(image, StyleOptions(**options))
+
+    def save_pretrained(self, save_directory, **options) -> None:
+        """As transformers has it, with the model card, the licence, and a file that ``--model_path`` takes as well."""
+        super().save_pretrained(save_directory, **options)
+        checkpoint = Checkpoint(self._shared[0], self.config.provenance or {})
+        save_checkpoint(Path(save_directory, "model.safetensors"), checkpoint)
+        for name in _BESIDE_THE_MODEL:
+            with contextlib.suppress(OSError):  # a model that was not read from such a folder
+                found = cached_file(self.config._name_or_path, name)
+                if found and not Path(save_directory, name).exists():
+                    shutil.copyfile(found, Path(save_directory, name))
 
     def _weights(self, style: str | torch.Tensor | None, count: int) -> list[torch.Tensor]:
         network = self._shared[0]

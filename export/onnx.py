@@ -2,14 +2,16 @@
 
     python -m export.onnx checkpoints/wave.pth wave.onnx
     python -m export.onnx checkpoints/gallery.pth gallery.onnx --precision float16
+    python -m export.onnx checkpoints/wave.pth wave.onnx --size 720x1280
 
 The graph takes "image", N x 3 x height x width, float32, RGB in [0, 255], and gives "stylized", the same. A network of
 several styles takes "style" too: the weights of its styles, which sum to 1, in one row for all pictures or one row for
 each; the metadata "styles" names them in their order. Before the file takes its name, it is compared with the network
-through ONNX Runtime.
+through ONNX Runtime. With --size it takes one picture of that size alone, as OpenCV 4 needs it.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +38,26 @@ class OnnxConfig:
         "of the stored kernels; float16 halves the file, and the computation is float32 all the same",
         choices=PRECISIONS,
     )
+    size: str | None = setting(
+        None,
+        "take one picture of this size alone, for what cannot read files for every size: OpenCV 4, Core ML, TensorRT",
+        metavar="HEIGHTxWIDTH",
+    )
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
-def export_onnx(source: str | Path, target: str | Path, precision: str = "float32", overwrite: bool = False) -> float:
+def export_onnx(
+    source: str | Path,
+    target: str | Path,
+    precision: str = "float32",
+    overwrite: bool = False,
+    size: tuple[int, int] | None = None,
+) -> float:
     """Write the style model ``source`` as the ONNX file ``target``, if that gives what the network gives.
 
     Args:
         precision: of the stored kernels, one of ``PRECISIONS``; the computation is float32.
+        size: (height, width) of the one picture that the file takes; ``None`` for any number of any size.
 
     Returns:
         The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
@@ -65,15 +79,29 @@ def export_onnx(source: str | Path, target: str | Path, precision: str = "float3
     from models.checkpoints import load_checkpoint
 
     checkpoint = load_checkpoint(source, flag="the model")
-    model = to_onnx(checkpoint.network, precision)
+    model = to_onnx(checkpoint.network, precision, size)
     describe(model, checkpoint, source)
     halves = precision == "float16"
     advice = "--precision float32" if halves else "another version of onnxruntime"
     allowed = _OF_HALVES if halves else GREY_LEVELS
-    difference = check_export(target, runner(model), checkpoint.network, allowed, advice)
+    difference = check_export(target, runner(model), checkpoint.network, allowed, advice, size)
     with atomic_write(target) as file:
         file.write(model.SerializeToString())
     return difference
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """(height, width) of ``720x1280``.
+
+    Raises:
+        UserError: naming the flag.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.lower())
+    if not found:
+        raise UserError(f"--size {text} is no size: give height and width in pixels, such as 720x1280")
+    return int(found[1]), int(found[2])
 
 
 def describe(model, checkpoint, source: str | Path) -> None:
@@ -105,7 +133,7 @@ def runner(model):
 
 def main() -> int:
     config, _ = parse_settings(OnnxConfig, __doc__)
-    difference = export_onnx(config.model, config.target, config.precision, config.overwrite)
+    difference = export_onnx(config.model, config.target, config.precision, config.overwrite, parse_size(config.size))
     print(f"Wrote {config.target}, {os.path.getsize(config.target) / 1e6:.1f} MB; within {difference:.2g} grey levels")
     return 0
 

@@ -9,6 +9,7 @@ from models.fusion import fuse_batch_norm
 from models.multi_style import ConditionalInstanceNorm2d, MultiStyleNet
 from models.transformer_net import (
     TANH_SCALE,
+    MixedNorm2d,
     ReflectionConv2d,
     ReflectionConvTranspose2d,
     ResidualBlock,
@@ -19,26 +20,27 @@ OPSET = 11
 """The first in which the sizes of a padding may be computed."""
 _IR_VERSION = 6  # of the file format, as old
 
-_IMAGE = (TensorProto.FLOAT, ["batch", 3, "height", "width"])
 
-
-def to_onnx(network: TransformerNet, precision: str = "float32") -> ModelProto:
+def to_onnx(network: TransformerNet, precision: str = "float32", size: tuple[int, int] | None = None) -> ModelProto:
     """A network as an ONNX model of inputs ``image`` and, where it has several styles, ``style``; see ``export.onnx``.
 
     Args:
         precision: ``"float32"``, or ``"float16"``, in which kernels are then stored; the computation is float32.
+        size: (height, width) of the one picture that the graph takes; ``None`` for any number of any size.
 
     Raises:
         TypeError: at a layer that has no translation.
     """
     network = fuse_batch_norm(network).cpu().float()
     graph = _Graph(np.dtype(precision))
-    inputs = [helper.make_tensor_value_info("image", *_IMAGE)]
+    image = (TensorProto.FLOAT, [1, 3, *size] if size else ["batch", 3, "height", "width"])
+    inputs = [helper.make_tensor_value_info("image", *image)]
     if isinstance(network, MultiStyleNet):
-        inputs.append(helper.make_tensor_value_info("style", TensorProto.FLOAT, ["mixtures", len(network.styles)]))
-    x, size = _prepare(graph, network.STRIDE)
-    _finish(graph, _layer(graph, network.layers, x), size)
-    outputs = [helper.make_tensor_value_info("stylized", *_IMAGE)]
+        mixtures = [1 if size else "mixtures", len(network.styles)]
+        inputs.append(helper.make_tensor_value_info("style", TensorProto.FLOAT, mixtures))
+    x, end = _prepare_one(graph, network.STRIDE, size) if size else _prepare(graph, network.STRIDE)
+    _finish(graph, _layer(graph, network.layers, x), end)
+    outputs = [helper.make_tensor_value_info("stylized", *image)]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "style_transfer", inputs, outputs, graph.initializers),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -86,9 +88,19 @@ def _prepare(graph: _Graph, stride: int) -> tuple[str, str]:
     return graph("Pad", x, graph("Concat", graph.whole(0, 0, 0, 0, 0, 0), padding, axis=0), mode="edge"), size
 
 
-def _finish(graph: _Graph, x: str, size: str) -> None:
+def _prepare_one(graph: _Graph, stride: int, size: tuple[int, int]) -> tuple[str, str | None]:
+    """The same of one picture of a known size: without padding, and ``None``, where it needs none."""
+    padding = [max(2, -(-side // stride)) * stride - side for side in size]
+    x = graph("Sub", graph("Div", "image", graph.real(127.5)), graph.real(1.0))
+    if not any(padding):
+        return x, None
+    return graph("Pad", x, graph.whole(0, 0, 0, 0, 0, 0, *padding), mode="edge"), graph.whole(*size)
+
+
+def _finish(graph: _Graph, x: str, size: str | None) -> None:
     """``TransformerNet.finish``: the picture's own size, and values in [0, 255]."""
-    x = graph("Slice", x, graph.whole(0, 0), size, graph.whole(2, 3))
+    if size is not None:
+        x = graph("Slice", x, graph.whole(0, 0), size, graph.whole(2, 3))
     x = graph("Tanh", graph("Div", x, graph.real(TANH_SCALE)))
     graph("Mul", graph("Add", x, graph.real(1.0)), graph.real(127.5), output="stylized")
 
@@ -105,6 +117,11 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
         return _convolution(graph, "Conv", module, x, module.kernel_size[0] // 2)
     if isinstance(module, ReflectionConvTranspose2d):
         return _convolution(graph, "ConvTranspose", module, x, 1)
+    if isinstance(module, MixedNorm2d):
+        tables = map(graph.real, (module.weight, module.bias, module.running_mean, module.running_var))
+        if module.weight.dim() == 2:  # a row for each style
+            tables = [graph("MatMul", "style", table) for table in tables]
+        return _mixed_norm(graph, x, module, *tables)
     if isinstance(module, nn.InstanceNorm2d):
         tables = graph.real(module.weight), graph.real(module.bias)
         if isinstance(module, ConditionalInstanceNorm2d):
@@ -121,19 +138,41 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
     raise TypeError(f"{type(module).__name__} has no translation into ONNX")
 
 
+def _mixed_norm(
+    graph: _Graph, x: str, module: MixedNorm2d, scale: str, shift: str, running_mean: str, running_variance: str
+) -> str:
+    """``MixedNorm2d``: instance norm with statistics pooled with running ones; tables as in :func:`_instance_norm`."""
+    tables = [
+        graph("Reshape", one, graph.whole(-1, module.num_features, 1, 1))
+        for one in (scale, shift, running_mean, running_variance)
+    ]
+    scale, shift, running_mean, running_variance = tables
+    mean = _mean(graph, x)
+    centred, step = graph("Sub", x, mean), graph("Sub", running_mean, mean)
+    variance = _mean(graph, graph("Mul", centred, centred))
+    own, share = graph.real(1 - module.SHARE), graph.real(module.SHARE)
+    between = graph("Mul", graph("Mul", own, share), graph("Mul", step, step))
+    variance = graph("Add", graph("Mul", own, variance), graph("Mul", share, running_variance))
+    deviation = graph("Sqrt", graph("Add", graph("Add", variance, between), graph.real(module.eps)))
+    centred = graph("Sub", centred, graph("Mul", share, step))
+    return graph("Add", graph("Mul", centred, graph("Div", scale, deviation)), shift)
+
+
+def _mean(graph: _Graph, x: str) -> str:
+    """Over each row, then over these: no sum has more terms than a side has pixels."""
+    return graph("ReduceMean", graph("ReduceMean", x, axes=[3]), axes=[2])
+
+
 def _instance_norm(graph: _Graph, x: str, scale: str, shift: str, channels: int, epsilon: float) -> str:
     """Instance norm; ``scale`` and ``shift`` are of C channels, or N x C, or one row of these for all pictures.
 
     Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
     the larger it is. Here no sum has more terms than a side has pixels.
     """
-
-    def mean(x: str) -> str:
-        return graph("ReduceMean", graph("ReduceMean", x, axes=[3]), axes=[2])
-
     scale, shift = (graph("Reshape", one, graph.whole(-1, channels, 1, 1)) for one in (scale, shift))
-    centred = graph("Sub", x, mean(x))
-    deviation = graph("Sqrt", graph("Add", mean(graph("Mul", centred, centred)), graph.real(epsilon)))
+    centred = graph("Sub", x, _mean(graph, x))
+    variance = _mean(graph, graph("Mul", centred, centred))
+    deviation = graph("Sqrt", graph("Add", variance, graph.real(epsilon)))
     return graph("Add", graph("Mul", centred, graph("Div", scale, deviation)), shift)
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from imaging.resampling import resized, resized_region
 from imaging.tensors import tensor_to_image
+from inference.options import StylizeError
 
 Place = tuple[slice, slice]  # rows, columns
 
@@ -14,6 +15,37 @@ def box(place: Place) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of a place, as Pillow has it."""
     rows, columns = place
     return columns.start, rows.start, columns.stop, rows.stop
+
+
+def as_picture(image: Image.Image | np.ndarray) -> Image.Image:
+    """A picture that the engine paints; an array H x W x 3 or 4, uint8, RGB or RGBA, becomes one.
+
+    Raises:
+        StylizeError: for anything else, saying what it takes.
+    """
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (3, 4):
+        return Image.fromarray(np.ascontiguousarray(image))
+    if not isinstance(image, Image.Image):
+        what = f"an array {image.shape} of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise StylizeError(
+            f"a picture is expected, or an array H x W x 3 of uint8, not {what}: open a file with "
+            'Image.open(path).convert("RGB"), and give tensors to stylize_tensor'
+        )
+    if image.mode not in ("RGB", "RGBA"):
+        raise StylizeError(f'a picture of mode {image.mode} is to be converted first: image.convert("RGB")')
+    return image
+
+
+def check_images(images: torch.Tensor) -> None:
+    """Refuse what is no batch of pictures, N x 3 x H x W.
+
+    Raises:
+        StylizeError: with its shape.
+    """
+    if not isinstance(images, torch.Tensor):
+        raise StylizeError(f"a tensor N x 3 x H x W is expected, not {type(images).__name__}: give pictures to stylize")
+    if images.dim() != 4 or images.shape[1] != 3 or not images.shape[2] or not images.shape[3]:
+        raise StylizeError(f"a tensor N x 3 x H x W is expected, not of shape {tuple(images.shape)}")
 
 
 def lightness(images: torch.Tensor) -> torch.Tensor:

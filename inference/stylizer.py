@@ -9,12 +9,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
-from inference.canvas import PictureCanvas, Place, TensorCanvas, box, lightness
+from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images, lightness
 from inference.cuda_graphs import CapturedPass
 from inference.instance_norm import fix_statistics
 from inference.options import StyleOptions, StylizeError
@@ -89,7 +90,7 @@ class Stylizer:
     @torch.inference_mode()
     def stylize(
         self,
-        image: Image.Image,
+        image: Image.Image | np.ndarray,
         options: StyleOptions = _AS_TRAINED,
         *,
         in_place: bool = False,
@@ -98,7 +99,8 @@ class Stylizer:
         """A picture in the style, of the same size.
 
         Args:
-            image: mode ``RGB``, or ``RGBA``, whose transparency is kept as it is.
+            image: mode ``RGB``, or ``RGBA``, whose transparency is kept as it is; or an array of one, H x W x 3 or 4,
+                uint8.
             options: stroke size, strength, colours, mask.
             in_place: paint over ``image`` and return it, rather than a copy: then memory is taken for a row of tiles
                 alone, whatever the size.
@@ -109,11 +111,10 @@ class Stylizer:
 
         Raises:
             MemoryError: if memory does not suffice for even a small tile.
-            StylizeError: if the picture has another mode, or the mask other proportions.
+            StylizeError: if it is no such picture, or the mask has other proportions.
         """
-        if image.mode not in ("RGB", "RGBA"):
-            raise StylizeError(f'a picture of mode {image.mode} is to be converted first: image.convert("RGB")')
-        canvas = PictureCanvas(image if in_place else image.copy())
+        picture = as_picture(image)
+        canvas = PictureCanvas(picture if in_place or picture is not image else picture.copy())
         self._paint(canvas, options, _NO_BAR() if bar is None else bar)
         return canvas.image
 
@@ -134,6 +135,7 @@ class Stylizer:
         Raises:
             MemoryError, StylizeError: as :meth:`stylize`.
         """
+        check_images(images)
         width, height = options.working_size(images.shape[-1], images.shape[-2])
         batches = images.split(max(1, len(images)) if self._in_one_pass(height, width) else 1)
         if len(batches) > 1 and output is None:

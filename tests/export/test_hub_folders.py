@@ -25,6 +25,7 @@ def refuse(*arguments, **keywords):
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 
+import numpy
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageToImage
 
@@ -35,6 +36,8 @@ processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
 small, large = Image.open("small.png"), Image.open("large.png")
 processor.post_process(model(**processor(small)))[0].save("by_processor.png")
 model.stylize(large, stroke_scale=2.0).save("by_stylize.png")
+assert model.stylize(small.convert("L")).mode == model.stylize(small.convert("CMYK")).mode == "RGB"
+assert (processor(numpy.asarray(small))["pixel_values"] == processor(small)["pixel_values"]).all()
 model.save_pretrained("again")
 again = AutoModelForImageToImage.from_pretrained("again", trust_remote_code=True)
 again.stylize(small).save("again.png")
@@ -85,6 +88,10 @@ def test_transformers_gives_the_pixels_of_the_command(folder, make_picture, tmp_
     for name, expected in (("by_processor", small), ("again", small), ("by_stylize", large)):
         assert np.array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), expected), name
     assert (tmp_path / "refused").exists()
+    for name in ("README.md", "LICENSE", "painting.jpg", "preprocessor_config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    again = by_command(tmp_path / "small.png", tmp_path / "results_again", tmp_path / "again" / "model.safetensors")
+    assert np.array_equal(again, small)
 
 
 def test_its_weights_are_a_style_model_too(folder, make_picture, tmp_path):

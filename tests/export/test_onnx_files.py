@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from export.checking import GREY_LEVELS, largest_difference
-from export.onnx import export_onnx, runner
-from models.checkpoints import Checkpoint, save_checkpoint
+from export.onnx import export_onnx, parse_size, runner
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.transformer_net import TransformerNet
 from utils.errors import UserError
@@ -40,7 +40,7 @@ def onnx_graph():
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "resize"])
-@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "mixed"])
 def test_it_is_the_network_at_every_size(norm, upsample, trained_like, onnx_graph):
     network = trained_like(norm, upsample, *((0.25, 3) if upsample == "resize" else ()))
     sizes = [(1, 1), *SIZES] if norm == "batch" else SIZES  # instance norm makes noise of a picture of one colour
@@ -52,6 +52,27 @@ def test_instance_norm_is_exact_in_a_large_picture(onnx_graph):
     network.layers = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.InstanceNorm2d(3, affine=True))
     network.layers[1].weight.data.fill_(4)
     assert largest_difference(runner(onnx_graph.to_onnx(network)), network, [(1333, 2000)]) < 0.001
+
+
+@pytest.mark.parametrize("norm", ["instance", "mixed"])
+@pytest.mark.parametrize("size", [(16, 24), (19, 30)])
+def test_a_fixed_size_is_what_opencv_reads(norm, size, trained_like, onnx_graph, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    network = trained_like(norm)
+    save_checkpoint(tmp_path / "m.pth", Checkpoint(network, {}))
+    assert export_onnx(tmp_path / "m.pth", tmp_path / "m.onnx", size=size) <= GREY_LEVELS
+    images = torch.rand(1, 3, *size) * 255
+    opencv = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
+    opencv.setInput(images.numpy(), "image")
+    kept = load_checkpoint(tmp_path / "m.pth").network  # whose kernels were halved
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(opencv.forward("stylized")), kept(images), rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("text", ["720", "0x3", "axb", "1x2x3"])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(UserError, match=f"--size {text} is no size: .* 720x1280"):
+        parse_size(text)
 
 
 def test_a_single_pixel_has_a_result(trained_like, onnx_graph):

@@ -71,6 +71,19 @@ def test_what_the_engine_cannot_do_is_said_without_flags(stylizer, tmp_path):
         'a picture of mode CMYK is to be converted first: image.convert."RGB"': lambda: stylizer.stylize(
             Image.new("CMYK", (8, 8))
         ),
+        "a picture is expected, .* not str: open a file": lambda: stylizer.stylize("photo.jpg"),
+        r"a picture is expected, .* not an array \(8, 8\) of uint8": lambda: stylizer.stylize(
+            np.zeros((8, 8), np.uint8)
+        ),
+        r"a picture is expected, .* \(8, 8, 3\) of float64": lambda: stylizer.stylize(np.zeros((8, 8, 3))),
+        "a picture is expected, .* not Tensor": lambda: stylizer.stylize(torch.zeros(1, 3, 8, 8)),
+        r"a tensor N x 3 x H x W is expected, not of shape \(3, 9, 8\)": lambda: stylizer.stylize_tensor(
+            torch.zeros(3, 9, 8)
+        ),
+        r"a tensor N x 3 x H x W is expected, not of shape \(1, 9, 8, 3\)": lambda: stylizer.stylize_tensor(
+            torch.zeros(1, 9, 8, 3)
+        ),
+        "a tensor N x 3 x H x W is expected, not ndarray": lambda: stylizer.stylize_tensor(np.zeros((1, 3, 9, 8))),
         "mask is 30 x 40 and the picture 40 x 30": lambda: stylizer.stylize(picture, mask),
         "mask is 30 x 40 and the picture 8 x 9": lambda: stylizer.stylize_tensor(torch.zeros(1, 3, 9, 8), mask),
         f"model {tmp_path / 'none.pth'} is not a file": lambda: Stylizer(tmp_path / "none.pth", "cpu"),
@@ -80,6 +93,14 @@ def test_what_the_engine_cannot_do_is_said_without_flags(stylizer, tmp_path):
         with pytest.raises(StylizeError, match=f"^{message}") as error:
             call()
         assert "--" not in str(error.value)
+
+
+def test_an_array_is_a_picture(stylizer):
+    picture = noise(40, 30)
+    array = np.asarray(picture)
+    assert_same = np.testing.assert_array_equal
+    assert_same(stylizer.stylize(array), stylizer.stylize(picture))
+    assert_same(array, picture)  # which is not painted over
 
 
 OPTIONS = {
