@@ -336,7 +336,9 @@ def _read_style_image(config: TrainingConfig, path: str) -> Image.Image:
     width, height = image.size
     called = f"--style_image {path} is {width} x {height} pixels"
     if min(width, height) < SMALLEST_STYLE_IMAGE:
-        raise UserError(f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more")
+        raise UserError(
+            f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more"
+        )
     if max(width, height) > 64 * min(width, height):
         raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
     return image

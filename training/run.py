@@ -197,7 +197,7 @@ class TrainingRun:
             if not where.startswith("resume"):
                 where = f"begin again ({where})"
             raise UserError(
-                f"training stopped, {error}: {where} with a lower --lr, or with --precision float32"
+                f"training stopped: {error}; {where} with a lower --lr, or with --precision float32"
             ) from None
 
     def log(self) -> None:

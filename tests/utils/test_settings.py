@@ -46,7 +46,7 @@ def bad_values(field):
     if kind(field) == "str":
         values += [""]
     if bounds["choices"]:
-        values += ["no-such-choice", bounds["choices"][0].upper()]
+        values += ["no-such-choice"]
     if bounds["minimum"] is not None:
         values += [str(bounds["minimum"] - 1), "-1000000"]
         values += [str(bounds["minimum"] - 1e-9)] if kind(field) == "float" else []
