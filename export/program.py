@@ -3,8 +3,8 @@
     python -m export.program checkpoints/wave.pth wave.pt2
 
 The program takes N x 3 x height x width, float32, RGB in [0, 255], with N, height and width from 1 up, and gives the
-same; that of several styles takes weights of the styles as well, which sum to 1: one row for all pictures or one row
-for each. Before the file takes its name, it is read again and compared with the network. Elsewhere:
+same; that of several styles takes N x S weights of the styles as well, which sum to 1 for each picture. Before the file
+takes its name, it is read again and compared with the network. Elsewhere:
 
     stylize = torch.export.load("wave.pt2").module()
     stylized = stylize(images)
@@ -73,25 +73,13 @@ def to_program(network):
     from models.fusion import fuse_batch_norm
     from models.multi_style import MultiStyleNet
 
-    class OneRowOrEach(torch.nn.Module):
-        """A network of several styles that takes one row of weights for all pictures too."""
-
-        def __init__(self, network):
-            super().__init__()
-            self.network = network
-
-        def forward(self, images, style):
-            return self.network(images, style[torch.arange(len(images), device=style.device) % len(style)])
-
     batch = Dim("batch", min=1)
-    network = fuse_batch_norm(network)
     inputs, shapes = [torch.zeros(2, 3, 21, 34)], [{0: batch, 2: Dim("height", min=1), 3: Dim("width", min=1)}]
     if isinstance(network, MultiStyleNet):
-        inputs.append(torch.full((3, len(network.styles)), 1 / len(network.styles)))
-        shapes.append({0: Dim("mixtures", min=1)})
-        network = OneRowOrEach(network)
+        inputs.append(torch.full((2, len(network.styles)), 1 / len(network.styles)))
+        shapes.append({0: batch})
     try:
-        return torch.export.export(network, tuple(inputs), dynamic_shapes=tuple(shapes))
+        return torch.export.export(fuse_batch_norm(network), tuple(inputs), dynamic_shapes=tuple(shapes))
     except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"torch {torch.__version__} cannot export the network ({reason}): take a newer one") from None
