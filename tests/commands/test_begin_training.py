@@ -478,6 +478,7 @@ def test_the_first_monitor_pictures_come_early(every, total, expected):
 # -- the other variants, and an accelerator --------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:with --content_weight 0")
 @pytest.mark.parametrize(
     "flags",
     [
