@@ -13,20 +13,20 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from inference.options import StylizeError
 from inference.tiling import tiles
-from models.transformer_net import MixedNorm2d, TransformerNet, pooled
+from models.cpu_kernels import moments, together
+from models.transformer_net import PictureNorm, TransformerNet, scale_and_shift
 from utils.device import Compute, memory_format
 
 
 def without_instance_norm(network: nn.Module) -> nn.Module:
-    """A copy in eval mode with a batch norm, its statistics still to be set, for each instance norm."""
+    """A copy in eval mode with a batch norm, which does nothing yet, for each norm of the picture's own statistics."""
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.InstanceNorm2d | MixedNorm2d):
-                norm = nn.BatchNorm2d(child.num_features, child.eps).eval()
-                norm.weight, norm.bias = child.weight, child.bias
-                setattr(module, name, norm)
+            if isinstance(child, PictureNorm):
+                setattr(module, name, nn.BatchNorm2d(child.num_features, eps=0).eval())
     return network.requires_grad_(False)
 
 
@@ -60,14 +60,18 @@ def fix_statistics(
     """
     result = without_instance_norm(network)
     working = copy.deepcopy(result).to(compute.device, compute.dtype, memory_format=memory_format(compute.device))
-    places = list(tiles(height, width, tile_size, working.reach()))
+    reach = working.reach()
+    if reach is None:
+        raise StylizeError("has layers that cannot be computed by tiles: give a larger tile size", "model")
+    places = list(tiles(height, width, tile_size, reach))
+    originals = copy.deepcopy(network).cpu().norms()
     stages = working.stages()
     waiting: dict[int, tuple[int, torch.Tensor, torch.Tensor | None]] = {}  # tile: (next stage, features, shortcut)
     used = 0
     if bar is not None:
         bar.total = (bar.total or 0) + len(stages) * len(places)
-    for index, (original, norm, last) in enumerate(zip(network.norms(), result.norms(), stages)):
-        moments, sizes = [], []
+    for index, (original, norm, last) in enumerate(zip(originals, result.norms(), stages)):
+        moments_of_tiles, sizes = [], []
         for number, tile in enumerate(places):
             start, x, shortcut = waiting.pop(number, (0, None, None))
             if x is None:
@@ -79,27 +83,21 @@ def fix_statistics(
             for stage in stages[start : index + 1]:
                 x, shortcut = stage(x, shortcut)
             # Each feature counts in the one tile whose inside it lies in; so does the padding at the end.
-            inside = x[(0, slice(None), *(_features_in(pixels, last.scale, working.STRIDE) for pixels in tile.inside))]
-            inside = inside.flatten(1).float()
-            mean = inside.mean(1)
-            moments.append(torch.stack([mean, (inside - mean[:, None]).square().mean(1)]))
-            sizes.append(inside.shape[1])
+            inside = x[(..., *(_features_in(pixels, last.scale, working.STRIDE) for pixels in tile.inside))]
+            mean, variance = moments(inside.contiguous(memory_format=memory_format(compute.device)))
+            moments_of_tiles.append(torch.cat([mean, variance]))
+            sizes.append(inside[0, 0].numel())
             if used + _bytes(x, shortcut) <= cache_bytes:
                 waiting[number] = index + 1, x, shortcut
                 used += _bytes(x, shortcut)
             if bar is not None:
                 bar.update()
         # On the CPU, for Apple's MPS has no float64.
-        means, variances = torch.stack(moments, 1).cpu().double()
-        share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-        mean = share @ means
-        variance = share @ (variances + (means - mean).square())
-        if isinstance(original, MixedNorm2d):
-            running = (table.cpu().double() for table in (original.running_mean, original.running_var))
-            mean, variance = pooled(mean, variance, *running, original.SHARE)
+        mean, variance = together(*torch.stack(moments_of_tiles, 1).cpu(), sizes)
+        scale, shift = scale_and_shift(original, mean, variance)
         for module in (norm, last.norm):
-            module.running_mean.copy_(mean)
-            module.running_var.copy_(variance)
+            module.weight.copy_(scale)
+            module.bias.copy_(shift)
     return result
 
 

@@ -16,13 +16,11 @@ from tqdm import tqdm
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
 from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images, lightness
-from inference.cuda_graphs import CapturedPass
 from inference.instance_norm import fix_statistics
 from inference.options import StyleOptions, StylizeError
 from inference.tiling import tiles
 from models.checkpoints import load_checkpoint
-from models.cpu_kernels import accelerate
-from models.fusion import fuse_batch_norm
+from models.fusion import fuse_batch_norm, fused_pass
 from models.multi_style import MultiStyleNet
 from models.transformer_net import TransformerNet
 from utils.device import Compute, available_memory, keep_freed_memory, memory_format, resolve_compute
@@ -77,12 +75,12 @@ class Stylizer:
             raise StylizeError(str(error).removeprefix("--")) from None
         if self.compute.device.type == "cpu":
             keep_freed_memory()
-        # Weights in the type of the computation: nothing is converted on the way.
-        fused = fuse_batch_norm(network).to(
-            self.compute.device, self.compute.dtype, memory_format=memory_format(self.compute.device)
-        )
-        self.network = accelerate(fused)
-        self._run = CapturedPass(self.network) if self.compute.device.type == "cuda" else self.network
+        device, dtype, layout = self.compute.device, self.compute.dtype, memory_format(self.compute.device)
+        self.network = fuse_batch_norm(network).to(device, memory_format=layout)
+        if device.type == "cpu":
+            self._run = fused_pass(self.network, dtype)
+        else:  # weights in the type of the computation: nothing is converted on the way
+            self._run = self.network.to(dtype)
         self._halo = self.network.reach()
         self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
         self.tile_size = _affordable(tile_size, self._halo or 0, self.compute)
@@ -240,12 +238,7 @@ class Stylizer:
             raise MemoryError(f"not even {self.tile_size} x {self.tile_size} pixels at a time") from None
         self.tile_size = max(_SMALLEST_TILE, self.tile_size // 8 * 4)
         if self.compute.device.type == "cuda":
-            self._release()
             torch.cuda.empty_cache()
-
-    def _release(self) -> None:
-        if isinstance(self._run, CapturedPass):
-            self._run.release()
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         """The network applied to a batch: the one place where that is done."""
@@ -274,10 +267,6 @@ class Blend(Stylizer):
         for part in self.parts:
             part.tile_size = self.tile_size
         return Blend([part._for_picture(height, width, read, bar) for part in self.parts], self.weights)
-
-    def _release(self) -> None:
-        for part in self.parts:
-            part._release()
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         lab = sum(weight * rgb_to_oklab(part._pass(images)) for part, weight in zip(self.parts, self.weights))

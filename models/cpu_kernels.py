@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from models.multi_style import ConditionalInstanceNorm2d, mixed
-from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, ResidualBlock, TransformerNet
+from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, TransformerNet
 from models.vgg19 import VGG19
 
 _ONES = [1, 1]
@@ -254,57 +254,17 @@ class _FrozenConvReLU2d(nn.Conv2d):
         return F.relu(super().forward(x))
 
 
-class OneDNNConvolution(nn.Module):
-    """A reflecting convolution that oneDNN computes along with what follows it, a ReLU or the addition of a tensor.
-
-    The same values, to rounding, for less than the convolution and a pass over memory together. It has no gradient.
-
-    Args:
-        convolution: ``ReflectionConv2d`` or ``ReflectionConvTranspose2d`` on a CPU, float32 or bfloat16.
-        relu: whether a ReLU follows.
-    """
-
-    def __init__(self, convolution: nn.Module, relu: bool):
-        super().__init__()
-        self.convolution, self.activation = convolution, "relu" if relu else "none"
-        self.transposed = isinstance(convolution, ReflectionConvTranspose2d)
-
-    def forward(self, x: torch.Tensor, addend: torch.Tensor | None = None) -> torch.Tensor:
-        layer = self.convolution
-        x = _reflect(x, 1 if self.transposed else layer.kernel_size[0] // 2)
-        # What follows the bias in oneDNN's own order: padding, (output padding,) stride, dilation, groups.
-        if self.transposed:
-            onednn = torch.ops.mkldnn._convolution_transpose_pointwise
-            where = list(layer.padding), [0, 0], list(layer.stride), _ONES, 1
-        else:
-            onednn = torch.ops.mkldnn._convolution_pointwise
-            where = [0, 0], list(layer.stride), _ONES, 1
-        if addend is None:
-            return onednn(x, layer.weight, layer.bias, *where, self.activation, [], "")
-        return onednn.binary(x, addend, layer.weight, layer.bias, *where, "add", 1.0, None, [], None)
-
-
-class _OneDNNResidualBlock(nn.Module):
-    def __init__(self, first: OneDNNConvolution, second: OneDNNConvolution):
-        super().__init__()
-        self.first, self.second = first, second
-
-    def forward(self, x):
-        return self.second(self.first(x), addend=x)
-
-
 def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
     """Put this file's layers into a network, in place, where a CPU computes it: the same function, to rounding.
 
-    A network that is trained gets gradients written out. In one that is not, a ``TransformerNet`` after
-    :func:`models.fusion.fuse_batch_norm` or the loss network, oneDNN computes ReLUs and residual sums along with the
-    convolutions; through a ``TransformerNet`` there is no gradient then.
+    A network that is trained gets gradients written out; in the loss network oneDNN computes ReLUs along with the
+    convolutions. Inference has a forward pass of its own, :class:`models.fusion.FusedNetwork`.
 
     Args:
-        network: in its final type and on its final device. Parameters keep their names where it is trained.
+        network: in its final type and on its final device. Parameters keep their names.
 
     Returns:
-        The same network; unchanged on other devices, and where oneDNN does not compute its type.
+        The same network; unchanged on other devices.
     """
     weight = next(network.parameters())
     if isinstance(network, VGG19) and weight.device.type == "cpu":
@@ -315,9 +275,6 @@ def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
     elif any(parameter.requires_grad for parameter in network.parameters()):
         for layer in network.modules() if weight.device.type == "cpu" else ():
             layer.__class__ = _TRAINED.get(type(layer), type(layer))
-    elif onednn_computes(weight):
-        for index, layer in enumerate(network.layers):
-            network.layers[index] = _merged(layer)
     return network
 
 
@@ -329,13 +286,46 @@ _TRAINED = {
 }
 
 
-def _merged(layer: nn.Module) -> nn.Module:
-    """Convolutions with their ReLUs and sums; the layer as it is where a normalisation stands between them."""
-    if isinstance(layer, ResidualBlock):
-        parts = [_merged(part) for part in layer.residual]
-        return _OneDNNResidualBlock(*parts) if all(isinstance(part, OneDNNConvolution) for part in parts) else layer
-    *before, convolution = [part for part in layer if not isinstance(part, nn.Identity | nn.ReLU)]
-    if any(not isinstance(part, nn.Upsample) for part in before):
-        return layer
-    merged = OneDNNConvolution(convolution, relu=isinstance(layer[-1], nn.ReLU))
-    return nn.Sequential(*before, merged) if before else merged
+_MOST_POSITIONS = 2**16
+"""Of a picture that are summed up in float32."""
+
+
+def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of each channel of each picture, without gradients.
+
+    Args:
+        x: N x C x H x W.
+
+    Returns:
+        N x C each, float32.
+    """
+    if x.device.type != "cpu":
+        variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
+        return mean, variance
+    # Where channels come last, torch.var_mean takes ten times as long.
+    means, variances = zip(*(_moments_of_picture(picture) for picture in x.split(1)))
+    return torch.stack(means), torch.stack(variances)
+
+
+def _moments_of_picture(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    unused = torch.zeros(x.shape[1])  # running statistics, whose type is that of the result
+    strips = x.split(max(1, _MOST_POSITIONS // x.shape[3]), 2)
+    found = [torch.batch_norm_update_stats(strip, unused, unused, 0.0) for strip in strips]
+    means, variances = map(torch.stack, zip(*found))
+    mean, variance = together(means, variances, [strip.shape[2] for strip in strips])
+    return mean.float(), variance.float()
+
+
+def together(means, variances, sizes) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of K sets of values as one set.
+
+    Args:
+        means, variances: K x C, on the CPU.
+        sizes: how many values each set has, or numbers in proportion.
+
+    Returns:
+        C each, float64.
+    """
+    share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+    mean = share @ means.double()
+    return mean, share @ (variances.double() + (means - mean).square())

@@ -1,11 +1,27 @@
-"""Layers merged for inference: batch normalisation becomes part of the convolutions."""
+"""Layers merged for inference: batch norm into convolutions, and on a CPU all that stands between two convolutions."""
 
 import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.transformer_net import ReflectionConvTranspose2d
+from models.cpu_kernels import moments
+from models.transformer_net import (
+    PictureNorm,
+    ReflectionConvTranspose2d,
+    ResidualBlock,
+    TransformerNet,
+    scale_and_shift,
+)
+
+_BLOCK = (4, 2)
+"""Rows and columns that the last convolution gives at once: 24 channels, where 3 leave most lanes idle."""
+
+_TINY = 1e-12
 
 
 def fuse_batch_norm(network: nn.Module) -> nn.Module:
@@ -31,3 +47,173 @@ def fuse_batch_norm(network: nn.Module) -> nn.Module:
         if isinstance(module, ReflectionConvTranspose2d):
             module.weight, module.is_balanced = nn.Parameter(module.balanced_weight()), True
     return network.requires_grad_(False)
+
+
+@dataclass
+class _Step:
+    """A convolution and what follows it.
+
+    Attributes:
+        resize: whether the features are doubled in size first.
+        begins_block, ends_block: whether it is the first or the second convolution of a residual block.
+    """
+
+    convolution: nn.Module
+    norm: nn.Module | None
+    relu: bool
+    resize: bool
+    begins_block: bool = False
+    ends_block: bool = False
+
+    @property
+    def padding(self) -> int:
+        """Pixels that the input is padded by on each side."""
+        return 1 if isinstance(self.convolution, nn.ConvTranspose2d) else self.convolution.kernel_size[0] // 2
+
+
+def _steps(network: TransformerNet) -> Iterator[_Step]:
+    for layer in network.layers:
+        if isinstance(layer, ResidualBlock):
+            first, second = layer.residual
+            yield _step(first, begins_block=True)
+            yield _step(second, ends_block=True)
+        else:
+            yield _step(layer)
+
+
+def _step(layers: nn.Sequential, **place) -> _Step:
+    kinds = nn.Upsample, nn.Conv2d | nn.ConvTranspose2d, PictureNorm, nn.ReLU
+    found = [layer for layer in layers if not isinstance(layer, nn.Identity)]
+    resize, convolution, norm, relu = (found.pop(0) if found and isinstance(found[0], kind) else None for kind in kinds)
+    if found or convolution is None:
+        raise TypeError(f"fused inference does not know {layers}")
+    return _Step(convolution, norm, relu is not None, resize is not None, **place)
+
+
+def fused_pass(network: TransformerNet, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What computes a network's forward pass on a CPU: a :class:`FusedNetwork`, or itself with layers unknown to that.
+
+    Args:
+        network: see :class:`FusedNetwork`.
+    """
+    try:
+        return FusedNetwork(network, dtype)
+    except TypeError:
+        return network.to(dtype)
+
+
+class FusedNetwork:
+    """A network's forward pass on a CPU, without gradients: the same to rounding, in fewer passes over memory.
+
+    Between two convolutions stand a normalisation and a ReLU: max(0, s x + t) for each channel, where s and t come from
+    the picture's own mean and variance. That equals s clamp(x, low, high) + t, where -t / s is the lower bound if s is
+    positive and the upper one if it is negative. The next convolution takes s into its weights and t into its bias,
+    because reflection padding keeps constants. What is left is one pass for the statistics, and one that clamps and
+    writes straight to the middle of the next convolution's padded input. A residual sum is one such pass as well.
+
+    Args:
+        network: as :func:`fuse_batch_norm` gives it, float32 on the CPU.
+        dtype: of the features.
+
+    Raises:
+        TypeError: where the network has layers of other kinds than ``TransformerNet`` builds.
+    """
+
+    def __init__(self, network: TransformerNet, dtype: torch.dtype):
+        self.network, self.dtype = network, dtype
+        self.steps = list(_steps(network))
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """See :meth:`models.transformer_net.TransformerNet.forward`."""
+        results = [self._stylized(image) for image in images.split(1)]
+        return torch.cat(results) if len(results) > 1 else results[0]
+
+    def _stylized(self, image: torch.Tensor) -> torch.Tensor:
+        x = F.pad(self.network.prepare(image).to(self.dtype), (self.steps[0].padding,) * 4, mode="reflect")
+        scale, shift, shortcut, shortcut_shift = None, None, None, None  # the features are scale x + shift
+        for step, following in zip(self.steps, self.steps[1:]):
+            y = _convolve(step, x, scale, shift)
+            scale, shift = _statistics(step.norm, y)
+            padding = 0 if following.resize else following.padding
+            x, inside = _room(y, padding)
+            if step.ends_block:
+                torch.addcmul(shortcut, y, _per_channel(scale, y), out=inside)
+                scale, shift = None, shortcut_shift + shift
+            elif following.begins_block:  # whose sum needs the features themselves
+                torch.addcmul(_per_channel(shift, y), y, _per_channel(scale, y), out=inside).clamp_min_(0)
+                scale, shift = None, torch.zeros_like(shift)
+            else:
+                scale = torch.where(scale.abs() < _TINY, _TINY, scale)
+                bound = -shift / scale
+                low, high = torch.where(scale > 0, bound, -torch.inf), torch.where(scale > 0, torch.inf, bound)
+                torch.clamp(y, _per_channel(low, y), _per_channel(high, y), out=inside)
+            if following.begins_block:
+                shortcut, shortcut_shift = inside, shift
+            _reflect_border(x, padding)
+        x = _last_convolution(self.steps[-1], x, scale, shift)
+        return self.network.finish(x, image)
+
+
+def _per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return values.to(like.dtype).view(1, -1, 1, 1)
+
+
+def _statistics(norm: nn.Module | None, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scale and shift, C each and float32, that a normalisation layer computes for the features of one picture."""
+    if norm is None:
+        return torch.ones(y.shape[1]), torch.zeros(y.shape[1])
+    scale, shift = scale_and_shift(norm, *moments(y))
+    return scale[0], shift[0]
+
+
+def _room(y: torch.Tensor, padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Memory for features like ``y`` with a border around them, and the part of it inside the border."""
+    height, width = y.shape[2:]
+    shape = 1, y.shape[1], height + 2 * padding, width + 2 * padding
+    room = torch.empty(shape, dtype=y.dtype, memory_format=torch.channels_last)
+    return room, room[..., padding : padding + height, padding : padding + width]
+
+
+def _reflect_border(room: torch.Tensor, padding: int) -> None:
+    """Reflection padding in place: the border's pixels are set by those inside it."""
+    for view in (room, room.transpose(2, 3)):
+        for distance in range(1, padding + 1):
+            view[:, :, padding - distance] = view[:, :, padding + distance]
+            view[:, :, distance - padding - 1] = view[:, :, -distance - padding - 1]
+
+
+def _scaled(step: _Step, scale: torch.Tensor | None, shift: torch.Tensor | None):
+    """Weight and bias of a convolution of ``scale x + shift``, as one of ``x``; float32."""
+    weight, bias, transposed = step.convolution.weight, step.convolution.bias, step.convolution.transposed
+    if shift is not None:
+        # A transposed convolution of stride 2 applies a quarter of its kernel to each pixel, all with the same sums.
+        sums = weight.sum((2, 3)).T / 4 if transposed else weight.sum((2, 3))
+        bias = sums @ shift if bias is None else bias + sums @ shift
+    if scale is not None:
+        weight = weight * (scale[:, None, None, None] if transposed else scale[:, None, None])
+    return weight, bias
+
+
+def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: torch.Tensor | None) -> torch.Tensor:
+    """A step's convolution of ``scale x + shift``; ``x`` is padded already, unless it is to be resized first."""
+    weight, bias = (None if value is None else value.to(x.dtype) for value in _scaled(step, scale, shift))
+    if step.resize:
+        x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (step.padding,) * 4, mode="reflect")
+    if step.convolution.transposed:
+        return F.conv_transpose2d(x, weight, bias, step.convolution.stride, step.convolution.padding)
+    return F.conv2d(x, weight, bias, step.convolution.stride)
+
+
+def _last_convolution(step: _Step, x: torch.Tensor, scale, shift) -> torch.Tensor:
+    """The same for the last one, to few channels: it gives a block of pixels at each place, with a kernel for each."""
+    weight, bias = _scaled(step, scale, shift)
+    (rows, columns), (channels, _, height, width) = _BLOCK, weight.shape
+    kernels = weight.new_zeros(channels, rows, columns, weight.shape[1], height + rows - 1, width + columns - 1)
+    for row in range(rows):
+        for column in range(columns):
+            kernels[:, row, column, :, row : row + height, column : column + width] = weight
+    kernels = kernels.flatten(0, 2).to(x.dtype, memory_format=torch.channels_last)
+    bias = bias.repeat_interleave(rows * columns).to(x.dtype)
+    blocks = F.conv2d(x, kernels, bias, _BLOCK)
+    blocks = blocks.unflatten(1, (channels, rows, columns)).permute(0, 1, 4, 2, 5, 3)
+    return blocks.flatten(4, 5).flatten(2, 3)

@@ -111,6 +111,18 @@ def reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
     return F.pad(x, (padding,) * 4, mode="reflect")
 
 
+PictureNorm = nn.InstanceNorm2d | MixedNorm2d
+"""Normalisation layers that look at the whole picture."""
+
+
+def scale_and_shift(norm: PictureNorm, mean, variance) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a layer multiplies features of this mean and variance by, and what it adds: N x C each, as are these."""
+    if isinstance(norm, MixedNorm2d):
+        return norm.scale_and_shift(mean, variance)
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    return scale, norm.bias - mean * scale
+
+
 class ReflectionConv2d(nn.Conv2d):
     """Convolution with reflection padding by half a kernel."""
 
@@ -319,11 +331,12 @@ class TransformerNet(nn.Module):
         one.
 
         Returns:
-            ``None`` where every output pixel depends on all input pixels, by instance normalisation.
+            ``None`` where an output pixel depends on all input pixels, or may do so: by a layer that looks at the whole
+            picture, such as instance norm, or by one that is not known here.
         """
         reach, scale = 0, 1  # scale: pixels of the picture to one pixel here
         for module in self.modules():
-            if isinstance(module, nn.InstanceNorm2d | MixedNorm2d):
+            if not isinstance(module, _LOCAL):
                 return None
             if isinstance(module, nn.Conv2d):
                 reach += (module.kernel_size[0] // 2 + module.stride[0] - 1) * scale
@@ -370,6 +383,13 @@ class Stage:
         for step in self.steps:
             x, shortcut = step(x, shortcut) if step in (_branch, _join) else (step(x), shortcut)
         return x, shortcut
+
+
+# Layers whose output depends on a neighbourhood alone; batch norm does so in eval mode.
+_LOCAL = (
+    TransformerNet | nn.Sequential | ResidualBlock | nn.Conv2d | ReflectionConvTranspose2d | nn.Upsample
+    | nn.BatchNorm2d | nn.SyncBatchNorm | nn.ReLU | nn.Identity
+)  # fmt: skip
 
 
 def _branch(x, shortcut):

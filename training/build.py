@@ -21,7 +21,7 @@ from losses.distillation import Distillation
 from losses.perceptual import PerceptualLoss
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.cpu_kernels import accelerate
-from models.fusion import fuse_batch_norm
+from models.fusion import fuse_batch_norm, fused_pass
 from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
@@ -122,10 +122,10 @@ def build_distillation(
             paintings = [smooth_strokes(one, config.style_smoothing) for one in paintings]
         painting_from = round((1 - config.painting_share) * total_steps)
         painting = _build_objective(of_painting, vgg, paintings, total_steps - painting_from, processes)
-    frozen = fuse_batch_norm(teacher.network).to(
-        compute.device, compute.dtype, memory_format=memory_format(compute.device)
-    )
-    objective = Distillation(accelerate(frozen), config.temporal_weight, len(styles), painting, painting_from)
+    frozen = fuse_batch_norm(teacher.network).to(compute.device, memory_format=memory_format(compute.device))
+    is_fused = compute.device.type == "cpu" and not isinstance(frozen, MultiStyleNet)
+    frozen = fused_pass(frozen, compute.dtype) if is_fused else frozen.to(compute.dtype)
+    objective = Distillation(frozen, config.temporal_weight, len(styles), painting, painting_from)
     return _assemble(
         config, compute, processes, checkpoint, begun, objective, total_steps,
         style_images=_pictures_by(teacher.network, config, compute), styles=styles, photographs=photographs,
