@@ -113,7 +113,8 @@ def test_every_field_is_a_flag_of_its_name_and_type(config_class):
             arguments.append(f"--{field.name}")
             expected[field.name] = True
             continue
-        value = choices[-1] if choices else {"int": 97, "float": 0.625, "str": "some where/x"}[kind(field)]
+        whole = min(97, field.metadata["maximum"] or 97)
+        value = choices[-1] if choices else {"int": whole, "float": 0.625, "str": "some where/x"}[kind(field)]
         if takes_several(field):
             second, third = (0.25, 3.0) if kind(field) == "float" else ("b", "c")
             arguments += [f"--{field.name}", str(value), str(second), f"--{field.name}={third}"]
