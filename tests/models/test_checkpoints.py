@@ -221,7 +221,7 @@ WAVE = Path(__file__).resolve().parents[2] / "checkpoints" / "wave.pth"
 def test_models_of_the_first_version_are_still_read(tmp_path):
     contents = torch.load(WAVE, weights_only=True)
     assert contents["version"] > 1
-    model = {"norm": "instance", "upsample": "transposed", "state_dict": contents["model"]["state_dict"]}
+    model = {"norm": "mixed", "upsample": "transposed", "state_dict": contents["model"]["state_dict"]}
     torch.save({**contents, "version": 1, "model": model}, tmp_path / "wave.pth")
     assert load_checkpoint(tmp_path / "wave.pth").provenance["style"] == "wave.jpg"
 
