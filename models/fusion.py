@@ -122,6 +122,10 @@ class FusedNetwork:
     def __init__(self, network: TransformerNet, dtype: torch.dtype):
         self.network, self.dtype = network, dtype
         self.steps = list(_steps(network))
+        if any(step.norm is not None and step.norm.weight.dim() > 1 for step in self.steps):
+            raise TypeError("fused inference is of one style")
+        if any(step.relu == step.ends_block for step in self.steps[:-1]):
+            raise TypeError("fused inference takes a ReLU after every convolution but the second of a block")
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """See :meth:`models.transformer_net.TransformerNet.forward`."""
