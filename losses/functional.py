@@ -147,27 +147,30 @@ def luminance(images: torch.Tensor) -> torch.Tensor:
 
 
 def sliced_wasserstein(
-    colours: torch.Tensor, memory: torch.Tensor, target: torch.Tensor, directions: torch.Tensor
+    colours: torch.Tensor, everybody: torch.Tensor, target: torch.Tensor, directions: torch.Tensor
 ) -> torch.Tensor:
-    """Squared sliced Wasserstein distance of a set of colours, together with a memory, from a palette.
+    """Squared sliced Wasserstein distance of a picture's colours from a palette, as a part of a larger set.
 
-    Along each direction d the colours of both sets are sorted; one of rank r is compared with the palette's of the same
-    rank: mean over colours and directions of (x·d - target_d(r))^2 (Bonneel et al., 2015), over ``colours`` alone.
+    Along each direction d the colours of the set are sorted; one of rank r is compared with the palette's of the same
+    rank: mean over the picture's colours and directions of (x·d - target_d(r))^2 (Bonneel et al., 2015).
 
     Args:
-        colours: K x 3, which have the gradient.
-        memory: M x 3, which are sorted along with them.
+        colours: N x K x 3, of N pictures, which have the gradient.
+        everybody: M x 3, the set; the colours are among them.
         target: Q x D, the palette's projections onto each direction, sorted.
         directions: D x 3, unit vectors.
 
     Returns:
-        Scalar, grey levels squared, not negative.
+        N values, grey levels squared, not negative.
     """
-    projected = full_precision(colours) @ directions.T  # K x D
+    projected = full_precision(colours) @ directions.T  # N x K x D
     with torch.no_grad():
-        ranks = torch.cat([projected, memory @ directions.T]).argsort(0).argsort(0)[: len(colours)]
-        aims = target.gather(0, (ranks + 0.5).mul(len(target) / (len(colours) + len(memory))).long())
-    return (projected - aims).square().mean()
+        places = (everybody @ directions.T).sort(0).values.T.contiguous()  # D x M
+        own = projected.flatten(0, 1).T.contiguous()  # D x N K
+        ranks = (torch.searchsorted(places, own) + torch.searchsorted(places, own, right=True) - 1) / 2
+        index = ((ranks + 0.5) * (len(target) / len(everybody))).long().clamp(0, len(target) - 1)
+        aims = target.gather(0, index.T).view_as(projected)
+    return (projected - aims).square().mean((1, 2))
 
 
 def tone_loss(tones: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:

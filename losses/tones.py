@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from losses.functional import luminance, sliced_wasserstein, tone_loss
 from losses.terms import Batch, Batches
+from utils.processes import gathered
 
 BORDER = 8
 """Outermost pixels that the palette term leaves out: padding paints them in colours of their own."""
@@ -39,7 +40,7 @@ class Palette(nn.Module):
 
     def __init__(self, style_images: Sequence[torch.Tensor]):
         super().__init__()
-        palettes = torch.stack([_thinned(_colours(image), self.MEMORY) for image in style_images])  # S x M x 3
+        palettes = torch.stack([_thinned(_colours(image)[0], self.MEMORY) for image in style_images])  # S x M x 3
         self.register_buffer("directions", half_sphere(DIRECTIONS).to(palettes.device), persistent=False)
         self.register_buffer("target", (palettes @ self.directions.T).sort(1).values, persistent=False)
         self.register_buffer("variance", palettes.var(1).mean(1).clamp_min(1.0), persistent=False)
@@ -48,17 +49,20 @@ class Palette(nn.Module):
         self.register_buffer("memory", palettes[:, order.to(palettes.device)].clone())
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        inside = batch.stylized.float()[..., BORDER:-BORDER, BORDER:-BORDER]
-        losses = inside.new_zeros(len(inside))
-        for style in range(len(self.memory)):
-            chosen, several = batch.style == style, len(self.memory) > 1
-            if several and not chosen.any():  # waits for the GPU, with several styles alone
+        colours = _colours(batch.stylized.float()[..., BORDER:-BORDER, BORDER:-BORDER])
+        everybodys, styles = torch.cat(gathered(colours)), torch.cat(gathered(batch.style))  # of all processes
+        losses = colours.new_zeros(len(colours))
+        for style, (memory, target) in enumerate(zip(self.memory, self.target)):
+            chosen, latest = batch.style == style, everybodys
+            if len(self.memory) > 1:  # waits for the GPU, with several styles alone
+                latest = everybodys[styles == style]
+            if not len(latest):
                 continue
-            colours, memory = _colours(inside[chosen] if several else inside), self.memory[style]
-            loss = sliced_wasserstein(colours, memory, self.target[style], self.directions) / self.variance[style]
-            losses = torch.where(chosen, loss, losses)
+            latest = latest.flatten(0, 1)
+            found = sliced_wasserstein(colours, torch.cat([latest, memory]), target, self.directions)
+            losses = torch.where(chosen, found / self.variance[style], losses)
             if self.training:
-                kept = _thinned(colours.detach(), self.KEPT)
+                kept = _thinned(latest, self.KEPT)
                 memory.copy_(torch.cat([memory[len(kept) :], kept]))
         return losses
 
@@ -115,8 +119,8 @@ def half_sphere(count: int) -> torch.Tensor:
 
 
 def _colours(images: torch.Tensor) -> torch.Tensor:
-    """The means of all squares of two pixels, K x 3, of N x 3 x H x W."""
-    return F.avg_pool2d(images.float(), 2).permute(0, 2, 3, 1).flatten(0, 2)
+    """The means of all squares of two pixels, N x K x 3, of N x 3 x H x W."""
+    return F.avg_pool2d(images.float(), 2).flatten(2).transpose(1, 2)
 
 
 def _tones(images: torch.Tensor) -> torch.Tensor:

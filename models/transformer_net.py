@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from utils.processes import gathered
+
 NORMS = ("batch", "instance", "mixed")
 UPSAMPLES = ("transposed", "resize")
 WIDTHS = (0.05, 2.0)
@@ -91,9 +93,10 @@ class MixedNorm2d(nn.Module):
 
     @torch.no_grad()
     def _observe(self, mean, variance, style) -> None:
-        """Take a batch's statistics, N x C each, into the running ones."""
+        """Take a batch's statistics, N x C each, into the running ones, with those of all processes."""
         self.batches += 1
         chances = (torch.ones(1, 1) if style is None else style).to(mean).expand(len(mean), -1)
+        mean, variance, chances = (torch.cat(gathered(values)) for values in (mean, variance, chances))
         count = chances.sum(0)[:, None]  # pictures of each style
         part = 1 / self.batches if self.momentum is None else self.momentum * count.clamp_max(1)
         of_style = chances.T / count.clamp_min(1e-6)  # S x N: the weight of each picture in its style's mean

@@ -126,3 +126,16 @@ class Processes:
 
 ALONE = Processes()
 """One process by itself."""
+
+
+def gathered(values: torch.Tensor) -> list[torch.Tensor]:
+    """A tensor's values in every process that trains together, by rank, without gradients; of one alone, its own.
+
+    Every process calls it, with a tensor of the same shape.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return [values.detach()]
+    values = values.detach().contiguous()
+    results = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    dist.all_gather(results, values)
+    return results

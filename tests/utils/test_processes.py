@@ -72,7 +72,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
         *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
         *("--image_size", 32, "--total_steps", steps, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
-        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--norm", "instance"),
+        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
         *flags,
     ]
     one = run(*common, "--batch_size", 4, "--output_dir", tmp_path / "one")
@@ -116,4 +116,4 @@ def test_a_training_of_two_processes_goes_on_in_one(tmp_path, photos, style_imag
     result = run(*common[:5], "--checkpoint_path", tmp_path / f"{style_image.stem}_training", "--total_steps", 2)
     assert "resumed after step 1" in result.stdout, result.stderr
     last = torch.load(tmp_path / f"{style_image.stem}_training" / "step_000002.pth", weights_only=True)
-    assert last["provenance"]["settings"]["batch_size"] == 4 and last["training"]["position"] == 8
+    assert last["provenance"]["settings"]["batch_size"] == 4 and last["resume_state"]["position"] == 8
