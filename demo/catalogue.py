@@ -128,7 +128,7 @@ def _twin(path: Path) -> Path:
 
 
 def _painting(path: Path, style: str | None) -> Path | None:
-    """Of a style that the page trained, what it was given; of one that ships, the picture that ships."""
+    """The painting that the page trained a style on, or the picture that ships with a style."""
     own = path.with_name(f"{path.stem}_painting.png")
     if style is None and own.is_file():
         return own

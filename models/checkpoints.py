@@ -45,7 +45,7 @@ _OTHER_NETWORKS = {
 """Whose weights have such names."""
 
 _LARGEST_BYTES = 200_000_000
-"""Of a file; the largest networks, with what SOAP keeps of each weight, have 161 MB."""
+"""Bytes that a file may have. The largest networks have 161 MB with the state of SOAP."""
 
 
 @dataclass

@@ -308,7 +308,7 @@ def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _moments_of_picture(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    unused = torch.zeros(x.shape[1])  # running statistics, whose type is that of the result
+    unused = torch.zeros(x.shape[1])  # running statistics; the result takes their type
     strips = x.split(max(1, _MOST_POSITIONS // x.shape[3]), 2)
     found = [torch.batch_norm_update_stats(strip, unused, unused, 0.0) for strip in strips]
     means, variances = map(torch.stack, zip(*found))

@@ -76,7 +76,7 @@ def build_state(
     photographs = _find_photographs(config)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
-    # Of the paintings as they are: smoothed, they differ by rounding from machine to machine.
+    # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
     identity = _identity(config, paintings, photographs, vgg, processes)
     _check_resumed(checkpoint, identity, photographs, given)
     if config.style_smoothing:

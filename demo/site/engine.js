@@ -221,7 +221,7 @@ export function setLive(recipe) {
   live = recipe;
 }
 
-// Of a webcam's frames, pixels; "quick" where small networks paint them.
+// Size of webcam frames, in pixels; "quick" is for small networks.
 export function frameWidth(quick) {
   return quick ? 320 : 160;
 }

@@ -97,7 +97,7 @@ async function post(where, body, headers) {
   return facts;
 }
 
-// Of a webcam's frames, pixels; "quick" where small networks paint them.
+// Size of webcam frames, in pixels; "quick" is for small networks.
 export function frameWidth(quick) {
   return quick ? 640 : 320;
 }

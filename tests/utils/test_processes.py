@@ -99,7 +99,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
 
 @pytest.mark.parametrize("processes, batch_size, told", [(1, 6, False), (3, 2, False), (4, 2, True), (12, 1, True)])
 def test_another_number_of_processes_takes_as_many_photographs_a_step(processes, batch_size, told):
-    """Of a training of two, each with three photographs a step."""
+    """The training had two, each with three photographs a step."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert share_batch(TrainingConfig(batch_size=3), 2, processes).batch_size == batch_size
