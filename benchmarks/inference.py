@@ -2,21 +2,22 @@
 
     python -m benchmarks.inference
 
-Prints a table and writes JSON. The largest sizes are timed for ours alone: how time and memory grow.
+Prints a table and writes JSON. The baseline is the same model's forward pass by torch's own layers, eager, float32,
+NCHW. The largest sizes are timed for ours alone: how time and memory grow.
 """
 
+import copy
 from dataclasses import dataclass
 from statistics import median
 
 import torch
 
 from benchmarks.common import ComputeConfig, new_result, peak_memory, report
-from benchmarks.plain import PlainNetwork
 from benchmarks.tables import inference_table
 from config import setting
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
-from models.transformer_net import TransformerNet
+from models.checkpoints import load_checkpoint
 from utils.device import keep_freed_memory, resolve_compute
 from utils.measuring import time_in_turns
 from utils.settings import parse_settings, run_command
@@ -37,6 +38,7 @@ def onnx_network(network: torch.nn.Module):
 class InferenceTimingConfig(ComputeConfig):
     """Settings of ``benchmarks.inference``."""
 
+    model_path: str = setting("starry_night", "the model", metavar="MODEL")
     rounds: int = setting(7, "timed calls of each variant", minimum=1)
     sizes: tuple[int, ...] = setting((256, 512, 1024), "sides of the pictures", minimum=16)
     own_sizes: tuple[int, ...] = setting((2048, 4096), "sides that are timed for ours alone", minimum=16)
@@ -50,9 +52,9 @@ def main() -> int:
     if device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(0)
-    network = TransformerNet().eval()
+    network = load_checkpoint(args.model_path).network
     stylizer = Stylizer(network, compute=compute)
-    plain = PlainNetwork(network).eval().to(device)
+    plain = copy.deepcopy(network).to(device)
     exported = onnx_network(network) if device.type == "cpu" else None
 
     result = {**new_result("inference", compute), "sizes": {}}
