@@ -43,10 +43,10 @@ def draw_models(photographs: list[Path], models: Sequence[str], width: int, squa
     pictures = []
     for path in photographs:
         photograph = read_image(path).convert("RGB")
-        cells = [("photograph", photograph)]
+        cells = [(path.stem, photograph)]
         for model in models:
             picture = stylized("--content_image", path, "--model_path", model)
-            cells.append((model.replace("_", " "), picture))
+            cells.append((f"{path.stem}, {model.replace('_', ' ')}", picture))
         size = (min(photograph.size),) * 2 if square else photograph.size
         pictures += [(name, ImageOps.fit(cell, size, Image.Resampling.LANCZOS)) for name, cell in cells]
     return contact_sheet(pictures, columns=len(models) + 1, width=width)
