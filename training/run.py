@@ -228,6 +228,8 @@ class TrainingRun:
                 save_png(picture, self.folder.path / f"monitor_{self.state.step:06d}.png")
 
     def _estimate_statistics(self) -> None:
+        if self.state.network.norm != "batch":  # mixed norm keeps the statistics that it is trained with
+            return
         with self.state.compute.autocast():
             estimate_statistics(self.state.network, self.state.calibration_batches())
 
