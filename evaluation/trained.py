@@ -117,6 +117,8 @@ def _style_images(given: Sequence[str], chosen: list[tuple[str, Checkpoint]]) ->
                 raise UserError(f"--style_image {given[0]} holds no painting named {name}: add it, or name the file")
             found.append(path)
         return found
+    if not given:
+        raise UserError("--style_image needs a value: the painting of each model, in their order, or their folder")
     if len(given) not in (1, len(chosen)):
         raise UserError(
             f"--style_image names {len(given)} pictures for {len(chosen)} models or styles: give one "

@@ -1,9 +1,5 @@
 """What a training is made of: its length, its weights, and the photographs that must not harm it."""
 
-import re
-import shlex
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -148,14 +144,11 @@ def test_usual_weights_are_passed_over(weights):
 
 
 def test_the_papers_settings_train(call_cli, tmp_path, style_image, photos, vgg_file):
-    """The command of docs/training.md, on small pictures: both terms count, and their sum falls."""
-    text = Path(__file__).resolve().parents[2].joinpath("docs/training.md").read_text(encoding="utf-8")
-    (command,) = (block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "--loss_scale paper" in block)
-    _, script, *flags = shlex.split(command.replace("\\\n", " "))
-    flags[flags.index("painting.jpg")], flags[flags.index("photos")] = style_image, photos
+    """On small pictures: both terms count, and their sum falls."""
+    flags = ["--recipe", "paper", "--style_image", style_image, "--dataset_dir", photos]
     small = ["--image_size", 32, "--total_steps", 12, "--log_every_steps", 4, "--monitor_every_steps", 0,
              "--device", "cpu", "--precision", "float32", "--output_dir", tmp_path]  # fmt: skip
-    result = call_cli(script, *flags, *small, "--vgg_weights", vgg_file)
+    result = call_cli("begin_training.py", *flags, *small, "--vgg_weights", vgg_file)
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     lines = read_metrics(tmp_path)
     assert lines[-1]["total"] < lines[0]["total"] and min(lines[-1]["weighted"][t] for t in ("content", "style")) > 0
