@@ -135,7 +135,7 @@ def test_the_model_comes_last_of_the_results(train, tmp_path, monkeypatch):
     def fail(*paths):
         raise UserError("no room")
 
-    monkeypatch.setattr(training_run, "plot_losses", fail)
+    monkeypatch.setattr(training_run, "write_filmstrip", fail)
     assert "no room" in train(1).error
     assert not (tmp_path / "out" / "stripes.pth").exists()
 
