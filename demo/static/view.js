@@ -121,7 +121,7 @@ export class View {
     this.frame.classList.toggle("zoomed", this.scale > 1);
     const shown = this.photograph && this.frame.clientWidth ? Math.round((100 * this.scale) / this.actual) : 100;
     $("zoom-whole").textContent = this.scale > 1 ? "Fit" : "1:1";
-    $("zoom-whole").setAttribute("aria-label", this.scale > 1 ? `Shown at ${shown} %; fit the window` : "Actual size");
+    $("zoom-whole").setAttribute("aria-label", this.scale > 1 ? `${shown} %: fit the window` : "1:1, actual size");
     $("zoom-out").disabled = this.scale <= 1;
   }
 

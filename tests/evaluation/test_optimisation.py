@@ -174,7 +174,7 @@ def test_the_photograph_is_looked_at_once_and_no_other_taken_for_it(vgg):
     settings = TrainingConfig()
     criterion = criterion_of(settings, vgg, picture(5), [first])
     plain = PerceptualLoss(settings, vgg, [picture(5)], 32)
-    plain.set_scales(criterion.scales())
+    plain.eval().measure(lambda: [first])
     calls = []
     handle = vgg.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0]))
     try:
