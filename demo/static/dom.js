@@ -17,7 +17,9 @@ export function press(toggle, pressed) {
 }
 
 export function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+  const isFileName = /^\S+\.\w+/.test(text);  // which stays as it is spelt
+  const first = isFileName ? text.charAt(0) : text.charAt(0).toUpperCase();
+  return first + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
 // "portrait_of_metzinger" as "Portrait of Metzinger".
