@@ -1,8 +1,8 @@
 """Tables and a plot out of the results of the other benchmarks.
 
-    python -m benchmarks.tables --picture docs/performance.png
+    python -m benchmarks.tables --picture performance.png
 
-Reads every JSON file in benchmarks/results/ and prints the tables of docs/performance.md, a machine beside the other.
+Reads every JSON file in benchmarks/results/ and prints a table of each, a machine beside the other.
 """
 
 import json

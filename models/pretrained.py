@@ -54,6 +54,8 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
         weights[key] = found.detach().float()  # old files hold parameters
         if not found.is_floating_point() or not weights[key].isfinite().all():
             raise UserError(f"{source} is damaged: {key} must hold numbers that are finite in float32")
+        if key.endswith("weight") and not weights[key].any():
+            raise UserError(f"{source} holds zeros alone in {key}, and sees nothing: give the weights of a trained VGG")
     vgg.load_state_dict(weights, assign=True)
     vgg.fingerprint = _fingerprint(weights)  # before the conversion, which must not change it
     vgg.features.to(dtype)
