@@ -56,7 +56,8 @@ class InferenceReport:
             self.warn(f"left out: {sentence}")
         if paths:
             endings = collections.Counter(os.path.splitext(path)[1].lower() or "no ending" for path in paths)
-            most = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))
+            order = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
+            most = ", ".join(f"{ending} ({count})" for ending, count in order[:5])
             more = ", ..." if len(endings) > 5 else ""
             self.say(f"Left out, no pictures by their names: {most}{more}")
 
