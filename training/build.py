@@ -112,7 +112,10 @@ def build_distillation(
     identity = _identity(config, paintings, photographs, vgg, processes) | {"teacher": _digest(weights)}
     _check_resumed(checkpoint, identity, photographs, given)
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    begun = teacher if _same_sizes(teacher.network, config) else None
+    begun, started_from = teacher if _same_sizes(teacher.network, config) else None, None
+    if checkpoint is None and config.start_from is not None:
+        begun, config = _begin_from(config, given)
+        started_from = _origin_of(begun)
     if isinstance(teacher.network, MultiStyleNet) and len(styles) == 1:
         teacher.network = teacher.network.for_style(0)
     painting, painting_from = None, 0
@@ -129,7 +132,7 @@ def build_distillation(
     return _assemble(
         config, compute, processes, checkpoint, begun, objective, total_steps,
         style_images=_pictures_by(teacher.network, config, compute), styles=styles, photographs=photographs,
-        calibration=calibration, why=why, identity=identity, teacher=teacher.provenance,
+        calibration=calibration, why=why, identity=identity, teacher=teacher.provenance, started_from=started_from,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
     python -m training.distill starry_night small.pth --dataset_dir photos/
     python -m training.distill starry_night small.pth --dataset_dir photos/ --style_image starry_night.jpg
+    python -m training.distill udnie small.pth --dataset_dir photos/ --start_from fast/wave --total_steps 1500
     python -m training.distill wave calm.pth --width 1 --temporal_weight 4 --optimizer soap --lr 0.002 --total_steps 600
 
 The teacher's pictures are the lesson: neither painting nor loss network is needed. With the painting, the last steps
@@ -58,6 +59,12 @@ class DistillConfig(TrainingConfig, _Networks):
         maximum=2,
     )
     blocks: int | None = setting(None, "residual blocks; left out, as many as the teacher has", minimum=1, maximum=9)
+    start_from: str | None = setting(
+        None,
+        "network that the student begins from: a file, or the name of a model; a small one of another style halves the "
+        "time",
+        metavar="MODEL",
+    )
     total_steps: int | None = setting(6000, "steps at most, see num_epochs", minimum=1)
     batch_size: int = setting(2, "photographs a step", minimum=1)
     optimizer: str = setting("adam", "adam, or soap, see begin_training.py", choices=("soap", "adam"))
@@ -65,7 +72,6 @@ class DistillConfig(TrainingConfig, _Networks):
 
     # What begin_training.py alone takes.
     recipe: ClassVar = None
-    start_from: ClassVar = None
     train: ClassVar = "all"
     compile: ClassVar = "off"
     output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))

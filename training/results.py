@@ -57,15 +57,16 @@ def provenance(state: TrainingState) -> dict:
         names, levels = [Path(path).name for path in state.config.style_image], state.objective.ceiling.level().tolist()
         learnt = {
             "style": names if len(names) > 1 else names[0],
-            "started_from": state.started_from,
             "style_level": levels if len(levels) > 1 else levels[0],
             "loss_scales": state.objective.scales(),
             "loss_network": f"VGG-19, weights {state.identity['loss_network']}",
         }
     else:
-        learnt = state.teacher | {"taught_by": {name: state.teacher.get(name) for name in ("step", "settings")}}
+        own = {name: state.teacher.get(name) for name in ("step", "settings", "started_from")}
+        learnt = state.teacher | {"taught_by": own}
     return {
         **learnt,
+        "started_from": state.started_from,
         "step": state.step,
         "total_steps": state.total_steps,
         "settings": dataclasses.asdict(state.config),

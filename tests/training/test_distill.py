@@ -57,7 +57,7 @@ def test_a_small_network_comes_to_paint_as_a_large_one(teacher, call, photos, mo
     of_network = {"norm": "instance", "upsample": "transposed", "width": 0.125, "blocks": 1}
     assert student.network.architecture() == of_network
     assert student.provenance["style"] == "painting.jpg" and student.provenance["step"] == 60
-    assert student.provenance["taught_by"] == {"step": 7, "settings": {"style_weight": 9.0}}
+    assert student.provenance["taught_by"] == {"step": 7, "settings": {"style_weight": 9.0}, "started_from": None}
 
 
 def test_a_copy_of_the_teacher_becomes_calm_and_paints_the_same(teacher, call, photos, trained_like, tmp_path):
@@ -95,6 +95,16 @@ def test_every_style_of_several_is_taught(trained_like, call, tmp_path):
     assert all(row.any() for row in student.norms()[-1].bias)  # which begin at 0
 
 
+def test_a_student_begins_from_another_network(teacher, call, trained_like, tmp_path):
+    begun = trained_like("instance", width=0.1, blocks=2, seed=3)
+    save_checkpoint(tmp_path / "begun.pth", Checkpoint(begun, {"style": "wave.jpg", "step": 5}))
+    call(teacher, "--start_from", tmp_path / "begun.pth", "--total_steps", 1, "--lr", 1e-9).ok()
+    student = load_checkpoint(tmp_path / "student.pth")
+    assert student.provenance["started_from"]["style"] == "wave.jpg"
+    for name, value in begun.state_dict().items():
+        assert torch.allclose(student.network.state_dict()[name], value, atol=1e-3)  # stored as halves
+
+
 def test_another_teacher_cannot_go_on(teacher, call, trained_like, tmp_path):
     call(teacher, "--total_steps", 2, "--checkpoint_every_steps", 1).ok()
     save_checkpoint(tmp_path / "other.pth", Checkpoint(trained_like("instance", width=0.25, blocks=1, seed=4), {}))
@@ -110,7 +120,7 @@ def test_another_teacher_cannot_go_on(teacher, call, trained_like, tmp_path):
         (["nothing.pth", "small.pth"], "TEACHER nothing.pth is not a file"),
         (["starry_night", "small.pth", "--style_weight", "3"], "--style_weight goes together with --style_image"),
         (["starry_night", "small.pth", "--width", "0"], "--width must be 0.05 or more"),
-        (["starry_night", "small.pth", "--start_from", "wave"], "there is no flag --start_from"),
+        (["starry_night", "small.pth", "--start_from", "wave", "--width", "0.5"], "--width 0.5 does not go together"),
         (["gallery", "small.pth", "--style_image", "styles/swirls.jpg"], "give a picture for each, of its name"),
     ],
 )
