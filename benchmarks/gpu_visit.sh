@@ -6,7 +6,7 @@
 #
 # STYLE_TRANSFER_VGG_WEIGHTS names the VGG-19 weights, STYLE_TRANSFER_PHOTOS a folder of photographs, and STYLE the
 # painting (default: styles/swirls.jpg), STYLE_FLAGS further flags of its training, such as those that docs/gallery.md
-# has for it. OUT receives JSON, logs, pictures and the trained model. A step that fails does
+# has for it. OUT receives logs with the tables, pictures and the trained model. A step that fails does
 # not keep the others from running; the exit status tells.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -15,10 +15,10 @@ cd "$(dirname "$0")/.."
 out=$1
 mkdir -p "$out"
 if [ "${2:-}" = --rehearse ]; then
-    rounds=1 sizes="32 64" own_sizes=128 bench_size=64 compile=
+    rounds=1 sizes="32 64" bench_size=64 compile=
     training=(--total_steps 4 --image_size 64 --monitor_every_steps 2 --overwrite)
 else
-    rounds=20 sizes="256 512 1024" own_sizes="1088 2048 4096" bench_size=256 compile=--compile
+    rounds=20 sizes="256 512 1024 2048" bench_size=256 compile=--compile
     # Enough passes for 40,000 steps of 4 whatever the number of photographs.
     training=(--total_steps 40000 --num_epochs 1000000 --batch_size 4 --image_size 256 --monitor_every_steps 5000
               --checkpoint_every_steps 0)
@@ -35,11 +35,9 @@ run() {
 python=${PYTHON:-python3}
 run tests "$python" -m pytest -q -m gpu
 run benchmark_training "$python" -m benchmarks.training --vgg_weights "$STYLE_TRANSFER_VGG_WEIGHTS" \
-    --rounds "$rounds" --image_size "$bench_size" $compile --json "$out/training.json"
-run benchmark_inference "$python" -m benchmarks.inference --rounds "$rounds" --sizes $sizes \
-    --own_sizes $own_sizes --json "$out/inference.json"
-run benchmark_loading "$python" -m benchmarks.loading --dataset_dir "$STYLE_TRANSFER_PHOTOS" --batches "$((rounds * 10))" \
-    --json "$out/loading.json"
+    --rounds "$rounds" --image_size "$bench_size" $compile
+run benchmark_inference "$python" -m benchmarks.inference --rounds "$rounds" --sizes $sizes
+run benchmark_loading "$python" -m benchmarks.loading --dataset_dir "$STYLE_TRANSFER_PHOTOS" --batches "$((rounds * 10))"
 run training "$python" begin_training.py --style_image "${STYLE:-styles/swirls.jpg}" \
     --dataset_dir "$STYLE_TRANSFER_PHOTOS" --vgg_weights "$STYLE_TRANSFER_VGG_WEIGHTS" --output_dir "$out" \
     "${training[@]}" ${STYLE_FLAGS:-}

@@ -1,9 +1,8 @@
-"""Time stylisation against the plain baseline, and against ONNX Runtime where it is installed.
+"""Time one picture: ours and ONNX Runtime, beside plain PyTorch.
 
-    python -m benchmarks.inference
+    python -m benchmarks.inference --model_path starry_night fast/starry_night
 
-Prints a table and writes JSON. The baseline is the same model's forward pass by torch's own layers, eager, float32,
-NCHW. The largest sizes are timed for ours alone: how time and memory grow.
+Plain PyTorch is the first model's forward pass by torch's own layers: eager, float32, NCHW.
 """
 
 import copy
@@ -12,19 +11,18 @@ from statistics import median
 
 import torch
 
-from benchmarks.common import ComputeConfig, new_result, peak_memory, report
-from benchmarks.tables import inference_table
+from benchmarks.common import ComputeConfig, peak_memory, report
 from config import setting
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from models.checkpoints import load_checkpoint
-from utils.device import keep_freed_memory, resolve_compute
+from utils.device import resolve_compute
 from utils.measuring import time_in_turns
 from utils.settings import parse_settings, run_command
 
 
 def onnx_network(network: torch.nn.Module):
-    """What ``export.onnx`` writes, run by ONNX Runtime on the CPU; ``None`` where onnx or onnxruntime is missing."""
+    """What ``export.onnx`` writes, run by ONNX Runtime on the CPU; ``None`` if onnx or onnxruntime is missing."""
     try:
         from export.onnx import runner
         from export.onnx_graph import to_onnx
@@ -38,38 +36,49 @@ def onnx_network(network: torch.nn.Module):
 class InferenceTimingConfig(ComputeConfig):
     """Settings of ``benchmarks.inference``."""
 
-    model_path: str = setting("starry_night", "the model", metavar="MODEL")
+    model_path: tuple[str, ...] = setting(
+        ("starry_night",), "the models; plain PyTorch runs the first of them", metavar="MODEL"
+    )
     rounds: int = setting(7, "timed calls of each variant", minimum=1)
     sizes: tuple[int, ...] = setting((256, 512, 1024), "sides of the pictures", minimum=16)
-    own_sizes: tuple[int, ...] = setting((2048, 4096), "sides that are timed for ours alone", minimum=16)
 
 
 def main() -> int:
     args, _ = parse_settings(InferenceTimingConfig, __doc__)
-
     compute = resolve_compute(args.device, args.precision)
-    device = compute.device
-    if device.type == "cpu":
-        keep_freed_memory()
-    torch.manual_seed(0)
-    network = load_checkpoint(args.model_path).network
-    stylizer = Stylizer(network, compute=compute)
-    plain = copy.deepcopy(network).to(device)
-    exported = onnx_network(network) if device.type == "cpu" else None
+    networks = {path: load_checkpoint(path).network for path in args.model_path}
+    plain = copy.deepcopy(networks[args.model_path[0]]).to(compute.device)
+    ours = {path: Stylizer(network, compute=compute) for path, network in networks.items()}
+    on_cpu = compute.device.type == "cpu"
+    exported = {path: onnx_network(network) if on_cpu else None for path, network in networks.items()}
 
-    result = {**new_result("inference", compute), "sizes": {}}
-    for size in sorted({*args.sizes, *args.own_sizes}):
-        image = torch.rand(1, 3, size, size, device=device) * 255
-        calls = {"ours": lambda image=image: stylizer.stylize_tensor(image, StyleOptions(stroke_scale=1))}
-        if size in args.sizes:
-            calls["plain"] = torch.inference_mode()(lambda image=image: plain(image))
-            if exported is not None:
-                calls["onnxruntime"] = lambda image=image: exported(image)
-        seconds = time_in_turns(calls, device, args.rounds, pause=0.1)
-        medians = {name: median(values) for name, values in seconds.items()}
-        memory = {name: peak_memory(call, device) for name, call in calls.items()}
-        result["sizes"][str(size)] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
-    return report(result, inference_table, args.json)
+    rows = []
+    for size in args.sizes:
+        image = torch.rand(1, 3, size, size, device=compute.device) * 255
+        calls = {"plain": torch.inference_mode()(lambda image=image: plain(image))}
+        for path, stylizer in ours.items():
+            options = StyleOptions(stroke_scale=1)
+            calls[path] = lambda image=image, call=stylizer.stylize_tensor, options=options: call(image, options)
+            if exported[path] is not None:
+                calls[f"onnx {path}"] = lambda image=image, call=exported[path]: call(image)
+        timed = time_in_turns(calls, compute.device, args.rounds, pause=0.1)
+        seconds = {name: median(values) for name, values in timed.items()}
+        for path in ours:
+            times = seconds["plain"], seconds.get(f"onnx {path}"), seconds[path]
+            rows.append(
+                [
+                    f"{size}²",
+                    path,
+                    *("-" if time is None else f"{time:.3g}" for time in times),
+                    *("-" if time is None else f"{time / times[2]:.1f}" for time in times[:2]),
+                    peak_memory(calls[path], compute.device),
+                ]
+            )
+    header = [
+        "picture", "model", "plain PyTorch, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
+        "ours, GiB",
+    ]  # fmt: skip
+    return report(compute, header, rows)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
     python -m benchmarks.loading --dataset_dir photos
 
-Prints a table and writes JSON. Training consumes --batch_size photographs a step: compare with benchmarks.training.
+A training step takes --batch_size of them: compare with benchmarks.training.
 """
 
 import time
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.common import BenchmarkConfig, new_result, report
-from benchmarks.tables import loading_table
+from benchmarks.common import report
 from config import setting
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
@@ -34,7 +33,7 @@ def photographs_a_second(folder: str, image_size: int, workers: int, batches: in
 
 
 @dataclass(frozen=True)
-class LoadingConfig(BenchmarkConfig):
+class LoadingConfig:
     """Settings of ``benchmarks.loading``."""
 
     dataset_dir: str = setting("photos", "folder of photographs", metavar="FOLDER")
@@ -45,17 +44,12 @@ class LoadingConfig(BenchmarkConfig):
 
 def main() -> int:
     args, _ = parse_settings(LoadingConfig, __doc__)
-
-    rates = {
-        str(workers): photographs_a_second(args.dataset_dir, args.image_size, workers, args.batches, args.rounds)
+    rates = [
+        photographs_a_second(args.dataset_dir, args.image_size, workers, args.batches, args.rounds)
         for workers in (0, 1, 2)
-    }
-    result = {
-        **new_result("loading", resolve_compute("cpu", "auto")),
-        "image_size": args.image_size,
-        "photographs_per_second": rates,
-    }
-    return report(result, loading_table, args.json)
+    ]
+    header = ["photographs a second", "no worker", "1 worker", "2 workers"]
+    return report(resolve_compute("cpu", "auto"), header, [["", *(f"{rate:.0f}" for rate in rates)]])
 
 
 if __name__ == "__main__":

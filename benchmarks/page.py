@@ -20,8 +20,7 @@ from statistics import median
 
 from PIL import Image
 
-from benchmarks.common import ComputeConfig, new_result, report
-from benchmarks.tables import page_table
+from benchmarks.common import ComputeConfig, report
 from config import setting
 from utils.device import resolve_compute
 from utils.files import PROGRAM, beside_program
@@ -136,18 +135,21 @@ class PageConfig(ComputeConfig):
 
 def main() -> int:
     args, _ = parse_settings(PageConfig, __doc__)
-
-    result = {**new_result("page", resolve_compute(args.device, args.precision)), "style": args.style, "sizes": {}}
+    rows = []
     with open_page(args.device, args.precision) as page:
         for size in args.sizes:
             data = jpeg(tuple(map(int, size.split("x"))))
             rounds = [page.photograph(data, args.style) for _ in range(args.rounds)]
-            seconds = {name: [timing[name] for timing in rounds] for name in ("first", "whole")}
-            medians = {name: median(values) for name, values in seconds.items()}
-            result["sizes"][size] = {"seconds": seconds, "median_seconds": medians}
+            medians = [median(seconds[name] for seconds in rounds) for name in ("first", "whole")]
+            rows.append([size.replace("x", " x "), *(f"{seconds:.2f}" for seconds in medians)])
         frames = [jpeg(tuple(map(int, args.frame.split("x"))), left) for left in range(0, 32, 4)]
-        result["webcam"] = {"frame": args.frame, **page.webcam(frames, args.style, args.seconds)}
-    return report(result, page_table, args.json)
+        webcam = page.webcam(frames, args.style, args.seconds)
+    strokes = "strokes of their own size"
+    if webcam["enlarged"] != 1:
+        strokes = f"strokes {webcam['enlarged']} times as large"
+    print(f"webcam of {args.frame.replace('x', ' x ')}: {webcam['rate']:.3g} frames a second, {strokes}")
+    compute = resolve_compute(args.device, args.precision)
+    return report(compute, ["photograph", "first picture, s", "whole picture, s"], rows)
 
 
 if __name__ == "__main__":

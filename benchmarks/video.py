@@ -2,8 +2,7 @@
 
     python -m benchmarks.video
 
-Films that pan over the sample photograph, H.264; the same frames through the network alone, from
-tensor to tensor, in turns with the whole.
+The films, H.264, pan over the sample photograph. The network gets the same frames alone, in turns with the film.
 """
 
 import tempfile
@@ -15,15 +14,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import ComputeConfig, new_result, peak_memory, report
-from benchmarks.tables import video_table
+from benchmarks.common import ComputeConfig, peak_memory, report
 from config import setting
 from imaging.film_writing import FilmWriter
 from imaging.films import FilmReader, Frame, as_time
 from inference.repaint import repaint_film, repainted
 from inference.stylizer import Stylizer
-from models.transformer_net import TransformerNet
-from utils.device import keep_freed_memory, resolve_compute
+from utils.device import resolve_compute
 from utils.files import beside_program
 from utils.measuring import time_in_turns
 from utils.settings import parse_settings, run_command
@@ -48,21 +45,15 @@ class VideoConfig(ComputeConfig):
     """Settings of ``benchmarks.video``."""
 
     rounds: int = setting(3, "timed calls of each variant", minimum=1)
-    model_path: str | None = setting(
-        None, "style model; left out, a network as initialised, with instance norm", metavar="MODEL"
-    )
+    model_path: str = setting("films/wave", "style model", metavar="MODEL")
     sizes: tuple[str, ...] = setting(("640x360", "1280x720"), "of the films", metavar="WIDTHxHEIGHT")
     frames: int = setting(24, "of each film", minimum=1)
 
 
 def main() -> int:
     args, _ = parse_settings(VideoConfig, __doc__)
-
     compute = resolve_compute(args.device, args.precision)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
-    stylizer = Stylizer(args.model_path or TransformerNet("instance").eval(), compute=compute)
-    result = {**new_result("video", compute), "frames": args.frames, "sizes": {}}
+    stylizer, rows = Stylizer(args.model_path, compute=compute), []
     with tempfile.TemporaryDirectory() as folder:
         film, longer, target = (Path(folder, f"{name}.mp4") for name in ("film", "longer", "result"))
         for size in args.sizes:
@@ -74,12 +65,17 @@ def main() -> int:
                 "network": lambda pictures=pictures: [repainted(stylizer, pixels) for pixels in pictures],
                 "film": lambda: repaint_film(stylizer, film, target),
             }
-            seconds = time_in_turns(calls, compute.device, args.rounds, warmup=1, pause=0.1)
+            timed = time_in_turns(calls, compute.device, args.rounds, warmup=1, pause=0.1)
+            network, film_rate = (args.frames / median(timed[name]) for name in ("network", "film"))
             both = [lambda path=path: repaint_film(stylizer, path, target) for path in (film, longer)]
             memory = [peak_memory(call, torch.device("cpu")) for call in both]
-            medians = {name: median(values) for name, values in seconds.items()}
-            result["sizes"][size] = {"seconds": seconds, "median_seconds": medians, "peak_memory_bytes": memory}
-    return report(result, video_table, args.json)
+            rates = f"{network:.3g}", f"{film_rate:.3g}", f"{film_rate / network:.0%}"
+            rows.append([size.replace("x", " x "), *rates, *memory])
+    header = [
+        "film", "network alone, frames a second", "from file to file", "of the network's", "memory, GiB",
+        "four times as long, GiB",
+    ]  # fmt: skip
+    return report(compute, header, rows)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 MODULES = """
     config begin_training training.run inference.batch data.loader imaging.reading losses.functional models.vgg19
-    utils.files benchmarks.plain
+    utils.files benchmarks.common
 """
 
 
