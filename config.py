@@ -219,10 +219,7 @@ class TrainingConfig:
     device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     compile: str = setting(
-        "auto",
-        "whether torch.compile makes kernels of the training step, which takes a minute: auto does so on a CUDA GPU, "
-        "for 1000 steps or more, in one process; where it fails, training says why and goes on without",
-        choices=("auto", "on", "off"),
+        "off", "whether torch.compile makes kernels of the training step, which takes a minute", choices=("on", "off")
     )
     num_workers: int | None = setting(
         None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0

@@ -7,25 +7,10 @@ import torch
 from torch import nn
 
 from losses.temporal import Views
-
-COMPILE_FROM_STEPS = 1000
-"""Steps still to run from which ``auto`` compiles on a GPU: compiling takes about a minute."""
+from utils.errors import UserError
 
 BACKEND = "inductor"
 """What torch.compile generates code with; tests name a quicker one."""
-
-
-class NotCompiled(Exception):
-    """torch.compile did not work; the message says why."""
-
-
-def should_compile(device: torch.device, steps: int, processes: int) -> bool:
-    """Whether ``--compile auto`` compiles.
-
-    Not on a CPU: its convolutions are oneDNN's either way, what surrounds them is merged by hand (models.cpu_kernels),
-    and the compiled step was slower than that (benchmarks.training --compile).
-    """
-    return device.type == "cuda" and steps >= COMPILE_FROM_STEPS and processes == 1
 
 
 def compile_step(
@@ -40,14 +25,14 @@ def compile_step(
     Args:
         network: in the mode that it is trained in; its buffers and gradients are left as they were.
         criterion: called with the stylized images and the batch; gives an object with ``total``.
-        batch, views: such as the training's, see :meth:`training.build.Training.batch_of`.
+        batch, views: such as the training's, see :meth:`training.state.TrainingState.batch_of`.
         autocast: what the network is called under.
 
     Returns:
         What to call instead of network and criterion.
 
     Raises:
-        NotCompiled: where torch.compile has no compiler, does not know this device, or fails.
+        UserError: if torch.compile has no compiler, does not know this device, or fails.
     """
     buffers = [(buffer, buffer.clone()) for module in (network, criterion) for buffer in module.buffers()]
     try:
@@ -58,9 +43,8 @@ def compile_step(
         if stylized.is_cuda:
             torch.cuda.synchronize()  # a kernel that fails does so here
     except Exception as error:  # whatever a compiler may raise
-        torch.compiler.reset()
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise NotCompiled(lines[0] if lines else type(error).__name__) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"--compile on does not work here ({reason}): leave it out") from error
     finally:
         network.zero_grad()
         with torch.no_grad():

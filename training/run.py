@@ -17,7 +17,7 @@ from losses.temporal import Views
 from models.checkpoints import Checkpoint, save_checkpoint
 from training.batch_norm import estimate_statistics
 from training.build import build_state, read_picture
-from training.compilation import NotCompiled, compile_step, should_compile
+from training.compilation import compile_step
 from training.folder import TrainingFolder, is_model_of, training_folder
 from training.health import Unsound, check_network, check_numbers
 from training.learnable import check_pictures, check_weights
@@ -105,7 +105,8 @@ class TrainingRun:
             )  # fmt: skip
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
-            self._compile_where_it_pays()
+            if config.compile == "on":
+                self._compile()
             self._taken = taken.pop_all()
 
     def _refuse_if_finished(self) -> None:
@@ -132,22 +133,14 @@ class TrainingRun:
         if strange and not state.step:
             warnings.warn(strange, stacklevel=2)
 
-    def _compile_where_it_pays(self) -> None:
-        state, wanted = self.state, self.config.compile
-        left = state.total_steps - state.step
-        if wanted == "off" or wanted == "auto" and not should_compile(state.compute.device, left, self.processes.count):
-            return
-        message = self.log_file.message
+    def _compile(self) -> None:
+        state, message = self.state, self.log_file.message
         message("Compiling the training step with torch.compile, about a minute")
         start, photographs = time.monotonic(), next(state.calibration_batches())[: self.config.batch_size]
-        try:
-            state.forward, state.criterion = compile_step(
-                state.network, state.objective, *state.batch_of(photographs, step=1), state.compute.autocast()
-            )
-        except NotCompiled as error:
-            message(f"torch.compile does not work here ({error}): training goes on without, only slower")
-        else:
-            message(f"Compiled in {time.monotonic() - start:.0f} s")
+        state.forward, state.criterion = compile_step(
+            state.network, state.objective, *state.batch_of(photographs, step=1), state.compute.autocast()
+        )
+        message(f"Compiled in {time.monotonic() - start:.0f} s")
 
     # -- during the loop --------------------------------------------------------------------------------------------
 

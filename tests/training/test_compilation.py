@@ -35,10 +35,10 @@ def train(call_cli, training_inputs, tmp_path):
 def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
     """Through the tracing, the autograd and the functional form of torch.compile, without a compiler at the end."""
     monkeypatch.setattr(compilation, "BACKEND", "aot_eager")
-    _, printed = train("plain", "--compile", "off")
+    _, printed = train("plain")
     assert "Compil" not in printed
     _, printed = train("compiled", "--compile", "on")
-    assert "Compiled in" in printed and "does not work" not in printed
+    assert "Compiled in" in printed
     plain, compiled = read_metrics(tmp_path / "plain"), read_metrics(tmp_path / "compiled")
     assert len(plain) == len(compiled) == 6
     for ours, theirs in zip(compiled, plain):  # Adam's first steps make much of rounding: not bit for bit
@@ -46,13 +46,10 @@ def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
         assert ours["raw"] == pytest.approx(theirs["raw"], rel=1e-2)
 
 
-@pytest.mark.slow
-def test_a_compiler_that_fails_is_named_and_changes_nothing(train, monkeypatch):
+def test_a_compiler_that_fails_is_named(call_cli, training_inputs, monkeypatch, tmp_path):
     monkeypatch.setattr(compilation, "BACKEND", "no_such_backend")
-    plain, _ = train("plain", "--compile", "off")
-    other, printed = train("other", "--compile", "on")
-    assert "torch.compile does not work here" in printed and "no_such_backend" in printed
-    assert same(plain, other)
+    error = call_cli("begin_training.py", *training_inputs, *PLAN, "--output_dir", tmp_path, "--compile", "on").error
+    assert "--compile on does not work here" in error and "no_such_backend" in error
 
 
 def test_trying_out_leaves_no_trace(monkeypatch):
@@ -74,14 +71,6 @@ def test_trying_out_leaves_no_trace(monkeypatch):
     assert same(before, network.state_dict())
     assert all(parameter.grad is None for parameter in network.parameters())
     torch.compiler.reset()
-
-
-@pytest.mark.parametrize(
-    "device, steps, processes, expected",
-    [("cuda", 40000, 1, True), ("cuda", 999, 1, False), ("cuda", 40000, 2, False), ("cpu", 40000, 1, False)],
-)
-def test_auto_compiles_where_it_pays(device, steps, processes, expected):
-    assert compilation.should_compile(torch.device(device), steps, processes) is expected
 
 
 def test_compiling_in_several_processes_is_refused(call_cli, training_inputs, tmp_path, monkeypatch):
