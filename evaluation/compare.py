@@ -114,6 +114,12 @@ class CompareConfig:
         heading="What is measured",
     )
 
+    teacher: tuple[str, ...] = setting(
+        (),
+        "with --tones_only: the model that each was taught by, in their order; their pictures are compared, as PSNR",
+        metavar="MODEL",
+    )
+
     lpips: bool = setting(
         False, "measure LPIPS as well, by the package of that name, which downloads its AlexNet (233 MB) once"
     )
@@ -187,6 +193,8 @@ def _check(config: CompareConfig) -> None:
     for name in ("plot", "lpips") if config.tones_only else ():
         if getattr(config, name):
             raise UserError(f"--{name} is not for --tones_only: leave out one of them")
+    if config.teacher and not (config.tones_only and len(config.teacher) == len(config.model_path)):
+        raise UserError("--teacher goes with --tones_only, and names a model for each of --model_path")
     for name, allowed in {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}.items():
         if getattr(config, name) is not None:
             check_target(getattr(config, name), config.overwrite, allowed, f"--{name}")
@@ -196,21 +204,27 @@ def _check(config: CompareConfig) -> None:
 
 def _tones(config: CompareConfig, styles: list, paths: list[Path]) -> dict:
     """What the styles make of the photographs, and its contrast and colours."""
+    from evaluation.measures import psnr
     from evaluation.pictures import read_square
+    from evaluation.trained import read_styles
     from utils.progress import progress_bar
 
+    teachers = read_styles(config.teacher, None, config.style_image, config.device) if config.teacher else []
+    if teachers and len(teachers) != len(styles):
+        raise UserError("--teacher compares models of one style each")
     photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
     models = []
-    with progress_bar(len(styles) * len(photographs), "picture") as bar:
-        for style in styles:
+    with progress_bar((len(styles) + len(teachers)) * len(photographs), "picture") as bar:
+        for number, style in enumerate(styles):
             pictures = style.paint(photographs, bar)
-            models.append(
-                {
-                    "name": style.name, "model_path": style.path, "style_image": style.style_image,
-                    "tones": style.judge_tones(pictures, photographs),
-                    "pictures": {"photographs": photographs, style.name: pictures},
-                }
-            )  # fmt: skip
+            model = {
+                "name": style.name, "model_path": style.path, "style_image": style.style_image,
+                "tones": style.judge_tones(pictures, photographs),
+                "pictures": {"photographs": photographs, style.name: pictures},
+            }  # fmt: skip
+            if teachers:
+                model["tones"]["psnr"] = psnr(pictures, teachers[number].paint(photographs, bar))
+            models.append(model)
     return {"models": models, "seconds": []}
 
 

@@ -83,11 +83,14 @@ def tones_table(judged: list[dict]) -> str:
         "style", "painting", "range", "painting's", "ratio", "deviation", "painting's", "gradient", "painting's",
         "palette distance", *(f"white - black, {plain:.0%} plain" for plain in PLAIN_SHARES),
     ]  # fmt: skip
+    with_teachers = "psnr" in judged[0]
+    header += ["dB from the teacher"] * with_teachers
     rows = []
     for one in judged:
         numbers = [f"{one[f'results_{tone}']:.3g} {one[f'painting_{tone}']:.3g}".split() for tone in _TONES]
         numbers[0].append(f"{one['range_over_paintings']:.2f}")
         last = [f"{one[key]:.3g}" for key in ("palette_distance", *map(_plain_key, PLAIN_SHARES))]
+        last += [f"{one['psnr']:.1f}"] if with_teachers else []
         rows.append([one["name"], Path(one["style_image"]).stem, *sum(numbers, []), *last])
     about = [judged[0][f"photographs_{tone}"] for tone in _TONES]
     return (

@@ -187,6 +187,12 @@ def palette_distance(images: list[torch.Tensor], others: list[torch.Tensor], see
     return (slices(images) - slices(others)).square().mean().sqrt().item()
 
 
+def psnr(images: list[torch.Tensor], references: list[torch.Tensor]) -> float:
+    """Peak signal-to-noise ratio in dB, mean over the pictures: 1 x 3 x H x W each, RGB in [0, 255]."""
+    errors = [(one.float() - other.float()).square().mean() for one, other in zip(images, references, strict=True)]
+    return (10 * (255**2 / torch.stack(errors).clamp_min(1e-3)).log10()).mean().item()
+
+
 def lpips_metric(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], float]:
     """LPIPS (Zhang et al., 2018, version 0.1, AlexNet) of two pictures, 1 x 3 x H x W, RGB in [0, 255]; 0 for the same.
 

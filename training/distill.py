@@ -3,7 +3,7 @@
     python -m training.distill starry_night small.pth --dataset_dir photos/
     python -m training.distill starry_night small.pth --dataset_dir photos/ --style_image starry_night.jpg
     python -m training.distill udnie small.pth --dataset_dir photos/ --start_from fast/wave --total_steps 1500
-    python -m training.distill wave calm.pth --width 1 --temporal_weight 4 --optimizer soap --lr 0.002 --total_steps 600
+    python -m training.distill wave calm.pth --width 1 --temporal_weight 4 --lr 0.002 --total_steps 600
 
 The teacher's pictures are the lesson: neither painting nor loss network is needed. With the painting, the last steps
 lower the objective of a training, with the settings that the teacher was trained with. Ctrl-C saves, and says how to
@@ -65,10 +65,9 @@ class DistillConfig(TrainingConfig, _Networks):
         "time",
         metavar="MODEL",
     )
-    total_steps: int | None = setting(6000, "steps at most, see num_epochs", minimum=1)
+    total_steps: int | None = setting(2000, "steps at most, see num_epochs", minimum=1)
     batch_size: int = setting(2, "photographs a step", minimum=1)
-    optimizer: str = setting("adam", "adam, or soap, see begin_training.py", choices=("soap", "adam"))
-    lr: float = setting(4e-3, "learning rate at the start; it falls to zero along a cosine", above=0)
+    lr: float = setting(0.01, "learning rate at the start; it falls to zero along a cosine", above=0)
 
     # What begin_training.py alone takes.
     recipe: ClassVar = None

@@ -283,6 +283,23 @@ def test_compare_judges_the_styles_that_are_named(compare, trained_like, photos,
     assert "there are stripes, b" in compare(*unknown, "--photographs", photos).error
 
 
+def test_a_student_beside_its_teacher(compare, model, trained_like, photos, style_image, tmp_path):
+    save_checkpoint(tmp_path / "teacher.pth", Checkpoint(trained_like("instance", seed=1), {}))
+    own = ["--tones_only", "--model_path", model, "--style_image", style_image, "--photographs", photos]
+    own += ["--photograph_count", 2, "--json", tmp_path / "tones.json"]
+    assert "dB from the teacher" in printed(compare(*own, "--teacher", tmp_path / "teacher.pth"))
+    result = json.loads((tmp_path / "tones.json").read_text())
+    ratios = []
+    for name in result["photographs"]:
+        photograph = read_square(next(photos.rglob(f"{name}.*")), 48, 10**6)
+        one, other = (
+            Stylizer(path, device="cpu").stylize_tensor(photograph).round().numpy().astype(float)
+            for path in (model, tmp_path / "teacher.pth")
+        )
+        ratios.append(10 * math.log10(255**2 / np.mean((one - other) ** 2)))
+    assert result["models"][0]["tones"]["psnr"] == pytest.approx(np.mean(ratios), abs=1e-3)
+
+
 def test_tones_of_all_styles_in_one_table(compare, trained_like, photos, style_image, tmp_path):
     """Paintings by the styles' names, and neither loss network nor objective: the model does not say its own."""
     network = MultiStyleNet.begun_from(trained_like("instance"), ("stripes", "b"))
@@ -344,6 +361,7 @@ def test_compare_warns_of_another_style_image(compare, model, photos):
         (["--sheet", "content/mountains.jpg"], "came with the program"),
         (["--plot", "out.png", "--iterations", "0"], "--plot draws what L-BFGS does, which --iterations 0 leaves out"),
         (["--tones_only", "--plot", "out.png"], "--plot is not for --tones_only"),
+        (["--teacher", "wave"], "--teacher goes with --tones_only"),
     ],
 )
 def test_compare_refuses(compare, model, photos, style_image, flags, message):
