@@ -292,8 +292,6 @@ def bombs() -> dict[str, bytes]:
         "gif screen": gif((65535, 65535), (1, 1)),
         "gif frame": gif((1, 1), (65535, 65535)),
         "bmp": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
-        "bmp rle": b"BM" + struct.pack("<IIIIiiHHIIIIII", 100, 0, 54, 40, many, many, 1, 8, 1, 0, 0, 0, 0, 0),
-        "dib": struct.pack("<IiiHHIIIIII", 40, many, many, 1, 24, 0, 0, 0, 0, 0, 0),
         "tiff size": _tiff(*size, *strip[2:]),
         "tiff tag counts": _tiff(*strip, *[(n, 2, 2**32 - 1, 8) for n in (270, 271, 305, 700, 34675)]),
         "tiff bits": _tiff(*strip[:2], (258, 3, 2**32 - 1, 8), *strip[3:], (277, 3, 1, 65535)),
@@ -304,15 +302,11 @@ def bombs() -> dict[str, bytes]:
         "jpeg": jpeg[:at] + struct.pack(">HH", 65500, 65500) + jpeg[at + 4 :],
         "jpeg scans": scans[:-2] + last * 2000 + b"\xff\xd9",
         "ppm": b"P6 1000000 1000000 255\n",
-        "ppm plain": b"P3 1000000 1000000 255\n",
         "pfm": b"Pf\n1000000 1000000\n-1.0\n",
         "tga": struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 65535, 65535, 24, 0),
-        "tga rle": struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, 65535, 65535, 24, 0),
         "ico": struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(huge_png), 22) + huge_png,
         "icns": b"icns" + struct.pack(">I", 8 + len(icns)) + icns,
         "qoi": b"qoif" + struct.pack(">IIBB", many, many, 3, 0) + b"\xfd" * 1000,
-        "sgi": struct.pack(">hBBHHHH", 474, 1, 1, 3, 65535, 65535, 3).ljust(512, b"\0"),
-        "sun": struct.pack(">8I", 0x59A66A95, many, many, 24, 0, 1, 0, 0),
         "psd": b"8BPS" + struct.pack(">H6xHIIHHIIIH", 1, 3, 300_000, 300_000, 8, 3, 0, 0, 0, 0),
         "dds": b"DDS "
         + struct.pack("<IIII", 124, 0x1007, many, many).ljust(72, b"\0")
@@ -321,21 +315,14 @@ def bombs() -> dict[str, bytes]:
         "fits": "".join(map("{:<80}".format, cards)).ljust(5760).encode(),
         "xpm": b'/* XPM */\n"1000000 1000000 1 1",\n"a c #ff0000",\n',
         "xpm colours": b'/* XPM */\n"8 8 4000000000 1",\n"a c #ff0000",\n',
-        "xbm": b"#define x_width 1000000\n#define x_height 1000000\nstatic char x_bits[] = {\n",
-        "im": b"Image type: RGB image\r\nImage size (x*y): 1000000*1000000\r\n".ljust(511, b"\0") + b"\x1a",
         "jpeg 2000": b"\xff\x4f\xff\x51"
         + struct.pack(">HHIIIIIIIIH", 47, 0, many, many, 0, 0, many, many, 0, 0, 3)
         + b"\7\1\1" * 3,
         "gbr": struct.pack(">7I", 2**32 - 1, 2, 8, 8, 1, 0x47494D50, 10),
-        "gbr size": struct.pack(">7I", 30, 2, many, many, 4, 0x47494D50, 10) + b"x\0",
         "fli": struct.pack("<IHHHHHH", 150, 0xAF11, 1, 65535, 65535, 8, 3)
         + bytes(112)
         + struct.pack("<IH", 2**32 - 1, 0xF1FA).ljust(64, b"\0"),
         "ftex": b"FTEX" + struct.pack("<8i", 0, 8, 8, 1, 1, 1, 32, 2**31 - 1),
-        "xvthumb": b"P7 332\n#END_OF_COMMENTS\n1000000 1000000 255\n",
-        "imt": b"width 1000000\nheight 1000000\npixel n8\n\x0c",
-        "pixar": b"\x80\xe8\0\0" + bytes(412) + struct.pack("<HH4xHH", 65535, 65535, 14, 2) + bytes(596),
-        "mcidas": struct.pack("!64i", 0, 4, *[0] * 6, many, many, 1, *[0] * 53),
     }
 
 
@@ -410,15 +397,10 @@ def test_every_command_keeps_to_the_flag(call_cli, style_model, style_image, pho
     Image.new("RGB", (64, 47)).save(tmp_path / "view.png")  # 64 pixels fewer than the style image
     flags = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--total_steps", 1]
     flags += ["--training_monitor_content_image", tmp_path / "view.png", "--output_dir", tmp_path / "out"]
-    told = {
-        3007: f"{tmp_path / 'view.png'} has 3008 pixels, more than --max_pixels 3007",
-        3071: f"{style_image} has 3072 pixels, more than --max_pixels 3071",
-        3072: "photographs in --dataset_dir cannot be read",
-    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the photographs that are skipped
-        for limit, words in told.items():
-            assert words in call_cli("begin_training.py", *flags, "--max_pixels", limit).error
+        for limit, named in {3007: tmp_path / "view.png", 3071: style_image, 3072: "--dataset_dir"}.items():
+            assert str(named) in call_cli("begin_training.py", *flags, "--max_pixels", limit).error
     flags = ["--model_path", style_model, "--content_image", style_image, "--output_dir", tmp_path / "out"]
     error = call_cli("begin_inference.py", *flags, "--max_pixels", 3071).error
     assert f"{style_image} has 3072 pixels, more than --max_pixels 3071" in error and not (tmp_path / "out").exists()
@@ -445,8 +427,7 @@ def test_pillows_own_settings_come_back(tmp_path, max_pixels):
             return read_image(tmp_path / "photo.png", max_pixels=max_pixels)
 
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(read, range(200)))
-    assert [result is None for result in results] == [max_pixels == 10] * 200
+        assert [result is None for result in pool.map(read, range(200))] == [max_pixels == 10] * 200
     assert before == Image.MAX_IMAGE_PIXELS and filters == warnings.filters
 
 
@@ -488,18 +469,16 @@ def test_formats_that_other_programs_would_draw_are_refused(tmp_path, monkeypatc
 
 def test_a_decoder_that_is_missing_is_one_sentence(tmp_path, samples, monkeypatch):
     path = tmp_path / "photo.img"
-    for form, decoder in {"JPEG": "jpeg", "PNG": "zip", "TIFF tiff_lzw": "libtiff", "JPEG2000": "jpeg2k"}.items():
+    for form, decoder in {"JPEG RGB": "jpeg", "PNG RGB": "zip", "TIFF tiff_lzw": "libtiff"}.items():
         with monkeypatch.context() as patch:
             patch.delattr(Image.core, f"{decoder}_decoder")
-            path.write_bytes(samples.get(form) or samples[f"{form} RGB"])
-            with pytest.raises(ImageError, match=f"photo.img .*this Pillow has no decoder {decoder}"):
+            path.write_bytes(samples[form])
+            with pytest.raises(ImageError, match=f"photo.img .*{decoder}"):
                 read_image(path)
-    for plugin in ("WebPImagePlugin", "AvifImagePlugin"):
-        if f"{plugin[:4].upper()} RGB" in samples:
-            path.write_bytes(samples[f"{plugin[:4].upper()} RGB"])
-            monkeypatch.setattr(importlib.import_module(f"PIL.{plugin}"), "SUPPORTED", False)
-            with pytest.raises(ImageError, match=f"photo.img is {plugin[:4].upper()}, which the Pillow installed"):
-                read_image(path)
+    path.write_bytes(samples["WEBP RGB"])
+    monkeypatch.setattr(importlib.import_module("PIL.WebPImagePlugin"), "SUPPORTED", False)
+    with pytest.raises(ImageError, match="photo.img is WEBP, which the Pillow installed"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30_000), (30_000, 1)])

@@ -92,9 +92,9 @@ def path(tmp_path):
     return tmp_path / "stranger.pth"
 
 
-def test_the_archives_made_by_hand_are_read(path):
-    """Else what is refused below would say nothing."""
-    archive(path, Pickle().tensor("0", 10, (2, 5), (5, 1)).raw(b".").data)
+def test_a_file_made_by_hand_is_read(path):
+    """Otherwise the refusals below would say nothing."""
+    of_tensor("0", 10, (2, 5), (5, 1))(path)
     assert load_untrusted(path, LARGEST).shape == (2, 5)
 
 
