@@ -1,36 +1,25 @@
-"""What makes the networks fast on a CPU: gradients written out, and work that oneDNN does along with a convolution.
+"""What makes the networks fast on a CPU: gradients written out where autograd's or oneDNN's are slow.
 
-oneDNN's own gradients of some convolutions are several times slower than need be, and torch's instance norm turns
-channels last into channels first. :func:`accelerate` puts the layers of this file in the place of those of
-``models.transformer_net`` and ``models.vgg19``; each is the same function, to rounding, in any floating-point type.
+:func:`accelerate` puts the layers of this file in the place of those of ``models.transformer_net`` and
+``models.vgg19``. Each is the same function, to rounding, in any floating-point type. While torch.compile traces a
+network they compute as the plain layers do, for the compiler fuses by itself.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input, conv2d_weight
 
-from models.multi_style import ConditionalInstanceNorm2d, mixed
-from models.transformer_net import ReflectionConv2d, ReflectionConvTranspose2d, TransformerNet
+from models.multi_style import ConditionalInstanceNorm2d
+from models.transformer_net import (
+    MixedNorm2d,
+    PictureNorm,
+    ReflectionConv2d,
+    ReflectionConvTranspose2d,
+    TransformerNet,
+    scale_and_shift,
+)
 from models.vgg19 import VGG19
-
-_ONES = [1, 1]
-
-
-def onednn_computes(x: torch.Tensor) -> bool:
-    """Whether oneDNN computes a tensor's convolutions, and torch lets it do what comes after them as well."""
-    if torch.compiler.is_compiling():  # the compiler fuses by itself
-        return False
-    if x.device.type != "cpu" or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
-        return False
-    return x.dtype == torch.float32 or x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
-def _convolution_backward(grad, x, weight, *, stride=1, padding=0, of_input=False, of_weight=False):
-    """Gradients of ``F.conv2d`` by its input and its weight; ``None`` for one that is not asked for."""
-    mask = [of_input, of_weight, False]
-    where = [stride] * 2, [padding] * 2, _ONES
-    results = torch.ops.aten.convolution_backward(grad, x, weight, None, *where, False, [0, 0], 1, mask)
-    return results[:2]
 
 
 def _unfolded_weight_gradient(grad, x, kernel, stride=1):
@@ -74,14 +63,14 @@ def _reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
 
 
 class FrozenConvReLU(torch.autograd.Function):
-    """max(0, w * x + b), 3x3 with zero padding, for weights that need no gradient: one pass over memory, not two.
+    """max(0, w * x + b), 3x3 with zero padding, for weights that need no gradient.
 
-    The result alone says where the ReLU let through, so that nothing from before it is kept for the gradient.
+    The result alone says where the ReLU let through, so the ReLU works in place and nothing else is kept.
     """
 
     @staticmethod
     def forward(ctx, x, weight, bias):
-        y = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, _ONES, _ONES, _ONES, 1, "relu", [], "")
+        y = F.conv2d(x, weight, bias, padding=1).relu_()
         ctx.save_for_backward(y, weight)
         ctx.input_shape = x.shape
         return y
@@ -90,9 +79,8 @@ class FrozenConvReLU(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         y, weight = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grad, y, 0)
-        x = grad.new_empty(1).expand(ctx.input_shape)  # of the input the formula needs the shape alone
-        return _convolution_backward(grad, x, weight, padding=1, of_input=True)[0], None, None
+        grad = torch.ops.aten.threshold_backward(grad, y, 0)  # in one pass, for which there is no public call
+        return conv2d_input(ctx.input_shape, weight, grad, padding=1), None, None
 
 
 class DoublingConvTranspose(torch.autograd.Function):
@@ -118,13 +106,13 @@ class DoublingConvTranspose(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = F.conv2d(grad, weight, stride=2, padding=3)  # the transpose of a transposed convolution
         if ctx.needs_input_grad[1]:
-            grad_weight = _doubling_weight_gradient(x, weight, grad)
+            grad_weight = _doubling_weight_gradient(x, grad)
         return grad_x, grad_weight
 
 
-def _doubling_weight_gradient(x, weight, grad):
+def _doubling_weight_gradient(x, grad):
     n, channels, rows, columns = x.shape  # rows = H + 2
-    out_channels = weight.shape[1]
+    out_channels = grad.shape[1]
     # Windows at all H + 1 places; output rows 2i and 2i + 1 look at windows i and i + 1, and so do the columns.
     by_window = grad.new_zeros(n, rows - 1, columns - 1, 2, 2, out_channels)
     parities = grad.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # N, H, row, W, column, D
@@ -136,8 +124,7 @@ def _doubling_weight_gradient(x, weight, grad):
     if _unfolding_pays(x):
         taps = _unfolded_weight_gradient(by_window, x, 2)
     else:
-        taps = weight.new_empty(4 * out_channels, channels, 2, 2)  # only its shape counts
-        taps = _convolution_backward(by_window, x, taps, of_weight=True)[1]
+        taps = conv2d_weight(x, (4 * out_channels, channels, 2, 2), by_window)
     # Tap a of window i + row meets kernel row 3 - row - 2a: the kernel runs against the window.
     taps = taps.unflatten(0, (2, 2, out_channels)).permute(3, 2, 4, 0, 5, 1)  # C, D, a, row, b, column
     return taps.flip(2, 3, 4, 5).reshape(channels, out_channels, 4, 4)
@@ -158,7 +145,7 @@ class UnfoldedGradientConv(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = _convolution_backward(grad, x, weight, stride=ctx.stride, of_input=True)[0]
+            grad_x = conv2d_input(x.shape, weight, grad, ctx.stride)
         if ctx.needs_input_grad[1]:
             grad_weight = _unfolded_weight_gradient(grad, x, weight.shape[-1], ctx.stride)
         return grad_x, grad_weight, None
@@ -188,8 +175,45 @@ class FewOutputsConv(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = F.conv2d(padded, turned)
         if ctx.needs_input_grad[1]:
-            grad_weight = _convolution_backward(x, padded, turned, of_weight=True)[1].transpose(0, 1).flip(2, 3)
+            grad_weight = conv2d_weight(padded, turned.shape, x).transpose(0, 1).flip(2, 3)
         return grad_x, grad_weight
+
+
+class ScaleAndShift(torch.autograd.Function):
+    """``scale x + shift``, both computed from mean and variance of each channel of each picture of ``x``.
+
+    Autograd would take seven passes over memory from the gradient of the result to that of ``x``; here it is four.
+
+    Args:
+        x: N x C x H x W.
+        computed: ``(mean, variance, scale, shift)``, N x C each. Scale and shift have gradients by mean, variance and
+            ``parameters``; mean and variance have none by ``x``. A tuple, so that autograd sees no way around this.
+        parameters: of the layer.
+    """
+
+    @staticmethod
+    def forward(ctx, x, computed, *parameters):
+        ctx.save_for_backward(x, *parameters)
+        ctx.computed = computed
+        scale, shift = computed[2:]
+        return torch.addcmul(shift[..., None, None], x, scale[..., None, None]).to(x.dtype)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        x, *parameters = ctx.saved_tensors
+        mean, variance, scale, shift = ctx.computed
+        grad, positions = grad.to(scale.dtype), x[0, 0].numel()
+        by_scale, by_shift = (grad * x).sum((2, 3)), grad.sum((2, 3))
+        by_mean, by_variance, *by_parameters = torch.autograd.grad(
+            (scale, shift), (mean, variance, *parameters), (by_scale, by_shift), retain_graph=True
+        )
+        # A pixel adds 1 / positions to the mean, and 2 (x - mean) / positions to the variance.
+        slope = 2 * by_variance / positions
+        constant = by_mean / positions - slope * mean
+        by_x = torch.addcmul(constant[..., None, None], x, slope[..., None, None])
+        by_x.addcmul_(grad, scale[..., None, None])
+        return by_x.to(x.dtype), None, *by_parameters
 
 
 _FEW = 4  # output channels up to which FewOutputsConv is faster
@@ -197,7 +221,7 @@ _FEW = 4  # output channels up to which FewOutputsConv is faster
 
 class _CPUConv2d(ReflectionConv2d):
     def forward(self, x):
-        if torch.compiler.is_compiling():  # the compiler fuses by itself
+        if torch.compiler.is_compiling():
             return super().forward(x)
         x = _reflect(x, self.kernel_size[0] // 2)
         if torch.is_grad_enabled():
@@ -216,74 +240,93 @@ class _CPUConvTranspose2d(ReflectionConvTranspose2d):
         return DoublingConvTranspose.apply(*_autocast_inputs(_reflect(x, 1), self.balanced_weight()))
 
 
-def _instance_norm(x, scale, shift, eps):
-    """Batch norm of each picture alone: the same function as torch's instance norm, and channels stay last.
-
-    torch's own moves all of x into channels first. And of a single picture its gradient is wrong where channels come
-    last in the gradient that it is given (torch 2.14): a view that the kernel takes for one of another layout.
-
-    Args:
-        x: N x C x H x W.
-        scale, shift: N x C.
-    """
-    norms = [
-        F.batch_norm(picture, None, None, own_scale, own_shift, training=True, eps=eps)
-        for picture, own_scale, own_shift in zip(x.split(1), scale, shift)
-    ]
-    return torch.cat(norms) if len(norms) > 1 else norms[0]
+def _normalised(norm: PictureNorm, x: torch.Tensor, style: torch.Tensor | None = None) -> torch.Tensor:
+    """What a layer that looks at the whole picture makes of N x C x H x W features; ``style`` is N x S weights."""
+    mean, variance = moments(x.detach())
+    if isinstance(norm, MixedNorm2d) and norm.training:
+        norm.observe(mean, variance, style)
+    if torch.is_grad_enabled():
+        mean, variance = mean.requires_grad_(), variance.requires_grad_()
+    computed = mean, variance, *scale_and_shift(norm, mean, variance, style)
+    return ScaleAndShift.apply(x, computed, norm.weight, norm.bias)
 
 
 class _CPUInstanceNorm2d(nn.InstanceNorm2d):
+    """Of a single picture torch's own has a wrong gradient if channels come last in the gradient of its result."""
+
     def forward(self, x):
-        if torch.compiler.is_compiling():
-            return super().forward(x)
-        return _instance_norm(x, self.weight.expand(len(x), -1), self.bias.expand(len(x), -1), self.eps)
+        return super().forward(x) if torch.compiler.is_compiling() else _normalised(self, x)
 
 
 class _CPUConditionalInstanceNorm2d(ConditionalInstanceNorm2d):
     def forward(self, x, style):
-        if torch.compiler.is_compiling():
-            return super().forward(x, style)
-        return _instance_norm(x, mixed(style, self.weight), mixed(style, self.bias), self.eps)
+        return super().forward(x, style) if torch.compiler.is_compiling() else _normalised(self, x, style)
+
+
+class _CPUMixedNorm2d(MixedNorm2d):
+    def forward(self, x, style=None):
+        return super().forward(x, style) if torch.compiler.is_compiling() else _normalised(self, x, style)
 
 
 class _FrozenConvReLU2d(nn.Conv2d):
     def forward(self, x):
-        if onednn_computes(x) and not self.weight.requires_grad:
-            return FrozenConvReLU.apply(x, self.weight, self.bias)
-        return F.relu(super().forward(x))
+        if torch.compiler.is_compiling():
+            return F.relu(super().forward(x))
+        return FrozenConvReLU.apply(x, self.weight, self.bias)
 
 
 def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
-    """Put this file's layers into a network, in place, where a CPU computes it: the same function, to rounding.
+    """Put this file's layers into a network where a CPU computes it: the same function, to rounding.
 
-    A network that is trained gets gradients written out; in the loss network oneDNN computes ReLUs along with the
-    convolutions. Inference has a forward pass of its own, :class:`models.fusion.FusedNetwork`.
+    Inference has a forward pass of its own, :class:`models.fusion.FusedNetwork`.
 
     Args:
-        network: in its final type and on its final device. Parameters keep their names.
+        network: in its final type and on its final device. The new layers share its parameters, under their names.
 
     Returns:
         The same network; unchanged on other devices.
     """
-    weight = next(network.parameters())
-    if isinstance(network, VGG19) and weight.device.type == "cpu":
+    if next(network.parameters()).device.type != "cpu":
+        return network
+    if isinstance(network, VGG19):
         for index, layer in enumerate(network.features):
             if isinstance(layer, nn.Conv2d):
-                layer.__class__ = _FrozenConvReLU2d
+                network.features[index] = _sharing(layer, _FrozenConvReLU2d, *_sizes(layer), 3, padding=1)
                 network.features[index + 1] = nn.Identity()
-    elif any(parameter.requires_grad for parameter in network.parameters()):
-        for layer in network.modules() if weight.device.type == "cpu" else ():
-            layer.__class__ = _TRAINED.get(type(layer), type(layer))
+        return network
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            setattr(parent, name, _accelerated(layer))
     return network
 
 
-_TRAINED = {
-    ReflectionConv2d: _CPUConv2d,
-    ReflectionConvTranspose2d: _CPUConvTranspose2d,
-    nn.InstanceNorm2d: _CPUInstanceNorm2d,
-    ConditionalInstanceNorm2d: _CPUConditionalInstanceNorm2d,
-}
+def _accelerated(layer: nn.Module) -> nn.Module:
+    """The layer of this file that computes the same; the layer itself if there is none."""
+    if type(layer) is ReflectionConv2d:
+        kernel, stride, bias = layer.kernel_size[0], layer.stride[0], layer.bias is not None
+        return _sharing(layer, _CPUConv2d, *_sizes(layer), kernel, stride, bias)
+    if type(layer) is ReflectionConvTranspose2d:
+        return _sharing(layer, _CPUConvTranspose2d, *_sizes(layer), layer.bias is not None)
+    if type(layer) is nn.InstanceNorm2d:
+        return _sharing(layer, _CPUInstanceNorm2d, layer.num_features, affine=True)
+    if type(layer) is ConditionalInstanceNorm2d:
+        return _sharing(layer, _CPUConditionalInstanceNorm2d, layer.num_features, len(layer.weight))
+    if type(layer) is MixedNorm2d:
+        return _sharing(layer, _CPUMixedNorm2d, layer.num_features)
+    return layer
+
+
+def _sizes(layer: nn.Module) -> tuple[int, int]:
+    return layer.in_channels, layer.out_channels
+
+
+def _sharing(layer: nn.Module, kind: type[nn.Module], *sizes, **options) -> nn.Module:
+    """A layer of this kind and size with the parameters, buffers and mode of another."""
+    with torch.device("meta"):  # weights of its own would be drawn for nothing
+        new = kind(*sizes, **options)
+    for name, value in (*layer.named_parameters(), *layer.named_buffers()):
+        setattr(new, name, value)
+    return new.train(layer.training)
 
 
 _MOST_POSITIONS = 2**16
@@ -297,10 +340,10 @@ def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x: N x C x H x W.
 
     Returns:
-        N x C each, float32.
+        N x C each, float32 (float64 for float64 features).
     """
     if x.device.type != "cpu":
-        variance, mean = torch.var_mean(x.float(), (2, 3), correction=0)
+        variance, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), (2, 3), correction=0)
         return mean, variance
     # Where channels come last, torch.var_mean takes ten times as long.
     means, variances = zip(*(_moments_of_picture(picture) for picture in x.split(1)))
@@ -308,12 +351,13 @@ def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _moments_of_picture(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    unused = torch.zeros(x.shape[1])  # running statistics; the result takes their type
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    unused = torch.zeros(x.shape[1], dtype=dtype)  # running statistics; the result takes their type
     strips = x.split(max(1, _MOST_POSITIONS // x.shape[3]), 2)
     found = [torch.batch_norm_update_stats(strip, unused, unused, 0.0) for strip in strips]
     means, variances = map(torch.stack, zip(*found))
     mean, variance = together(means, variances, [strip.shape[2] for strip in strips])
-    return mean.float(), variance.float()
+    return mean.to(dtype), variance.to(dtype)
 
 
 def together(means, variances, sizes) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.transformer_net import MixedNorm2d, ResidualBlock, TransformerNet
+from models.transformer_net import MixedNorm2d, ResidualBlock, TransformerNet, mixed
 from utils.errors import UserError
 
 MOST_STYLES = 1000
@@ -184,12 +184,6 @@ def parse_mixture(text: str, flag: str = "--style") -> dict[str, float]:
 def is_style_name(name: object) -> bool:
     """Whether a style may be called so: results are named after it, and ``--style a:0.6,b:0.4`` can name it."""
     return isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100 and not set(name) & set("/\\:,")
-
-
-def mixed(weights: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """N x C mixtures of the S rows of a table, by N x S weights."""
-    # A sum rather than a product of matrices, which autocast would take to half precision.
-    return (weights.to(table)[:, :, None] * table).sum(1)
 
 
 def styles_of(network: TransformerNet) -> tuple[str, ...]:

@@ -76,23 +76,12 @@ class MixedNorm2d(nn.Module):
         """Normalise N x C x H x W features; ``style``, N x S, weighs the styles of each picture."""
         variance, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), (2, 3), correction=0)
         if self.training:
-            self._observe(mean.detach(), variance.detach(), style)
-        scale, shift = self.scale_and_shift(mean, variance, style)
+            self.observe(mean.detach(), variance.detach(), style)
+        scale, shift = scale_and_shift(self, mean, variance, style)
         return torch.addcmul(shift[..., None, None], x, scale[..., None, None]).to(x.dtype)
 
-    def scale_and_shift(self, mean, variance, style=None) -> tuple[torch.Tensor, torch.Tensor]:
-        """What features of this mean and variance are multiplied by, and what is added: N x C each, as are these."""
-        rows = [self.weight, self.bias, self.running_mean, self.running_var]
-        if style is not None:
-            # A sum rather than a product of matrices, which autocast would take to half precision.
-            rows = [(style.to(row)[:, :, None] * row).sum(1) for row in rows]
-        weight, bias, *running = (row.to(mean.dtype) for row in rows)
-        mean, variance = pooled(mean, variance, *running, self.SHARE)
-        scale = weight * (variance + self.eps).rsqrt()
-        return scale, bias - mean * scale
-
     @torch.no_grad()
-    def _observe(self, mean, variance, style) -> None:
+    def observe(self, mean, variance, style=None) -> None:
         """Take a batch's statistics, N x C each, into the running ones, with those of all processes."""
         self.batches += 1
         chances = (torch.ones(1, 1) if style is None else style).to(mean).expand(len(mean), -1)
@@ -118,12 +107,27 @@ PictureNorm = nn.InstanceNorm2d | MixedNorm2d
 """Normalisation layers that look at the whole picture."""
 
 
-def scale_and_shift(norm: PictureNorm, mean, variance) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a layer multiplies features of this mean and variance by, and what it adds: N x C each, as are these."""
+def scale_and_shift(norm: PictureNorm, mean, variance, style=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a layer multiplies features of this mean and variance by, and what it adds: N x C each, as are these.
+
+    ``style``, N x S, weighs the styles of each picture, for a layer with a row for each style in its tables.
+    """
+    rows = [norm.weight, norm.bias]
     if isinstance(norm, MixedNorm2d):
-        return norm.scale_and_shift(mean, variance)
-    scale = norm.weight * (variance + norm.eps).rsqrt()
-    return scale, norm.bias - mean * scale
+        rows += [norm.running_mean, norm.running_var]
+    if style is not None:
+        rows = [mixed(style, row) for row in rows]
+    weight, bias, *running = (row.to(mean.dtype) for row in rows)
+    if running:
+        mean, variance = pooled(mean, variance, *running, norm.SHARE)
+    scale = weight * (variance + norm.eps).rsqrt()
+    return scale, bias - mean * scale
+
+
+def mixed(weights: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """N x C mixtures of the S rows of a table, by N x S weights."""
+    # A sum rather than a product of matrices, which autocast would take to half precision.
+    return (weights.to(table)[:, :, None] * table).sum(1)
 
 
 class ReflectionConv2d(nn.Conv2d):
