@@ -157,6 +157,9 @@ def settings_of(checkpoint: Checkpoint, given: dict, path: str) -> tuple[Trainin
         UserError: if the file does not say what the objective was.
     """
     stored, level = checkpoint.provenance.get("settings"), checkpoint.provenance.get("style_level", 1.0)
+    teacher = checkpoint.provenance.get("taught_by")
+    if isinstance(teacher, dict) and isinstance(stored, dict) and not stored.get("style_image"):
+        stored = teacher.get("settings")  # a student learnt the teacher's objective
     if not isinstance(stored, dict):
         raise UserError(f"{path} does not say what it was trained for: give another model, or --tones_only")
     try:

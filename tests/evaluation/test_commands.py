@@ -395,6 +395,9 @@ def test_the_settings_of_a_model(model, trained_like, tmp_path):
     assert (settings.style_weight, settings.loss_scale, level) == (9, "paper", 1)
     assert settings.tv_weight == SETTINGS.tv_weight
 
+    own = {"style_weight": 7.0, "style_image": ()}  # which a student has without having learnt by them
+    student = Checkpoint(checkpoint.network, {"settings": own, "taught_by": {"settings": {"style_weight": 4.0}}})
+    assert settings_of(student, {}, "m")[0].style_weight == 4
     for provenance in ({"style_level": 7.0}, {"settings": {"style_weight": -1.0}}, {"settings": {"tv_weight": "x"}}):
         damaged = Checkpoint(checkpoint.network, {**checkpoint.provenance, **provenance})
         with pytest.raises(UserError, match="m holds settings that no training has"):
