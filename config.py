@@ -8,6 +8,8 @@ alone, so that ``--help`` answers at once.
 import dataclasses
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 if sys.version_info < (3, 10):  # noqa: UP036, and here, for both scripts import this first
     sys.exit("error: Python 3.10 or later is needed, and this is {}.{}: install a newer one".format(*sys.version_info))
@@ -278,6 +280,65 @@ def with_recipe(config: TrainingConfig, given: frozenset[str]) -> tuple[Training
     """The settings with those of ``config.recipe``, except the ``given`` ones; and the names of all that hold now."""
     recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
     return dataclasses.replace(config, **recipe), given | recipe.keys()
+
+
+@dataclass(frozen=True)
+class _Networks:
+    # A class of its own, for what has no default comes first.
+    teacher: str = setting(REQUIRED, "trained style: a file, or the name of a model", metavar="TEACHER")
+    student: str = setting(
+        REQUIRED,
+        "receives the new model; its name ends in .pth, and STUDENT_training/ lies beside it",
+        metavar="STUDENT",
+    )
+
+
+@dataclass(frozen=True)
+class DistillConfig(TrainingConfig, _Networks):
+    """Settings of ``training.distill``: those of a training, with other defaults, and the two networks."""
+
+    style_image: tuple[str, ...] = setting(
+        (),
+        "the painting: with it the last steps lower the objective of a training; with a teacher of several styles, a "
+        "picture for each, of its name",
+        metavar="PICTURE",
+    )
+    painting_share: float = setting(
+        0.2, "share of the steps, the last ones, that lower the painting's objective", above=0, maximum=1
+    )
+    temporal_weight: float = setting(
+        0.0,
+        "weight of the term that keeps films from flickering, beside the distance to the teacher; 2 to 4 is useful",
+        minimum=0,
+    )
+    image_size: int = setting(160, "side of the square training crops, pixels", minimum=32, maximum=4096)
+    norm: str | None = setting(
+        None, "normalisation layers; left out, the teacher's", choices=("batch", "instance", "mixed")
+    )
+    upsample: str | None = setting(None, "upsampling layers; left out, the teacher's", choices=("transposed", "resize"))
+    width: float = setting(
+        0.25,
+        "channels of the student, in those of the paper; with the teacher's width and blocks it begins as a copy",
+        minimum=0.05,
+        maximum=2,
+    )
+    blocks: int | None = setting(None, "residual blocks; left out, as many as the teacher has", minimum=1, maximum=9)
+    start_from: str | None = setting(
+        None,
+        "network that the student begins from: a file, or the name of a model; a small one of another style halves the "
+        "time",
+        metavar="MODEL",
+    )
+    total_steps: int | None = setting(2000, "steps at most, see num_epochs", minimum=1)
+    batch_size: int = setting(2, "photographs a step", minimum=1)
+    lr: float = setting(0.01, "learning rate at the start; it falls to zero along a cosine", above=0)
+
+    # What begin_training.py alone takes.
+    recipe: ClassVar = None
+    train: ClassVar = "all"
+    compile: ClassVar = "off"
+    output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
+    name: ClassVar = property(lambda self: Path(self.student).stem)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,7 @@ def optimize(
 ) -> Iterator[Iterate]:
     """Minimise the objective over the pixels with L-BFGS and a strong-Wolfe line search.
 
-    An iteration is one of L-BFGS, as in the papers: one new direction and the search along it, which evaluates the
-    objective and its gradient once as a rule, and more often where the first step is not good enough.
+    An iteration, as in the papers, is one new direction and the search along it: mostly one evaluation of the gradient.
 
     Pixels stay in [0, 255] as x = 127.5 (1 + sin z), and L-BFGS works on z. Johnson, Alahi and Fei-Fei clip after each
     iteration instead, after which the objective has to be evaluated anew. After 40 iterations (Starry Night, 64 pixels,

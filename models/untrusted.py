@@ -147,7 +147,6 @@ _OPERATIONS = {
 }  # fmt: skip
 _NO_TUPLES = {"EMPTY_LIST", "EMPTY_DICT", "GLOBAL", "REDUCE", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING"}
 _MOST_SHARED_TUPLES = 16
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def _inspect_pickle(file: BinaryIO, most_bytes: int, record_bytes: dict[str, int] | None = None) -> None:
@@ -163,7 +162,7 @@ def _inspect_pickle(file: BinaryIO, most_bytes: int, record_bytes: dict[str, int
             (others.add if before in _NO_TUPLES else others.discard)(argument)
             number = max(number, argument)  # the reader makes room for as many objects as the largest place
         # Numbers of any length can be made to collide, as names of a dict, which then takes for ever to fill.
-        long = isinstance(argument, int) and argument.bit_length() > 64 and argument != _LEGACY_MAGIC
+        long = isinstance(argument, int) and argument.bit_length() > 64 and argument != _MAGIC
         if name not in _OPERATIONS or long or number > _MOST_OPERATIONS or shared_tuples > _MOST_SHARED_TUPLES:
             raise pickle.UnpicklingError("no pickle of PyTorch's, or too large a one")
         before = name

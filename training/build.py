@@ -4,12 +4,11 @@ import contextlib
 import dataclasses
 import hashlib
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 
-from config import BEFORE, TrainingConfig
+from config import BEFORE, DistillConfig, TrainingConfig
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from imaging.reading import read_image
@@ -26,7 +25,7 @@ from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
-from training.batch_norm import estimate_statistics
+from training.norm_statistics import estimate_statistics
 from training.plan import OF_THE_PAINTING, SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
 from training.results import MOST_MONITORED
 from training.resume import check_identity, cosine_schedule, photographs_of, restore
@@ -38,9 +37,6 @@ from utils.errors import ImageError, UserError
 from utils.files import beside_program
 from utils.processes import ALONE, Processes
 from utils.settings import validate
-
-if TYPE_CHECKING:  # a command, which imports this module
-    from training.distill import DistillConfig
 
 CALIBRATION_PHOTOGRAPHS = 64
 """Photographs on which loss scales and statistics of norm layers are measured: the same ones throughout a run."""
@@ -92,7 +88,7 @@ def build_state(
 
 
 def build_distillation(
-    config: "DistillConfig",
+    config: DistillConfig,
     given: frozenset[str] = frozenset(),
     checkpoint: Checkpoint | None = None,
     processes: Processes = ALONE,
@@ -182,7 +178,7 @@ def _settings_of(teacher: Checkpoint) -> dict:
     return BEFORE | (stored if isinstance(stored, dict) else {})
 
 
-def _with_settings_of(teacher: Checkpoint, config: "DistillConfig", given: frozenset[str]) -> "DistillConfig":
+def _with_settings_of(teacher: Checkpoint, config: DistillConfig, given: frozenset[str]) -> DistillConfig:
     """The settings, with the teacher's layers and objective where nothing else was asked for."""
     own = {name: getattr(config, name) or getattr(teacher.network, name) for name in ("norm", "upsample", "blocks")}
     if config.style_image:
@@ -193,13 +189,13 @@ def _with_settings_of(teacher: Checkpoint, config: "DistillConfig", given: froze
     return validate(dataclasses.replace(config, **own))
 
 
-def _same_sizes(network: TransformerNet, config: "DistillConfig") -> bool:
+def _same_sizes(network: TransformerNet, config: DistillConfig) -> bool:
     """Whether a student can begin as a copy of its teacher."""
     alike = all(getattr(network, name) == getattr(config, name) for name in ("upsample", "width", "blocks"))
     return alike and (network.norm == config.norm or (network.norm, config.norm) == ("instance", "mixed"))
 
 
-def _paintings_of(config: "DistillConfig", styles: tuple[str, ...]) -> list[torch.Tensor]:
+def _paintings_of(config: DistillConfig, styles: tuple[str, ...]) -> list[torch.Tensor]:
     """The paintings in the order of the teacher's styles, 1 x 3 x H x W each; none where none are named."""
     paths = dict(zip(style_names(config.style_image), config.style_image))
     if len(styles) == len(paths) == 1:

@@ -14,7 +14,7 @@ from inference.named_styles import style_name
 from inference.options import StyleOptions
 from inference.stylizer import Blend, Stylizer
 from models.checkpoints import Checkpoint, save_checkpoint
-from training.batch_norm import estimate_statistics
+from training.norm_statistics import estimate_statistics
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from models.multi_style import MultiStyleNet
 from models.transformer_net import MixedNorm2d, TransformerNet
-from training.batch_norm import estimate_statistics
+from training.norm_statistics import estimate_statistics
 
 
 def pictures(n=2, side=24, seed=0):

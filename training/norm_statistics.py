@@ -1,4 +1,4 @@
-"""Batch normalisation's population statistics."""
+"""The running statistics of batch and mixed norm, estimated anew."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,13 @@ from models.transformer_net import MixedNorm2d
 
 @torch.no_grad()
 def estimate_statistics(network: nn.Module, batches: Iterable[torch.Tensor]) -> None:
-    """Estimate the running mean and variance of every batch or mixed norm afresh, over given batches.
+    """Estimate the running mean and variance of every batch or mixed norm over given batches.
 
     The running averages that training keeps lag behind the weights, which shows as dark patches in stylized pictures;
-    training with batch norm never reads them. Everything but those statistics is left as it is.
+    training with batch norm never reads them. Nothing else of the network changes.
 
     Args:
-        network: a TransformerNet, in either mode; the mode is restored.
+        network: a TransformerNet, in either mode.
         batches: N x 3 x H x W each, RGB in [0, 255], of the size and number that the network is trained on.
     """
     layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm | MixedNorm2d)]

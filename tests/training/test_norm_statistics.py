@@ -8,7 +8,7 @@ from torch import nn
 
 from models.transformer_net import TransformerNet
 from tests.comparing import same
-from training.batch_norm import estimate_statistics
+from training.norm_statistics import estimate_statistics
 
 
 def pictures(n, side, seed):
