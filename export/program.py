@@ -3,8 +3,8 @@
     python -m export.program checkpoints/wave.pth wave.pt2
 
 The program takes N x 3 x height x width, float32, RGB in [0, 255], with N, height and width from 1 up, and gives the
-same; that of several styles takes N x S weights of the styles as well, which sum to 1 for each picture. Before the file
-takes its name, it is read again and compared with the network. Elsewhere:
+same. That of several styles takes the weights of its styles as well, which sum to 1: N x S, a row for each picture, or
+1 x S for all of them. Before the file takes its name, it is read again and compared with the network. Elsewhere:
 
     stylize = torch.export.load("wave.pt2").module()
     stylized = stylize(images)
@@ -73,13 +73,27 @@ def to_program(network):
     from models.fusion import fuse_batch_norm
     from models.multi_style import MultiStyleNet
 
-    batch = Dim("batch", min=1)
-    inputs, shapes = [torch.zeros(2, 3, 21, 34)], [{0: batch, 2: Dim("height", min=1), 3: Dim("width", min=1)}]
+    class InRows(torch.nn.Module):
+        """A network of several styles that takes one row of weights for all pictures, too."""
+
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images, style):
+            # Unlike expand, this needs no branch on the number of rows; len(images) would fix the number of pictures.
+            rows = torch.arange(images.shape[0], device=style.device) % style.shape[0]
+            return self.network(images, style.index_select(0, rows))
+
+    inputs = [torch.zeros(2, 3, 21, 34)]
+    shapes = [{0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}]
+    module = fuse_batch_norm(network)
     if isinstance(network, MultiStyleNet):
-        inputs.append(torch.full((2, len(network.styles)), 1 / len(network.styles)))
-        shapes.append({0: batch})
+        module = InRows().eval()
+        inputs.append(torch.full((3, len(network.styles)), 1 / len(network.styles)))
+        shapes.append({0: Dim("rows", min=1)})
     try:
-        return torch.export.export(fuse_batch_norm(network), tuple(inputs), dynamic_shapes=tuple(shapes))
+        return torch.export.export(module, tuple(inputs), dynamic_shapes=tuple(shapes))
     except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"torch {torch.__version__} cannot export the network ({reason}): take a newer one") from None

@@ -54,9 +54,11 @@ def test_several_styles_with_what_is_told_of_them(call_cli, gallery, tmp_path):
     stylize = torch.export.load(tmp_path / "gallery.pt2", extra_files=told).module()
     network = load_checkpoint(gallery).network
     assert json.loads(json.loads(told[FACTS])["styles"]) == list(network.styles)
-    images, style = torch.rand(1, 3, 10, 7) * 255, torch.rand(1, len(network.styles)).softmax(1)
-    with torch.no_grad():
-        torch.testing.assert_close(stylize(images, style), network(images, style), rtol=0, atol=0.01)
+    images, style = torch.rand(3, 3, 10, 7) * 255, torch.rand(3, len(network.styles)).softmax(1)
+    for rows in (style, style[:1]):  # for each picture, and for all of them
+        with torch.no_grad():
+            expected = network(images, rows.expand(3, -1))
+        torch.testing.assert_close(stylize(images, rows), expected, rtol=0, atol=0.01)
     assert re.search("exists already: .* --overwrite", call_cli(*arguments).error)
 
 
