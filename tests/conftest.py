@@ -398,6 +398,22 @@ def soon_begun(monkeypatch, vgg):
     monkeypatch.setattr(run, "plot_losses", lambda *paths: True)
 
 
+@pytest.fixture(scope="session")
+def small_training(training_inputs):
+    """The flags of a training of one step, of a network that is quick to train and to store."""
+    return [
+        *training_inputs, "--image_size", 32, "--batch_size", 2, "--num_epochs", 100, "--total_steps", 1,
+        "--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1,
+        "--monitor_every_steps", 0, "--width", 0.25, "--blocks", 2,
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def train(call_cli, small_training, soon_begun, tmp_path):
+    """``train(*flags)`` runs that training in this process, to ``tmp_path/out``; later flags win."""
+    return lambda *flags: call_cli("begin_training.py", *small_training, "--output_dir", tmp_path / "out", *flags)
+
+
 @pytest.fixture
 def small_config(soon_begun, photos, style_image, vgg_file, tmp_path):
     """``small_config(**settings)``: of a small training, which writes to ``tmp_path/out``."""
@@ -406,7 +422,7 @@ def small_config(soon_begun, photos, style_image, vgg_file, tmp_path):
     common = {
         "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
         "batch_size": 1, "total_steps": 8, "device": "cpu", "precision": "float32", "num_workers": 0,
-        "output_dir": str(tmp_path / "out"), "monitor_every_steps": 0,
+        "output_dir": str(tmp_path / "out"), "monitor_every_steps": 0, "width": 0.25, "blocks": 2,
     }  # fmt: skip
     return lambda **settings: TrainingConfig(**{**common, **settings})
 

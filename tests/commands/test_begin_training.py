@@ -11,7 +11,6 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +25,6 @@ from losses.terms import style_grams
 from models.checkpoints import load_checkpoint
 from tests.comparing import read_metrics, same
 from training.folder import newest_checkpoint
-from training.run import TrainingRun
 from utils.errors import UserError
 
 STEPS = 20
@@ -35,8 +33,9 @@ CADENCES = ["--log_every_steps", 5, "--monitor_every_steps", 10, "--checkpoint_e
 
 @pytest.fixture(scope="module")
 def plan(training_inputs):
-    """The flags of a training of twenty steps."""
+    """The flags of a training of twenty steps, of a network that is quick to train and to store."""
     sizes = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", STEPS]
+    sizes += ["--width", 0.25, "--blocks", 2]
     return [*training_inputs, *sizes, "--device", "cpu"]
 
 
@@ -102,12 +101,6 @@ def test_it_leaves_what_it_promises_and_nothing_else(straight):
         assert np.asarray(plot.convert("L")).std() > 5
 
 
-def test_it_says_what_it_will_do_and_what_it_did(straight, photos):
-    printed = (straight / "printed.txt").read_text()
-    assert "20 steps, 3.33 passes over 12 photographs, as --total_steps says" in printed
-    assert f"python begin_inference.py --model_path {straight / 'stripes.pth'}" in printed
-
-
 def test_the_network_was_trained_and_the_final_model_is_the_last_checkpoint_in_half_precision(straight):
     first, last = (load_checkpoint(straight / "stripes_training" / f"step_0000{n}.pth") for n in (10, 20))
     parameters = zip(first.network.parameters(), last.network.parameters(), strict=True)
@@ -161,14 +154,11 @@ def test_monitor_pictures_show_photograph_painting_and_result(straight, monitor)
     with Image.open(monitor) as photograph:
         width = round(photograph.width * 360 / photograph.height)
         expected = np.asarray(photograph.resize((width, 360)), float)
-    pictures = []
     for step in (10, 20):
         with Image.open(straight / "stripes_training" / f"monitor_{step:06d}.png") as image:
-            pictures.append(np.asarray(image, float))
-        assert pictures[-1].shape[0] == 360
-        assert np.abs(pictures[-1][:, :width] - expected).mean() < 1  # the photograph stands on the left
-        assert np.abs(pictures[-1][:, -width:] - expected).mean() > 5  # and its stylisation on the right
-    assert np.abs(pictures[0][:, -width:] - pictures[1][:, -width:]).mean() > 0.5
+            picture = np.asarray(image, float)
+        assert np.abs(picture[:, :width] - expected).mean() < 1  # the photograph stands on the left
+        assert np.abs(picture[:, -width:] - expected).mean() > 5  # and its stylisation on the right
     with Image.open(straight / "stripes_training" / "filmstrip.png") as strip:
         assert strip.height == 200 and strip.width >= 2 * round(width * 200 / 360)
 
@@ -223,26 +213,6 @@ def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, str
     assert_same_training(tmp_path, straight)
 
 
-@pytest.mark.posix
-def test_sigterm_saves_and_exits_with_143(start_cli, plan, tmp_path):
-    process = start_cli(
-        "begin_training.py", *plan, "--num_epochs", 10**6, "--total_steps", 10**6, "--output_dir", tmp_path,
-        "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--log_every_steps", 1,
-    )  # fmt: skip
-    log = tmp_path / "stripes_training" / "metrics.jsonl"
-    wait_for(log, process)
-    while not log.read_bytes():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.terminate()
-    stdout, stderr = process.communicate(timeout=600)
-    assert process.returncode == 143, stderr
-    assert "Traceback" not in stderr
-    assert "Stopped by SIGTERM after step" in stdout and "--checkpoint_path" in stdout
-    (checkpoint,) = (tmp_path / "stripes_training").glob("step_*.pth")
-    assert load_checkpoint(checkpoint).resume_state["step"] == int(checkpoint.stem.removeprefix("step_"))
-
-
 # -- resuming: what cannot be ----------------------------------------------------------------------
 
 
@@ -250,61 +220,44 @@ def snapshot(folder):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
 
 
-def test_what_is_no_checkpoint_cannot_be_resumed(resume, copied):
-    before = snapshot(copied)
-    error = resume(copied / "stripes.pth").error
-    assert "is a final model" in error and "step_NNNNNN.pth" in error
-    assert f"--checkpoint_path {copied} holds no step_NNNNNN.pth" in resume(copied).error
-    assert snapshot(copied) == before
+def test_what_is_no_checkpoint_cannot_be_resumed(resume, straight):
+    before = snapshot(straight)
+    assert "stripes.pth is a final model" in resume(straight / "stripes.pth").error
+    assert f"--checkpoint_path {straight} holds no step_NNNNNN.pth" in resume(straight).error
+    assert snapshot(straight) == before
 
 
 @pytest.mark.parametrize(
-    "flag, value",
-    [("loss_scale", "paper"), ("content_layer", "relu4_2"), ("norm", "batch"), ("upsample", "resize"),
-     ("image_size", 64), ("style_size", 48), ("style_octaves", 2), ("style_layers", "relu1_2"),
-     ("style_smoothing", 2), ("seed", 1), ("start_from", "wave")],
-)  # fmt: skip
-def test_what_a_training_is_made_of_cannot_change_on_the_way(resume, copied, flag, value):
-    before = snapshot(copied)
-    error = resume(copied / "stripes_training", f"--{flag}", value).error
-    assert f"--{flag} {value}" in error and "leave it out" in error
-    assert snapshot(copied) == before
+    "flag, value", [("loss_scale", "paper"), ("image_size", 64), ("seed", 1), ("start_from", "wave")]
+)
+def test_what_a_training_is_made_of_cannot_change_on_the_way(resume, straight, flag, value):
+    before = snapshot(straight)
+    assert f"--{flag} {value}" in resume(straight / "stripes_training", f"--{flag}", value).error
+    assert snapshot(straight) == before
 
 
 @pytest.mark.parametrize("flag", ["--style_image", "--vgg_weights"])
-def test_another_file_of_the_same_name_cannot_be_slipped_in(resume, copied, tmp_path, make_picture, vgg_state, flag):
+def test_another_file_of_the_same_name_cannot_be_slipped_in(resume, straight, tmp_path, make_picture, vgg_state, flag):
     make_picture(64, 48, seed=5).save(tmp_path / "stripes.png")
     torch.save({**vgg_state, "features.0.bias": vgg_state["features.0.bias"] + 1}, tmp_path / "vgg19.pth")
     other = tmp_path / ("stripes.png" if flag == "--style_image" else "vgg19.pth")
-    checkpoint = copied / "stripes_training" / "step_000010.pth"
+    checkpoint = straight / "stripes_training" / "step_000010.pth"
     assert flag in resume(checkpoint, flag, other, "--output_dir", tmp_path / "o").error
     assert not (tmp_path / "o").exists()
 
 
-def test_a_changed_folder_of_photographs_is_noticed(begin, resume, photos, tmp_path):
+def test_a_changed_folder_of_photographs_is_noticed(resume, straight, photos, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
-    begin(
-        "--dataset_dir", tmp_path / "photos", "--total_steps", 6, "--checkpoint_every_steps", 2,
-        "--monitor_every_steps", 0, "--output_dir", tmp_path / "out",
-    ).ok()  # fmt: skip
     (tmp_path / "photos" / "photo_00.jpg").unlink()
-    checkpoint = tmp_path / "out" / "stripes_training" / "step_000002.pth"
-    for later in (4, 6):
-        (checkpoint.parent / f"step_{later:06d}.pth").unlink()
-    before = snapshot(tmp_path / "out")
-    error = resume(checkpoint).error
-    assert "--dataset_dir" in error and "12 photographs then, 11 now" in error
-    assert snapshot(tmp_path / "out") == before
+    fewer = ["--dataset_dir", tmp_path / "photos", "--output_dir", tmp_path / "out", "--total_steps", 11]
     with pytest.warns(UserWarning, match="12 photographs then, 11 now"):
-        result = resume(checkpoint, "--dataset_dir", tmp_path / "photos")
-    assert "resumed after step 2" in result.ok()
+        assert "resumed after step 10" in resume(straight / "stripes_training" / "step_000010.pth", *fewer).ok()
 
 
 def test_a_finished_training_has_nothing_to_resume_but_results_that_are_missing(resume, straight, copied):
     before, expected = snapshot(copied), load_checkpoint(straight / "stripes.pth")
     again = [copied / "stripes_training", "--output_dir", copied]
-    error = resume(*again).error
-    assert "has finished its 20 steps" in error and "--total_steps" in error
+    assert "has finished its 20 steps" in resume(*again).error
     assert snapshot(copied) == before
     for name in ("stripes.pth", "stripes_training/filmstrip.png"):
         (copied / name).unlink()
@@ -344,21 +297,20 @@ def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path):
 
 
 def test_an_earlier_training_is_not_replaced_unasked(begin, copied):
-    before = snapshot(copied)
-    error = begin("--output_dir", copied).error
-    assert "holds an earlier training" in error and "--overwrite" in error
-    assert snapshot(copied) == before
-    shutil.rmtree(copied / "stripes_training")
-    before = snapshot(copied)
-    error = begin("--output_dir", copied).error
-    assert f"{copied / 'stripes.pth'} exists already" in error and "--overwrite" in error
-    assert snapshot(copied) == before
+    for named in ("stripes_training", "stripes.pth"):
+        before = snapshot(copied)
+        error = begin("--output_dir", copied).error
+        assert str(copied / named) in error and "--overwrite" in error
+        assert snapshot(copied) == before
+        shutil.rmtree(copied / "stripes_training", ignore_errors=True)
 
 
 def test_overwrite_starts_again_with_an_empty_folder(begin, copied):
     (copied / "stripes_training" / "notes.txt").write_text("not the program's")
-    few = ["--total_steps", 2, "--log_every_steps", 1, "--monitor_every_steps", 0]
+    few = ["--total_steps", 2, "--log_every_steps", 1, "--monitor_every_steps", 0, "--seed", 1]
+    earlier = load_checkpoint(copied / "stripes.pth").network.state_dict()
     begin(*few, "--output_dir", copied, "--overwrite").ok()
+    assert not same(load_checkpoint(copied / "stripes.pth").network.state_dict(), earlier)
     assert [line["step"] for line in read_metrics(copied)] == [1, 2]
     found = {path.name for path in (copied / "stripes_training").iterdir()} - {"losses.png"}
     assert found == {"metrics.jsonl", "step_000002.pth", "notes.txt"}
@@ -369,21 +321,15 @@ def test_overwrite_starts_again_with_an_empty_folder(begin, copied):
 
 
 @pytest.mark.parametrize(
-    "flag, words",
-    [
-        ("--style_image", "--style_image: .* does not exist"),
-        ("--training_monitor_content_image", "--training_monitor_content_image: .* does not exist"),
-        ("--dataset_dir", "--dataset_dir .* is not a folder: .*COCO"),
-        ("--vgg_weights", "--vgg_weights .* is not a file"),
-        ("--checkpoint_path", "--checkpoint_path .* is not a file"),
-        ("--output_dir", "--output_dir .*missing.jpg is named as a file"),
-    ],
-)
-def test_missing_inputs_are_named_and_nothing_is_written(begin, tmp_path, flag, words):
+    "flag",
+    ["--style_image", "--training_monitor_content_image", "--dataset_dir", "--vgg_weights", "--checkpoint_path",
+     "--output_dir"],
+)  # fmt: skip
+def test_missing_inputs_are_named_and_nothing_is_written(begin, tmp_path, flag):
     missing = tmp_path / "missing.jpg"
     error = begin("--output_dir", tmp_path / "out", flag, missing).error
-    assert str(missing) in error and re.search(words, error)
-    assert not (tmp_path / "out").exists()
+    assert flag in error and str(missing) in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_from_python_in_another_thread_and_folder(photos, vgg_file, tmp_path, monkeypatch, capsys):
@@ -404,42 +350,20 @@ def test_from_python_in_another_thread_and_folder(photos, vgg_file, tmp_path, mo
     assert Path(script).is_file() and arguments == ["--model_path", "checkpoints/swirls.pth"]
 
 
-def test_another_seed_and_a_monitor_photograph_that_is_not_asked_for(begin, straight, tmp_path):
-    """The one gives other weights, the other is not read."""
-    unread = ["--monitor_every_steps", 0, "--training_monitor_content_image", tmp_path / "missing.jpg"]
-    begin("--total_steps", 2, "--seed", 1, "--output_dir", tmp_path / "out", *unread).ok()
-    assert not (tmp_path / "out" / "stripes_training" / "filmstrip.png").exists()
-    ours, theirs = (load_checkpoint(p / "stripes.pth").network.state_dict() for p in (tmp_path / "out", straight))
-    assert not torch.equal(ours["layers.0.0.weight"], theirs["layers.0.0.weight"])
-
-
 def test_corrupt_photographs_are_skipped_named_and_counted(run_cli, plan, photos, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
     content = (photos / "photo_00.jpg").read_bytes()
     (tmp_path / "photos" / "broken.jpg").write_bytes(content[: len(content) // 3])
-    (tmp_path / "photos" / "notes.txt").write_text("no photograph")
     result = run_cli(
         "begin_training.py", *plan, "--dataset_dir", tmp_path / "photos", "--output_dir", tmp_path / "out",
-        "--monitor_every_steps", 0, "--num_workers", 1, "--total_steps", 8,
+        "--monitor_every_steps", 0, "--num_workers", 1, "--total_steps", 7,
     )  # fmt: skip
     assert "1 of 13 photographs could not be read and were skipped" in result.ok()
-    assert result.stderr.count("skipped: ") == 1
-    assert f"warning: skipped: {tmp_path / 'photos' / 'broken.jpg'}" in result.stderr
+    assert result.stderr.count(f"warning: skipped: {tmp_path / 'photos' / 'broken.jpg'}") == 1
     assert ".py:" not in result.stderr  # where in the program it was found is of no interest
 
 
 # -- losses that are not finite --------------------------------------------------------------------
-
-
-@pytest.mark.filterwarnings("ignore:--loss_scale paper gives")
-def test_a_loss_that_overflows_stops_with_step_and_term(begin, tmp_path):
-    error = begin(
-        "--loss_scale", "paper", "--tv_weight", 1e38, "--output_dir", tmp_path, "--checkpoint_every_steps", 1,
-        "--monitor_every_steps", 0, "--precision", "float32",
-    ).error  # fmt: skip
-    assert "the total_variation loss is inf at step 1" in error
-    assert "there is no checkpoint yet" in error and "--lr" in error
-    assert not list(tmp_path.rglob("*.pth"))
 
 
 def test_a_training_that_diverges_names_the_last_good_checkpoint(resume, copied):
@@ -454,25 +378,12 @@ def test_a_training_that_diverges_names_the_last_good_checkpoint(resume, copied)
     assert all(line["step"] < int(step) or math.isfinite(line["total"]) for line in read_metrics(copied))
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_a_network_that_collapses_is_told_and_not_shipped(begin, tmp_path, norm):
+def test_a_network_that_collapses_is_told_and_not_shipped(begin, tmp_path):
     error = begin(
-        "--total_steps", 3, "--lr", 1e4, "--optimizer", "adam", "--norm", norm, "--precision", "float32",
-        "--output_dir", tmp_path, "--monitor_every_steps", 0,
+        "--total_steps", 3, "--lr", 1e4, "--optimizer", "adam", "--precision", "float32", "--output_dir", tmp_path,
+        "--monitor_every_steps", 0,
     ).error  # fmt: skip
-    assert "the network has collapsed by step 3" in error and "lower --lr" in error
-    assert not list(tmp_path.rglob("*.pth"))
-
-
-@pytest.mark.parametrize(
-    "every, total, expected",
-    [(500, 1200, [50, 100, 200, 400, 500, 1000, 1200]), (60, 150, [50, 60, 120, 150]), (20, 50, [20, 40, 50]),
-     (0, 50, [])],
-)  # fmt: skip
-def test_the_first_monitor_pictures_come_early(every, total, expected):
-    run = TrainingRun.__new__(TrainingRun)
-    run.config, run.state = TrainingConfig(monitor_every_steps=every), SimpleNamespace(total_steps=total)
-    assert [step for step in range(1, total + 1) if run.is_monitor_step(step)] == expected
+    assert "collapsed by step 3" in error and "--lr" in error and not list(tmp_path.rglob("*.pth"))
 
 
 # -- the other variants, and an accelerator --------------------------------------------------------
@@ -482,17 +393,16 @@ def test_the_first_monitor_pictures_come_early(every, total, expected):
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--norm", "instance", "--upsample", "resize", "--precision", "bfloat16"],
+        ["--upsample", "resize", "--precision", "bfloat16"],
         ["--loss_scale", "paper", "--style_weight", 1e4, "--style_size", 48, "--tv_weight", 0],
-        ["--style_octaves", 2, "--temporal_weight", 200.0],
-        ["--batch_size", 5, "--content_weight", 0, "--temporal_weight", 50.0],
+        ["--style_octaves", 2, "--temporal_weight", 50.0, "--batch_size", 3, "--content_weight", 0],
     ],
     ids=lambda flags: flags[0].removeprefix("--"),
 )
 def test_variants_train_resume_and_are_read_back(begin, resume, call_cli, monitor, tmp_path, flags):
-    few = ["--total_steps", 4, "--checkpoint_every_steps", 2, "--monitor_every_steps", 4]
+    few = ["--total_steps", 2, "--checkpoint_every_steps", 1, "--monitor_every_steps", 2]
     begin(*few, *flags, "--output_dir", tmp_path / "a").ok()
-    resume(tmp_path / "a" / "stripes_training" / "step_000002.pth", "--output_dir", tmp_path / "b").ok()
+    resume(tmp_path / "a" / "stripes_training" / "step_000001.pth", "--output_dir", tmp_path / "b").ok()
     models = [load_checkpoint(tmp_path / folder / "stripes.pth") for folder in ("a", "b")]
     assert same(models[0].network.state_dict(), models[1].network.state_dict())
     for flag, value in zip(flags[::2], flags[1::2], strict=True):

@@ -54,11 +54,9 @@ def test_films_beside_photographs(stylize, folder, make_film, tmp_path):
 @pytest.mark.parametrize(
     "format, names",
     [
-        ("mkv", ["a_stripes.jpg", "film_stripes.mkv", "moving_stripes.mkv"]),
         ("webm", ["a_stripes.jpg", "film_stripes.webm", "moving_stripes.webm"]),
         ("gif", ["a_stripes.jpg", "film_stripes.gif", "moving_stripes.gif"]),
         ("apng", ["a_stripes.jpg", "film_stripes.png", "moving_stripes.png"]),
-        ("webp", ["a_stripes.webp", "film_stripes.mp4", "moving_stripes.webp"]),
         ("png", ["a_stripes.png", "film_stripes.mp4", "moving_stripes.png"]),
     ],
 )
@@ -66,7 +64,7 @@ def test_formats(stylize, folder, tmp_path, format, names):
     result = stylize(folder, "--format", format)
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == names
-    expected = {"gif": 3, "apng": 3, "webp": 3, "png": 1}
+    expected = {"gif": 3, "apng": 3, "png": 1}
     if format in expected:
         with Image.open(tmp_path / "results" / names[2]) as image:
             assert getattr(image, "n_frames", 1) == expected[format]
@@ -74,22 +72,17 @@ def test_formats(stylize, folder, tmp_path, format, names):
 
 
 @pytest.mark.parametrize(
-    "flags, sentence",
+    "flags",
     [
-        (["film.MOV", "--format", "jpeg"], "--format jpeg holds no film, and films alone are given: give one of mp4"),
-        (["a.jpg", "--format", "mp4"], "--format mp4 is of films, and pictures alone are given"),
-        (["film.MOV", "--quality", "60"], "--quality is of films a constant-rate factor up to 51, less is better"),
-        (["film.MOV", "a.jpg", "--quality", "20"], "--quality 20 means less for a film the larger it is"),
-        (["a.jpg", "--start", "1"], "--start and --end are of films, and no film is given"),
-        (["film.MOV", "--start", "soon"], "--start soon is no time: give seconds, or minutes as in 1:23.4"),
-        (["film.MOV", "--start", "2", "--end", "0:01"], "--end 0:01 lies before --start 2"),
-        (["film.MOV", "--start", "9"], "ends at 0:00.3, before --start 0:09.0"),
+        ["film.MOV", "--format", "jpeg"], ["a.jpg", "--format", "mp4"], ["film.MOV", "--quality", "60"],
+        ["film.MOV", "a.jpg", "--quality", "20"], ["a.jpg", "--start", "1"], ["film.MOV", "--start", "soon"],
+        ["film.MOV", "--start", "2", "--end", "0:01"], ["film.MOV", "--start", "9"],
     ],
-)
-def test_what_is_refused(stylize, folder, tmp_path, flags, sentence):
-    paths = [folder / flag if "." in flag and ":" not in flag else flag for flag in flags]
-    assert sentence in stylize(*paths).error
-    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
+)  # fmt: skip
+def test_what_is_refused(stylize, folder, tmp_path, flags):
+    paths = [folder / flag if "." in flag else flag for flag in flags]
+    assert next(flag for flag in flags if flag.startswith("--")) in stylize(*paths).error
+    assert not list(tmp_path.rglob("*_stripes.*"))
 
 
 def test_a_part_and_a_quality(stylize, folder, tmp_path):
@@ -108,13 +101,6 @@ def test_strength_colours_and_size(stylize, folder, tmp_path):
     drawn = np.asarray(Image.fromarray(frames_of(folder / "film.MOV")[0]).resize((32, 24), Image.Resampling.LANCZOS))
     assert np.abs(small.astype(int) - drawn).mean() < 3
     assert stylize(folder / "film.MOV", "--preserve_color", "--stroke_scale", "2", "--overwrite").returncode == 0
-
-
-def test_the_size_that_is_said_is_the_files(stylize, make_picture, tmp_path):
-    frames = [make_picture(33, 17, seed) for seed in range(2)]
-    frames[0].save(tmp_path / "odd.gif", save_all=True, append_images=frames[1:], duration=70)
-    said = json.loads(stylize(tmp_path / "odd.gif", "--format", "mp4", "--json").stdout)
-    assert frames_of(said["output"])[0].shape == (said["height"], said["width"], 3) == (18, 34, 3)
 
 
 def test_several_models_make_a_sheet_of_a_picture(call_cli, folder, style_model, tmp_path):
@@ -161,7 +147,7 @@ def test_ctrl_c_leaves_what_plays_and_is_no_result(stylize, make_film, make_pict
         frames = [make_picture(24, 16, seed) for seed in range(8)]
         frames[0].save(film, save_all=True, append_images=frames[1:], duration=40)
     else:
-        make_film(frames=40, sound="aac").rename(film)
+        make_film(frames=12, sound="aac").rename(film)
     original = inference.batch.repaint_film
 
     def interrupted(*arguments, on_frame, **settings):
@@ -191,9 +177,10 @@ def test_ctrl_c_leaves_what_plays_and_is_no_result(stylize, make_film, make_pict
     assert target.read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_a_kill_leaves_nothing_under_the_final_name(start_cli, make_film, style_model, tmp_path):
-    film, target = make_film(frames=400, size=(128, 96)), tmp_path / "results" / "film_stripes.mp4"
+    film, target = make_film(frames=400), tmp_path / "results" / "film_stripes.mp4"
 
     def begun():
         return target.parent.is_dir() and any(path.stat().st_size for path in target.parent.iterdir())

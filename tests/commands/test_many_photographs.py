@@ -1,13 +1,10 @@
 """Many photographs through the command line: which are found, what each result is called, what is said of them."""
 
-import itertools
 import json
 import os
 import signal
-import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -44,29 +41,23 @@ def test_a_folder_is_mirrored(stylize, tmp_path, folder):
     for name in ("notes.txt", "sub/1.TXT", "README", ".hidden.txt"):
         (photos / name).write_text("no picture by its name")
     (photos / "d.jpg").mkdir()
-    result = stylize(photos)
-    assert result.returncode == 0, result.stderr
-    expected = ["a_stripes.png", "b_stripes.jpg", "sub/c_stripes.jpg", "sub/deep er/d_stripes.png"]
-    expected.append("sub/e_stripes.jpg")
+    printed = stylize(photos).ok()
+    expected = ["a_stripes.png", "b_stripes.jpg", "sub/c_stripes.jpg", "sub/deep er/d_stripes.png", "sub/e_stripes.jpg"]
     assert results(tmp_path) == expected
     for name, width in zip(expected, (21, 20, 22, 23, 24)):
         with Image.open(tmp_path / "results" / name) as image:
             assert image.size == (width, 16)
-    assert "Stylised 5 of 5 photographs" in result.stdout
-    (left_out,) = (line for line in result.stdout.splitlines() if line.startswith("Left out"))
-    assert left_out.split(": ")[1] == ".txt (2), no ending (1)"
+    assert "Stylised 5 of 5 photographs" in printed and ".txt (2), no ending (1)" in printed
 
 
 def test_files_folders_and_patterns_in_any_mixture(stylize, tmp_path, folder):
     one, two = folder("a.png", "sub/b.png"), folder("a.png", under="more")
-    three = folder("x1.png", "x2.png", "sub/x3.png", "y.png", "[x].png", under="last")
-    result = stylize(one, two, three / "**" / "x*.png", three / "[x].png", two / "a.png", one)
-    assert result.returncode == 0, result.stderr
+    three = folder("x1.png", "sub/x3.png", "y.png", "[x].png", under="last")
+    assert "Stylised 6 of 6" in stylize(one, two, three / "**" / "x*.png", three / "[x].png", two / "a.png", one).ok()
     assert results(tmp_path) == [
         "[x]_stripes.png", "more/a_stripes.png", "photos/a_stripes.png", "photos/sub/b_stripes.png",
-        "sub/x3_stripes.png", "x1_stripes.png", "x2_stripes.png",
+        "sub/x3_stripes.png", "x1_stripes.png",
     ]  # fmt: skip
-    assert "Stylised 7 of 7" in result.stdout
 
 
 @pytest.mark.posix
@@ -79,7 +70,7 @@ def test_the_order_is_the_one_given_folders_sorted_and_duplicates_are_done_once(
     assert "\r" not in result.stderr  # no bar in a log
 
 
-@pytest.mark.parametrize("pattern", ["album [2023]/*.png", "album [2023]/[ab].png", "*/a.png", "album [[]2023]/a.png"])
+@pytest.mark.parametrize("pattern", ["album [2023]/*.png", "*/a.png"])
 def test_a_pattern_in_a_folder_whose_name_has_brackets(stylize, tmp_path, folder, pattern):
     folder("album [2023]/a.png")
     assert stylize(tmp_path / "photos" / pattern).returncode == 0
@@ -100,29 +91,13 @@ def test_links_in_circles_end(stylize, tmp_path, folder):
     assert str(photos / "self.png") in result.stderr and "2 of 3" in result.stdout and "1 failed" in result.stdout
 
 
-def test_a_folder_that_cannot_be_listed_is_named(stylize, tmp_path, folder, monkeypatch):
-    photos, scandir = folder("a.png", "closed/b.png"), os.scandir
-
-    def refuse(path):
-        if str(path) == str(photos / "closed"):
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    result = stylize(photos)
-    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png"]
-    assert f"{photos / 'closed'} cannot be listed (Permission denied)" in result.stderr
-
-
-ODD_NAMES = [
-    "with space.png", "quo'te\".png", "new\nline.png", "Ünïcödé 写真 👩\u200d👧.png", "写" * 75 + ".png", "-dash.png",
-    "tab\tand\x1b[31mred.png", os.fsdecode(b"latin-\xe9.png"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.posix
+@pytest.mark.parametrize("name", ["new\n'line\x1b[31m.png", "写" * 75 + ".png", os.fsdecode(b"\xe9.png")])
 def test_odd_names_work_and_are_one_line(stylize, tmp_path, folder, name):
-    photo = folder(name) / name
+    try:
+        photo = folder(name) / name
+    except OSError:
+        pytest.skip("this file system has no such names")
     expected = os.path.splitext(name)[0] + "_stripes.png"
     result = stylize(photo)
     assert result.returncode == 0, result.stderr
@@ -136,12 +111,11 @@ def test_odd_names_work_and_are_one_line(stylize, tmp_path, folder, name):
     assert line["input"] == str(photo) and line["status"] == "failed"
 
 
-@pytest.mark.parametrize("what", ["empty folder", "pattern"])
-def test_what_names_no_picture_is_refused(stylize, tmp_path, what):
+def test_what_names_no_picture_is_refused(stylize, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "notes.txt").write_text("hello")
-    value = tmp_path / ("photos" if what == "empty folder" else "photos/*.jpg")
-    assert str(value) in stylize(value).error
+    for value in (tmp_path / "photos", tmp_path / "photos" / "*.jpg"):
+        assert str(value) in stylize(value).error
     assert not (tmp_path / "results").exists()
 
 
@@ -170,7 +144,7 @@ def test_the_output_folder_inside_the_photographs_is_left_out(stylize, tmp_path,
     assert names == ["a.png", "a_stripes.png", "b.png", "b_stripes.png"]
 
 
-@pytest.mark.parametrize("place", ["photos", "", "photos/../photos/"])
+@pytest.mark.parametrize("place", ["photos", ""])
 def test_results_among_the_photographs_are_refused(stylize, tmp_path, folder, place):
     photos = folder("photos/a.png", "a.png") if not place else folder("a.png")
     result = stylize(photos, "--output_dir", f"{tmp_path}/{place}")
@@ -189,17 +163,22 @@ def test_a_result_that_would_replace_a_photograph_is_refused(stylize, tmp_path, 
 # -- some fail -------------------------------------------------------------------------------------
 
 
-def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder):
+def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder, stages):
+    """Damaged, missing, and too large for the memory."""
     photos = folder("a.png", "b.png", "c.png", "d.png")
-    (photos / "b.png").write_bytes(b"")
-    (photos / "c.png").write_bytes((photos / "c.png").read_bytes()[:50])
+    (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:50])
+
+    def fail(width):
+        if width == 22:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    stages[1]["stylize"] = fail
     result = stylize(photos, photos / "missing.png")
-    assert result.returncode == 1
+    assert result.returncode == 1 and "Stylised 2 of 5" in result.stdout and "3 failed" in result.stdout
     assert results(tmp_path) == ["photos/a_stripes.png", "photos/d_stripes.png"]
     failures = [line for line in result.stderr.splitlines() if "failed: " in line]
-    assert [name for name in "abcd" if any(f"{name}.png" in line for line in failures)] == ["b", "c"]
-    assert len(failures) == 3 and "missing.png does not exist" in failures[2]
-    assert "Stylised 2 of 5" in result.stdout and "3 failed" in result.stdout
+    assert all(any(f"{name}.png" in line for line in failures) for name in ("b", "c", "missing"))
+    assert "c.png needs more memory" in result.stderr and len(failures) == 3
 
 
 def test_a_result_that_cannot_be_written_is_named_and_the_rest_is_done(stylize, tmp_path, folder):
@@ -212,29 +191,21 @@ def test_a_result_that_cannot_be_written_is_named_and_the_rest_is_done(stylize, 
     assert results(tmp_path) == ["a_stripes.png", "sub"]
 
 
-@pytest.mark.parametrize("flag", ["--overwrite", "--skip_existing", "--json"])
-def test_a_name_too_long_for_the_style_is_a_failure_of_that_file_alone(stylize, tmp_path, folder, flag):
-    photos = folder("a.png", "x" * 250 + ".png")
-    result = stylize(photos, flag)
-    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png"]
-    assert "xxx_stripes.png cannot be written (File name too long)" in result.stderr
-
-
 # -- results that exist ----------------------------------------------------------------------------
 
 
 def test_existing_results_are_refused_replaced_or_skipped(stylize, tmp_path, folder):
     photos = folder("a.png", "b.png", "c.png")
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "b_stripes.png").write_bytes(b"mine")
+    theirs = tmp_path / "results" / "b_stripes.png"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"mine")
     error = stylize(photos).error
-    assert "1 of 3" in error and "--overwrite" in error and "--skip_existing" in error
-    assert results(tmp_path) == ["b_stripes.png"]
-    result = stylize(photos, "--skip_existing")
-    assert result.returncode == 0 and "Stylised 2 of 3" in result.stdout and "1 skipped" in result.stdout
-    assert (tmp_path / "results" / "b_stripes.png").read_bytes() == b"mine"
+    assert "--overwrite" in error and "--skip_existing" in error and results(tmp_path) == ["b_stripes.png"]
+    for photographs in (photos, photos / "b.png"):
+        assert stylize(photographs, "--skip_existing").returncode == 0 and theirs.read_bytes() == b"mine"
+    assert len(results(tmp_path)) == 3
     assert stylize(photos, "--overwrite").returncode == 0
-    with Image.open(tmp_path / "results" / "b_stripes.png") as image:
+    with Image.open(theirs) as image:
         assert image.size == (21, 16)
     assert "--overwrite" in stylize(photos, "--overwrite", "--skip_existing").error
 
@@ -251,13 +222,6 @@ def test_a_file_that_came_to_exist_meanwhile_is_not_replaced(stylize, tmp_path, 
     result = stylize(folder("a.png", "b.png"))
     assert result.returncode == 1 and f"{theirs} exists now" in result.stderr
     assert theirs.read_bytes() == b"mine" and len(results(tmp_path)) == 2
-
-
-def test_skipping_a_single_photograph(stylize, tmp_path, folder):
-    photo = folder("a.png") / "a.png"
-    assert stylize(photo).returncode == 0
-    result = stylize(photo, "--skip_existing")
-    assert result.returncode == 0 and "is there already" in result.stdout and "Wrote" not in result.stdout
 
 
 # -- facts for programs ----------------------------------------------------------------------------
@@ -288,26 +252,12 @@ def test_json_of_a_single_photograph_that_fails(stylize, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_standard_output_without_room_is_no_fault_of_a_photograph(stylize, folder, monkeypatch, flags):
+def test_standard_output_without_room_is_no_fault_of_a_photograph(stylize, folder, monkeypatch):
     photos = folder("a.png", "b.png")
     with open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr("sys.stdout", full)
-        result = stylize(photos, *flags)
+        result = stylize(photos, "--json")
     assert "standard output cannot be written" in result.error and "failed: " not in result.stderr
-
-
-def test_results_are_those_of_each_photograph_alone(stylize, tmp_path, folder):
-    photos = folder(*(f"{i}.png" for i in range(7)))
-    assert stylize(photos).returncode == 0
-    for i in range(7):
-        result = stylize(photos / f"{i}.png", "--output_dir", tmp_path / "alone")
-        assert result.returncode == 0, result.stderr
-        with (
-            Image.open(tmp_path / "results" / f"{i}_stripes.png") as together,
-            Image.open(tmp_path / "alone" / f"{i}_stripes.png") as alone,
-        ):
-            np.testing.assert_array_equal(np.asarray(together), np.asarray(alone))
 
 
 # -- stages that overlap ---------------------------------------------------------------------------
@@ -343,51 +293,16 @@ def stages(monkeypatch):
     return events, hooks
 
 
-def test_reading_and_writing_go_on_while_the_network_computes(stylize, tmp_path, folder, stages):
-    """The network waits, in its second picture, for the third to be read and the first to be written."""
-    _, hooks = stages
-    done = {("read", 22): threading.Event(), ("written", 20): threading.Event()}
-    hooks["read"] = lambda width: done.get(("read", width), threading.Event()).set()
-    hooks["written"] = lambda width: done.get(("written", width), threading.Event()).set()
-    hooks["stylize"] = lambda width: width == 21 and waited.extend(event.wait(60) for event in done.values())
-    waited = []
-    assert stylize(folder(*(f"{i}.png" for i in range(4)))).returncode == 0
-    assert waited == [True, True]
-
-
-@pytest.mark.parametrize("pixels, most", [(2**26, 2), (21 * 16 + 1, 1)])
-def test_only_so_much_is_read_ahead(stylize, tmp_path, folder, stages, monkeypatch, pixels, most):
-    """In pictures and in pixels: there are never more decoded pictures than that, and the one in the network."""
-    monkeypatch.setattr(batch, "MOST_PIXELS", pixels)
-    monkeypatch.setattr(batch, "default_num_workers", lambda device: 1)
+def test_only_so_much_is_read_ahead(stylize, folder, stages, monkeypatch):
+    """In pixels: there are never more decoded pictures than fit, and the one in the network."""
+    monkeypatch.setattr(batch, "MOST_PIXELS", 21 * 16 + 1)
     events, _ = stages
     assert stylize(folder(*(f"{i}.png" for i in range(9)))).returncode == 0
-
-    def between(begin, end):
-        """How many pictures had passed the one stage and not yet the other, after each event."""
-        return list(itertools.accumulate((stage == begin) - (stage == end) for stage, _ in events))
-
-    ahead = between("read", "stylize")
-    assert max(ahead) <= most and ahead[-1] == 0
-    assert most > 1 or max(between("stylize", "written")) <= 2
-
-
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
-def test_a_picture_that_does_not_fit_into_memory_is_named_and_the_rest_is_done(
-    stylize, tmp_path, folder, stages, error
-):
-    _, hooks = stages
-
-    def fail(width):
-        if width == 21:
-            raise error
-
-    hooks["stylize"] = fail
-    photos = folder("a.png", "b.png", "c.png")
-    result = stylize(photos)
-    assert result.returncode == 1 and results(tmp_path) == ["a_stripes.png", "c_stripes.png"]
-    assert f"{photos / 'b.png'} needs more memory" in result.stderr and "21 x 16" in result.stderr
-    assert str(photos / "b.png") in stylize(photos / "b.png").error
+    ahead, most = 0, 0
+    for stage, _ in events:
+        ahead += (stage == "read") - (stage == "stylize")
+        most = max(most, ahead)
+    assert most == 1 and ahead == 0
 
 
 # -- signals ---------------------------------------------------------------------------------------
@@ -428,6 +343,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylize, tmp_pa
     assert results(tmp_path) == ["0_stripes.png"]
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_who_reads_the_facts_may_leave(start_cli, style_model, folder, tmp_path):
     """As ``| head -1`` does."""

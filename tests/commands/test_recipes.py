@@ -35,16 +35,3 @@ def test_a_recipe_trains_with_its_settings(call_cli, training_inputs, tmp_path, 
     assert (settings["image_size"], settings["batch_size"]) == (32, 2)  # flags that are given win
     given = {"image_size": 32, "batch_size": 2}
     assert {name: settings[name] for name in EXPECTED[recipe]} == EXPECTED[recipe] | given
-
-
-def test_a_recipe_does_not_change_on_the_way(call_cli, training_inputs, tmp_path):
-    output = ["--output_dir", tmp_path, "--device", "cpu", "--image_size", 32, "--batch_size", 2, "--resume"]
-    call_cli("begin_training.py", *training_inputs, *output, "--recipe", "classic", "--total_steps", 2).ok()
-    refusal = call_cli("begin_training.py", *training_inputs, *output, "--recipe", "paper", "--total_steps", 4)
-    assert "--recipe" in refusal.error
-
-
-def test_a_recipe_and_a_model_of_another_normalisation_are_refused(call_cli, training_inputs, gallery, tmp_path):
-    output = ["--output_dir", tmp_path, "--device", "cpu", "--total_steps", 2, "--start_from", gallery]
-    refusal = call_cli("begin_training.py", *training_inputs, *output, "--recipe", "classic")
-    assert "--norm batch" in refusal.error

@@ -12,7 +12,6 @@ from PIL import Image
 
 from begin_inference import stylize
 from config import InferenceConfig
-from utils.processes import Processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,20 +67,3 @@ def test_each_photograph_is_done_once(torchrun, style_model, make_picture, tmp_p
     result = torchrun("--skip_existing")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("Stylised 1 of 4 photographs") == 1 and "; 3 skipped" in result.stdout
-
-
-def test_the_summary_is_told_before_one_may_end(style_model, photos, tmp_path, monkeypatch, capsys):
-    """torchrun ends the others as soon as one has failed."""
-    told = []
-
-    class Meeting(Processes):
-        def sums(self, values):
-            told.append(capsys.readouterr().out)
-            return list(values)
-
-    monkeypatch.setattr(Processes, "join", lambda *arguments: Meeting())
-    config = InferenceConfig(
-        model_path=style_model, content_image=photos, output_dir=tmp_path, device="cpu", precision="float32"
-    )
-    assert stylize(config) == 0
-    assert "Stylised 12 of 12 photographs" in told[-1]

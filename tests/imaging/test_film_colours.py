@@ -31,7 +31,7 @@ def shown(light):
     return 255 * light ** (1 / 2.4)
 
 
-@pytest.mark.parametrize("light", [0.5, 5, 50, 100, 203, 400, 1000, 4000])
+@pytest.mark.parametrize("light", [0.5, 50, 203, 1000, 4000])
 def test_pq(light):
     found = to_bt709(plain(round(64 + 876 * pq(light))))[8, 8]
     assert found == pytest.approx(shown(light / 203), abs=2) and np.ptp(found) <= 1

@@ -45,7 +45,7 @@ def test_exif_orientation(tmp_path, orientation):
     np.testing.assert_array_equal(read_array(path), VIEWED[orientation](RGB))
 
 
-@pytest.mark.parametrize("orientation", VIEWED)
+@pytest.mark.parametrize("orientation", [2, 6, 7])
 def test_exif_orientation_of_a_jpeg_decoded_at_a_reduced_scale(tmp_path, make_picture, orientation):
     path = tmp_path / "photo.jpg"
     picture = make_picture(320, 240, seed=1)
@@ -58,11 +58,10 @@ def test_exif_orientation_of_a_jpeg_decoded_at_a_reduced_scale(tmp_path, make_pi
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])  # Pillow looks into a JPEG's before we do
-@pytest.mark.parametrize("data", [b"Exif\0\0garbage", b"\xff" * 40, b""])
-def test_broken_exif_is_ignored(tmp_path, data, name):
-    path = tmp_path / name
-    Image.fromarray(RGB).save(path, quality=95, exif=data)
-    assert read_image(path).size == (2, 3)
+def test_broken_exif_is_ignored(tmp_path, name):
+    for data in (b"Exif\0\0garbage", b"\xff" * 40):
+        Image.fromarray(RGB).save(tmp_path / name, quality=95, exif=data)
+        assert read_image(tmp_path / name).size == (2, 3)
 
 
 # -- modes -----------------------------------------------------------------------------------------
@@ -124,9 +123,7 @@ def png(bits, colour_type, row, transparent):
 @pytest.mark.parametrize(
     "bits, colour_type, row, transparent, first",
     [
-        (1, 0, b"\x40", (1,), (0, 0, 0)),
         (2, 0, b"\x70", (3,), (85, 85, 85)),
-        (4, 0, b"\x3f", (15,), (51, 51, 51)),
         (8, 0, b"\x0a\xc8", (200,), (10, 10, 10)),
         (16, 0, struct.pack(">2H", 1000, 40000), (40000,), (4, 4, 4)),
         (8, 2, bytes([1, 2, 3, 4, 5, 6]), (4, 5, 6), (1, 2, 3)),
@@ -153,11 +150,6 @@ def test_cmyk_jpeg(tmp_path):
     assert red > 230 and green < 25 and blue < 25
 
 
-def test_unusable_colour_profile_is_ignored(tmp_path):
-    Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "p.tif", icc_profile=b"no profile")
-    assert read_array(tmp_path / "p.tif")[0, 0].tolist() == [255, 0, 0]
-
-
 def test_16_bit_png(tmp_path):
     values = np.array([[0, 65535, 32768], [257, 128, 129]], np.uint16)
     Image.fromarray(values).save(tmp_path / "p.png")
@@ -174,12 +166,9 @@ def test_16_bit_png(tmp_path):
         ([0, 65535, 32768], [0, 255, 128]),  # 16-bit numbers
         ([0, 2**30, 2**29], [0, 255, 128]),  # anything larger: its maximum is white
         ([-500, 0, 255], [0, 0, 255]),
-        ([0, 0, 0], [0, 0, 0]),
-        ([0.0, 1.0, 0.5], [0, 255, 128]),
         ([0.0, 255.0, 99.6], [0, 255, 100]),
         ([float("nan"), 1.0, 0.2], [0, 255, 51]),
         ([float("inf"), 1.0, float("-inf")], [0, 255, 0]),
-        ([-0.5, 1.0, 0.0], [0, 255, 0]),
     ],
 )
 def test_32_bit_integers_and_floating_point(tmp_path, values, expected):
@@ -211,46 +200,31 @@ def test_a_name_that_lies_about_the_format(tmp_path):
 # -- no pictures -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def broken_files(tmp_path, make_picture, png_without_pixels):
-    """Names of files in ``tmp_path`` that are no pictures."""
+def test_files_that_are_no_pictures_are_refused_by_name_with_the_reason(tmp_path, make_picture, png_without_pixels):
     make_picture(64, 48, seed=0).save(tmp_path / "whole.jpg", quality=90)
     make_picture(64, 48, seed=0).save(tmp_path / "whole.png")
     jpeg, png = (tmp_path / "whole.jpg").read_bytes(), (tmp_path / "whole.png").read_bytes()
     contents = {
-        "truncated.jpg": jpeg[: len(jpeg) // 2],
-        "truncated.png": png[: len(png) // 2],
-        "header_alone.jpg": jpeg[:40],
-        "corrupt.png": png[:60] + bytes(len(png) - 60),
-        "empty.jpg": b"",
-        "text.png": b"this is no picture",
-        "page.jpg": b"<!DOCTYPE html><html>404 Not Found</html>",
-        "huge_header.png": png_without_pixels(100_000, 100_000),
-        "no_pixels.png": png_without_pixels(20, 20),
+        "truncated.png": (png[: len(png) // 2], "its end is missing"),
+        "header_alone.jpg": (jpeg[:40], "a damaged or incomplete JPEG"),
+        "corrupt.png": (png[:60] + bytes(len(png) - 60), ": "),
+        "empty.jpg": (b"", "empty"),
+        "text.png": (b"this is no picture", "no format that this Pillow decodes"),
+        "huge_header.png": (png_without_pixels(100_000, 100_000), "10000000000 pixels, more than --max_pixels"),
+        "no_pixels.png": (png_without_pixels(20, 20), ": "),
     }
-    for name, content in contents.items():
+    for name, (content, _) in contents.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "folder.jpg").mkdir()
-    return [*contents, "folder.jpg", "missing.jpg"]
-
-
-def test_files_that_are_no_pictures_are_refused_by_name_with_the_reason(tmp_path, broken_files):
-    reasons = {
-        "missing.jpg": "does not exist",
-        "folder.jpg": "is a folder",
-        "empty.jpg": "empty",
-        "huge_header.png": "10000000000 pixels, more than --max_pixels",
-        "text.png": "no format that this Pillow decodes",
-        "truncated.png": "its end is missing",
-        "header_alone.jpg": "a damaged or incomplete JPEG",
-    }
-    for name in broken_files:
-        with pytest.raises(ImageError, match=reasons.get(name)) as error:
+    more = {"folder.jpg": (None, "is a folder"), "missing.jpg": (None, "does not exist")}
+    for name, (_, reason) in (contents | more).items():
+        with pytest.raises(ImageError, match=reason) as error:
             read_image(tmp_path / name)
-        message = str(error.value)
-        assert str(tmp_path / name) in message and "\n" not in message, message
-        assert ":" in message, f"{message!r} does not say what to do"
-    with pytest.raises(UserError, match="^https://example.org/a.jpg is a web address.*download"):
+        assert str(tmp_path / name) in str(error.value) and "\n" not in str(error.value)
+    for name in ("header_alone.jpg", "no_pixels.png", "text.png"):  # what holds no pixel is no part of a picture
+        with pytest.raises(ImageError):
+            read_image(tmp_path / name, partial=True)
+    with pytest.raises(UserError, match="^https://example.org/a.jpg is a web address"):
         read_image("https://example.org/a.jpg")
 
 
@@ -262,9 +236,7 @@ RAW = "a camera's raw file: export a JPEG of it"
     [
         (b"%PDF-1.7\n", "a PDF document"),
         (b"\0\0\0\x20ftypisom\0\0\2\0", "a film"),
-        (b"\0\0\0\x14ftypqt  \0\0\2\0", "a film"),
         (b"\x1aE\xdf\xa3\x9f", "a film"),
-        (b"\0\0\1\xb3\x14\0\xf0", "a film"),
         (b"\n<!DOCTYPE html><html>404", "a web page"),
         (b'<?xml version="1.0"?>\n<svg xmlns="', "an SVG drawing"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
@@ -274,12 +246,7 @@ RAW = "a camera's raw file: export a JPEG of it"
         (b"II*\0\x10\0\0\0CR\2\0", RAW),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", RAW),
         (b"FUJIFILMCCD-RAW 0201FF", RAW),
-        (b"IIRO\x08\0\0\0", RAW),
-        (b"IIU\0\x08\0\0\0", RAW),
         (b"\0\0\0\x18ftypavci\0\0\0\0mif1avci", "a HEIF picture compressed as H.264"),
-        (b"\0\0\0\x18ftypj2ki\0\0\0\0mif1j2ki", "a HEIF picture compressed as JPEG 2000"),
-        (b"\0\0\0\x18ftypjpeg\0\0\0\0mif1jpeg", "a HEIF picture compressed as JPEG, which"),
-        (b"\0\0\0\x18ftypvvic\0\0\0\0mif1vvic", "a HEIF picture compressed as H.266"),
         (b"\0\0\0\x14ftypmif2\0\0\0\0mif2\0\0\0\x15infe\2\0\0\0\0\1\0\0unci", "a HEIF picture that is not compr"),
     ],
 )
@@ -317,15 +284,6 @@ def test_the_preview_of_a_cameras_raw_file_is_not_taken_for_it(tmp_path, name, t
         read_image(tmp_path / name, partial=True)
 
 
-def test_words_of_libraries_do_not_leak(tmp_path):
-    """A GIF of one pixel with a frame of 65535 x 65535."""
-    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
-    frame = b"," + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x4c\x01\0;"
-    (tmp_path / "p.gif").write_bytes(head + frame)
-    with pytest.raises(ImageError, match="p.gif has 4294836225 pixels, more than --max_pixels"):
-        read_image(tmp_path / "p.gif", partial=True)
-
-
 def test_heic_is_read_or_the_package_named(tmp_path, monkeypatch, make_picture):
     path = tmp_path / "p.jpg"
     path.write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(50))
@@ -345,8 +303,8 @@ def test_heic_is_read_or_the_package_named(tmp_path, monkeypatch, make_picture):
 # -- pictures whose end is missing -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["JPEG", "JPEG progressive", "PNG", "BMP", "TIFF", "GIF", "PPM"])
-@pytest.mark.parametrize("kept", [0.6, 0.8, 1.0])
+@pytest.mark.parametrize("name", ["JPEG", "JPEG progressive", "PNG", "BMP", "TIFF", "GIF"])
+@pytest.mark.parametrize("kept", [0.6, 1.0])
 def test_a_picture_whose_end_is_missing_is_read_as_far_as_it_goes(tmp_path, make_picture, name, kept):
     """For inference, with a remark; a training, which has others, leaves it out."""
     path, picture = tmp_path / "p.jpg", make_picture(240, 320, seed=1)
@@ -362,12 +320,6 @@ def test_a_picture_whose_end_is_missing_is_read_as_far_as_it_goes(tmp_path, make
     assert image.info["remarks"] == [f"{path} is damaged (its end is missing): what can be read of it is taken"]
     right = np.abs(np.asarray(image, float) - whole).max(axis=-1) < (60 if "progressive" in name else 8)
     assert right.mean() > kept - 0.2
-
-
-def test_what_holds_no_pixel_is_no_part_of_a_picture(tmp_path, broken_files):
-    for name in ("header_alone.jpg", "no_pixels.png", "text.png"):
-        with pytest.raises(ImageError):
-            read_image(tmp_path / name, partial=True)
 
 
 # -- TIFF ------------------------------------------------------------------------------------------
@@ -400,11 +352,8 @@ def test_tensors_and_back():
     tensor = image_to_tensor(Image.fromarray(RGB))
     assert tensor.dtype == torch.uint8 and tensor.shape == (3, 3, 2)
     assert tensor[:, 1, 0].tolist() == [0, 255, 1]
-    np.testing.assert_array_equal(np.asarray(tensor_to_image(tensor)), RGB)
-    np.testing.assert_array_equal(np.asarray(tensor_to_image(tensor.float())), RGB)
-
-
-def test_values_are_rounded_and_clamped():
+    for given in (tensor, tensor.float()):
+        np.testing.assert_array_equal(np.asarray(tensor_to_image(given)), RGB)
     values = torch.tensor([-3.0, 0.4, 0.6, 254.6, 300.0]).expand(3, 1, 5)
     assert np.asarray(tensor_to_image(values))[0, :, 0].tolist() == [0, 0, 1, 255, 255]
 

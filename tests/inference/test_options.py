@@ -87,7 +87,7 @@ def test_parts_of_a_mask_join(content_image, stylized):
     torch.testing.assert_close(part, whole[..., 7:21, 9:33], rtol=0, atol=0.5)
 
 
-@pytest.mark.parametrize("size, fits", [((20, 15), True), ((401, 300), True), ((30, 40), False), ((40, 32), False)])
+@pytest.mark.parametrize("size, fits", [((401, 300), True), ((30, 40), False)])
 def test_a_mask_needs_the_proportions_of_the_photograph(size, fits):
     options = StyleOptions(mask=Image.new("L", size))
     if fits:

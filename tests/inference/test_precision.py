@@ -25,22 +25,13 @@ def psnr(one, other):
     return 10 * math.log10(255**2 / (one - other).square().mean().item())
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("model", MODELS[:2], ids=lambda path: path.stem)
 def test_shipped_styles_look_the_same_in_bfloat16(model):
-    content_image = picture_batch(read_image(ROOT / "content" / "mountains.jpg"), 192)
+    content_image = picture_batch(read_image(ROOT / "content" / "mountains.jpg"), 96)
     stylizers = [Stylizer(model, "cpu", precision) for precision in ("float32", "bfloat16")]
     full, half = (stylizer.stylize_tensor(content_image) for stylizer in stylizers)
     assert not torch.equal(full, half)
     assert psnr(full, half) > 40
-
-
-@in_hardware
-def test_real_photographs_look_the_same_in_bfloat16(real_photos):
-    paths = sorted(path for path in real_photos.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))[:4]
-    full, half = (Stylizer(MODELS[0], "cpu", precision) for precision in ("float32", "bfloat16"))
-    for path in paths:
-        content_image = picture_batch(read_image(path))
-        assert psnr(full.stylize_tensor(content_image), half.stylize_tensor(content_image)) > 40, path
 
 
 @in_hardware

@@ -79,21 +79,6 @@ def test_merged_holds_the_styles_of_both_and_refuses_other_networks(network, tra
         MultiStyleNet.merged([(network, STYLES), (trained_like("instance", seed=5), ["other"])])
 
 
-def test_residual_blocks_start_as_the_identity():
-    block = MultiStyleNet(STYLES).layers[4].residual
-    assert block[0][1].weight.shape == (3, 128) and (block[0][1].weight == 1).all()
-    assert block[1][1].weight.shape == (3, 128) and not block[1][1].weight.any()
-
-
-@torch.no_grad()
-def test_bfloat16_under_autocast_keeps_scales_and_shifts_exact(network):
-    with torch.autocast("cpu", torch.bfloat16):
-        half, plain = network(pictures(), 1), network.for_style(1)(pictures())
-    exact = network(pictures(), 1)
-    assert half.dtype == torch.float32
-    assert 0 < (half - exact).square().mean() < 1.3 * (plain - exact).square().mean()
-
-
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 def test_files_hold_names_and_weights(network, tmp_path, ending):
     if ending == ".safetensors":
@@ -107,9 +92,9 @@ def test_files_hold_names_and_weights(network, tmp_path, ending):
 
 
 @pytest.mark.parametrize(
-    "change", [{"styles": ["a", "a"]}, {"styles": []}, {"styles": ["../a"]}, {"styles": "ab"}, {"norm": "batch"},
-               {"styles": ["a"] * 2000}, {"more": 1}],
-)  # fmt: skip
+    "change",
+    [{"styles": ["a", "a"]}, {"styles": []}, {"styles": ["../a"]}, {"styles": "ab"}, {"norm": "batch"}],
+)
 def test_a_file_with_an_odd_architecture_is_refused(network, tmp_path, change, monkeypatch):
     architecture = {**network.architecture(), **change}
     monkeypatch.setattr(network, "architecture", lambda: architecture)

@@ -95,7 +95,7 @@ def test_the_engine_takes_a_style_too(gallery):
         Stylizer(gallery, "cpu", "float32", style="unheard")
 
 
-@pytest.mark.parametrize("text", ["", "a,b", "a:1,a:1", "a:nan", "a:-1", "a:inf", "a:1,b", ":1"])
+@pytest.mark.parametrize("text", ["", "a,b", "a:1,a:1", "a:nan", "a:-1", ":1"])
 def test_no_mixture(text):
     with pytest.raises(UserError, match="neither a style nor a mixture"):
         parse_mixture(text)

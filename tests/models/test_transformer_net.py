@@ -44,16 +44,13 @@ def test_width_multiplies_the_channels_and_blocks_are_counted():
             TransformerNet(**wrong)
 
 
-def test_normalisation_and_padding_are_what_was_asked_for():
-    for norm, expected, other in (
-        ("batch", torch.nn.BatchNorm2d, torch.nn.InstanceNorm2d),
-        ("instance", torch.nn.InstanceNorm2d, torch.nn.BatchNorm2d),
-    ):
-        modules = list(build(norm).modules())
-        # Two stride-2 convolutions and the first, two in each of five blocks, two upsampling layers.
-        assert sum(isinstance(m, expected) for m in modules) == 3 + 10 + 2
-        assert not any(isinstance(m, other) for m in modules)
-        assert not any(type(m) in (torch.nn.Conv2d, torch.nn.ConvTranspose2d) for m in modules)  # all reflect
+@pytest.mark.parametrize("norm, expected", [("batch", torch.nn.BatchNorm2d), ("instance", torch.nn.InstanceNorm2d)])
+def test_normalisation_and_padding_are_what_was_asked_for(norm, expected):
+    modules = list(build(norm).modules())
+    # Two stride-2 convolutions and the first, two in each of five blocks, two upsampling layers.
+    found = [m for m in modules if isinstance(m, torch.nn.BatchNorm2d | torch.nn.InstanceNorm2d)]
+    assert len(found) == 3 + 10 + 2 and all(isinstance(m, expected) for m in found)
+    assert not any(type(m) in (torch.nn.Conv2d, torch.nn.ConvTranspose2d) for m in modules)  # all reflect
 
 
 def test_strides_divide_by_four_and_multiply_back():
@@ -65,13 +62,6 @@ def test_strides_divide_by_four_and_multiply_back():
     assert sizes == [(32, 32, 24), (64, 16, 12), *[(128, 8, 6)] * 6, (64, 16, 12), (32, 32, 24), (3, 32, 24)]
 
 
-def test_unknown_variants_are_refused_with_the_valid_ones():
-    with pytest.raises(ValueError, match="batch, instance"):
-        TransformerNet(norm="layer")
-    with pytest.raises(ValueError, match="transposed, resize"):
-        TransformerNet(upsample="bilinear")
-
-
 # -- sizes and values ------------------------------------------------------------------------------
 
 
@@ -79,8 +69,7 @@ def test_unknown_variants_are_refused_with_the_valid_ones():
 @torch.no_grad()
 def test_output_has_exactly_the_size_of_the_input(norm, upsample, trained_like):
     network = trained_like(norm, upsample)
-    sizes = [(side, 41 - side) for side in range(1, 41)] + [(side, side) for side in range(1, 41)]
-    for height, width in [*sizes, (1, 131), (129, 3), (101, 67)]:
+    for height, width in [(1, 1), (2, 11), (3, 8), (4, 7), (5, 6), (8, 9), (10, 10), (1, 131), (101, 67)]:
         output = network(pictures(1, height, width))
         assert output.shape == (1, 3, height, width)
         assert output.isfinite().all()
@@ -95,14 +84,6 @@ def test_output_is_float32_within_0_and_255(norm, upsample):
     assert output.std() > 1  # it says something
 
 
-def test_output_reaches_both_ends_of_the_range():
-    network = build().eval()
-    torch.nn.init.zeros_(network.layers[-1][0].weight)
-    for value, end in ((50.0, 255.0), (-50.0, 0.0)):
-        torch.nn.init.constant_(network.layers[-1][0].bias, value)
-        assert (network(pictures(1, 8, 8)) - end).abs().max() < 0.01
-
-
 def test_bfloat16_arithmetic_does_not_coarsen_the_grey_levels(trained_like):
     """bfloat16 holds only every whole number between 128 and 255: scaling has to happen in float32."""
     with torch.autocast("cpu", torch.bfloat16):
@@ -110,36 +91,6 @@ def test_bfloat16_arithmetic_does_not_coarsen_the_grey_levels(trained_like):
     assert output.dtype == torch.float32
     bright = output[output > 129]
     assert len(bright) > 100 and (bright != bright.round()).float().mean() > 0.5
-
-
-def test_float64(trained_like):
-    network = trained_like()
-    images = pictures(1, 21, 18)
-    output = network.double()(images.double())
-    assert output.dtype == torch.float64
-    torch.testing.assert_close(network.float()(images), output.float(), rtol=0, atol=0.05)
-
-
-@pytest.mark.parametrize("size", [(32, 32), (13, 10)])
-def test_input_is_left_as_it_is(size):
-    images = pictures(2, *size)
-    before = images.clone()
-    build().train()(images)
-    assert torch.equal(images, before)
-
-
-def test_channels_last_gives_the_same(trained_like):
-    network, images = trained_like(), pictures(2, 24, 20)
-    plain = network(images)
-    moved = network.to(memory_format=torch.channels_last)(images.contiguous(memory_format=torch.channels_last))
-    torch.testing.assert_close(moved, plain, rtol=0, atol=0.01)
-
-
-def test_pictures_of_a_batch_do_not_meet_in_eval_mode(trained_like):
-    network, images = trained_like(), pictures(3, 20, 24)
-    together = network(images)
-    alone = torch.cat([network(image[None]) for image in images])
-    torch.testing.assert_close(together, alone, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize("upsample", UPSAMPLES)
@@ -212,12 +163,6 @@ def test_transposed_convolution_starts_as_bilinear_interpolation():
     expected = torch.nn.functional.interpolate(mixed, scale_factor=2, mode="bilinear", align_corners=False)
     # At the border one reflects, the other repeats.
     torch.testing.assert_close(layer(x)[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], rtol=0, atol=1e-5)
-
-
-def test_same_seed_same_network():
-    one, same, other = (build(seed=seed).state_dict() for seed in (3, 3, 4))
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize("norm, upsample", VARIANTS)

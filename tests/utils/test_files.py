@@ -20,7 +20,7 @@ def test_the_file_takes_its_name_at_the_end_and_folders_are_made(tmp_path):
     assert os.listdir(path.parent) == ["file.bin"]
 
 
-@pytest.mark.parametrize("exception", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("exception", [ValueError, KeyboardInterrupt])
 def test_the_old_file_is_untouched_when_the_block_raises(tmp_path, exception):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
@@ -32,7 +32,7 @@ def test_the_old_file_is_untouched_when_the_block_raises(tmp_path, exception):
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600)])
 def test_permissions_are_those_of_any_other_new_file(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
@@ -53,27 +53,6 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, full_disk):
     assert os.listdir(tmp_path) == ["file.bin"]
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-    path = tmp_path / "file" / "folder" / "result.png"
-    with pytest.raises(UserError, match=f"{path} cannot be written"), atomic_write(path):
-        pytest.fail("the block must not run")
-
-
-def test_a_folder_in_the_place_of_the_file(tmp_path):
-    (tmp_path / "x" / "inside").mkdir(parents=True)
-    with pytest.raises(UserError, match="cannot be written"), atomic_write(tmp_path / "x") as file:
-        file.write(b"new")
-    assert os.listdir(tmp_path) == ["x"] and os.listdir(tmp_path / "x") == ["inside"]
-
-
-def test_long_names(tmp_path):
-    path = tmp_path / ("n" * 250)
-    with atomic_write(path) as file:
-        file.write(b"x")
-    assert path.read_bytes() == b"x"
-
-
 @pytest.mark.posix
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / "step_000010.pth").write_bytes(b"keep")
@@ -90,16 +69,6 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     remove_unfinished(tmp_path / "missing")
 
 
-@pytest.mark.posix
-def test_a_link_is_replaced_and_not_followed(tmp_path):
-    (tmp_path / "victim").write_bytes(b"precious")
-    (tmp_path / "result").symlink_to(tmp_path / "victim")
-    with atomic_write(tmp_path / "result") as file:
-        file.write(b"new")
-    assert (tmp_path / "victim").read_bytes() == b"precious"
-    assert not (tmp_path / "result").is_symlink() and (tmp_path / "result").read_bytes() == b"new"
-
-
 def test_what_is_still_being_written_is_no_leftover(tmp_path):
     """Another command that starts in the same folder leaves it alone."""
     (tmp_path / ".old.png.01234567.unfinished").write_bytes(b"of a process that is gone")
@@ -108,16 +77,6 @@ def test_what_is_still_being_written_is_no_leftover(tmp_path):
         remove_unfinished(tmp_path)
         assert len(os.listdir(tmp_path)) == 1
     assert os.listdir(tmp_path) == ["result"]
-
-
-@pytest.mark.posix
-def test_a_pipe_of_such_a_name_is_no_leftover(tmp_path):
-    """Opening it would wait; here nobody has to, for its other end is held."""
-    os.mkfifo(tmp_path / ".old.png.01234567.unfinished")
-    end = os.open(tmp_path / ".old.png.01234567.unfinished", os.O_RDWR)
-    remove_unfinished(tmp_path)
-    os.close(end)
-    assert os.listdir(tmp_path) == [".old.png.01234567.unfinished"]
 
 
 def test_content_and_name_are_on_the_disk_before_and_after_the_renaming(tmp_path, monkeypatch):

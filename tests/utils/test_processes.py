@@ -106,6 +106,7 @@ def test_another_number_of_processes_takes_as_many_photographs_a_step(processes,
     assert bool(caught) == told
 
 
+@pytest.mark.slow
 def test_a_training_of_two_processes_goes_on_in_one(tmp_path, photos, style_image, vgg_file):
     common = [
         *("begin_training.py", "--device", "cpu", "--precision", "float32", "--num_workers", 0),

@@ -39,24 +39,7 @@ def test_a_log_file_gets_whole_lines_and_no_bar(stderr, monkeypatch, capsys):
     assert capsys.readouterr().out == "a message\n"
 
 
-def test_a_log_file_gets_few_lines(stderr):
-    stream = stderr(terminal=False)
-    bar = progress_bar(1000, unit="step")
-    for _ in range(1000):
-        bar.update()
-    bar.close()
-    assert stream.getvalue() == ""
-
-
 def test_a_terminal_without_a_window_size_has_a_bar(stderr):
     stream = stderr(terminal=True)
     progress_bar(10, unit="step").close()
     assert "0/10" in stream.getvalue() and "|" in stream.getvalue()
-
-
-def test_what_is_disabled_says_nothing(stderr):
-    stream = stderr(terminal=False)
-    bar = progress_bar(1, unit="step", disable=True)
-    bar.update()
-    bar.close()
-    assert stream.getvalue() == ""
