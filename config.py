@@ -242,6 +242,13 @@ class TrainingConfig:
     replace_shipped: bool = setting(False, "let the result take the place of a model that came with the program")
 
 
+OBJECTIVE = (
+    "content_layer", "content_weight", "style_weight", "style_layers", "style_layer_weights", "style_octaves",
+    "style_octave_weights", "tv_weight", "checkerboard_weight", "palette_weight", "tone_weight", "loss_scale",
+    "style_size", "style_smoothing",
+)  # fmt: skip
+"""Settings that the objective of a single picture depends on; the temporal term takes two pictures."""
+
 _NO_TERM_OF_OURS = {
     "style_octaves": 1, "style_octave_weights": None, "style_smoothing": 0.0, "checkerboard_weight": 0.0,
     "temporal_weight": 0.0, "palette_weight": 0.0, "tone_weight": 0.0, "norm": "batch", "upsample": "transposed",

@@ -1,6 +1,6 @@
 """Time one picture: ours and ONNX Runtime, beside plain PyTorch.
 
-    python -m benchmarks.inference --model_path starry_night fast/starry_night
+    python -m benchmarks.inference
 
 Plain PyTorch is the first model's forward pass by torch's own layers: eager, float32, NCHW.
 """
@@ -37,7 +37,7 @@ class InferenceTimingConfig(ComputeConfig):
     """Settings of ``benchmarks.inference``."""
 
     model_path: tuple[str, ...] = setting(
-        ("starry_night",), "the models; plain PyTorch runs the first of them", metavar="MODEL"
+        ("starry_night", "fast/starry_night"), "the models; plain PyTorch runs the first of them", metavar="MODEL"
     )
     rounds: int = setting(7, "timed calls of each variant", minimum=1)
     sizes: tuple[int, ...] = setting((256, 512, 1024), "sides of the pictures", minimum=16)

@@ -16,8 +16,8 @@ a few.
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import OVERWRITE_HELP, PRECISIONS, setting
-from evaluation.weights import OBJECTIVE, inference_setting, training_setting
+from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, setting
+from evaluation.weights import inference_setting, training_setting
 from utils.errors import UserError
 from utils.settings import parse_settings, run_command
 
@@ -120,9 +120,6 @@ class CompareConfig:
         metavar="MODEL",
     )
 
-    lpips: bool = setting(
-        False, "measure LPIPS as well, by the package of that name, which downloads its AlexNet (233 MB) once"
-    )
     json: str | None = setting(
         None, "file for all figures, photograph by photograph: .json", metavar="FILE", heading="What is written"
     )
@@ -190,9 +187,8 @@ def _check(config: CompareConfig) -> None:
         raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
     if config.plot is not None and not config.iterations:
         raise UserError("--plot draws what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
-    for name in ("plot", "lpips") if config.tones_only else ():
-        if getattr(config, name):
-            raise UserError(f"--{name} is not for --tones_only: leave out one of them")
+    if config.plot is not None and config.tones_only:
+        raise UserError("--plot is not for --tones_only: leave out one of them")
     if config.teacher and not (config.tones_only and len(config.teacher) == len(config.model_path)):
         raise UserError("--teacher goes with --tones_only, and names a model for each of --model_path")
     for name, allowed in {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}.items():
@@ -232,20 +228,15 @@ def _judge(config: CompareConfig, compute, styles: list, paths: list[Path]) -> d
     """The objective and all other measures, and the times."""
     import warnings
 
-    from evaluation.judging import SURROUNDINGS, Judge, time_beside_optimisation
-    from evaluation.measures import lpips_metric
+    from evaluation.judging import Judge, time_beside_optimisation
     from evaluation.pictures import read_square
     from evaluation.trained import as_trained
     from models.pretrained import load_vgg19
     from utils.progress import progress_bar
 
-    lpips = lpips_metric(compute.device) if config.lpips else None
     given = {name: getattr(config, name) for name in OBJECTIVE if getattr(config, name, None) is not None}
     models = [as_trained(style, given, compute.device) for style in styles]
-    photographs, surrounded = (
-        [read_square(path, config.image_size + more, config.max_pixels) for path in paths]
-        for more in (0, 2 * SURROUNDINGS)
-    )
+    photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     for model in models:
         trained_with = model.checkpoint.provenance.get("loss_network")
@@ -253,9 +244,9 @@ def _judge(config: CompareConfig, compute, styles: list, paths: list[Path]) -> d
             warnings.warn(f"{model.path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
             model.scales = None
     optimised = len(paths[: config.lbfgs_photographs]) if config.iterations else 0
-    total = len(models) * (4 * len(paths) + optimised * len(config.starts) * config.iterations)
+    total = len(models) * (len(paths) + optimised * len(config.starts) * config.iterations)
     with progress_bar(total, "picture or iteration") as bar:
-        judges = [Judge(model, vgg, photographs, surrounded, compute, lpips, bar) for model in models]
+        judges = [Judge(model, vgg, photographs, compute, bar) for model in models]
         judged = [judge.run(optimised, config.iterations, config.starts, config.seed) for judge in judges]
     timed = () if config.no_timing else models
     seconds = [

@@ -10,8 +10,8 @@ measured on the photograph itself. Ctrl-C writes the picture as far as it is.
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
-from evaluation.weights import OBJECTIVE, inference_setting, training_setting
+from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
+from evaluation.weights import inference_setting, training_setting
 from utils.settings import parse_settings, run_command
 
 

@@ -1,20 +1,20 @@
 """Pictures of a trained style, measured one by one, and optimisation of the same objective beside them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 
 import torch
 from tqdm import tqdm
 
+from config import OBJECTIVE
 from evaluation.figures import FROM
 from evaluation.measures import MESH_PERIODS, border, mesh, ssim
 from evaluation.objective import criterion_of, objective, unweighted
 from evaluation.optimisation import iterations_equalled, optimize, quartiles, starting_picture
 from evaluation.pictures import read_square
 from evaluation.trained import Model
-from evaluation.weights import OBJECTIVE
 from inference.options import StyleOptions
 from models.vgg19 import VGG19
 from utils.device import Compute
@@ -24,13 +24,9 @@ from utils.measuring import time_in_turns
 SCALES_PHOTOGRAPHS = 64
 """Photographs, the first ones, on which relative scales are measured where a model does not say its training's."""
 
-SURROUNDINGS = 32
-"""Pixels on each side that a photograph has more where it is painted with its surroundings."""
-
 _TIMING_ROUNDS = 3
 
 _BORDER = ("border_mean", "border_contrast")
-_CUT = ("cut_mean", "cut_contrast")
 _MESH = tuple(f"mesh_{period}" for period in MESH_PERIODS)
 
 
@@ -41,9 +37,7 @@ class Judge:
         model: the trained style.
         vgg: the loss network.
         photographs: 1 x 3 x H x W each, uint8, RGB.
-        surrounded: the same with :data:`SURROUNDINGS` more pixels on each side.
         compute: device and precision of the loss network.
-        lpips: see :func:`evaluation.measures.lpips_metric`; ``None`` leaves it out.
         bar: advances by one for each picture, and for each iteration of L-BFGS.
 
     Raises:
@@ -55,13 +49,11 @@ class Judge:
         model: Model,
         vgg: VGG19,
         photographs: list[torch.Tensor],
-        surrounded: list[torch.Tensor],
         compute: Compute,
-        lpips: Callable[[torch.Tensor, torch.Tensor], float] | None,
         bar: tqdm,
     ):
-        self.model, self.compute, self.lpips, self.bar = model, compute, lpips, bar
-        self.photographs, self.surrounded = photographs, surrounded
+        self.model, self.compute, self.bar = model, compute, bar
+        self.photographs = photographs
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
         try:
             self.criterion = criterion_of(model.settings, vgg, model.style_pixels, scales_on, model.scales)
@@ -81,8 +73,6 @@ class Judge:
         pictures = {"photographs": self.photographs, self.model.name: self.model.paint(self.photographs, self.bar)}
         rows = {name: self._measure_all(found) for name, found in pictures.items()}
         own = rows[self.model.name]
-        for measures, cut in zip(own, self._cuts()):
-            measures.update(cut)
         equalled = {}
         for start in starts if optimised else ():
             found = [
@@ -115,15 +105,6 @@ class Judge:
     def _on_device(self, picture: torch.Tensor) -> torch.Tensor:
         return picture.to(self.compute.device).float()
 
-    def _cuts(self) -> list[dict[str, float]]:
-        """What the edge itself does: the border of a picture over that of the same pixels, painted with what lies
-        around them in the photograph. A style that raises faint contrast raises that of a calm border anywhere."""
-        inside = (..., slice(SURROUNDINGS, -SURROUNDINGS), slice(SURROUNDINGS, -SURROUNDINGS))
-        uncut = self.model.paint(self.surrounded, self.bar)
-        cut = self.model.paint([photograph[inside].contiguous() for photograph in self.surrounded], self.bar)
-        ratios = [border(alone)[0] / border(whole[inside])[0] for alone, whole in zip(cut, uncut)]
-        return [dict(zip(_CUT, ratio.tolist())) for ratio in ratios]
-
     def _measure_all(self, pictures: list[torch.Tensor]) -> list[dict[str, float]]:
         return [self._measure(picture, photograph) for picture, photograph in zip(pictures, self.photographs)]
 
@@ -134,7 +115,7 @@ class Judge:
         edge = border(picture)[0]
         if not is_photograph:
             edge = edge / border(photograph)[0]
-        measures = {
+        return {
             **unweighted(self.criterion, losses),
             "objective": losses.total.item(),
             "content_to_grey": losses.content_to_grey.item(),
@@ -142,9 +123,6 @@ class Judge:
             **{f"mesh_{period}": mesh(picture, period).item() for period in MESH_PERIODS},
             **dict(zip(_BORDER, edge.tolist())),
         }
-        if self.lpips is not None:
-            measures["lpips"] = self.lpips(picture, photograph)
-        return measures
 
     def _optimised(
         self, photograph: torch.Tensor, start: str, iterations: int, seed: int
@@ -162,7 +140,7 @@ def _summary(measured: list[dict[str, float]]) -> dict[str, dict]:
     summary = {}
     for name in measured[0]:
         values = [measures[name] for measures in measured]
-        if name in (*_BORDER, *_CUT, *_MESH):
+        if name in (*_BORDER, *_MESH):
             mean = math.exp(fmean(math.log(max(value, 1e-12)) for value in values))
         else:
             mean = fmean(values)

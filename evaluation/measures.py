@@ -1,14 +1,10 @@
 """What can be measured on a picture without the loss network, as pure functions of tensors; float64, on the CPU."""
 
-import warnings
-from collections.abc import Callable
-
 import torch
 from torch.nn import functional as F
 
 from inference.canvas import lightness
 from losses.tones import half_sphere
-from utils.errors import UserError
 
 MESH_PERIODS = (2, 4)
 """Pixels. The network halves its picture twice, so that a pattern of its own making repeats at these."""
@@ -191,28 +187,3 @@ def psnr(images: list[torch.Tensor], references: list[torch.Tensor]) -> float:
     """Peak signal-to-noise ratio in dB, mean over the pictures: 1 x 3 x H x W each, RGB in [0, 255]."""
     errors = [(one.float() - other.float()).square().mean() for one, other in zip(images, references, strict=True)]
     return (10 * (255**2 / torch.stack(errors).clamp_min(1e-3)).log10()).mean().item()
-
-
-def lpips_metric(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], float]:
-    """LPIPS (Zhang et al., 2018, version 0.1, AlexNet) of two pictures, 1 x 3 x H x W, RGB in [0, 255]; 0 for the same.
-
-    Raises:
-        UserError: where the package ``lpips`` or AlexNet's weights are not to be had.
-    """
-    try:
-        import lpips
-    except ImportError:
-        raise UserError("--lpips needs the package lpips: pip install lpips, or leave --lpips out") from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the way in which the package asks torchvision for AlexNet
-            network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
-    except (OSError, RuntimeError) as error:  # of torch.hub, which downloads AlexNet
-        reason = " ".join(str(error).split())
-        raise UserError(f"--lpips: AlexNet's weights could not be downloaded ({reason}): leave --lpips out") from None
-
-    @torch.no_grad()
-    def distance(pictures: torch.Tensor, references: torch.Tensor) -> float:
-        return network(pictures / 127.5 - 1, references / 127.5 - 1).item()
-
-    return distance

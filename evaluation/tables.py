@@ -16,9 +16,6 @@ _COLUMNS = {
     **{f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS},
     "border_mean": "border, mean",
     "border_contrast": "border, contrast",
-    "cut_mean": "border beside uncut, mean",
-    "cut_contrast": "border beside uncut, contrast",
-    "lpips": "LPIPS",
 }
 """What is measured on a picture besides the terms of the objective, with its name in the table."""
 

@@ -10,12 +10,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from config import BEFORE, MAX_PIXELS, TrainingConfig
+from config import BEFORE, MAX_PIXELS, OBJECTIVE, TrainingConfig
 from data.dataset import list_photographs
 from evaluation.contrast import judge_tones
 from evaluation.objective import style_batch
 from evaluation.pictures import read_whole
-from evaluation.weights import OBJECTIVE
 from imaging.tensors import image_to_tensor
 from imaging.transparency import flatten
 from inference.named_styles import choose_styles
@@ -178,5 +177,5 @@ def settings_of(checkpoint: Checkpoint, given: dict, path: str) -> tuple[Trainin
 
 def scales_of(checkpoint: Checkpoint) -> dict | None:
     """The scales of a model's training, unchecked; ``None`` where its file does not say."""
-    scales = (checkpoint.resume_state or {}).get("loss_scales", checkpoint.provenance.get("loss_scales"))
+    scales = checkpoint.provenance.get("loss_scales")
     return scales if scales is None or isinstance(scales, dict) else {}

@@ -23,16 +23,3 @@ def _setting_of(config_class: type, name: str, default, help: str | None, headin
     (original,) = (field for field in dataclasses.fields(config_class) if field.name == name)
     metadata = {**original.metadata, "help": help or original.metadata["help"], "heading": heading}
     return dataclasses.field(default=original.default if default is ... else default, metadata=metadata)
-
-
-def _objective() -> tuple[str, ...]:
-    names, heading = [], None
-    for field in dataclasses.fields(TrainingConfig):
-        heading = field.metadata["heading"] or heading
-        if heading == "The objective" and field.name not in ("recipe", "temporal_weight", "image_size"):
-            names.append(field.name)
-    return tuple(names)
-
-
-OBJECTIVE = _objective()
-"""The training's settings that the objective of a single picture depends on; the temporal term takes two pictures."""

@@ -100,9 +100,9 @@ class Style(nn.Module):
             for (at_size, name), gram in zip(itertools.product(at_sizes, self.layers), self.grams)
         ]
         losses = ((self.weights / self.scale)[batch.style] * torch.stack(losses, 1)).sum(1)
-        return (
-            losses if batch.views is None else torch.where(batch.views.soft, 0, losses)
-        )  # these need not look painted
+        if batch.views is not None:  # what is soft need not look painted
+            losses = torch.where(batch.views.soft, 0, losses)
+        return losses
 
     def measure(self, batches: Batches) -> None:
         powers = torch.stack([gram.square().sum((1, 2)) for gram in self.grams], 1)  # S x Gram matrices

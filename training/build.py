@@ -8,7 +8,7 @@ import math
 import torch
 from PIL import Image
 
-from config import BEFORE, DistillConfig, TrainingConfig
+from config import BEFORE, OBJECTIVE, DistillConfig, TrainingConfig
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from imaging.reading import read_image
@@ -26,7 +26,7 @@ from models.pretrained import load_vgg19
 from models.transformer_net import TransformerNet
 from models.vgg19 import VGG19
 from training.norm_statistics import estimate_statistics
-from training.plan import OF_THE_PAINTING, SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
+from training.plan import SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
 from training.results import MOST_MONITORED
 from training.resume import check_identity, cosine_schedule, photographs_of, restore
 from training.soap import SOAP
@@ -122,8 +122,7 @@ def build_distillation(
         painting_from = round((1 - config.painting_share) * total_steps)
         painting = _build_objective(of_painting, vgg, paintings, total_steps - painting_from, processes)
     frozen = fuse_batch_norm(teacher.network).to(compute.device, memory_format=memory_format(compute.device))
-    is_fused = compute.device.type == "cpu" and not isinstance(frozen, MultiStyleNet)
-    frozen = fused_pass(frozen, compute.dtype) if is_fused else frozen.to(compute.dtype)
+    frozen = fused_pass(frozen, compute.dtype) if compute.device.type == "cpu" else frozen.to(compute.dtype)
     objective = Distillation(frozen, config.temporal_weight, len(styles), painting, painting_from)
     return _assemble(
         config, compute, processes, checkpoint, begun, objective, total_steps,
@@ -183,8 +182,8 @@ def _with_settings_of(teacher: Checkpoint, config: DistillConfig, given: frozens
     own = {name: getattr(config, name) or getattr(teacher.network, name) for name in ("norm", "upsample", "blocks")}
     if config.style_image:
         stored = _settings_of(teacher)
-        own |= {name: stored[name] for name in OF_THE_PAINTING if name in stored and name not in given}
-    elif asked := given.intersection((*OF_THE_PAINTING, "vgg_weights", "painting_share")):
+        own |= {name: stored[name] for name in OBJECTIVE if name in stored and name not in given}
+    elif asked := given.intersection((*OBJECTIVE, "vgg_weights", "painting_share")):
         raise UserError(f"--{min(asked)} goes together with --style_image: give the painting, or leave it out")
     return validate(dataclasses.replace(config, **own))
 

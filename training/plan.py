@@ -14,13 +14,6 @@ MOST_STEPS = 40_000
 FAR = 30
 """A training warns of two weights whose proportion is this many times the usual one."""
 
-OF_THE_PAINTING = (
-    "content_layer", "content_weight", "style_weight", "style_layers", "style_layer_weights", "style_octaves",
-    "style_octave_weights", "palette_weight", "tone_weight", "tv_weight", "checkerboard_weight", "loss_scale",
-    "style_size", "style_smoothing",
-)  # fmt: skip
-"""Settings of the objective that a painting gives."""
-
 SMALLEST_STYLE_IMAGE = 16
 """Pixels of a style image's short side; the deepest features look at as many."""
 

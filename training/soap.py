@@ -3,15 +3,6 @@
 import torch
 
 
-def state_shapes(parameter: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of what :class:`SOAP` keeps of a parameter, all float32."""
-    shape = _view(parameter).shape
-    shapes = {"step": (), "exp_avg": tuple(shape), "exp_avg_sq": tuple(shape)}
-    for mode, size in enumerate(shape if len(shape) > 2 else ()):
-        shapes[f"factor_{mode}"] = shapes[f"basis_{mode}"] = (size, size)
-    return shapes
-
-
 class SOAP(torch.optim.Optimizer):
     """Adam whose moments are those of the gradient in a basis that follows the gradient's own correlations.
 
@@ -51,15 +42,17 @@ class SOAP(torch.optim.Optimizer):
         state = self.state[parameter]
         begins = not state
         if begins:
-            for name, shape in state_shapes(parameter).items():
-                # The count stays on the CPU, where it can be read without waiting for a GPU.
-                state[name] = torch.zeros(shape, device="cpu" if name == "step" else parameter.device)
+            state["step"] = torch.zeros(())  # on the CPU, where it can be read without waiting for a GPU
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
+            for mode in modes:
+                size = gradient.shape[mode]
+                state[f"factor_{mode}"] = gradient.new_zeros(size, size)
         for mode in modes:
             unfolded = gradient.transpose(0, mode).flatten(1)
             state[f"factor_{mode}"].lerp_(unfolded @ unfolded.T, 1 - beta2)
         if begins and modes:
             for mode in modes:
-                state[f"basis_{mode}"].copy_(_eigenvectors(state[f"factor_{mode}"]))
+                state[f"basis_{mode}"] = _eigenvectors(state[f"factor_{mode}"]).to(gradient).contiguous()
             return
         state["step"] += 1
         step = state["step"].item()

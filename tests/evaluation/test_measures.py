@@ -1,15 +1,11 @@
 """Each measure against its formula written out again, on pictures whose answer is known."""
 
-import sys
-import types
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from evaluation.measures import border, lpips_metric, luminance, mesh, palette_distance, ssim, tones
-from utils.errors import UserError
+from evaluation.measures import border, luminance, mesh, palette_distance, ssim, tones
 
 
 def pictures(seed, size=48, count=2):
@@ -139,31 +135,3 @@ def test_palette_distance():
     black, half = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
     half[..., 4:] = 90
     assert palette_distance([black], [half]) == pytest.approx((0.5 * 3 * 90**2 / 3) ** 0.5, rel=0.03)
-
-
-def test_lpips_is_given_values_about_zero(monkeypatch):
-    class Network(torch.nn.Module):
-        def __init__(self, net, verbose):
-            super().__init__()
-            assert (net, verbose) == ("alex", False)
-
-        def forward(self, pictures, references):
-            assert pictures.min() >= -1 and pictures.max() <= 1
-            return (pictures - references).abs().mean().view(1, 1, 1, 1)
-
-    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=Network))
-    distance = lpips_metric(torch.device("cpu"))
-    white, black = torch.full((1, 3, 8, 8), 255.0), torch.zeros(1, 3, 8, 8)
-    assert distance(white, black) == pytest.approx(2) and distance(white, white) == 0
-
-
-def test_lpips_that_is_not_to_be_had(monkeypatch):
-    def no_network(net, verbose):
-        raise OSError("no route to host")
-
-    monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(UserError, match="--lpips needs the package lpips"):
-        lpips_metric(torch.device("cpu"))
-    monkeypatch.setitem(sys.modules, "lpips", types.SimpleNamespace(LPIPS=no_network))
-    with pytest.raises(UserError, match=r"could not be downloaded \(no route to host\)"):
-        lpips_metric(torch.device("cpu"))
