@@ -1,4 +1,4 @@
-"""How good a trained style is: the figure 5 and table 1 of Johnson, Alahi and Fei-Fei (2016), and more, for any model.
+"""Measure how good a trained style is, as figure 5 and table 1 of Johnson, Alahi and Fei-Fei (2016) do, and more.
 
     python -m evaluation.compare --model_path wave.pth --style_image wave.jpg --photographs photos/
     python -m evaluation.compare --model_path gallery.pth --style wave --style_image wave.jpg --photographs photos/
@@ -7,10 +7,9 @@
     python -m evaluation.compare --tones_only --model_path gallery --style all --style_image paintings/ \\
         --photographs photos/ --photograph_count 12
 
-It measures the objective that the model was trained for, on photographs that it has not seen, and optimises each of
-them for the same objective: minutes a photograph on a CPU. --iterations 0 leaves that out, --lbfgs_photographs 5 does
-a few.
---tones_only measures contrast and colours alone, for all styles of a gallery in a few minutes.
+The command measures the objective that the model was trained for, on photographs that it has not seen. It also
+optimises each photograph for the same objective, which takes minutes on a CPU: --lbfgs_photographs 5 does so for five,
+--iterations 0 for none. --tones_only measures contrast and colours alone, for all styles of a gallery in a few minutes.
 """
 
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from utils.settings import parse_settings, run_command
 
 
 def _as_trained(name: str, help: str, heading: str | None = None):
-    """A setting of the training; where it is left out, the model's own counts."""
+    """A setting of the training; left out, it is the model's own."""
     return training_setting(name, None, f"{help}; left out, as the model was trained", heading)
 
 

@@ -1,4 +1,4 @@
-"""Contrast and colours of what a style makes, beside its painting's; and whether it tells white from black."""
+"""Contrast and colours of a style's results beside its painting's, and whether the style tells white from black."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How much a style flickers: the warping error of neighbouring frames, and what it makes of a still camera's noise.
+"""Measure how much a style flickers: the warping error of neighbouring frames, and how it repeats a camera's noise.
 
 python -m evaluation.flicker bikes.mp4 carphone.mp4 --model_path wave.pth starry_night.pth
 python -m evaluation.flicker film.mp4 --model_path gallery --style all --frames 30 --json flicker.json
@@ -44,7 +44,7 @@ class FlickerConfig:
 
 
 def still_camera(stylizer, pixels, generator) -> float:
-    """How much noise a style makes of a camera's.
+    """How much a style amplifies the noise of a still camera.
 
     Two pictures are one frame with new normal noise of :data:`NOISE` each.
 
@@ -98,7 +98,7 @@ def judge_films(config: FlickerConfig) -> int:
 
 
 def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
-    """The figures of a film and of what styles make of it.
+    """Measure a film and what styles make of it.
 
     Args:
         styles: a :class:`inference.stylizer.Stylizer` by name.

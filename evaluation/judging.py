@@ -1,4 +1,4 @@
-"""Pictures of a trained style, measured one by one, and optimisation of the same objective beside them."""
+"""Measure the pictures of a trained style one by one, and those that optimisation of the same objective makes."""
 
 import math
 from collections.abc import Sequence

@@ -33,7 +33,7 @@ def criterion_of(
 ) -> PerceptualLoss:
     """The objective of a training with these settings.
 
-    There is no ceiling on the content: a level of the style term belongs into ``settings.style_weight``.
+    There is no ceiling on the content: multiply ``settings.style_weight`` by the level of the style term.
 
     Args:
         settings: weights and ``loss_scale``.
@@ -60,7 +60,7 @@ def objective(criterion: PerceptualLoss, picture: torch.Tensor, photograph: torc
 
 
 def unweighted(criterion: PerceptualLoss, losses: Losses) -> dict[str, float]:
-    """Each term of a single picture as its weight finds it, without those of no weight."""
+    """Each term of a single picture before its weight; terms of weight 0 are left out."""
     return {term.name: losses.raw[term.name].item() for term in criterion.terms if term.weight}
 
 

@@ -172,7 +172,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
 
 
 def _foreign(contents) -> str:
-    """What is said of contents that are not this project's: whose they are, if the names of the weights tell."""
+    """Half a sentence about a foreign file: whose weights it holds, if their names tell."""
     for key in ("state_dict", "model"):  # usual places for the weights beside other things
         if isinstance(contents, dict) and isinstance(contents.get(key), dict):
             contents = contents[key]
@@ -210,7 +210,7 @@ def _to_safetensors(contents: dict, path: str | Path) -> bytes:
 
 
 def _sha256(metadata: dict[str, str], state: dict[str, torch.Tensor]) -> str:
-    """Of a ``.safetensors`` file's header and numbers."""
+    """The SHA-256 of a ``.safetensors`` file's header and numbers."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for key, value in sorted(state.items()):
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())

@@ -42,22 +42,22 @@ def _unfolded_weight_gradient(grad, x, kernel, stride=1):
 
 
 def _unfolding_pays(x: torch.Tensor) -> bool:
-    """Whether :func:`_unfolded_weight_gradient` takes half the time that oneDNN takes, of an input N x C x H x W.
+    """Whether :func:`_unfolded_weight_gradient` takes half the time that oneDNN takes, for an input N x C x H x W.
 
-    So it is in float32 on processors without AVX-512, where there are channels enough to fill a window's rows.
+    It does in float32 on processors without AVX-512, if there are enough channels to fill a window's rows.
     """
     return x.shape[1] >= 32 and x.dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 def _autocast_inputs(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Tensors in the type of ``torch.autocast`` where that is on, as it does for torch's own convolutions."""
+    """Tensors in the type that ``torch.autocast`` gives to convolutions; as they are where it is off."""
     if not torch.is_autocast_enabled("cpu"):
         return tensors
     return tuple(tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors)
 
 
 def _reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
-    """Reflection padding in the type of ``x``; autocast has it done in float32: two conversions of every feature."""
+    """Reflection padding in the type of ``x``. Autocast would convert all features to float32 and back."""
     with torch.autocast("cpu", enabled=False):
         return F.pad(x, (padding,) * 4, mode="reflect")
 
@@ -252,7 +252,7 @@ def _normalised(norm: PictureNorm, x: torch.Tensor, style: torch.Tensor | None =
 
 
 class _CPUInstanceNorm2d(nn.InstanceNorm2d):
-    """Of a single picture torch's own has a wrong gradient if channels come last in the gradient of its result."""
+    """Torch's own has a wrong gradient for a single picture if channels come last in the gradient of the result."""
 
     def forward(self, x):
         return super().forward(x) if torch.compiler.is_compiling() else _normalised(self, x)
@@ -330,7 +330,7 @@ def _sharing(layer: nn.Module, kind: type[nn.Module], *sizes, **options) -> nn.M
 
 
 _MOST_POSITIONS = 2**16
-"""Of a picture that are summed up in float32."""
+"""The most positions of a picture that are summed up in float32 at a time."""
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -91,7 +91,7 @@ def _step(layers: nn.Sequential, **place) -> _Step:
 
 
 def fused_pass(network: TransformerNet, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What computes a network's forward pass on a CPU: a :class:`FusedNetwork`, or itself with layers unknown to that.
+    """What computes a network's forward pass on a CPU: a :class:`FusedNetwork`, or the network itself if that fails.
 
     Args:
         network: see :class:`FusedNetwork`.

@@ -1,4 +1,4 @@
-"""The styles of a network of several: one as a model of its own, all but some, those of several networks in one."""
+"""Take a style out of a network of several, remove styles from it, or merge the styles of several networks."""
 
 from collections.abc import Sequence
 
@@ -58,7 +58,7 @@ def merged(models: Sequence[tuple[Checkpoint, Sequence[str]]]) -> Checkpoint:
 
 
 def _provenance_of(provenance: dict, kept: list[int], count: int) -> dict:
-    """What made a network of ``count`` styles, for those that are kept: what is told of each style, of these alone."""
+    """What made a network of ``count`` styles, reduced to what concerns the styles that are kept."""
 
     def of_kept(values):
         if not isinstance(values, list | tuple) or len(values) != count:

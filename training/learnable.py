@@ -1,4 +1,4 @@
-"""Whether there is anything to learn: what is said before the first step of a training that would learn nothing."""
+"""Refuse a training that would learn nothing, before its first step."""
 
 import warnings
 

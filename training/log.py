@@ -1,4 +1,4 @@
-"""What a training tells of its losses: the progress bar, metrics.jsonl, and the plot of it."""
+"""How a training reports its losses: the progress bar, metrics.jsonl, and a plot."""
 
 import json
 import math
@@ -66,7 +66,7 @@ class TrainingLog:
         self._bar.update(1)
 
     def _by_style(self, losses: Losses) -> dict[tuple[str, ...], torch.Tensor]:
-        """Each style's share of the batch, and the means over the whole batch of what its photographs have."""
+        """Each style's share of the batch, and what its photographs contribute to the mean of each term."""
         chosen = torch.nn.functional.one_hot(losses.style, len(self.styles)).T.float() / len(losses.style)  # S x N
         means = {"share": chosen.sum(1)}
         means |= {term: chosen @ value.float() for term, value in losses.weighted.items() if value.dim()}

@@ -1,4 +1,4 @@
-"""What a training is to do: how many steps, and which settings cannot work or look like a mistake."""
+"""How many steps a training takes, and which of its settings cannot work or look like a mistake."""
 
 from config import TrainingConfig
 from models.checkpoints import load_checkpoint
@@ -35,7 +35,7 @@ def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) 
 
 
 def strange_weights(config: TrainingConfig) -> str | None:
-    """A sentence about weights that are far from all that gives a picture, such as those of another project."""
+    """A sentence about weights that are far from useful ones, such as those of another project; ``None`` for others."""
     content, style, variation = config.content_weight, config.style_weight, config.tv_weight
     usual = TrainingConfig()
     if config.loss_scale == "paper":
@@ -64,7 +64,7 @@ def strange_weights(config: TrainingConfig) -> str | None:
 
 
 def check_style_term(config: TrainingConfig, side: int) -> None:
-    """Refuse layers that the loss network has not, sizes that it cannot see, and weights of another number.
+    """Refuse unknown layers, sizes too small for the loss network, and a wrong number of weights.
 
     Args:
         side: the shortest of the images that are compared, pixels.
@@ -88,7 +88,7 @@ def check_style_term(config: TrainingConfig, side: int) -> None:
 
 
 def check_styles(config: TrainingConfig, styles: tuple[str, ...]) -> None:
-    """Refuse what does not go together with several styles, or with learning one more of a network."""
+    """Refuse settings that do not work with several styles, or with ``--train norms``."""
     if "all" in styles and (len(styles) > 1 or config.train == "norms"):
         raise UserError("--style_image names a style all, which --style takes for every one: rename the file")
     if len(styles) > 1 and config.norm == "batch":

@@ -1,4 +1,4 @@
-"""What a training shows and leaves behind: monitor pictures, the final model with what made it, the filmstrip."""
+"""What a training leaves behind: monitor pictures, the filmstrip, and the final model with what made it."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""Photographs as films have them: soft, some of them, and as the next frame might show them, under a known motion."""
+"""Photographs as films show them: some out of focus, each with a second view, moved as the next frame might be."""
 
 import math
 import random
@@ -26,17 +26,17 @@ EVERYWHERE = 0.3  # share of those that are soft everywhere, not in places alone
 
 
 def soften(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Photographs of which some are out of focus, as much of most films is.
+    """Put some photographs out of focus, as much of most films is.
 
-    In what is soft a camera's noise is most of the detail, normalisation layers raise it, and a network that has not
-    met that paints strokes from it, which are others in each frame.
+    Most of the detail of a soft area is the camera's noise. Normalisation layers amplify it, and a network that has not
+    met such areas makes strokes of it, other ones in each frame.
 
     Args:
         photographs: N x 3 x H x W, RGB in [0, 255], H and W of 20 or more.
-        seeds: N, of each photograph's chances.
+        seeds: N, for the random choices of each photograph.
 
     Returns:
-        ``(photographs, soft)``: the same, those that chance leaves alone to the bit; and N, true for the others.
+        ``(photographs, soft)``: those that stay sharp are unchanged; and N, true for the others.
     """
     results, soft = [], []
     for photograph, seed in zip(photographs.split(1), seeds):
@@ -60,7 +60,7 @@ def pairs_of_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[tor
 
     Args:
         photographs: N x 3 x H x W, RGB in [0, 255].
-        seeds: N, of each photograph's chances.
+        seeds: N, for the random choices of each photograph.
 
     Returns:
         ``(pairs, views)``: 2 N x 3 x H x W, the photographs, some of them softened, and their second views; and what is
@@ -75,12 +75,12 @@ def pairs_of_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[tor
 def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
     """Photographs moved at random, with another exposure and new noise.
 
-    Large motions and next to none are as frequent: a camera may stand still.
+    Small motions are as frequent as large ones: a camera may stand still.
 
     Args:
         photographs: N x 3 x H x W, RGB in [0, 255].
-        seeds: N, of each photograph's view: the same one gives the same view of it on the same kind of device,
-            whatever batch it stands in.
+        seeds: N, for the view of each photograph. The same seed gives the same view on the same kind of device, in
+            any batch.
 
     Returns:
         ``(views, motion)``: the views, like the photographs, with what lies beyond the edge mirrored in; and

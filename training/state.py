@@ -65,7 +65,7 @@ class TrainingState:
     position: int = 0
 
     def to_device(self, batch: torch.Tensor) -> torch.Tensor:
-        """A batch of photographs, uint8, as a step takes it: float, RGB in [0, 255], on the device."""
+        """A batch of photographs, uint8, as the network takes it: float, RGB in [0, 255], on the device."""
         # They travel as bytes, a quarter of the size, and become floats there.
         batch = batch.to(self.compute.device, non_blocking=True)
         return batch.float().contiguous(memory_format=memory_format(self.compute.device))

@@ -1,4 +1,4 @@
-"""Several style images in one training: which, what they are called, and which of them each photograph is given."""
+"""The style images of a training: which files, what they are called, and which style each photograph gets."""
 
 import contextlib
 import os
@@ -34,7 +34,7 @@ def find_style_images(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def style_names(paths: Sequence[str]) -> tuple[str, ...]:
-    """What styles are called: as their files, without ending, and without what ``--style a:0.6,b:0.4`` is written with.
+    """Names of styles: those of their files, without ending, and without the characters of ``--style a:0.6,b:0.4``.
 
     Raises:
         UserError: if two have one name.
@@ -73,7 +73,7 @@ def _folder_of_all(paths: Sequence[str]) -> str:
 def style_order(seed: int, start: int, count: int, styles: int) -> list[int]:
     """Which style each photograph of a training is given, from number ``start`` on.
 
-    All styles have their turn, in a new order each time that the seed decides, before one comes again.
+    Every style has its turn before one comes again; the seed decides the order of each round.
     """
     order: list[int] = []
     for turn in range(start // styles, (start + count - 1) // styles + 1):

@@ -44,7 +44,7 @@ class Compute:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """Of pictures and kernels: channels last, which convolutions are fastest in.
+    """The memory layout of pictures and kernels: channels last, which is fastest for convolutions.
 
     Not on Apple's MPS, where too much has failed with it, such as the backward pass of batch norm.
     """
@@ -106,7 +106,7 @@ def _supported(device: torch.device) -> tuple[str, ...]:
 
 
 def _lines(path: str) -> list[str]:
-    """Of one of the files in which Linux says something of the machine. Raises OSError elsewhere."""
+    """The lines of a file in which Linux describes the machine. Raises OSError elsewhere."""
     return Path(path).read_text(encoding="utf-8").splitlines()
 
 
@@ -121,7 +121,7 @@ def _proc_cpuinfo(key: str) -> str:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """AVX-512-bf16 or AMX, which oneDNN's convolutions use. Linux alone says so in a stable place."""
+    """Whether there is AVX-512-bf16 or AMX, which oneDNN's convolutions use; known on Linux only."""
     return bool({"avx512_bf16", "amx_bf16"} & set(_proc_cpuinfo("flags").split()))
 
 
@@ -130,7 +130,7 @@ def _cpu_name() -> str:
 
 
 def default_num_workers(device: torch.device) -> int:
-    """Reading processes that keep a training step fed: a GPU's step takes milliseconds, a CPU's needs the cores."""
+    """How many processes read photographs: a step takes milliseconds on a GPU, and needs the cores on a CPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, cores) if device.type == "cuda" else min(2, cores // 2)
 

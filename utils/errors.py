@@ -7,7 +7,7 @@ from typing import TextIO
 
 
 def one_line(text: object, stream: TextIO | None = None) -> str:
-    """A text for a terminal, in one line: what a file name may hold of control characters is spelt out.
+    """A text in one line for a terminal; control characters, which a file name may hold, are spelt out.
 
     Bytes of a name that are not UTF-8, which Python keeps as lone surrogates, become ``\\udcNN``; so does what
     ``stream`` has no letter for, as many a console on Windows.
@@ -32,12 +32,12 @@ class ImageError(UserError):
 
 
 class OutputError(UserError):
-    """Standard output cannot be written: the fault of no photograph."""
+    """Standard output cannot be written; no photograph is at fault."""
 
 
 @contextlib.contextmanager
 def writing_output() -> Iterator[None]:
-    """A block that writes to standard output: :class:`OutputError` if it has no room, as it is if nobody reads it."""
+    """A block that writes to standard output: raises :class:`OutputError` if it has no room."""
     try:
         yield
     except BrokenPipeError:
@@ -47,7 +47,7 @@ def writing_output() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory does not suffice; PyTorch's is a RuntimeError, on a CPU a plain one."""
+    """Whether an exception says that there is too little memory; PyTorch's is a RuntimeError, on a CPU a plain one."""
     words = ("not enough memory", "out of memory", "allocate memory")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in words)

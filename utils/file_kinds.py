@@ -1,4 +1,4 @@
-"""What a file is that is not what was asked for, by its first bytes. Standard library alone."""
+"""Recognise files of other kinds by their first bytes. Standard library alone."""
 
 import re
 
@@ -38,7 +38,7 @@ _KINDS |= {
 
 
 def known_kind(head: bytes) -> str | None:
-    """What the first ``HEAD_BYTES`` bytes of a file tell, and what to do; ``None`` where they tell nothing."""
+    """What a file is by its first ``HEAD_BYTES`` bytes, and what to do; ``None`` if they do not tell."""
     found = (kind for pattern, kind in _KINDS.items() if re.match(pattern, head, re.IGNORECASE | re.DOTALL))
     return next(found, None)
 

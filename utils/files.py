@@ -64,7 +64,7 @@ MODELS = (".pth", ".safetensors")
 
 
 def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag: str = "") -> None:
-    """Refuse a file to write before it is worked for: one of another ending, a folder, or one that exists.
+    """Refuse, before any work, a file to write: one of another ending, a folder, or one that exists.
 
     Args:
         overwrite: whether it may replace a file.
@@ -91,7 +91,7 @@ _OF_FILES = (
 
 
 def check_output_dir(folder: str | Path, written: bool = True) -> None:
-    """Refuse an output folder that is meant for a file, by its ending, or that cannot be made and written to.
+    """Refuse an output folder that has the ending of a file, or that cannot be made and written to.
 
     Args:
         written: whether anything is to be written there.
@@ -170,7 +170,7 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def remove_unfinished(folder: Path, name: str = "") -> None:
-    """Remove what killed processes left behind in a folder: of the file ``name``, or of all files.
+    """Remove what killed processes left behind in a folder, for the file ``name`` or for all files.
 
     What a process still writes is left alone: it is locked, or on Windows it cannot be removed.
     """

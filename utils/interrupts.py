@@ -48,7 +48,7 @@ class Interrupts:
 
     @property
     def name(self) -> str:
-        """Of the signal; it may have reached another of several processes instead."""
+        """The name of the signal; another of several processes may have received it."""
         return self.received.name if self.received else "a signal to another process"
 
     @property

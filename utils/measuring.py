@@ -1,4 +1,4 @@
-"""Timing in turns, the machine for the record, and tables."""
+"""Timing in turns, a description of the machine, and tables."""
 
 import contextlib
 import platform
@@ -21,7 +21,7 @@ def synchronize(device: torch.device) -> None:
 def time_in_turns(
     variants: dict[str, Callable[[], object]], device: torch.device, rounds: int, warmup: int = 2, pause: float = 0.0
 ) -> dict[str, list[float]]:
-    """Seconds of each variant, one call of each a round, so that whatever else the machine does meets all alike.
+    """Seconds of each variant, with one call of each a round, so that other work on the machine slows all alike.
 
     Args:
         variants: name -> a call without arguments.

@@ -1,4 +1,4 @@
-"""Several processes that share a work, as torchrun starts them; and the one that is alone."""
+"""Several processes that work together, as torchrun starts them, or one alone."""
 
 import contextlib
 import datetime
@@ -129,7 +129,7 @@ ALONE = Processes()
 
 
 def gathered(values: torch.Tensor) -> list[torch.Tensor]:
-    """A tensor's values in every process that trains together, by rank, without gradients; of one alone, its own.
+    """A tensor's values in all processes that train together, by rank, without gradients; one alone has its own.
 
     Every process calls it, with a tensor of the same shape.
     """

@@ -9,7 +9,7 @@ SECONDS_BETWEEN_LINES = 30
 
 
 class _Lines(tqdm):
-    """Says in whole lines what a bar would show: nothing is redrawn, neither for a message nor at the end."""
+    """Prints in whole lines what a bar would show, and redraws nothing."""
 
     monitor_interval = 0  # no thread, which would be there to redraw a bar that stands still
 

@@ -1,4 +1,4 @@
-"""Command lines from dataclasses of settings, see ``config.py``; the last word on errors. Standard library alone."""
+"""Command lines from dataclasses of settings, see ``config.py``, and how errors end. Standard library alone."""
 
 import argparse
 import contextlib
@@ -32,7 +32,7 @@ _CALLED = {int: "a whole number", float: "a number", str: "a text", bool: "True 
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose errors are a sentence, as all others are, and that prints the lines of its description as they are."""
+    """A parser whose errors are one sentence, as all others are."""
 
     def error(self, message):
         if message.startswith("argument "):
