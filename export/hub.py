@@ -159,7 +159,7 @@ def model_card(checkpoint, source: str | Path, name: str, pictures: list[str]) -
     style = f', style="{styles[-1]}"' if several else ""
     settings = provenance.get("settings") if isinstance(provenance.get("settings"), dict) else {}
     rows = [("steps", provenance.get("step")), ("loss network", provenance.get("loss_network"))]
-    rows += [("photographs", provenance.get("photographs")), *_losses(source), *settings.items()]
+    rows += [("photographs", provenance.get("photographs")), *settings.items()]
     table = "\n".join(f"| {key} | {_cell(value)} |" for key, value in rows if value is not None)
     shown = " ".join(f"![{picture.removesuffix('.jpg')}]({picture})" for picture in pictures)
     return f"""---
@@ -198,19 +198,6 @@ arguments of `stylize`; `options.py` says which.
 
 For research and education, see [LICENSE](LICENSE).
 """
-
-
-def _losses(source: str | Path) -> list[tuple[str, str]]:
-    """The last weighted losses of the training beside a model file, where it is still there."""
-    from models.checkpoints import find_model
-
-    path = find_model(source)
-    try:
-        lines = (path.parent / f"{path.stem}_training" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        weighted = json.loads(lines[-1])["weighted"]
-        return [(f"weighted {term} loss, at the end", f"{value:.4g}") for term, value in weighted.items()]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return []
 
 
 def _cell(value) -> str:

@@ -141,16 +141,6 @@ def test_the_card_tells_and_shows(folder):
     assert json.loads((folder / "config.json").read_text())["provenance"]["style"] == "wave.jpg"
 
 
-def test_the_losses_are_told_where_the_training_lies(style_model, tmp_path):
-    pytest.importorskip("safetensors")
-    (tmp_path / "m.pth").write_bytes(style_model.read_bytes())
-    (tmp_path / "m_training").mkdir()
-    line = json.dumps({"step": 9, "weighted": {"content": 0.51234, "style": 2.0}})
-    (tmp_path / "m_training" / "metrics.jsonl").write_text(f"{line}\n")
-    export_hub(tmp_path / "m.pth", tmp_path / "hub")
-    assert "| weighted content loss, at the end | 0.5123 |" in (tmp_path / "hub" / "README.md").read_text()
-
-
 def test_the_command(folder, call_cli, style_model, tmp_path):
     arguments = "export.hub", style_model, tmp_path / "mine"
     assert f"upload YOUR_NAME/mine {tmp_path / 'mine'}" in call_cli(*arguments).stdout
