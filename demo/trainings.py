@@ -87,7 +87,7 @@ class Trainings:
                 arguments += _ON_A_CPU
             if steps <= 1000:  # too few to begin from nothing
                 with contextlib.suppress(UserError):  # where that model is not
-                    arguments += ["--start_from", str(find_model("wave"))]
+                    arguments += ["--start_from", str(find_model("udnie")), "--style_weight", "5"]
             self._begin({"name": name, "total": steps, "arguments": arguments})
 
     def resume(self) -> None:
