@@ -1,6 +1,7 @@
 """The house: imports run one way."""
 
 import ast
+import graphlib
 import sys
 from pathlib import Path
 
@@ -61,6 +62,18 @@ def test_imports_run_one_way():
     assert packages | {"begin_inference", "begin_training", "config"} == {room(path) for path in files}
     wrong = {str(path): runs_up(path, (ROOT / path).read_text(encoding="utf-8")) for path in files}
     assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_no_modules_import_in_a_circle():
+    modules = {".".join(path.with_suffix("").parts): path for path in python_files() if room(path) != "tests"}
+    graph = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{one}" for one in names)]
+            graph[name] |= modules.keys() & set(names)
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
 
 
 def test_there_is_one_way_to_make_a_command_line():
