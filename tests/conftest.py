@@ -410,8 +410,13 @@ def small_training(training_inputs):
 
 @pytest.fixture
 def train(call_cli, small_training, soon_begun, tmp_path):
-    """``train(*flags)`` runs that training in this process, to ``tmp_path/out``; later flags win."""
-    return lambda *flags: call_cli("begin_training.py", *small_training, "--output_dir", tmp_path / "out", *flags)
+    """``train(*flags)`` runs that training in this process, to ``tmp_path/out``; flags that are given win."""
+
+    def run(*flags):
+        own = small_training[2 if "--style_image" in flags else 0 :]  # of which a training may have several
+        return call_cli("begin_training.py", *own, "--output_dir", tmp_path / "out", *flags)
+
+    return run
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ def test_resumed_halfway_equals_straight(resume, straight, tmp_path):
 def test_ctrl_c_saves_and_the_command_it_prints_goes_on(start_cli, call_cli, straight, plan, tmp_path):
     """Sent to the process group, as a terminal does: the reading processes get it as well."""
     process = start_cli(
-        "begin_training.py", *plan, "--checkpoint_every_steps", 1, "--monitor_every_steps", 20,
+        "begin_training.py", *plan, "--checkpoint_every_steps", 3, "--monitor_every_steps", 20,
         "--num_workers", 2, "--precision", "float32", "--output_dir", tmp_path / "a b",
     )  # fmt: skip
     tmp_path /= "a b"  # which is to be quoted

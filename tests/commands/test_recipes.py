@@ -27,11 +27,9 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("recipe", EXPECTED)
-def test_a_recipe_trains_with_its_settings(call_cli, training_inputs, tmp_path, recipe):
-    output = ["--output_dir", tmp_path, "--device", "cpu", "--total_steps", 2, "--image_size", 32, "--batch_size", 2]
-    call_cli("begin_training.py", *training_inputs, *output, "--recipe", recipe).ok()
-    settings = load_checkpoint(tmp_path / "stripes.pth").provenance["settings"]
-    assert settings["recipe"] == recipe
-    assert (settings["image_size"], settings["batch_size"]) == (32, 2)  # flags that are given win
-    given = {"image_size": 32, "batch_size": 2}
-    assert {name: settings[name] for name in EXPECTED[recipe]} == EXPECTED[recipe] | given
+def test_a_recipe_trains_with_its_settings(train, tmp_path, recipe):
+    """But for the size and the number of photographs: flags that are given win."""
+    train("--recipe", recipe).ok()
+    settings = load_checkpoint(tmp_path / "out" / "stripes.pth").provenance["settings"]
+    expected = EXPECTED[recipe] | {"recipe": recipe, "image_size": 32, "batch_size": 2}
+    assert {name: settings[name] for name in expected} == expected

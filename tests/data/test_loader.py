@@ -1,12 +1,10 @@
 """The stream of batches: reproducible, resumable, and indifferent to unreadable files."""
 
-import collections
 import errno
 import itertools
 import multiprocessing.connection
 import multiprocessing.synchronize
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +65,7 @@ def test_batches_are_the_crops_of_consecutive_positions(dataset, batches, batch_
     assert torch.equal(torch.cat(found), expected_crops(dataset, range(position)))
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("num_workers", [2])
 def test_the_number_of_workers_changes_nothing(dataset, num_workers):
     alone, position = take(6, dataset, 5)
     by_workers, their_position = take(6, dataset, 5, num_workers=num_workers)
@@ -78,14 +76,13 @@ def test_the_number_of_workers_changes_nothing(dataset, num_workers):
 
 def test_it_goes_on_from_any_position(dataset):
     crops = torch.cat(take(9, dataset, 4)[0])
-    for start in range(0, 25):
+    for start in (0, 1, 5, 11, 12, 23):
         batches, position = take(2, dataset, 4, start=start)
         assert torch.equal(torch.cat(batches), crops[start : start + 8])
         assert position == start + 8
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("broken", [0, 5, 11])
+@pytest.mark.parametrize("num_workers, broken", [(0, 5), (0, 11), (2, 0)])
 def test_an_unreadable_file_leaves_the_other_positions_as_they_are(dataset, broken_at, broken, num_workers):
     n = len(dataset)
     with pytest.warns(UserWarning, match="skipped: .*" + dataset.paths[broken].name) as caught:
@@ -106,7 +103,7 @@ def test_it_goes_on_from_any_position_past_an_unreadable_file(broken_at, already
     """Whether the file was known to be unreadable, or not yet read, when the stream was left."""
     broken = broken_at(4)
     whole = torch.cat(take(10, broken, 3)[0])
-    for batches in range(1, 8):
+    for batches in (1, 2, 4, 7):
         broken.unreadable.clear()
         first, position = take(batches, broken, 3)
         if not already_known:
@@ -131,33 +128,6 @@ def test_nothing_readable_stops(tmp_path, num_workers):
     dataset = PhotographDataset(list_photographs(tmp_path), SIZE, seed=0)
     with pytest.raises(UserError, match="--dataset_dir cannot be read"):
         take(1, dataset, 2, num_workers=num_workers)
-
-
-def test_no_file_is_decoded_twice_in_a_pass_nor_an_unreadable_one_ever_again(broken_at, monkeypatch):
-    reads = collections.Counter()
-    read_image = data.dataset.read_image
-
-    def count(path, *args, **kwargs):
-        reads[path] += 1
-        return read_image(path, *args, **kwargs)
-
-    monkeypatch.setattr(data.dataset, "read_image", count)
-    dataset = broken_at(7)
-    with pytest.warns(UserWarning, match="skipped"):
-        take(11 * 3, dataset, 1)  # three passes over the eleven readable ones
-    broken = dataset.paths[7]
-    assert reads.pop(broken) == 1
-    assert len(reads) == 11 and set(reads.values()) == {3}
-
-
-def test_a_file_that_vanishes_on_the_way_is_skipped(photos, tmp_path):
-    shutil.copytree(photos, tmp_path / "photos")
-    dataset = PhotographDataset(list_photographs(tmp_path / "photos"), SIZE, seed=3)
-    stream = PhotographStream(dataset, 4)
-    next(stream)
-    os.unlink(dataset.paths[dataset.order(0)[9]])
-    with pytest.warns(UserWarning, match="does not exist"):
-        assert len(list(itertools.islice(stream, 3))) == 3
 
 
 def test_workers_end_with_the_stream(dataset):
@@ -213,7 +183,8 @@ def test_a_worker_that_is_killed_is_told_where_the_next_batch_is_asked_for(datas
 @pytest.mark.posix
 @pytest.mark.parametrize("fault", ["killed", "hangs"])
 def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
-    monkeypatch.setattr(data.loader, "READING_SECONDS", 3)
+    if fault == "hangs":
+        monkeypatch.setattr(data.loader, "READING_SECONDS", 1)
 
     def read(*args, **kwargs):
         if fault == "killed":
@@ -223,12 +194,13 @@ def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
     monkeypatch.setattr(data.dataset, "read_image", read)
     monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
     stream = PhotographStream(dataset, 4, num_workers=1)
-    words = r"was lost \(SIGKILL\)" if fault == "killed" else "gave no photograph for 3 seconds"
+    words = r"was lost \(SIGKILL\)" if fault == "killed" else "gave no photograph for 1 seconds"
     with pytest.raises(UserError, match=words):
         next(stream)
     stream.close()
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guarded_main_module_is_told(photos, tmp_path):
     """Where processes are spawned, as on Windows and macOS, each reading process imports the script."""
     script = tmp_path / "script.py"

@@ -19,18 +19,11 @@ def test_a_fast_machine_paints_strokes_as_they_were_wanted():
     assert set(scales(0.99 * WANTED, 200)) == {1.0}
 
 
-@pytest.mark.parametrize("seconds, scale", [(1.25, 1.15), (1.5, 1.3), (2.0, 1.5), (3.0, 1.75), (50, 1.75)])
+@pytest.mark.parametrize("seconds, scale", [(1.25, 1.15), (2.0, 1.5), (50, 1.75)])
 def test_strokes_grow_as_far_as_needed_and_stay_there(seconds, scale):
     found = scales(seconds * WANTED, 400)
     assert found == sorted(found) and found[-1] == scale and found[60] == scale
     assert scale == STEPS[-1] or seconds / scale**2 <= 1
-
-
-def test_a_frame_that_is_late_changes_nothing():
-    pace = Pace()
-    for number in range(200):
-        pace.took(10.0 if number % 8 == 0 else 0.5 * WANTED)
-        assert pace.scale == 1
 
 
 def test_they_shrink_step_by_step_once_there_is_time_to_spare():
@@ -38,13 +31,6 @@ def test_they_shrink_step_by_step_once_there_is_time_to_spare():
     assert scales(9 * WANTED, 60, pace)[-1] == STEPS[-1]
     found = scales(0.5 * WANTED, 300, pace)
     assert list(dict.fromkeys(found)) == sorted(STEPS, reverse=True) and found[20] == STEPS[-1]
-
-
-def test_near_the_limit_they_do_not_jump():
-    pace = Pace()
-    scales(1.05 * WANTED, 60, pace)
-    for seconds in (1.05, 0.95) * 10:
-        assert set(scales(seconds * WANTED, 60, pace)) == {1.15}
 
 
 def test_what_was_asked_for_is_multiplied():

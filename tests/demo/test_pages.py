@@ -1,6 +1,5 @@
 """Photographs on the page, as far as the server goes: the same pictures as the command writes, and no trace left."""
 
-import dataclasses
 import gc
 import io
 import threading
@@ -15,7 +14,6 @@ from PIL import Image, ImageCms
 pytest.importorskip("starlette")
 
 from demo.app import LARGEST_MESSAGE, file_name
-from demo.tabs import MOST_PHOTOGRAPHS
 
 
 def jpeg(picture, **more):
@@ -54,11 +52,6 @@ def test_the_page_and_its_styles(client):
     assert client.get("/thumbnail", params={"style": "no such"}).status_code == 404
 
 
-def test_every_style_that_ships_has_its_painting(client):
-    ship = [style for style in client.get("/styles").json()["styles"] if "pth" not in style["id"]]
-    assert len(ship) >= 12 and all(style["credit"] and style["painting"] for style in ship)
-
-
 def test_a_style_of_ones_own_shows_what_it_was_trained_on_and_no_other_painting(server, style_model, make_picture):
     for name in ("wave", "own"):
         style_model.with_name(f"{name}.pth").write_bytes(style_model.read_bytes())
@@ -77,8 +70,10 @@ def test_a_style_of_ones_own_shows_what_it_was_trained_on_and_no_other_painting(
     "flags, options",
     [
         ([], {}),
-        (["--strength", "0.5", "--preserve_color"], {"strength": 0.5, "preserve_color": True}),
-        (["--stroke_scale", "2"], {"stroke_scale": 2}),
+        (
+            ["--strength", "0.5", "--preserve_color", "--stroke_scale", "2"],
+            {"strength": 0.5, "preserve_color": True, "stroke_scale": 2},
+        ),
     ],
 )
 def test_the_file_is_that_of_the_command(page, photo, style, by_command, tmp_path, flags, options):
@@ -110,15 +105,6 @@ def test_a_painted_mask_is_that_of_the_command(page, photo, style, by_command, t
     assert page.saved(page.paint(photograph, [[style, 1]])) == plain
 
 
-def test_transparency_makes_a_png_whatever_the_name(page, style, by_command, make_picture, tmp_path):
-    picture = make_picture(40, 32, seed=2)
-    picture.putalpha(128)
-    picture.save(tmp_path / "b.png")
-    (tmp_path / "b.png").rename(tmp_path / "b.jpg")
-    result = page.paint(page.add((tmp_path / "b.jpg").read_bytes(), "b.jpg"), [[style, 1]])
-    assert result["name"] == "b_stripes.png" and page.saved(result) == by_command(tmp_path / "b.jpg")
-
-
 def test_a_large_photograph_comes_small_first_and_then_in_tiles(page, style, large):
     page.ask("paint", page.add(large), [[style, 1]], request=7)
     kinds = []
@@ -133,22 +119,6 @@ def test_a_large_photograph_comes_small_first_and_then_in_tiles(page, style, lar
             with Image.open(io.BytesIO(data)) as picture:
                 assert picture.size == (160, 120)
     assert list(dict.fromkeys(kinds)) == ["command", "preview", "progress", "shown", "result"]
-
-
-def test_of_two_wishes_the_newer_is_painted(page, style, large):
-    photograph = page.add(large)
-    for request in (1, 2):
-        page.ask("paint", photograph, [[style, 1]], request=request, strength=request / 2)
-    assert page.until("result")[0]["request"] == 2
-
-
-def test_mixtures(page, style, make_picture):
-    photograph = page.add(jpeg(make_picture(48, 32, seed=4)))
-    for styles, name in (
-        ([["wave", 1], ["the_scream", 1]], "photo_wave+the_scream.jpg"),
-        ([["wave", 1], [style, 1]], "photo_wave+stripes.jpg"),
-    ):
-        assert page.paint(photograph, styles)["name"] == name
 
 
 def test_all_photographs_in_one_archive(page, style, make_picture):
@@ -183,18 +153,6 @@ def test_frames_of_a_camera(page, style, make_picture):
     assert "too large" in page.until("frame")[0]["error"]
 
 
-def test_strokes_of_late_frames_are_larger(page, style, make_picture, monkeypatch):
-    monkeypatch.setattr("demo.pace.WANTED", 0)
-    page.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
-    frames = []
-    for _ in range(9):
-        page.send({"type": "frame"}, jpeg(make_picture(48, 36, seed=5)))
-        frames.append(page.until("frame"))
-    assert [message["enlarged"] for message, _ in frames] == [1] * 8 + [1.15]
-    (first, *_, last) = [np.asarray(Image.open(io.BytesIO(data))) for _, data in frames]
-    assert first.shape == last.shape and (first != last).any()
-
-
 def test_a_film_is_that_of_the_command(page, style, by_command, make_film):
     film = make_film(frames=6, sound="aac")
     facts = page.upload(film.read_bytes(), "film.mp4").json()
@@ -209,7 +167,7 @@ def test_a_film_is_that_of_the_command(page, style, by_command, make_film):
     assert page.saved(message) == by_command(film) and message["remarks"] == []
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png"])
+@pytest.mark.parametrize("name", ["a.gif", "a.png"])
 def test_an_animated_picture_is_that_of_the_command(page, style, by_command, make_picture, tmp_path, name):
     first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
     first.save(tmp_path / name, save_all=True, append_images=others, duration=[50, 120, 80, 200], loop=0)
@@ -219,16 +177,6 @@ def test_an_animated_picture_is_that_of_the_command(page, style, by_command, mak
     message, _ = page.until("film")
     assert page.saved(message) == by_command(tmp_path / name)
     assert page.client.get(message["url"]).headers["content-type"] == f"image/{Path(name).suffix[1:]}"
-
-
-def test_of_an_animated_picture_with_too_many_frames_the_first_is_taken(page, server, make_picture, monkeypatch):
-    first, *others = (make_picture(40, 30, seed=seed) for seed in range(4))
-    file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=others)
-    few = dataclasses.replace(server.config, max_pixels=4 * 40 * 30 - 1)
-    monkeypatch.setattr(server.painter, "config", few)
-    facts = page.upload(file.getvalue(), "b.gif").json()
-    assert (facts["film"], facts["remarks"]) == (None, ["b.gif is animated: its first frame alone is taken"])
 
 
 def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
@@ -241,7 +189,7 @@ def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
     assert page.until("preview")[0]["type"] == "preview"  # it has its turn, so the film's has ended or is about to
     worker = server.tabs[page.tab]._films
     worker.end()
-    worker.join(60)
+    worker.join(300)
     assert not worker.busy and set(server.tabs[page.tab].folder.iterdir()) == before
 
 
@@ -251,7 +199,7 @@ def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, styl
         page.ask("paint", page.add(large), [[style, 1]], stroke_scale=0.25)
         page.until("preview")
         assert tab.folder.is_dir()
-    for _ in range(600):
+    for _ in range(6000):
         if not (server.tabs or tab.folder.exists()):
             break
         time.sleep(0.05)
@@ -270,7 +218,7 @@ def test_another_page_has_its_turn(open_page, style, large, make_picture, monkey
         assert first.until("result")[0]["type"] == "result"
 
 
-def test_what_is_removed_is_gone(page, server, photo, style):
+def test_what_is_removed_is_gone_and_what_is_too_large_refused(page, server, photo, style):
     facts, tab = page.upload(photo).json(), server.tabs[page.tab]
     photograph, taken = facts["photograph"], tab.bytes_taken
     url = page.paint(photograph, [[style, 1]])["url"]
@@ -278,50 +226,29 @@ def test_what_is_removed_is_gone(page, server, photo, style):
     page.ask("paint", photograph, [[style, 1]])
     assert "no longer" in page.until("error")[0]["error"]
     assert [page.client.get(address).status_code for address in (url, facts["screen"])] == [404, 404]
-    assert (taken, tab.bytes_taken) == (len(photo), 0)
-
-
-def test_limits_of_bytes_and_number(page, server, photo):
     answer = page.upload(b"x" * 3_000_001)
-    assert (
-        answer.status_code == 422 and "more than 3 MB" in answer.json()["error"] and "--" not in answer.json()["error"]
-    )
-    tab = server.tabs[page.tab]
-    assert tab.bytes_taken == 0 and not list(tab.folder.iterdir())
-    tab.photographs = {str(number): None for number in range(MOST_PHOTOGRAPHS)}
-    answer = page.upload(photo)
-    assert answer.status_code == 422 and str(MOST_PHOTOGRAPHS) in answer.json()["error"]
-    tab.photographs = {}
+    assert answer.status_code == 422 and "3 MB" in answer.json()["error"]
+    assert (taken, tab.bytes_taken) == (len(photo), 0) and not list(tab.folder.iterdir())
 
 
-def test_a_model_that_is_added_appears(server, style_model, client):
-    before = len(server.catalogue.styles())
-    added = style_model.with_name("added.pth")
-    added.write_bytes(style_model.read_bytes())
-    broken = style_model.with_name("broken.pth")
-    broken.write_bytes(b"no model")
+def test_a_model_that_is_added_appears(style_model, client):
+    before, added = len(client.get("/styles").json()["styles"]), style_model.with_name("added.pth")
     try:
-        names = [style["name"] for style in client.get("/styles").json()["styles"]]
-        assert len(names) == before + 1 and "added" in names
-        assert any("broken.pth" in reason for reason in client.get("/styles").json()["unreadable"])
-        broken.write_bytes(style_model.read_bytes())
-        about = client.get("/styles").json()
-        assert about["unreadable"] == [] and "broken" in [style["name"] for style in about["styles"]]
-        broken.write_bytes(b"no model again")
-        assert len(client.get("/styles").json()["unreadable"]) == 1
-        broken.unlink()
-        assert client.get("/styles").json()["unreadable"] == []
+        for content in (b"no model", style_model.read_bytes(), b"no model again"):
+            added.write_bytes(content)
+            about = client.get("/styles").json()
+            is_model = len(content) > 20
+            assert len(about["styles"]) == before + is_model and ("added.pth" in str(about["unreadable"])) != is_model
     finally:
         added.unlink()
-        broken.unlink(missing_ok=True)
+    assert client.get("/styles").json()["unreadable"] == []
 
 
 @pytest.mark.parametrize(
     "given, name",
     [
-        ("photo.jpg", "photo.jpg"), ("../../etc/passwd", "passwd"), ("C:\\photos\\a.jpg", "a.jpg"), ("", "photograph"),
-        ("a\nb\x00.jpg", "anbx00.jpg"), ("..", "photograph"), ("x" * 300 + ".jpeg", "x" * 150 + ".jpeg"),
-        ("<b>.png", "b.png"), ("\u202egpj.exe", "gpj.exe"),
+        ("../../etc/passwd", "passwd"), ("C:\\photos\\a.jpg", "a.jpg"), ("a\nb\x00.jpg", "anbx00.jpg"),
+        ("..", "photograph"), ("x" * 300 + ".jpeg", "x" * 150 + ".jpeg"), ("\u202e<b>.png", "b.png"),
     ],
 )  # fmt: skip
 def test_names_of_files_are_one_line_without_folders(given, name):
@@ -358,10 +285,8 @@ def test_messages_that_make_no_sense_are_answered(page, photo, style):
     page.socket.send_text("hello")
     assert "error" in page.receive()[0]
     for message in (
-        {"type": None}, {"type": "no such"}, {"type": ["paint"]}, {"type": "paint"},
-        {"type": "paint", "photograph": {}},
-        {"type": "paint", "photograph": photograph}, {"type": "all"}, {"type": "all", "photographs": "x"},
-        {"type": "all", "photographs": [photograph]}, {"type": "all", "photographs": [{"photograph": [], "recipe": 1}]},
+        {"type": None}, {"type": ["paint"]}, {"type": "paint"}, {"type": "paint", "photograph": {}}, {"type": "all"},
+        {"type": "all", "photographs": "x"}, {"type": "all", "photographs": [{"photograph": [], "recipe": 1}]},
         {"type": "frame"}, {"type": "live"}, {"type": "thumbnails"}, {"type": "film"},
         {"type": "film", "photograph": photograph, "recipe": {"styles": [[style, 1]]}},
     ):  # fmt: skip

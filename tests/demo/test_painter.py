@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import threading
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from demo.app import own_folder  # noqa: E402
 from demo.catalogue import Catalogue, Style  # noqa: E402
 from demo.painter import Painter  # noqa: E402
 from demo.recipe import read_recipe  # noqa: E402
-from demo.turns import Cancelled  # noqa: E402
 from models.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 
 
@@ -33,17 +31,6 @@ def test_a_model_that_is_trained_anew_under_its_name_is_read_anew(style_model, t
     assert catalogue.styles()[str(path)] != style  # by which thumbnails are kept
     after = painter.stylizer(recipe)
     assert after is not before and not torch.equal(after.stylize_tensor(image), before.stylize_tensor(image))
-
-
-def test_a_photograph_is_opened_while_another_or_a_film_is_painted(make_picture, tmp_path):
-    make_picture(40, 30, seed=1).save(tmp_path / "photo", "PNG")
-    painter = Painter(DemoConfig(device="cpu", max_pixels=2000), Catalogue())
-    at_once = threading.Event()
-    at_once.set()  # what would have to wait is cancelled
-    with painter.room.taken(800, threading.Event()):
-        assert painter.open(tmp_path / "photo", "photo.png", at_once).size == (40, 30)
-    with painter.room.taken(801, threading.Event()), pytest.raises(Cancelled):
-        painter.open(tmp_path / "photo", "photo.png", at_once)
 
 
 def test_a_quick_twin_paints_what_is_quick_and_never_the_result(style_model, make_picture, tmp_path):

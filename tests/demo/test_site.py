@@ -167,10 +167,6 @@ def test_a_truncated_jpeg_is_opened_as_far_as_it_goes(page, photo, tmp_path):
     assert "cut.jpg is damaged" in page.inner_text("#error") and "120 × 84" in page.inner_text("#facts")
 
 
-def test_threads_from_the_first_visit_on(page):
-    assert page.evaluate("crossOriginIsolated")
-
-
 def test_of_an_animated_picture_the_first_frame_is_painted(page, make_picture, tmp_path):
     make_picture(40, 30, seed=1).save(tmp_path / "a.gif", save_all=True, append_images=[make_picture(40, 30, seed=2)])
     give(page, tmp_path / "a.gif")

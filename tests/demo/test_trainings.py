@@ -32,8 +32,8 @@ def until(trainings, *states):
 @pytest.mark.parametrize(
     "name, folder, steps, words",
     [
-        ("../evil", 0, 5, "another"), ("", 0, 5, "another"), ("--lr", 0, 5, "another"), ("a/b", 0, 5, "another"),
-        ("x" * 61, 0, 5, "another"), ("new", 1, 5, "folder"), ("new", -1, 5, "folder"), ("new", 0, 0, "--total_steps"),
+        ("../evil", 0, 5, "another"), ("--lr", 0, 5, "another"), ("x" * 61, 0, 5, "another"), ("new", -1, 5, "folder"),
+        ("new", 0, 0, "--total_steps"),
         ("there", 0, 5, "already"), ("half", 0, 5, "already"),
     ],
 )  # fmt: skip
@@ -43,19 +43,6 @@ def test_what_cannot_be_trained_is_refused(trainings, style_image, name, folder,
     with pytest.raises(UserError, match=words):
         trainings.start(style_image, name, folder, steps, 10**6)
     assert trainings.status()["state"] == "none"
-
-
-def test_a_painting_that_is_none_is_refused(trainings, tmp_path):
-    (tmp_path / "painting").write_bytes(b"%PDF-1.7")
-    with pytest.raises(UserError, match="PDF"):
-        trainings.start(tmp_path / "painting", "new", 0, 5, 10**6)
-
-
-def test_without_a_training_there_is_nothing_to_stop(trainings):
-    for change in (trainings.stop, trainings.resume):
-        with pytest.raises(UserError, match="start one"):
-            change()
-    assert trainings.picture() is None
 
 
 @pytest.mark.posix

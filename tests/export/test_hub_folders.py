@@ -94,27 +94,6 @@ def test_transformers_gives_the_pixels_of_the_command(folder, make_picture, tmp_
     assert np.array_equal(again, small)
 
 
-def test_its_weights_are_a_style_model_too(folder, make_picture, tmp_path):
-    make_picture(40, 31, seed=1).save(tmp_path / "photo.png")
-    one = by_command(tmp_path / "photo.png", tmp_path / "one", folder / "model.safetensors")
-    assert np.array_equal(one, by_command(tmp_path / "photo.png", tmp_path / "two"))
-    assert (folder / "model.safetensors").stat().st_size < 3.6e6
-
-
-def test_without_transformers(folder):
-    """Weights and settings are where huggingface_hub's mixin looks for them."""
-    import torch
-
-    from models.checkpoints import load_checkpoint
-    from models.transformer_net import TransformerNet
-
-    mixin = pytest.importorskip("huggingface_hub").PyTorchModelHubMixin
-    style = type("Style", (TransformerNet, mixin), {}).from_pretrained(folder)
-    images = torch.rand(1, 3, 13, 10) * 255
-    with torch.no_grad():
-        assert torch.equal(style(images), load_checkpoint("checkpoints/wave.pth").network(images))
-
-
 def test_the_code_stands_alone():
     modules = code()
     assert {"modeling_style_transfer", "stylizer", "transformer_net", "errors"} <= modules.keys()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from inference.instance_norm import fix_statistics
 from inference.stylizer import Stylizer
 from utils.device import Compute
 
@@ -36,3 +37,13 @@ def test_pictures_of_a_batch_have_their_own_statistics(trained_like):
     one_pass = Stylizer(network, compute=CPU).stylize_tensor(images)
     tiled = Stylizer(network, compute=CPU, tile_size=64).stylize_tensor(images)
     torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)
+
+
+def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
+    network, images = trained_like("instance"), uneven_picture(40, 150)
+    at_once, again = (
+        fix_statistics(network, 40, 150, lambda place: images[(..., *place)], 76, CPU, cache_bytes=size).state_dict()
+        for size in (2**30, 0)
+    )
+    for name, value in at_once.items():
+        torch.testing.assert_close(value, again[name])

@@ -31,7 +31,7 @@ def test_value_and_gradient_are_the_plain_ones(dtype, tolerance, layout):
     assert (features.grad.double() - reference.grad).norm() < tolerance * reference.grad.norm()
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bfloat16])
 def test_it_stays_float32_under_autocast(dtype):
     """Autocast takes matrix products to half precision, where long sums lose their digits."""
     features = random(1, 8, 40, 40, dtype=dtype).requires_grad_()

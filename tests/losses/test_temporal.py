@@ -25,7 +25,7 @@ def shift(columns, rows, n=1, size=SIZE):
     return grid(matrix.expand(n, 3, 3), size, size)
 
 
-@pytest.mark.parametrize("columns, rows", [(0, 0), (3, 0), (0, -5), (-2, 7)])
+@pytest.mark.parametrize("columns, rows", [(0, 0), (3, 0), (-2, 7)])
 def test_whole_pixels_move_as_a_roll(columns, rows):
     images = pictures(2, 1)
     moved = warp(images, shift(columns, rows, 2))
@@ -61,13 +61,6 @@ def test_a_pair_counts_the_same_in_any_batch():
     assert temporal_loss(stylized, moved, motion).item() == pytest.approx(sum(alone) / 2, rel=1e-5)
 
 
-def test_both_views_are_taught():
-    stylized, moved = pictures(1, 1).requires_grad_(), pictures(1, 2).requires_grad_()
-    gradients = torch.autograd.grad(temporal_loss(stylized, moved, shift(1, 1)), (stylized, moved))
-    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
-    assert gradients[1][..., -1].abs().max() == 0  # not seen in the first view
-
-
 def test_a_view_depends_on_its_photograph_and_seed_alone():
     """In whatever batch: several processes that share one out see what one process sees."""
     images = pictures(3, 1)
@@ -94,26 +87,6 @@ def test_some_photographs_are_softened():
     assert 0.1 < in_places < 1 - second_view.EVERYWHERE + 0.1  # the others are soft nearly everywhere
 
 
-def test_softening_depends_on_photograph_and_seed_alone():
-    images = pictures(9, 1)
-    together = soften(images, "abcdefghi")
-    apart = [soften(images[number : number + 1], seed) for number, seed in enumerate("abcdefghi")]
-    assert 0 < together[1].sum() < 9
-    torch.testing.assert_close(together[0], torch.cat([one[0] for one in apart]))
-    assert torch.equal(together[1], torch.cat([one[1] for one in apart]))
-    assert not torch.equal(together[1], soften(images, "jklmnopqr")[1])
-
-
-def test_motions_stay_within_their_bounds():
-    rest = grid(torch.eye(3)[None], SIZE, SIZE)
-    rng = random.Random(0)
-    motions = grid(torch.tensor([random_homography(rng) for _ in range(300)]), SIZE, SIZE)
-    away = (motions - rest).abs().amax((1, 2, 3)) / 2  # in sides of the picture
-    middle = (motions - rest)[:, SIZE // 2, SIZE // 2].abs().amax(1) / 2
-    assert middle.max() < second_view.SHIFT + 0.01
-    assert 0.05 < away.max() < 0.2 and (away < 0.01).sum() > 10  # large ones, and a camera that all but stands
-
-
 def test_a_view_shows_the_photograph_moved(monkeypatch):
     monkeypatch.setattr(second_view, "NOISE", 0.0)
     monkeypatch.setattr(second_view, "EXPOSURE", 0.0)
@@ -126,13 +99,8 @@ def test_a_view_shows_the_photograph_moved(monkeypatch):
 
 def objective(vgg, *paintings, temporal_weight=50.0, **weights):
     weights = {
-        "style_weight": 1e4,
-        "tv_weight": 1e-6,
-        "checkerboard_weight": 0.3,
-        "palette_weight": 0.0,
-        "tone_weight": 0.0,
-        **weights,
-    }
+        "style_weight": 1e4, "tv_weight": 1e-6, "checkerboard_weight": 0.3, "palette_weight": 0.0, "tone_weight": 0.0,
+    } | weights  # fmt: skip
     return PerceptualLoss(TrainingConfig(temporal_weight=temporal_weight, **weights), vgg, paintings, SIZE)
 
 

@@ -54,6 +54,17 @@ def test_a_batch_enters_the_running_statistics(momentum, share):
 
 
 @torch.no_grad()
+def test_statistics_are_estimated_over_all_batches():
+    network = TransformerNet("mixed")
+    batches = [pictures(seed=seed) for seed in range(3)]
+    estimate_statistics(network, batches)
+    convolution, norm, _ = network.layers[0]
+    features = torch.cat([convolution(network.prepare(batch)) for batch in batches])
+    torch.testing.assert_close(norm.running_mean, features.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(norm.running_var, features.var((0, 2, 3), correction=0), rtol=1e-3, atol=1e-4)
+
+
+@torch.no_grad()
 def test_plain_white_and_plain_black_stay_apart():
     white, black = (torch.full((1, 3, 32, 32), value) for value in (255.0, 0.0))
     instance, mixed = TransformerNet("instance").eval(), TransformerNet("mixed")

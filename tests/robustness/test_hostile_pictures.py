@@ -356,15 +356,18 @@ def test_bombs_take_neither_memory_nor_time(tmp_path):
     """
     for name, content in bombs().items():
         (tmp_path / name).write_bytes(content)
-    with open(tmp_path / "webp of a terabyte", "wb") as file:  # with no bytes on the disk
-        file.write(b"RIFF\xff\xff\xff\xffWEBPVP8 ")
-        file.truncate(2**40)
+    try:
+        with open(tmp_path / "webp of a terabyte", "wb") as file:  # with no bytes on the disk
+            file.write(b"RIFF\xff\xff\xff\xffWEBPVP8 ")
+            file.truncate(2**40)
+    except OSError:  # a file system that holds no such files
+        (tmp_path / "webp of a terabyte").unlink()
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "device.png").symlink_to("/dev/zero")
     process = subprocess.run([sys.executable, "-c", READER, tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr + process.stdout
     answers = [line.split("\t") for line in process.stdout.splitlines()]
-    assert len(answers) == len(bombs()) + 3
+    assert len(answers) == len(list(tmp_path.iterdir()))
     for name, megabytes, answer in answers:
         assert int(megabytes) < 300, (name, megabytes, answer)
         if answer.startswith("refused"):
@@ -382,14 +385,17 @@ def test_bombs_take_neither_memory_nor_time(tmp_path):
 def test_the_limit_is_exact_and_can_be_lifted(tmp_path, png_without_pixels):
     Image.new("RGB", (50, 40)).save(tmp_path / "photo.png")
     assert read_image(tmp_path / "photo.png", max_pixels=2000).size == (50, 40)
-    with pytest.raises(ImageError, match=r"photo.png has 2000 pixels, more than --max_pixels 1999: .*larger"):
+    with pytest.raises(ImageError, match="photo.png has 2000 pixels, more than --max_pixels 1999"):
         read_image(tmp_path / "photo.png", max_pixels=1999)
-    # 20,000 x 20,000 is more than Pillow itself would open; the pixels that are missing here come after its size.
+    # The pixels that are missing here come after the size.
     (tmp_path / "large.png").write_bytes(png_without_pixels(20_000, 20_000))
     with pytest.raises(ImageError, match="400000000 pixels, more than --max_pixels 200000000"):
         read_image(tmp_path / "large.png")
     with pytest.raises(ImageError, match="large.png (cannot be read as a picture .*end is missing|needs more memory)"):
         read_image(tmp_path / "large.png", max_pixels=400_000_000)
+    # 180 megapixels of a bit each, which is above Pillow's own limit.
+    Image.new("1", (18_000, 10_000)).save(tmp_path / "large.png")
+    assert read_image(tmp_path / "large.png").size == (18_000, 10_000)
 
 
 def test_every_command_keeps_to_the_flag(call_cli, style_model, style_image, photos, vgg_file, tmp_path):
@@ -404,16 +410,6 @@ def test_every_command_keeps_to_the_flag(call_cli, style_model, style_image, pho
     flags = ["--model_path", style_model, "--content_image", style_image, "--output_dir", tmp_path / "out"]
     error = call_cli("begin_inference.py", *flags, "--max_pixels", 3071).error
     assert f"{style_image} has 3072 pixels, more than --max_pixels 3071" in error and not (tmp_path / "out").exists()
-
-
-def test_a_picture_larger_than_pillow_would_open_is_read(tmp_path):
-    """One bit a pixel, that it stays small: 180 megapixels, above Pillow's own limit and below ours."""
-    Image.new("1", (18_000, 10_000)).save(tmp_path / "large.png")
-    with pytest.raises(Image.DecompressionBombError):
-        Image.open(tmp_path / "large.png")
-    with pytest.raises(ImageError):
-        read_image(tmp_path / "large.png", max_pixels=179_000_000)
-    assert read_image(tmp_path / "large.png").size == (18_000, 10_000)
 
 
 @pytest.mark.parametrize("max_pixels", [10, 10**9])
@@ -436,35 +432,27 @@ def test_a_pipe_a_device_and_a_folder_are_refused_without_waiting(tmp_path):
     (tmp_path / "device.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
-    told = {"pipe": "a pipe or", "device": "or a device", "folder": "is a folder", "loop": "symbolic"}
-    for name, words in told.items():
-        with pytest.raises(ImageError, match=f"{name}.jpg .*{words}"):
+    for name in ("pipe", "device", "folder", "loop", "n" * 300):
+        with pytest.raises(ImageError, match=f"{name}.jpg "):
             read_image(tmp_path / f"{name}.jpg")
-    with pytest.raises(ImageError, match="File name too long"):
-        read_image(tmp_path / ("n" * 300 + ".jpg"))
 
 
 def test_formats_that_other_programs_would_draw_are_refused(tmp_path, monkeypatch):
     """EPS is a program; Pillow would have Ghostscript run it. IPTC wraps a picture of any format, EPS for one."""
-    path = tmp_path / "drawing.jpg"
-    started = []
-    monkeypatch.setattr(subprocess, "check_call", lambda *args, **kwargs: started.append(args))
-    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: started.append(args))
-    eps = _saved(Image.new("RGB", (4, 4)), "EPS")
-    path.write_bytes(eps)
-    with pytest.raises(ImageError, match="drawing.jpg is EPS, which is not read here"):
-        read_image(path)
 
     def field(record, number, data):
         return struct.pack(">BBBH", 28, record, number, len(data)) + data
 
+    eps = _saved(Image.new("RGB", (4, 4)), "EPS")
     head = field(3, 20, b"\0\4") + field(3, 30, b"\0\4") + field(3, 60, b"\1\0") + field(3, 120, b"\5")
-    path.write_bytes(head + field(8, 10, eps))
-    with Image.open(path) as image:
-        assert image.format == "IPTC"
-    with pytest.raises(ImageError, match="drawing.jpg is IPTC, which is not read here"):
-        read_image(path)
-    assert not started
+    for name in ("check_call", "Popen"):
+        monkeypatch.setattr(subprocess, name, lambda *args, **kwargs: pytest.fail("a program was started"))
+    for form, content in (("EPS", eps), ("IPTC", head + field(8, 10, eps))):
+        (tmp_path / "drawing.jpg").write_bytes(content)
+        with Image.open(tmp_path / "drawing.jpg") as image:
+            assert image.format == form
+        with pytest.raises(ImageError, match=f"drawing.jpg is {form}, which is not read here"):
+            read_image(tmp_path / "drawing.jpg")
 
 
 def test_a_decoder_that_is_missing_is_one_sentence(tmp_path, samples, monkeypatch):

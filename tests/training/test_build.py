@@ -25,10 +25,8 @@ from utils.errors import UserError
     [
         (118_287, 4, None, None, 40_000, "1.35 passes"),  # COCO
         (1203, 4, 2, 40_000, 601, "as --num_epochs says"),
-        (1203, 4, 2, None, 601, "as --num_epochs says"),
         (100, 4, None, None, 2000, "80 passes over 100 photographs"),  # few are gone through more often
         (10_000, 4, None, None, 5000, "2 passes over 10000 photographs"),
-        (100, 4, None, 500, 500, "as --total_steps says"),
         (100, 4, None, 4000, 4000, "as --total_steps says"),
         (100, 4, 100, 500, 500, "as --total_steps says"),
         (3, 8, 1, None, 1, "as --num_epochs says"),  # less than one batch: one step still
@@ -59,21 +57,18 @@ def test_sizes_that_the_loss_network_cannot_see_are_refused(small_config, sides)
 
 
 @pytest.mark.parametrize(
-    "settings, told",
+    "flag, settings",
     [
-        ({"style_layers": ("relu1_2", "relu9_9")}, "--style_layers relu9_9: choose, each once, from relu1_1, relu1_2"),
-        ({"style_layers": ("relu1_2", "relu1_2")}, "--style_layers relu1_2: choose, each once"),
-        ({"style_layers": ("relu1_2", "relu2_2")}, "--style_layer_weights takes 2 weights, one for each of the layers"),
-        ({"style_layer_weights": (1.0, 1.0)}, "--style_layer_weights takes 5 weights"),
-        ({"style_layer_weights": (0.0,) * 5}, "not all of them 0"),
-        ({"style_octave_weights": (1.0, 2.0)}, "--style_octave_weights takes 1 weights, one for each of the sizes"),
-        ({"style_octaves": 2, "style_octave_weights": (0.0, 0.0)}, "not all of them 0"),
+        ("--style_layers", {"style_layers": ("relu1_2", "relu9_9")}),
+        ("--style_layers", {"style_layers": ("relu1_2", "relu1_2")}),
+        ("--style_layer_weights", {"style_layers": ("relu1_2", "relu2_2")}),
+        ("--style_layer_weights", {"style_layer_weights": (0.0,) * 5}),
+        ("--style_octave_weights", {"style_octave_weights": (1.0, 2.0)}),
     ],
 )
-def test_a_style_term_that_cannot_be_is_refused(small_config, settings, told):
-    with pytest.raises(UserError) as refused:
+def test_a_style_term_that_cannot_be_is_refused(small_config, flag, settings):
+    with pytest.raises(UserError, match=flag):
         build_state(small_config(**settings))
-    assert told in str(refused.value)
 
 
 def test_a_checkpoint_of_before_a_setting_goes_on_without_it(tmp_path):
@@ -99,7 +94,7 @@ def frames(kind):
 
 @pytest.mark.parametrize(
     "norm, optimizer, precision",
-    [("batch", "adam", "float32"), ("instance", "soap", "float32"), ("instance", "soap", "bfloat16")],
+    [("batch", "adam", "float32"), ("instance", "soap", "float32")],
 )
 def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp_path, norm, optimizer, precision):
     """Left to themselves their gradient is 1e4 to 1e33 times the others', in networks that have learnt something."""
@@ -121,34 +116,19 @@ def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp
 
 @pytest.mark.parametrize(
     "weights, flag",
-    [
-        ({"content_weight": 1e5, "style_weight": 1e10, "tv_weight": 1e-6}, "--style_weight 1e+10 is 10,000 times"),
-        ({"style_weight": 1e30}, "--style_weight 1e+30 is more than a million times the usual"),
-        ({"tv_weight": 1e3}, "--tv_weight 1000 is 1,667 times"),
-        ({"content_weight": 100.0}, "--content_weight 100 is 100 times"),
-        ({"loss_scale": "paper"}, "docs/training.md has weights"),
-    ],
-)
+    [({"content_weight": 1e5, "style_weight": 1e10}, "--style_weight 1e+10"), ({"tv_weight": 1e3}, "--tv_weight 1000"),
+     ({"content_weight": 100.0}, "--content_weight 100"), ({"loss_scale": "paper"}, "--loss_scale paper"),
+     ({}, None), ({"style_weight": 100.0}, None), ({"tv_weight": 0.0}, None),
+     ({"loss_scale": "paper", "style_weight": 3e-6}, None)],
+)  # fmt: skip
 def test_weights_of_other_projects_are_told(weights, flag):
     told = strange_weights(TrainingConfig(**weights))
-    assert flag in told and "--loss_scale paper" in told
+    assert flag in told if flag else told is None
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [{}, {"style_weight": 100.0}, {"style_weight": 1.0}, {"content_weight": 0.0}, {"style_weight": 0.0},
-     {"tv_weight": 0.0}, {"loss_scale": "paper", "style_weight": 3e-6}],
-)  # fmt: skip
-def test_usual_weights_are_passed_over(weights):
-    assert strange_weights(TrainingConfig(**weights)) is None
-
-
-def test_the_papers_settings_train(call_cli, tmp_path, style_image, photos, vgg_file):
+def test_the_papers_settings_train(train, tmp_path):
     """On small pictures: both terms count, and their sum falls."""
-    flags = ["--recipe", "paper", "--style_image", style_image, "--dataset_dir", photos]
-    small = ["--image_size", 32, "--total_steps", 12, "--log_every_steps", 4, "--monitor_every_steps", 0,
-             "--device", "cpu", "--precision", "float32", "--output_dir", tmp_path]  # fmt: skip
-    result = call_cli("begin_training.py", *flags, *small, "--vgg_weights", vgg_file)
+    result = train("--recipe", "paper", "--total_steps", 12, "--log_every_steps", 4)
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
-    lines = read_metrics(tmp_path)
+    lines = read_metrics(tmp_path / "out")
     assert lines[-1]["total"] < lines[0]["total"] and min(lines[-1]["weighted"][t] for t in ("content", "style")) > 0

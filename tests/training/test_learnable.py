@@ -6,16 +6,6 @@ import torch
 from PIL import Image
 
 
-@pytest.fixture
-def train(call_cli, soon_begun, training_inputs, tmp_path):
-    def run(*flags):
-        small = ["--image_size", 32, "--batch_size", 1, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
-        small += ["--precision", "float32", "--monitor_every_steps", 0, "--output_dir", tmp_path / "out"]
-        return call_cli("begin_training.py", *training_inputs, *small, *flags)
-
-    return run
-
-
 def write_plain(folder, colours, size=48):
     folder.mkdir()
     for colour in colours:
@@ -23,7 +13,7 @@ def write_plain(folder, colours, size=48):
     return folder
 
 
-@pytest.mark.parametrize("colours", [[0] * 4, [255] * 4, [0, 90, 255]])
+@pytest.mark.parametrize("colours", [[255] * 4, [0, 90, 255]])
 def test_photographs_of_one_colour_each_are_refused(train, tmp_path, colours):
     error = train("--dataset_dir", write_plain(tmp_path / "plain", colours)).error
     assert f"--dataset_dir {tmp_path / 'plain'} holds pictures of one colour" in error
@@ -36,14 +26,10 @@ def test_photographs_most_of_which_are_of_one_colour_are_warned_of(train, tmp_pa
         train("--dataset_dir", tmp_path / "photos").ok()
 
 
-@pytest.mark.parametrize("noise", [0, 2])
-def test_a_painting_of_one_colour_is_refused(train, tmp_path, noise):
-    pixels = 120 + np.random.default_rng(0).integers(-noise, noise + 1, (48, 64, 3))
+def test_a_painting_of_one_colour_is_refused(train, tmp_path):
+    pixels = 120 + np.random.default_rng(0).integers(-2, 3, (48, 64, 3))
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "plain.png")
-    assert (
-        f"--style_image {tmp_path / 'plain.png'} is of one colour"
-        in train("--style_image", tmp_path / "plain.png").error
-    )
+    assert f"{tmp_path / 'plain.png'} is of one colour" in train("--style_image", tmp_path / "plain.png").error
 
 
 def test_weights_that_leave_nothing_to_learn_are_refused(train, tmp_path):
@@ -59,8 +45,8 @@ def test_an_objective_without_one_half_is_warned_of(train, flag, told):
         train(flag, 0).ok()
 
 
-def test_a_loss_network_of_zeros_is_refused(call_cli, training_inputs, vgg_state, tmp_path):
+def test_a_loss_network_of_zeros_is_refused(call_cli, small_training, vgg_state, tmp_path):
     torch.save({key: torch.zeros_like(value) for key, value in vgg_state.items()}, tmp_path / "zeros.pth")
-    flags = ["--vgg_weights", tmp_path / "zeros.pth", "--output_dir", tmp_path / "out", "--image_size", 32]
-    error = call_cli("begin_training.py", *training_inputs, *flags, "--device", "cpu").error
+    flags = ["--vgg_weights", tmp_path / "zeros.pth", "--output_dir", tmp_path / "out"]
+    error = call_cli("begin_training.py", *small_training, *flags).error
     assert "zeros.pth holds zeros alone in features.0.weight" in error

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 import time
 
 import numpy as np
@@ -13,7 +12,6 @@ from PIL import Image
 from losses.perceptual import Losses
 from training.health import Unsound
 from training.log import TrainingLog, plot_losses
-from utils import progress
 
 
 def losses(content, style, variation, weighted=None):
@@ -59,8 +57,7 @@ def test_several_styles_have_their_own_means(tmp_path):
     assert line["styles"] == {"wave": {"content": 2.0, "level": 0.5}, "scream": {"content": 5.0, "level": 0.25}}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("index, term", [(0, "content"), (1, "style"), (2, "total_variation")])
+@pytest.mark.parametrize("index, term, value", [(0, "content", float("nan")), (2, "total_variation", float("-inf"))])
 def test_the_first_step_with_a_loss_that_is_not_finite_is_named(log, value, index, term):
     for step in (1, 2, 3):
         values = [1.0, 1.0, 1.0]
@@ -86,28 +83,6 @@ def test_resuming_drops_later_and_broken_lines(tmp_path):
         assert path.read_text() == '{"step": 5}\n{"step": 10}\n'
 
 
-def test_a_new_training_starts_an_empty_log(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 0}\n')
-    TrainingLog(path, 0, 20, batch_size=2).close()
-    assert path.read_text() == ""
-
-
-def test_progress_shows_the_weighted_losses_and_the_steps_left(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
-    log = TrainingLog(tmp_path / "metrics.jsonl", 3, 10, batch_size=2)
-    log.add(4, losses(1.0, 2.0, 3.0))
-    log.flush()
-    log.add(5, losses(1.0, 2.0, 3.0))
-    log.message("a line beside it")
-    log.close()
-    output = capsys.readouterr()
-    assert "step 5 of 10" in output.err
-    assert "content=1" in output.err and "style=4" in output.err and "total_variation=9" in output.err
-    assert "temporal" not in output.err  # it has no weight
-    assert output.out == "a line beside it\n"
-
-
 def test_plot(tmp_path):
     pytest.importorskip("matplotlib")
     lines = [
@@ -118,13 +93,6 @@ def test_plot(tmp_path):
     plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
     with Image.open(tmp_path / "losses.png") as image:
         assert image.format == "PNG" and np.asarray(image.convert("L")).std() > 5
-
-
-def test_without_matplotlib_there_is_no_plot_and_no_error(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # importing it fails
-    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    plot_losses(tmp_path / "metrics.jsonl", tmp_path / "losses.png")
-    assert not (tmp_path / "losses.png").exists()
 
 
 def test_a_clock_that_is_set_back_upsets_no_time_in_the_metrics(tmp_path, monkeypatch):

@@ -109,13 +109,12 @@ def test_what_came_with_the_program_is_not_written_over(shipped, tmp_path):
         files.check_target(shipped.with_name(name), overwrite=False, endings=(".pth",))
 
 
-def test_a_training_replaces_what_ships_by_its_own_flag_alone(shipped, call_cli, soon_begun, training_inputs):
-    small = ["--image_size", 32, "--batch_size", 1, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
-    small += ["--name", "wave", "--output_dir", shipped.parent]
+def test_a_training_replaces_what_ships_by_its_own_flag_alone(shipped, train):
+    own = ["--name", "wave", "--output_dir", shipped.parent]
     for flags in ([], ["--overwrite"], ["--resume"]):
-        error = call_cli("begin_training.py", *training_inputs, *small, *flags).error
-        assert f"{shipped} came with the program" in error and shipped.read_bytes() == b"a model"
-    call_cli("begin_training.py", *training_inputs, *small, "--replace_shipped").ok()
+        assert f"{shipped} came with the program" in train(*own, *flags).error
+        assert shipped.read_bytes() == b"a model"
+    train(*own, "--replace_shipped").ok()
     assert shipped.read_bytes() != b"a model"
 
 
