@@ -49,8 +49,8 @@ class TrainingConfig:
 
     style_image: tuple[str, ...] = setting(
         ("styles/swirls.jpg",),
-        "the painting whose style is learnt; several, also folders and patterns such as 'paintings/*.jpg', become as "
-        "many styles of one network, which needs --norm instance",
+        "the painting whose style is learnt; of several, or of folders and patterns such as 'paintings/*.jpg', one "
+        "network learns a style each",
         metavar="PICTURE",
         heading="What to learn from",
     )
@@ -67,7 +67,7 @@ class TrainingConfig:
     )
     name: str | None = setting(
         None,
-        "name of the result; left out, the style image's, with several style images their folder's",
+        "name of the result; left out, that of the style image, or with several that of their folder",
         metavar="NAME",
     )
     checkpoint_path: str | None = setting(
@@ -77,8 +77,8 @@ class TrainingConfig:
     )
     resume: bool = setting(
         False,
-        "go on with this painting's training in output_dir from its newest checkpoint, or begin it if there is none: "
-        "the same command, however often it is killed",
+        "go on with this painting's training in output_dir from its newest checkpoint, or begin it if there is none, "
+        "so that the same command works however often it is killed",
     )
 
     recipe: str | None = setting(
@@ -90,15 +90,15 @@ class TrainingConfig:
     )
     content_layer: str = setting(
         "relu2_2",
-        "layer of the content term: relu2_2, the paper's, holds outlines and calm areas; relu4_2 what is where alone",
+        "layer of the content term: relu2_2, the paper's, keeps outlines and calm areas; relu4_2 only what is where",
         choices=("relu2_2", "relu3_2", "relu4_2"),
     )
     content_weight: float = setting(1.0, "weight of the content term", minimum=0)
     style_weight: float = setting(10.0, "weight of the style term", minimum=0)
     style_layers: tuple[str, ...] = setting(
         ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "layers of the style term, of relu1_1 ... relu5_1; later ones of a block, relu1_2 relu2_2 relu3_3 relu4_3 as "
-        "in the paper, see more of a brush stroke at a time: strokes join into lines",
+        "layers of the style term, from relu1_1 to relu5_1; later ones of a block, such as the paper's relu1_2 relu2_2 "
+        "relu3_3 relu4_3, see more of a brush stroke at a time, and strokes join into lines",
         metavar="LAYER",
     )
     style_layer_weights: tuple[float, ...] = setting(
@@ -109,13 +109,13 @@ class TrainingConfig:
     )
     style_octaves: int = setting(
         1,
-        "sizes at which the style term compares: 1, as in the paper, the picture's own; 2 half of it as well, 3 a "
-        "quarter as well: larger strokes and forms, best with a style_size of 512 or more; steps take a sixth longer",
+        "sizes at which the style term compares: 1, as in the paper, is the picture's own, 2 adds half of it, 3 a "
+        "quarter; more gives larger strokes, best with a style_size of 512 or more; steps take a sixth longer",
         minimum=1,
     )
     style_octave_weights: tuple[float, ...] | None = setting(
         None,
-        "weights of these sizes among themselves, the picture's own first; less of that one: less of the painting's "
+        "weights of these sizes among themselves, the picture's own first; less of that takes less of the painting's "
         "grain; left out, equal",
         minimum=0,
     )
@@ -125,9 +125,8 @@ class TrainingConfig:
     )
     temporal_weight: float = setting(
         0.0,
-        "weight of the term that keeps films from flickering, and skies from a lattice of dots; 100 to 400 is useful: "
-        "two views of a photograph under a known motion are to be painted alike, two photographs of five, softened, "
-        "having no style term; steps take a third longer; 0, as in the paper, for none",
+        "weight of the term that keeps films from flickering, and skies from a lattice of dots: two views of a "
+        "photograph are painted alike; 100 to 400 is useful; steps take a third longer; 0, as in the paper, for none",
         minimum=0,
     )
     palette_weight: float = setting(
@@ -172,8 +171,8 @@ class TrainingConfig:
     )
     width: float = setting(
         1.0,
-        "channels of the network, in those of the paper: 0.25 is five times as fast; training.distill makes a small "
-        "network of a large one",
+        "multiplies the channels of the paper: 0.25 is five times as fast; training.distill teaches a small network "
+        "from a large one",
         minimum=0.05,
         maximum=2,
     )
@@ -192,8 +191,8 @@ class TrainingConfig:
     )
     train: str = setting(
         "all",
-        "norms: learn the scales and shifts of the normalisation layers alone, as a further style of the network that "
-        "--start_from names, whose styles stay what they are",
+        "norms: learn only scales and shifts of the normalisation layers, as a further style of the network of "
+        "--start_from, which keeps its other styles",
         choices=("all", "norms"),
     )
 
@@ -202,8 +201,8 @@ class TrainingConfig:
     )
     total_steps: int | None = setting(
         None,
-        "steps at most; num_epochs or total_steps ends training, the earlier; both left out, two passes over the "
-        "photographs, but no fewer than 2000 steps, which a good picture takes, and no more than 40000",
+        "steps at most; with num_epochs too, training stops at the earlier end; with neither, after two passes over "
+        "the photographs, but no fewer than 2000 steps, which a good picture takes, and no more than 40000",
         minimum=1,
     )
     batch_size: int = setting(4, "photographs a step", minimum=1)
@@ -224,7 +223,9 @@ class TrainingConfig:
         "off", "whether torch.compile makes kernels of the training step, which takes a minute", choices=("on", "off")
     )
     num_workers: int | None = setting(
-        None, "processes that read photographs; 0: the training itself reads them; left out, by the machine", minimum=0
+        None,
+        "processes that read photographs; 0: the training itself reads them; left out, what suits the machine",
+        minimum=0,
     )
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
 
@@ -325,7 +326,7 @@ class DistillConfig(TrainingConfig, _Networks):
     upsample: str | None = setting(None, "upsampling layers; left out, the teacher's", choices=("transposed", "resize"))
     width: float = setting(
         0.25,
-        "channels of the student, in those of the paper; with the teacher's width and blocks it begins as a copy",
+        "multiplies the channels of the paper; with the teacher's width and blocks the student begins as a copy",
         minimum=0.05,
         maximum=2,
     )
@@ -366,7 +367,7 @@ class InferenceConfig:
         metavar="STYLE",
     )
     list_styles: bool = setting(
-        False, "name the styles of --model_path, left out, of all models that ship; do nothing else"
+        False, "list the styles of --model_path, or without it those of all models that ship, and do nothing else"
     )
     content_image: tuple[str, ...] = setting(
         ("content/mountains.jpg",),
@@ -376,8 +377,8 @@ class InferenceConfig:
     )
     output_dir: str = setting(
         "results",
-        "folder that receives PHOTOGRAPH_STYLE.png or .jpg; a folder of photographs is mirrored in it, each of several "
-        "under its own name; where it lies in a folder of photographs it is left out of them",
+        "folder that receives PHOTOGRAPH_STYLE.png or .jpg; a folder of photographs is mirrored in it, several under "
+        "their own names; it is never read as photographs itself",
         metavar="FOLDER",
     )
 

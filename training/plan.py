@@ -12,7 +12,7 @@ MOST_STEPS = 40_000
 """The paper's; unless a flag says otherwise a training has no more."""
 
 FAR = 30
-"""A training warns of two weights whose proportion is this many times the usual one."""
+"""A training warns if the ratio of two weights is this many times the usual one."""
 
 SMALLEST_STYLE_IMAGE = 16
 """Pixels of a style image's short side; the deepest features look at as many."""
@@ -93,10 +93,14 @@ def check_styles(config: TrainingConfig, styles: tuple[str, ...]) -> None:
         raise UserError("--style_image names a style all, which --style takes for every one: rename the file")
     if len(styles) > 1 and config.norm == "batch":
         network = "--norm batch" if config.start_from is None else f"--start_from {config.start_from}, of batch norm,"
-        raise UserError(f"{network} does not go together with {len(styles)} style images: give one, or instance norm")
+        raise UserError(
+            f"{network} does not go together with {len(styles)} style images: give one, or mixed or instance norm"
+        )
     if config.train == "norms":
         if config.start_from is None or config.norm == "batch":
-            raise UserError("--train norms learns a style of another network: name one of instance norm, --start_from")
+            raise UserError(
+                "--train norms adds a style to another network, without batch norm: name that with --start_from"
+            )
         if config.weight_decay:
             raise UserError("--train norms does not go together with --weight_decay: leave one of them out")
         known = load_checkpoint(config.start_from, "--start_from").styles(config.start_from)
