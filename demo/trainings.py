@@ -49,14 +49,7 @@ class Trainings:
         self._lock, self._process = threading.Lock(), None
 
     def start(self, painting: Path, name: str, folder: int, steps: int, max_pixels: int) -> None:
-        """Begin a training.
-
-        Args:
-            painting: a file that the page sent.
-            name: of the style.
-            folder: number of the folder of photographs.
-            steps: of the training.
-            max_pixels: that the painting may have.
+        """Begin a training on the photographs of the folder with this number.
 
         Raises:
             UserError: if one is under way, or the painting, the name or a number cannot be used.

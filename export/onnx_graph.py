@@ -1,4 +1,8 @@
-"""A style network written down in ONNX, layer by layer, in operators of 2019; needs the package onnx."""
+"""A style network written down in ONNX, layer by layer, in operators of 2019; needs the package onnx.
+
+By hand, because what ``torch.onnx.export`` of torch 2.14 writes (opset 20) takes the sums of instance norm over a whole
+picture in float32, and OpenCV 4.14 does not read its mixed norm.
+"""
 
 import numpy as np
 import torch

@@ -50,21 +50,10 @@ def is_animation(path: str | Path) -> bool:
 
 
 class AnimationReader:
-    """An animated picture, with what :class:`imaging.films.FilmReader` has of a film.
-
-    Args:
-        path: of the file.
-        start, end: seconds; frames that begin from ``start`` on and before ``end`` are read. Left out, all.
-        max_pixels: refuse larger pictures.
+    """An animated picture; arguments, attributes and errors are those of :class:`imaging.films.FilmReader`.
 
     Attributes:
-        size: (width, height).
-        total: frames that there will be, where the file tells; or ``None``.
-        info: Pillow's of the file, of which ``loop`` counts.
-        remarks: sentences on what could not be read, once the frames were.
-
-    Raises:
-        ImageError: naming the file.
+        info: Pillow's, of the file; ``loop`` counts.
     """
 
     converted = None
@@ -126,17 +115,15 @@ class AnimationReader:
 
 
 class AnimationWriter:
-    """An animated picture that is written at the end of a block; its frames are kept in memory until then.
+    """An animated picture that is written at the end of a block; its frames stay in memory until then.
 
     Args:
-        file: that receives it.
         ending: one of :data:`ANIMATION_FORMATS`.
         loop: how often it is shown, 0 for ever; ``None`` once.
-        quality: 1 to 100, of WebP and AVIF; left out, 90 and 80.
+        quality: 1 to 100, for WebP and AVIF; 90 and 80 by default.
 
     Attributes:
-        size: (width, height), once there is a frame.
-        remarks: none, as of :class:`imaging.film_writing.FilmWriter`.
+        size, remarks: as in :class:`imaging.film_writing.FilmWriter`; the size is known once there is a frame.
     """
 
     def __init__(self, file: BinaryIO, ending: str, loop: int | None = 0, quality: int | None = None):

@@ -79,10 +79,12 @@ class FilmWriter:
         with open(path, "wb") as file:  # PyAV would never close a file for whose first bytes there is no room
             file.write(bytes(_ROOM))
             file.truncate(0)
+        # The table of MP4 that has room for a camera's name has none for what players look for in the usual one.
+        camera = any(key in ("make", "model") or key.startswith("com.") for key in metadata)
+        flags = "faststart+use_metadata_tags" if camera else "faststart"
+        options_of_file = {"movflags": flags} if container in ("mp4", "mov") else {}
         with self._faults():
-            self._container = self._av.open(
-                f"file:{path}", "w", format=container, options=_container_options(container, metadata)
-            )
+            self._container = self._av.open(f"file:{path}", "w", format=container, options=options_of_file)
             crf = str(usual if quality is None else quality)
             self._stream = self._container.add_stream(codec, rate=rate, options={**options, "crf": crf})
             context = self._stream.codec_context
@@ -142,14 +144,6 @@ class FilmWriter:
             yield
         except self._av.FFmpegError as error:
             raise OSError(error.errno, error.strerror) from None
-
-
-def _container_options(container: str, metadata: dict[str, str]) -> dict[str, str]:
-    if container not in ("mp4", "mov"):
-        return {}
-    # The table of MP4 that has room for a camera's name has none for what players look for in the usual one.
-    camera = any(key in ("make", "model") or key.startswith("com.") for key in metadata)
-    return {"movflags": "faststart+use_metadata_tags" if camera else "faststart"}
 
 
 def _halved_chroma(planes: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ class InferenceRun:
             self.jobs, self._left_out = plan_jobs(config.content_image, config.output_dir, style, plan)
         check_taken(config.format, config.quality, [(job.ending, job.moves) for job in self.jobs])
         if (self._start or self._end) and not any(job.moves or is_film(job.content_image.path) for job in self.jobs):
-            raise UserError("--start and --end are of films, and no film is given: leave them out")
+            raise UserError("--start and --end are for films, and no film is given: leave them out")
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):

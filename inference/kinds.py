@@ -61,9 +61,9 @@ def check_taken(format: str, quality: int | None, results: list[tuple[str, bool]
     if format not in _MOTION_ALONE:
         check_format(format)
         if format != "auto" and all(ending in _FILMS.values() for ending, _ in results):
-            raise UserError(f"--format {format} holds no film, and films alone are given: {_OF_FILMS}")
+            raise UserError(f"--format {format} holds no film, and only films are given: {_OF_FILMS}")
     elif not any(moves for _, moves in results):
-        raise UserError(f"--format {format} is of films, and pictures alone are given: give another --format")
+        raise UserError(f"--format {format} is for films, and only pictures are given: give another --format")
     films = [ending for ending, moves in results if moves and ending in FILM_FORMATS]
     others = {ending for ending, moves in results} - set(films)
     if quality is None or not films:
@@ -75,4 +75,4 @@ def check_taken(format: str, quality: int | None, results: list[tuple[str, bool]
         )
     most = min(map(largest_quality, films))
     if quality > most:
-        raise UserError(f"--quality is of films a constant-rate factor up to {most}, less is better, not {quality}")
+        raise UserError(f"--quality {quality} is too large: for films it is at most {most}, and less is better")

@@ -1,4 +1,4 @@
-"""Which styles the flags of ``begin_inference.py`` name."""
+"""The styles that the flags of ``begin_inference.py`` name."""
 
 import contextlib
 import math
@@ -28,9 +28,6 @@ ALL = "all"
 def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> str:
     """What results are named after: the model or its style, the styles of a mixture, or ``contact_sheet`` for several.
 
-    Args:
-        given: names of the settings that were given explicitly.
-
     Raises:
         UserError: if ``--blend`` or ``--style`` is not written as it should be, or does not go with the other flags.
     """
@@ -43,7 +40,7 @@ def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> 
     models = find_models(config.model_path)
     if config.style is not None:
         if len(models) > 1:
-            raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
+            raise UserError(f"--style needs one model, and --model_path names {len(models)}: give one")
         mixtures = [list(parse_mixture(style)) for style in config.style]
         return "+".join(mixtures[0])[:100] if len(mixtures) == 1 and mixtures[0] != [ALL] else CONTACT_SHEET
     return Path(os.path.abspath(models[0])).stem if len(models) == 1 else CONTACT_SHEET
@@ -66,8 +63,8 @@ def load_styles(
     """(name, style): one, or several for a contact sheet; a mixture is one.
 
     Args:
-        say: receives what people are to know of the choice.
-        read: :func:`load_checkpoint`, or what remembers what it read.
+        say: receives sentences on the choice.
+        read: :func:`load_checkpoint`, or a function that remembers what it read.
 
     Raises:
         UserError: naming the flag and the file at fault.
@@ -83,19 +80,15 @@ def load_styles(
 def choose_styles(
     models: Sequence[str], styles: Sequence[str] | None, say: Callable[[str], None], read: Reader = load_checkpoint
 ) -> list[tuple[str, Checkpoint]]:
-    """(name, model of one style): of each model the first, or of one model those that ``--style`` names.
+    """(name, model of one style): the first of each model, or those of one model that ``--style`` names.
 
-    Args:
-        say, read: see :func:`load_styles`.
-
-    Raises:
-        UserError: naming the flag and the file at fault.
+    Arguments and errors are those of :func:`load_styles`.
     """
     if styles is None:
         names = file_labels(models)
         return [(name, _first_style(read(path, "--model_path"), path, say)) for name, path in zip(names, models)]
     if len(models) > 1:
-        raise UserError(f"--style is of one model, and --model_path names {len(models)}: give one")
+        raise UserError(f"--style needs one model, and --model_path names {len(models)}: give one")
     checkpoint = read(models[0], "--model_path")
     if not isinstance(checkpoint.network, MultiStyleNet):
         own = checkpoint.styles(models[0])[0]
@@ -107,7 +100,7 @@ def choose_styles(
 
 
 def _part_of_blend(name: str, say: Callable[[str], None], read: Reader) -> Checkpoint:
-    """A model, or of one that has several styles that which ``MODEL/STYLE`` names."""
+    """A model, or one style of a model of several, which ``MODEL/STYLE`` names."""
     model, _, style = name.rpartition("/")
     with contextlib.suppress(UserError):
         find_model(name)
@@ -136,10 +129,10 @@ def _first_style(
 
 
 def list_styles(config: InferenceConfig, given: frozenset[str] = frozenset()) -> list[str]:
-    """The styles of the models that ``--model_path`` names, a line each; of several models with their files.
+    """The styles of the models that ``--model_path`` names, a line each; with their files if there are several models.
 
     Args:
-        given: names of the settings that were given explicitly: without ``model_path``, all models that ship are meant.
+        given: names of the settings that were given explicitly; without ``model_path``, all that ship are listed.
 
     Raises:
         UserError: naming the flag and the file at fault.

@@ -15,15 +15,14 @@ from utils.progress import progress_bar
 
 
 class InferenceReport:
-    """Takes note of what became of each photograph and tells people, or programs where ``as_json``.
+    """Notes what became of each photograph, and says so to people or, with ``as_json``, to programs.
 
     Args:
         total: photographs of this process.
-        output_dir: for the summary.
         several: whether a collection was asked for. A single photograph has neither bar nor summary.
-        as_json: standard output holds one JSON object a photograph.
+        as_json: standard output holds one JSON object for each photograph.
         to_stderr: what is meant for people goes to standard error.
-        first: whether this is the process that talks; of another, people hear of faults alone.
+        first: whether this process speaks; the others report faults alone.
 
     Attributes:
         counts: photographs by status: done, skipped, failed, unfinished.
