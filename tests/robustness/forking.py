@@ -5,6 +5,7 @@ removes below its --output_dir; ``{"bytes": n}`` in the middle of the first file
 """
 
 import itertools
+import multiprocessing
 import os
 import resource
 import signal
@@ -37,6 +38,7 @@ def die_at_size(size: int) -> None:
 def train(arguments: list[str], faults: dict, output: str) -> None:
     """begin_training.py, whose output goes to a file."""
     os.setsid()
+    multiprocessing.set_start_method(None, force=True)  # reading processes start as in a training that nobody forked
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
