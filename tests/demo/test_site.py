@@ -60,7 +60,9 @@ def photo(tmp_path):
 
 @pytest.fixture(scope="module")
 def stylizers():
-    return [Stylizer(ROOT / "checkpoints" / "fast" / f"{name}.pth", "cpu", "float32") for name in ("starry_night", "wave")]
+    return [
+        Stylizer(ROOT / "checkpoints" / "fast" / f"{name}.pth", "cpu", "float32") for name in ("starry_night", "wave")
+    ]
 
 
 @pytest.fixture
