@@ -333,8 +333,7 @@ class DistillConfig(TrainingConfig, _Networks):
     blocks: int | None = setting(None, "residual blocks; left out, as many as the teacher has", minimum=1, maximum=9)
     start_from: str | None = setting(
         None,
-        "network that the student begins from: a file, or the name of a model; a small one of another style halves the "
-        "time",
+        "model that the student begins from: a file or a name; a small one of another style saves steps",
         metavar="MODEL",
     )
     total_steps: int | None = setting(2000, "steps at most, see num_epochs", minimum=1)

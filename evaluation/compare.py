@@ -115,7 +115,7 @@ class CompareConfig:
 
     teacher: tuple[str, ...] = setting(
         (),
-        "with --tones_only: the model that each was taught by, in their order; their pictures are compared, as PSNR",
+        "with --tones_only: the teacher of each model, in their order; PSNR between their pictures is printed",
         metavar="MODEL",
     )
 
@@ -188,8 +188,8 @@ def _check(config: CompareConfig) -> None:
         raise UserError("--plot draws what L-BFGS does, which --iterations 0 leaves out: leave out one of them")
     if config.plot is not None and config.tones_only:
         raise UserError("--plot is not for --tones_only: leave out one of them")
-    if config.teacher and not (config.tones_only and len(config.teacher) == len(config.model_path)):
-        raise UserError("--teacher goes with --tones_only, and names a model for each of --model_path")
+    if config.teacher and not config.tones_only:
+        raise UserError("--teacher goes with --tones_only: add it, or leave out --teacher")
     for name, allowed in {"json": (".json",), "plot": PLOTS, "sheet": PICTURES}.items():
         if getattr(config, name) is not None:
             check_target(getattr(config, name), config.overwrite, allowed, f"--{name}")
@@ -199,14 +199,20 @@ def _check(config: CompareConfig) -> None:
 
 def _tones(config: CompareConfig, styles: list, paths: list[Path]) -> dict:
     """What the styles make of the photographs, and its contrast and colours."""
+    import dataclasses
+
     from evaluation.measures import psnr
     from evaluation.pictures import read_square
-    from evaluation.trained import read_styles
+    from inference.stylizer import Stylizer
+    from models.checkpoints import load_checkpoint
     from utils.progress import progress_bar
 
-    teachers = read_styles(config.teacher, None, config.style_image, config.device) if config.teacher else []
-    if teachers and len(teachers) != len(styles):
-        raise UserError("--teacher compares models of one style each")
+    if len(config.teacher) not in (0, len(styles)):
+        raise UserError(f"--teacher names {len(config.teacher)} models for {len(styles)} styles: give one for each")
+    teachers = [
+        dataclasses.replace(style, stylizer=Stylizer(load_checkpoint(path, "--teacher").network, config.device))
+        for style, path in zip(styles, config.teacher)
+    ]
     photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
     models = []
     with progress_bar((len(styles) + len(teachers)) * len(photographs), "picture") as bar:

@@ -108,7 +108,8 @@ def build_distillation(
     identity = _identity(config, paintings, photographs, vgg, processes) | {"teacher": _digest(weights)}
     _check_resumed(checkpoint, identity, photographs, given)
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    begun, started_from = teacher if _same_sizes(teacher.network, config) else None, None
+    begun = teacher if _same_sizes(teacher.network, config) else None
+    started_from = None
     if checkpoint is None and config.start_from is not None:
         begun, config = _begin_from(config, given)
         started_from = _origin_of(begun)
