@@ -18,6 +18,9 @@ LARGEST_UNREADABLE_SHARE = 0.1
 READING_SECONDS = 120
 """Seconds after which reading processes that deliver nothing, from a network folder that hangs say, are given up."""
 
+_LOOK_SECONDS = 5
+"""Seconds between two looks whether the processes that are waited for are alive."""
+
 
 def _chunks(dataset: PhotographDataset, start: int, size: int) -> Iterator[list[tuple[int, int]]]:
     """Chunks of (position, index) pairs from a position on, without end, passing over known unreadable files."""
@@ -96,7 +99,7 @@ class PhotographStream:
             num_workers=num_workers,
             collate_fn=_by_value,
             prefetch_factor=4 if num_workers else None,
-            timeout=READING_SECONDS if num_workers else 0,
+            timeout=_LOOK_SECONDS if num_workers else 0,
             worker_init_fn=_init_worker if num_workers else None,
             generator=torch.Generator(),  # else the loader would draw from the global one
         )
@@ -144,14 +147,18 @@ class PhotographStream:
         return batch.pin_memory() if self.pin_memory else batch
 
     def _next_chunk(self):
-        if all(worker.is_alive() for worker in self._workers):
+        waited = 0
+        while all(worker.is_alive() for worker in self._workers):
             try:
                 return next(self._loader)
             except (RuntimeError, OSError, EOFError) as error:  # torch's word for a lost worker, or its connection's
                 if "timed out" in str(error):
-                    raise UserError(
-                        f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder"
-                    ) from None
+                    waited += _LOOK_SECONDS
+                    if waited >= READING_SECONDS:
+                        raise UserError(
+                            f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder"
+                        ) from None
+                    continue
                 for worker in self._workers:
                     worker.join(1)
                 if all(worker.is_alive() for worker in self._workers):

@@ -183,8 +183,9 @@ def test_a_worker_that_is_killed_is_told_where_the_next_batch_is_asked_for(datas
 @pytest.mark.posix
 @pytest.mark.parametrize("fault", ["killed", "hangs"])
 def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
-    # Only after this time does torch look whether the process is alive, which on a busy machine takes a while to end.
-    monkeypatch.setattr(data.loader, "READING_SECONDS", 1 if fault == "hangs" else 5)
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(data.loader, "_LOOK_SECONDS", 1)
+    monkeypatch.setattr(data.loader, "READING_SECONDS", 2 if fault == "hangs" else 600)
 
     def read(*args, **kwargs):
         if fault == "killed":
@@ -192,9 +193,8 @@ def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
         time.sleep(600)
 
     monkeypatch.setattr(data.dataset, "read_image", read)
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
     stream = PhotographStream(dataset, 4, num_workers=1)
-    words = r"was lost \(SIGKILL\)" if fault == "killed" else "gave no photograph for 1 seconds"
+    words = r"was lost \(SIGKILL\)" if fault == "killed" else "gave no photograph for 2 seconds"
     with pytest.raises(UserError, match=words):
         next(stream)
     stream.close()
