@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from data.dataset import PhotographDataset
 from utils.errors import UserError
+from utils.interrupts import ctrl_c_waits
 
 LARGEST_UNREADABLE_SHARE = 0.1
 
@@ -105,7 +106,8 @@ class PhotographStream:
         )
         others = set(multiprocessing.active_children())
         try:
-            self._loader = iter(loader)
+            with ctrl_c_waits():  # torch complains of an iterator that was begun in part
+                self._loader = iter(loader)
         except OSError as error:
             raise UserError(
                 f"the system starts no processes that read photographs ({error.strerror}): give --num_workers 0"

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from utils.interrupts import Interrupts
+from utils.interrupts import Interrupts, ctrl_c_waits
 
 
 @pytest.fixture
@@ -32,3 +32,11 @@ def test_one_of_each_kind_is_no_second_signal(ctrl_c, capfd):
         signal.raise_signal(signal.SIGTERM)
         assert interrupts.received
     assert capfd.readouterr().err.strip() == "Saving. Once more ends at once"
+
+
+def test_ctrl_c_waits_for_the_end_of_a_block():
+    done = False
+    with pytest.raises(KeyboardInterrupt), ctrl_c_waits():
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done and signal.getsignal(signal.SIGINT) is signal.default_int_handler
