@@ -106,7 +106,9 @@ class PhotographStream:
         )
         others = set(multiprocessing.active_children())
         try:
-            with ctrl_c_waits():  # torch complains of an iterator that was begun in part
+            # torch complains of an iterator that was begun in part: Ctrl-C waits, and what may be short is tried first.
+            with ctrl_c_waits():
+                multiprocessing.Queue()
                 self._loader = iter(loader)
         except OSError as error:
             raise UserError(
