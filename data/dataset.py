@@ -12,8 +12,7 @@ from PIL import Image, ImageOps
 from config import MAX_PIXELS
 from imaging.folders import no_pictures, unread, walk_pictures
 from imaging.reading import read_image
-from imaging.tensors import image_to_tensor
-from imaging.transparency import flatten
+from imaging.tensors import flatten, image_to_tensor
 from utils.errors import ImageError, UserError
 
 LARGEST_SCALE = 2.0
@@ -23,11 +22,8 @@ LARGEST_SCALE = 2.0
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
     """Every picture file below a folder, by its extension, in sorted order; see :func:`imaging.folders.walk_pictures`.
 
-    Args:
-        flag: the flag that named the folder, for errors.
-
     Raises:
-        UserError: if the folder is missing or holds no picture.
+        UserError: naming ``flag``, if the folder is missing or holds no picture.
     """
     folder = Path(folder)
     if not os.path.isdir(folder):
@@ -54,10 +50,8 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
     own, so that the network sees things large and small, as it will in photographs of any size.
 
     Args:
-        path: a picture file.
-        size: side of the crop, pixels.
         rng: of scale, place and flip.
-        max_pixels: a picture file of more is refused, see :func:`imaging.reading.read_image`.
+        max_pixels: a larger picture is refused, see :func:`imaging.reading.read_image`.
 
     Returns:
         3 x size x size, uint8, RGB.
@@ -85,10 +79,9 @@ class PhotographDataset(torch.utils.data.Dataset):
     stream can be taken up anywhere, by any number of workers, and yields the same tensors.
 
     Args:
-        paths: the photographs, picture files.
         image_size: side of the crops, pixels.
         seed: of order, crops and flips.
-        max_pixels: picture files of more count as unreadable.
+        max_pixels: larger pictures count as unreadable.
 
     Attributes:
         unreadable: index -> reason of the files that were found unreadable so far; streams pass over them.

@@ -18,7 +18,7 @@ from config import TrainingConfig
 from demo.catalogue import PICTURES
 from imaging.icc import to_srgb
 from imaging.reading import read_image
-from imaging.transparency import flatten
+from imaging.tensors import flatten
 from imaging.writing import save_png
 from models.checkpoints import find_model
 from training.folder import by_step, checkpoints

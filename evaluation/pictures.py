@@ -8,8 +8,7 @@ from PIL import Image, ImageOps
 
 from data.dataset import list_photographs
 from imaging.reading import read_image
-from imaging.tensors import image_to_tensor
-from imaging.transparency import flatten
+from imaging.tensors import flatten, image_to_tensor
 from utils.errors import UserError
 
 HELD_OUT = Path(__file__).with_name("held_out.txt")

@@ -15,8 +15,7 @@ from data.dataset import list_photographs
 from evaluation.contrast import judge_tones
 from evaluation.objective import style_batch
 from evaluation.pictures import read_whole
-from imaging.tensors import image_to_tensor
-from imaging.transparency import flatten
+from imaging.tensors import flatten, image_to_tensor
 from inference.named_styles import choose_styles
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint

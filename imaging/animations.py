@@ -14,6 +14,7 @@ from imaging.films import Frame, as_time
 from imaging.formats import in_words
 from imaging.icc import to_srgb
 from imaging.reading import faults_of, opened, read_image, to_rgb
+from imaging.writing import PICTURE_OPTIONS
 from utils.errors import ImageError
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
@@ -21,9 +22,9 @@ ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
 
 _FORMATS = {
     ".gif": ("GIF", {}),
-    ".webp": ("WEBP", {"quality": 90, "kmax": 1}),  # each frame whole: differences lose transparency
+    ".webp": ("WEBP", {**PICTURE_OPTIONS[".webp"], "kmax": 1}),  # each frame whole: differences lose transparency
     ".png": ("PNG", {}),
-    ".avif": ("AVIF", {"quality": 80, "subsampling": "4:4:4"}),
+    ".avif": ("AVIF", PICTURE_OPTIONS[".avif"]),
 }
 """By ending: Pillow's name, and what its save is told."""
 

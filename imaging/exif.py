@@ -19,12 +19,8 @@ def carried_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
     The orientation is 1, for the result is upright, and the dimensions are its own. Thumbnail and maker notes are left
     out: they show the old picture, or may, and hold offsets that are wrong in another file.
 
-    Args:
-        exif: of the photograph, as Pillow has it in ``info["exif"]``.
-        size: width and height of the result.
-
-    Returns:
-        What Pillow's ``save`` takes as ``exif``; ``None`` if there is none or it is broken.
+    Both are as Pillow has them in ``info["exif"]``; the result is ``None`` if there is none or it is broken. ``size``
+    is the result's, width and height.
     """
     if not exif:
         return None

@@ -44,12 +44,11 @@ class FilmWriter:
     the block is left.
 
     Args:
-        path: of the file.
         ending: one of :data:`FILM_FORMATS`.
         size: (width, height) of the frames.
         rate: frames a second, on average; times are those of the frames.
         time_base: seconds that times are multiples of.
-        film: what sound, subtitles, chapters, metadata and tags of colour are taken from; left out, nothing.
+        film: what sound, subtitles, chapters, metadata and tags of colour are taken from.
         quality: constant-rate factor, 0 to 51, of VP9 to 63, less is better; left out, 18 and 24.
 
     Attributes:
@@ -57,7 +56,6 @@ class FilmWriter:
         remarks: sentences on what of the film is not, or not unchanged, in the file.
 
     Raises:
-        UserError: where ``av`` is not installed.
         OSError: if the file cannot be written; so do the methods.
     """
 

@@ -22,28 +22,14 @@ FILM_ENDINGS = (
     ".rmvb", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".nut", ".wtv", ".tod", ".trp",
 )  # fmt: skip
 """Endings of film files, in lower case; any other is read as well if it is named. Not ``.ts``: most such files are
-TypeScript, see :func:`is_transport_stream`."""
+TypeScript; their first bytes tell."""
 
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover
 _LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, for sound that comes late in the file
 
 
-def is_transport_stream(path: str | Path) -> bool:
-    """Whether a file begins as MPEG transport streams do: packets of 188 bytes, each with the same first one."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(377)
-    except OSError:
-        return False
-    return len(head) == 377 and head[0] == head[188] == head[376] == 0x47
-
-
 def pyav(path: str | Path):
-    """The package ``av``, for a film.
-
-    Raises:
-        UserError: where it is not installed.
-    """
+    """The package ``av``, for a film; raises :class:`UserError` if it is not installed."""
     try:
         import av
     except ImportError:
@@ -91,22 +77,20 @@ class FilmReader:
 
     Args:
         path: a file of any container and codec that FFmpeg reads.
-        start, end: seconds; frames from ``start`` on and before ``end`` are read. Left out, all.
+        start, end: seconds; frames from ``start`` on and before ``end`` are read.
         max_pixels: refuse larger frames.
         sound: read sound and subtitles as well.
 
     Attributes:
         container, stream: of ``av``; the stream of the pictures.
-        path, start, end: as given; times as fractions, ``start`` 0 where it was left out.
+        start, end: seconds, as fractions.
         size: (width, height) of the frames, upright.
         pixel_aspect: width of a pixel over its height, upright.
         origin: seconds, the file's time of the film's beginning.
         rate: frames a second, on average.
-        total: frames that there will be, as far as the file tells; or ``None``.
-        seconds: of the part that was asked for, as far as the file tells; or ``None``.
+        total, seconds: of the part that was asked for, frames and length, if the file tells; or ``None``.
         others: streams of sound and subtitles that are read.
-        packets: of those streams, in the file's order, what was read on the way to the frames so far; whoever takes
-            them removes them.
+        packets: of those streams, what was read on the way to the frames so far; whoever takes them removes them.
         converted: how the colours of the film differ from those of its frames, in words; or ``None``.
         remarks: sentences on what could not be read, once the frames were.
         first: the first picture, as ``av`` decoded it.
@@ -165,12 +149,11 @@ class FilmReader:
         sound = [*self.container.streams.audio, *self.container.streams.subtitles] if self._with_sound else []
         self.others = [stream for stream in sound if stream.codec_context is not None]
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
-        if (
-            self._av.format.Flags.no_timestamps.value & self.container.format.flags
-        ):  # a codec's stream alone, which says
+        flags = self._av.format.Flags
+        if flags.no_timestamps.value & self.container.format.flags:  # a codec's stream alone, which says
             self.rate = self.stream.codec_context.framerate or self.rate
         # Broadcast begins at any time of its own; elsewhere a late start is meant.
-        discontinuous = self._av.format.Flags.ts_discont.value & self.container.format.flags
+        discontinuous = flags.ts_discont.value & self.container.format.flags
         self.origin = Fraction(self.container.start_time or 0, 10**6) if discontinuous else Fraction(0)
         length = self.container.duration and Fraction(self.container.duration, 10**6)
         if length and self.start >= length:

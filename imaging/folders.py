@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.films import FILM_ENDINGS, is_transport_stream, reads_films
+from imaging.films import FILM_ENDINGS, reads_films
 from imaging.formats import HEIC_ENDINGS, RAW_ENDINGS, picture_endings
 from utils.errors import UserError
+from utils.file_kinds import begins_as_film
 
 
 @dataclass
@@ -65,7 +66,7 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: 
             elif entry.name.lower().endswith(endings) and (linked or entry.is_file()):
                 (found.dangling if linked and not os.path.exists(entry.path) else found.pictures).append(entry.path)
             elif os.path.isfile(entry.path) if linked else entry.is_file():
-                is_film = films and entry.name.lower().endswith(".ts") and is_transport_stream(entry.path)
+                is_film = films and entry.name.lower().endswith(".ts") and begins_as_film(entry.path)
                 (found.pictures if is_film else found.others).append(entry.path)
     return found
 
@@ -83,11 +84,7 @@ _UNREAD = (
 
 
 def unread(others: Iterable[str], films: bool = False) -> tuple[list[str], list[str]]:
-    """Sentences on the files that are no pictures by their endings and could be made some; and all further files.
-
-    Args:
-        films: whether films would be taken.
-    """
+    """Sentences on the files that are no pictures by their endings and could be made some; and all further files."""
     sentences, others = [], list(others)
     for endings, what in _UNREAD if films else _UNREAD[:2]:
         rest = [path for path in others if not path.lower().endswith(endings)]

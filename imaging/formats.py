@@ -1,7 +1,6 @@
 """What Pillow makes of a file's format, and what is said of a file that it makes nothing of."""
 
 import contextlib
-import ctypes
 import functools
 import re
 from pathlib import Path
@@ -19,23 +18,17 @@ RAW_ENDINGS = (
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc", ".mef", ".mos",
     ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 )  # fmt: skip
-"""Of cameras' raw files, most of which are TIFFs with a small preview for a picture."""
+"""Cameras' raw files. Most are TIFFs whose first picture is a small preview."""
 
 _DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC = 50706, 330, 254, 262
 _MOSAIC = (32803, 34892)  # of a sensor, as it is or made linear
 
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
-"""Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
-wrapping of any other format."""
+"""Formats that Pillow recognises and does not decode itself. EPS is a program, which Ghostscript would run; IPTC wraps
+any other format."""
 
 _SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
 """Formats whose first bytes are like no others'."""
-
-_TIFF_COMPRESSIONS = {
-    34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
-    50002: "JPEG XL",
-}  # fmt: skip
-"""Those that a libtiff, or Pillow, may lack."""
 
 _IN_WORDS = {
     r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
@@ -64,25 +57,12 @@ def picture_endings() -> tuple[str, ...]:
     return endings + (HEIC_ENDINGS if reads_heic() else ())
 
 
-@functools.cache
-def libtiff() -> ctypes.CDLL | None:
-    """The library that Pillow decodes TIFFs with, where the system tells."""
-    try:
-        library = ctypes.CDLL(Image.core.__file__)
-        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-            getattr(library, name).restype = ctypes.c_void_p
-            getattr(library, name).argtypes = [ctypes.c_void_p]
-    except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
-        return None
-    return library
-
-
 def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
-    """What is said of a TIFF that is a camera's raw file, or whose compression Pillow or its libtiff lacks."""
+    """What is said of a TIFF that is a camera's raw file, or whose compression Pillow does not know."""
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return None
     tags = {}
-    with contextlib.suppress(Exception):  # of a file that is damaged, which decoding will tell
+    with contextlib.suppress(Exception):  # a damaged file, which decoding will tell
         directory = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
         file.seek(directory.next)
         directory.load(file)
@@ -92,16 +72,9 @@ def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     is_named = path.suffix.lower() in RAW_ENDINGS
     if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
         return RAW
-    scheme = tags.get(ExifTags.Base.Compression)
-    lacking = scheme not in TiffImagePlugin.COMPRESSION_INFO or (
-        libtiff() is not None and not libtiff().TIFFIsCODECConfigured(scheme)
-    )
-    if not lacking or scheme not in _TIFF_COMPRESSIONS:
+    if tags.get(ExifTags.Base.Compression, 1) in TiffImagePlugin.COMPRESSION_INFO:
         return None
-    return (
-        f"a TIFF compressed with {_TIFF_COMPRESSIONS[scheme]}, which the Pillow installed here does not decode: save "
-        "it with another compression, such as LZW"
-    )
+    return "a TIFF whose compression the Pillow installed here does not decode: save it with another, such as LZW"
 
 
 def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, reads_heic, refused_tiff
+from imaging.formats import HEIC, NOT_DECODED, in_words, no_picture, reads_heic, refused_tiff
 from imaging.icc import through_own_profile
 from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
@@ -232,10 +232,6 @@ def _pillow_prepared(max_pixels: int):
             log, silent = logging.getLogger("PIL"), logging.NullHandler()
             log.addHandler(silent)
             _restore_pillow.callback(log.removeHandler, silent)
-            # libtiff writes hundreds of lines on a damaged file to standard error, past Python.
-            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if libtiff() else ():
-                handler = getattr(libtiff(), name)
-                _restore_pillow.callback(handler, handler(None))
         _readers += 1
         # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
@@ -254,19 +250,11 @@ def _upright(image: Image.Image) -> Image.Image:
         exif = image.getexif()
         if exif and "exif" not in image.info:  # TIFF has it among its own tags
             image.info["exif"] = exif.tobytes()
-        return _turned(image)
-    except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound;
+    except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound,
         image.info.pop("exif", None)
-    try:
-        return _turned(image)  # and its orientation may be.
-    except Exception:
-        return image
-
-
-def _turned(image: Image.Image) -> Image.Image:
-    # Where there is nothing to turn, Pillow's function returns a copy: of a large picture, gigabytes.
-    straight = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    return image if straight else ImageOps.exif_transpose(image)
+    with contextlib.suppress(Exception):  # and its orientation may be sound.
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

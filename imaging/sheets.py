@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageFont
 
-from imaging.transparency import flatten
+from imaging.tensors import flatten
 from utils.labels import unique
 
 _GAP = 8

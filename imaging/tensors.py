@@ -1,10 +1,15 @@
-"""Pictures to tensors and back: RGB, in [0, 255]."""
+"""Pictures without their transparency, and as tensors: RGB, in [0, 255]."""
 
 import numpy as np
 import torch
 from PIL import Image
 
-from imaging.transparency import flatten
+
+def flatten(image: Image.Image, background: str = "white") -> Image.Image:
+    """An ``RGB`` picture as it is; an ``RGBA`` one as it looks on a background of one colour, as ``RGB``."""
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def image_to_tensor(image: Image.Image) -> torch.Tensor:

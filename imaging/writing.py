@@ -7,54 +7,32 @@ from PIL import Image
 
 from imaging.exif import carried_exif
 from imaging.icc import from_srgb
-from imaging.transparency import flatten
-from utils.errors import UserError
+from imaging.tensors import flatten
 from utils.files import atomic_write
 
 _JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 
-# Of each --format: the ending of the files, and what Pillow's save is told.
-_ENDINGS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
-_ENDINGS |= {"jpg": ".jpg", "tif": ".tif"}
-_OPTIONS = {
+_ENDINGS = {
+    "jpeg": ".jpg", "jpg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif", "tif": ".tif",
+}  # fmt: skip
+"""Of the files of each ``--format``."""
+
+PICTURE_OPTIONS = {
     ".jpg": {"quality": 95, "subsampling": 0},  # brush strokes have sharp edges of colour
     ".png": {},
     ".webp": {"quality": 90},
     ".avif": {"quality": 80, "subsampling": "4:4:4"},
     ".tif": {},  # not compressed: Pillow's writer of compressed ones fails at EXIF
 }
+"""What Pillow's ``save`` is told, by the ending."""
+
 _LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65536}
 _MOST_EXIF = 65533  # bytes, in a JPEG
 
 
-def check_format(format: str) -> None:
-    """Refuse what cannot be written here.
-
-    Raises:
-        UserError: naming the flag.
-    """
-    if format == "auto":
-        return
-    Image.init()
-    if Image.registered_extensions().get(_ENDINGS[format]) not in Image.SAVE:
-        raise UserError(f"--format {format}: the Pillow installed here cannot write it; give another format")
-
-
-def check_quality(quality: int | None, format: str, endings: set[str]) -> None:
-    """Refuse a quality where all results are lossless.
-
-    Args:
-        quality, format: as the flags.
-        endings: of the results, as :func:`result_ending` has them.
-
-    Raises:
-        UserError: naming the flags.
-    """
-    if quality is not None and not any("quality" in _OPTIONS[ending] for ending in endings):
-        raise UserError(
-            f"--quality {quality} means nothing to {', '.join(sorted(endings))}, which --format {format} takes here: "
-            "leave it out, or give another --format"
-        )
+def has_quality(ending: str) -> bool:
+    """Whether a format loses more or less, as it is told; else it is lossless."""
+    return "quality" in PICTURE_OPTIONS.get(ending, {})
 
 
 def result_ending(format: str, content_image: str | Path) -> str:
@@ -62,12 +40,6 @@ def result_ending(format: str, content_image: str | Path) -> str:
     if format != "auto":
         return _ENDINGS[format]
     return ".jpg" if Path(content_image).suffix.lower() in _JPEG_ENDINGS else ".png"
-
-
-def ending_of(image: Image.Image, ending: str) -> str:
-    """The ending of a result with ``auto`` once the photograph is read: what has transparency is no JPEG, whatever its
-    name."""
-    return ".png" if image.mode == "RGBA" and ending == ".jpg" else ending
 
 
 def save_picture(
@@ -92,7 +64,7 @@ def save_picture(
     most = _LONGEST_SIDE.get(ending)
     if most and max(image.size) > most:
         raise ValueError(f"the format holds at most {most} pixels a side, not {max(image.size)}")
-    options = dict(_OPTIONS[ending])
+    options = dict(PICTURE_OPTIONS[ending])
     if quality is not None and "quality" in options:
         options["quality"] = quality
     if ending == ".jpg":

@@ -4,9 +4,9 @@ import collections
 import contextlib
 import dataclasses
 import datetime
-import functools
 import io
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -25,12 +25,12 @@ from imaging.films import in_seconds
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
-from imaging.writing import ending_of, result_ending, save_picture
-from inference.inputs import PIPE, ContentImage, Job, names_several, plan_jobs
-from inference.kinds import check_taken, is_film, planned
+from imaging.writing import result_ending, save_picture
+from inference.inputs import PIPE, ContentImage, names_several
 from inference.named_styles import CONTACT_SHEET, load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
-from inference.repaint import first_picture, parse_time, reduced_size, repaint_film
+from inference.outputs import Job, check_taken, is_film, plan_jobs
+from inference.repaint import first_picture, reduced_size, repaint_film
 from inference.report import InferenceReport
 from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
@@ -92,15 +92,18 @@ class InferenceRun:
         if self.piped:
             self.jobs, self._left_out = [_piped_job(config, given)], set()
         else:
-            plan = functools.partial(planned, format=config.format, still=style == CONTACT_SHEET)
-            self.jobs, self._left_out = plan_jobs(config.content_image, config.output_dir, style, plan)
+            self.jobs, self._left_out = plan_jobs(
+                config.content_image, config.output_dir, style, config.format, still=style == CONTACT_SHEET
+            )
         check_taken(config.format, config.quality, [(job.ending, job.moves) for job in self.jobs])
         if (self._start or self._end) and not any(job.moves or is_film(job.content_image.path) for job in self.jobs):
             raise UserError("--start and --end are for films, and no film is given: leave them out")
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
         if self._existing and not (config.overwrite or config.skip_existing):
-            self._refuse_to_replace()
+            first = next(job.output for job in self.jobs if job.output in self._existing)
+            what = f"{len(self._existing)} of {len(self.jobs)} results exist already, such as {first}"
+            raise UserError(f"{what if self.several else f'{first} exists already'}: {_IF_IT_EXISTS}")
         if not self.piped:
             check_output_dir(config.output_dir, written=self._outputs != self._existing)
         # Each has looked for results before any of them writes one.
@@ -116,15 +119,6 @@ class InferenceRun:
         self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
         self._notes: list[str] = []
         self.styles = load_styles(config, self.compute, self._notes.append)
-
-    def _refuse_to_replace(self) -> None:
-        if not self.several and not self.jobs[0].moves:
-            self._read(self.jobs[0])  # which says so, if it is no picture at all
-        first = next(job.output for job in self.jobs if job.output in self._existing)
-        what = f"{first} exists already"
-        if self.several:
-            what = f"{len(self._existing)} of {len(self.jobs)} results exist already, such as {first}"
-        raise UserError(f"{what}: {_IF_IT_EXISTS}")
 
     def __enter__(self):
         self._stack = contextlib.ExitStack()
@@ -188,36 +182,16 @@ class InferenceRun:
                 path.write_bytes(content_image.data)
                 return read_photograph(path, max_pixels, called=str(content_image.path))
         if is_film(content_image.path):  # of a contact sheet
-            image = first_picture(content_image.path, self._start, self._end, max_pixels)
-            image.info["remarks"] = []
-            return image
+            return first_picture(content_image.path, self._start, self._end, max_pixels)
         return read_photograph(content_image.path, max_pixels)
 
     def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
         job = waiting.job
         with self._faults_of(job):
             image = waiting.future.result()
-            for remark in image.info.pop("remarks"):
+            for remark in image.info.pop("remarks", ()):
                 self.report.warn(remark)
-            if self.config.format == "auto" and ending_of(image, job.ending) != job.ending:
-                job = self._as_png(job)
-            if job is not None:
-                yield job, image
-
-    def _as_png(self, job: Job) -> Job | None:
-        job = dataclasses.replace(
-            job, ending=".png", output=job.output if self.piped else job.output.with_suffix(".png")
-        )
-        if self.piped or not (os.path.lexists(job.output) or job.output in self._outputs):
-            return job
-        if self.config.skip_existing:
-            self.report.skipped(job)
-            return None
-        if job.output in self._outputs or not self.config.overwrite:
-            raise UserError(
-                f"{job.content_image.path} is not the JPEG it is named as, and {job.output} exists: {_IF_IT_EXISTS}"
-            )
-        return job
+            yield job, image
 
     def stylize(self, job: Job, content_image: Image.Image | None) -> None:
         """Stylise a photograph, which may be painted over, or a film, and have the result written."""
@@ -256,25 +230,20 @@ class InferenceRun:
             self.report.warn(remark)
         for note in result.notes:
             self.report.say(note)
-        size = reduced_size(result.source_size, self.config.max_size)
-        self._say_reduced(result.source_size, size)
-        self._say_stroke_scale(size)
+        self._say_stroke_scale(self._reduced(result.source_size))
         if result.stopped:
             self.report.warn(f"interrupted: {result.path} plays up to {in_seconds(result.length)}")
             job = dataclasses.replace(job, output=result.path)
-        report = self.report.unfinished if result.stopped else self.report.done
-        report(job, result.size, result.seconds, result.frames)
+        self.report.written(job, result.size, result.seconds, result.frames, unfinished=result.stopped)
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
-        max_size = self.config.max_size
         if len(self.styles) > 1:
             self._say_stroke_scale(content_image.size)
             pictures = [("photograph", content_image)]
             pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
-            return contact_sheet(pictures, longest_side=min(max_size or LONGEST_SIDE, LONGEST_SIDE))
-        size = reduced_size(content_image.size, max_size)
+            return contact_sheet(pictures, longest_side=min(self.config.max_size or LONGEST_SIDE, LONGEST_SIDE))
+        size = self._reduced(content_image.size)
         if size != content_image.size:
-            self._say_reduced(content_image.size, size)
             content_image = content_image.resize(size, Image.Resampling.LANCZOS)
         self._say_stroke_scale(size)
         return self._in_style(self.styles[0][1], content_image, in_place=True)
@@ -283,26 +252,20 @@ class InferenceRun:
         with progress_bar(0, "tile", disable=self.several, delay=2) as bar:
             return stylizer.stylize(content_image, self.options, in_place=in_place, bar=bar)
 
-    def _say_reduced(self, before: tuple[int, int], after: tuple[int, int]) -> None:
-        if before != after:
-            self._say_once(
-                f"Reduced from {before[0]} x {before[1]} to {after[0]} x {after[1]}, by --max_size",
-                f"Photographs with a longer side are reduced to {self.config.max_size} pixels, by --max_size",
-            )
+    def _reduced(self, size: tuple[int, int]) -> tuple[int, int]:
+        """A photograph's size in its result."""
+        reduced = reduced_size(size, self.config.max_size)
+        if reduced != size:
+            self._say_once(f"Reduced to {self.config.max_size} pixels on the longer side, by --max_size")
+        return reduced
 
     def _say_stroke_scale(self, size: tuple[int, int]) -> None:
-        width, height = self.options.working_size(*size)
-        if self.options.stroke_scale is None and (width, height) != size:
+        if self.options.stroke_scale is None and self.options.working_size(*size) != size:
             self._say_once(
-                f"Strokes as on {width} x {height}, where --stroke_scale 1 would draw them {size[1] / height:.3g} "
-                "times as fine",
-                f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels where photographs have more: "
-                "--stroke_scale 1 draws finer ones",
+                f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels: --stroke_scale 1 draws finer ones"
             )
 
-    def _say_once(self, of_one: str, of_all: str | None = None) -> None:
-        """Say something of a single photograph, or once for all of several."""
-        text = of_all if of_all and self.several else of_one
+    def _say_once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
             self.report.say(text)
@@ -313,7 +276,7 @@ class InferenceRun:
         while waiting and (all_of_them or waiting[0].future.done() or not _fits(waiting, 0, self._most)):
             first = waiting.popleft()
             with self._faults_of(first.job):
-                self.report.done(first.job, first.future.result(), first.seconds)
+                self.report.written(first.job, first.future.result(), first.seconds)
 
     def _refuse_what_appeared(self, job: Job) -> None:
         """Refuse to replace a file that was not there when the command began."""
@@ -381,14 +344,19 @@ def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
     return tuple(seconds)
 
 
+def parse_time(text: str) -> float:
+    """Seconds of ``83.4``, ``1:23.4`` or ``1:02:03``; raises ValueError for anything else."""
+    found = re.fullmatch(r"(?:(?:(\d{1,5}):)?(\d{1,5}):)?(\d{0,9}\.?\d{1,9})", text)
+    if found is None:
+        raise ValueError(text)
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
 def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> Image.Image:
     """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
 
-    Args:
-        called: what messages and remarks call it, in place of ``path``.
-
-    Raises:
-        ImageError: naming the file and the reason.
+    Errors and remarks name it as ``called``, if that is given.
     """
     called = str(path) if called is None else called
     try:
@@ -400,11 +368,7 @@ def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> I
 
 
 def read_mask(path: str, max_pixels: int) -> Image.Image:
-    """The picture that ``--mask`` names.
-
-    Raises:
-        UserError: naming the flag, the file and the reason.
-    """
+    """The picture that ``--mask`` names."""
     try:
         return read_image(path, max_pixels=max_pixels)
     except UserError as error:
@@ -439,8 +403,6 @@ def _standard_output() -> Iterator[io.BytesIO]:
     """A file whose content goes to standard output at the end of the block, if that is reached."""
     file = io.BytesIO()
     yield file
-    try:
+    with writing_output():
         sys.stdout.buffer.write(file.getbuffer())
         sys.stdout.buffer.flush()
-    except OSError as error:
-        raise UserError(f"standard output cannot be written ({error.strerror}): give a file with room") from None

@@ -18,11 +18,7 @@ def box(place: Place) -> tuple[int, int, int, int]:
 
 
 def as_picture(image: Image.Image | np.ndarray) -> Image.Image:
-    """A picture that the engine paints; an array H x W x 3 or 4, uint8, RGB or RGBA, becomes one.
-
-    Raises:
-        StylizeError: for anything else, saying what it takes.
-    """
+    """A picture that the engine paints; an array H x W x 3 or 4, uint8, RGB or RGBA, becomes one."""
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (3, 4):
         return Image.fromarray(np.ascontiguousarray(image))
     if not isinstance(image, Image.Image):
@@ -37,11 +33,7 @@ def as_picture(image: Image.Image | np.ndarray) -> Image.Image:
 
 
 def check_images(images: torch.Tensor) -> None:
-    """Refuse what is no batch of pictures, N x 3 x H x W.
-
-    Raises:
-        StylizeError: with its shape.
-    """
+    """Refuse what is no batch of pictures, N x 3 x H x W."""
     if not isinstance(images, torch.Tensor):
         raise StylizeError(f"a tensor N x 3 x H x W is expected, not {type(images).__name__}: give pictures to stylize")
     if images.dim() != 4 or images.shape[1] != 3 or not images.shape[2] or not images.shape[3]:
@@ -55,12 +47,7 @@ def lightness(images: torch.Tensor) -> torch.Tensor:
 
 
 class PictureCanvas:
-    """A Pillow picture, ``RGB`` or ``RGBA``; what is written replaces its colours and leaves its transparency.
-
-    Attributes:
-        image: the picture.
-        size: width and height.
-    """
+    """A Pillow picture, ``RGB`` or ``RGBA``; what is written replaces its colours and leaves its transparency."""
 
     def __init__(self, image: Image.Image):
         self.image, self.size = image, image.size

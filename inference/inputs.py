@@ -1,12 +1,11 @@
-"""Which photographs ``--content_image`` names, and where the result of each goes."""
+"""Which photographs ``--content_image`` names."""
 
-import collections
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.folders import lies_in, no_pictures, walk_pictures
+from imaging.folders import no_pictures, walk_pictures
 from utils.errors import UserError
 from utils.file_kinds import refuse_url
 from utils.files import beside_program, is_pattern, matching
@@ -30,16 +29,6 @@ class ContentImage:
     relative: Path
     error: str | None = None
     data: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """A photograph or film, the file that receives its result, the ending that tells the format, whether it moves."""
-
-    content_image: ContentImage
-    output: Path
-    ending: str
-    moves: bool = False
 
 
 def names_several(values: Sequence[str]) -> bool:
@@ -87,7 +76,7 @@ def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Con
         relative = Path(os.path.relpath(name, fixed))
         if not os.path.isdir(name):
             found.append(ContentImage(Path(name), relative))
-        elif not _same(name, output_dir):
+        elif os.path.realpath(name) != os.path.realpath(output_dir):
             found += _in_folder(name, relative, output_dir, others)
     if not found:
         raise UserError(f"--content_image {pattern} matches no file: give another pattern")
@@ -112,83 +101,3 @@ def _in_folder(
         found.append(ContentImage(Path(folder), place / os.path.relpath(folder, root), reason))
     others.update(os.path.realpath(path) for path in contents.others)
     return sorted(found, key=lambda content_image: content_image.relative)
-
-
-def plan_jobs(
-    values: Sequence[str], output_dir: str | Path, style: str, planned: Callable[[Path], tuple[str, bool]]
-) -> tuple[list[Job], set[str]]:
-    """The photographs that ``--content_image`` names, each with its own output ``<photograph>_<style><ending>``.
-
-    Photographs that would share a name, such as ``view.png`` and ``view.webp``, keep their ending in it:
-    ``view.png_<style>.png``.
-
-    Args:
-        planned: ending of the result, such as ``".png"``, and whether it moves, by the photograph's path.
-
-    Returns:
-        The jobs, and the files that are left out, see :func:`find_content_images`.
-
-    Raises:
-        UserError: if a result would take the place of another or of a photograph, or would lie among photographs
-            that the next command would find it with.
-    """
-    content_images, left_out = find_content_images(values, output_dir)
-    results = {content_image: planned(content_image.path) for content_image in content_images}
-
-    def job(content_image: ContentImage, stem: str) -> Job:
-        ending, moves = results[content_image]
-        output = Path(output_dir, content_image.relative.parent, f"{stem}_{style}{ending}")
-        return Job(content_image, output, ending, moves)
-
-    jobs = [job(content_image, content_image.path.stem) for content_image in content_images]
-    times = collections.Counter(job.output for job in jobs)
-    jobs = [job(each.content_image, each.content_image.path.name) if times[each.output] > 1 else each for each in jobs]
-    _refuse_to_leave_or_collide(jobs, output_dir)
-    _refuse_results_among_content_images(jobs, [value for value in values if os.path.isdir(value)], output_dir)
-    return jobs, left_out
-
-
-def _refuse_to_leave_or_collide(jobs: list[Job], output_dir: str | Path) -> None:
-    """Refuse a result outside the output folder, where a pattern with ``..`` or a link inside it would put it, and one
-    in the place of another result or of a photograph."""
-    top = os.path.realpath(output_dir)
-    sources = {os.path.normcase(os.path.realpath(job.content_image.path)) for job in jobs}
-    folders = {folder: os.path.realpath(folder) for folder in {job.output.parent for job in jobs}}
-    first: dict[str, Job] = {}
-    for job in jobs:
-        folder = folders[job.output.parent]
-        if not lies_in(folder, top):
-            raise UserError(
-                f"{job.output}, the result of {job.content_image.path}, would lie outside --output_dir {output_dir}: "
-                "remove the link in it, or name the photographs without '..'"
-            )
-        real = os.path.normcase(os.path.join(folder, job.output.name))
-        other = first.setdefault(real, job)
-        if other is not job:
-            raise UserError(
-                f"{other.content_image.path} and {job.content_image.path} would both become {job.output}: "
-                "give the folder that holds both, or two commands with an --output_dir each"
-            )
-        if real in sources:
-            raise UserError(
-                f"{job.output} is one of the photographs and would be the result of {job.content_image.path}: "
-                "give another --output_dir, or leave it out"
-            )
-
-
-def _refuse_results_among_content_images(jobs: list[Job], folders: list[str], output_dir: str | Path) -> None:
-    places = {os.path.realpath(job.output.parent): job for job in jobs}
-    for folder in folders:
-        top = os.path.realpath(folder)
-        if lies_in(os.path.realpath(output_dir), top) and not _same(output_dir, top):
-            continue  # an output folder of its own inside the photographs' is left out of them
-        for place, job in places.items():
-            if lies_in(place, top):
-                raise UserError(
-                    f"{job.output} would lie among the photographs of {folder} and be taken for one next time: "
-                    f"give another --output_dir, such as {os.path.join(folder, 'stylised')}"
-                )
-
-
-def _same(one: str | Path, other: str | Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)

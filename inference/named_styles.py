@@ -62,12 +62,7 @@ def load_styles(
 ) -> list[tuple[str, Stylizer]]:
     """(name, style): one, or several for a contact sheet; a mixture is one.
 
-    Args:
-        say: receives sentences on the choice.
-        read: :func:`load_checkpoint`, or a function that remembers what it read.
-
-    Raises:
-        UserError: naming the flag and the file at fault.
+    ``say`` receives sentences on the choice; ``read`` may remember what it read.
     """
     if config.blend is not None:
         names, weights = zip(*_parse_blend(config.blend))
@@ -80,10 +75,7 @@ def load_styles(
 def choose_styles(
     models: Sequence[str], styles: Sequence[str] | None, say: Callable[[str], None], read: Reader = load_checkpoint
 ) -> list[tuple[str, Checkpoint]]:
-    """(name, model of one style): the first of each model, or those of one model that ``--style`` names.
-
-    Arguments and errors are those of :func:`load_styles`.
-    """
+    """(name, model of one style): the first of each model, or those of one model that ``--style`` names."""
     if styles is None:
         names = file_labels(models)
         return [(name, _first_style(read(path, "--model_path"), path, say)) for name, path in zip(names, models)]
@@ -129,14 +121,7 @@ def _first_style(
 
 
 def list_styles(config: InferenceConfig, given: frozenset[str] = frozenset()) -> list[str]:
-    """The styles of the models that ``--model_path`` names, a line each; with their files if there are several models.
-
-    Args:
-        given: names of the settings that were given explicitly; without ``model_path``, all that ship are listed.
-
-    Raises:
-        UserError: naming the flag and the file at fault.
-    """
+    """The styles of the models that ``--model_path`` names, or if it is not given, of all that ship: a line each."""
     models = find_models(validate(config).model_path)
     if "model_path" not in given:
         models = [str(path) for path in sorted((PROGRAM / "checkpoints").glob("**/*.pth")) if ships(path)]

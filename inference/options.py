@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from imaging.oklab import oklab_to_rgb, reduce_chroma, rgb_to_oklab
 from imaging.resampling import resized_region
-from imaging.transparency import flatten
+from imaging.tensors import flatten
 
 WORKING_SHORT_SIDE = 720
 
@@ -61,16 +61,13 @@ class StyleOptions:
     def apply(
         self, content_image: torch.Tensor, stylized: torch.Tensor, size: tuple[int, int], box: tuple[int, int, int, int]
     ) -> torch.Tensor:
-        """The result, for one part of a picture.
+        """The result, for one part of a picture: N x 3 x H x W, float32, in [0, 255], on the device of ``stylized``.
 
         Args:
             content_image: N x 3 x H x W, any type, RGB in [0, 255], on any device.
-            stylized: N x 3 x H x W, float32, RGB in [0, 255]; not looked at where ``strength`` is 0.
+            stylized: N x 3 x H x W, float32, RGB in [0, 255]; not looked at if ``strength`` is 0.
             size: (width, height) of the whole picture.
             box: (left, top, right, bottom), the part of it.
-
-        Returns:
-            N x 3 x H x W, float32, in [0, 255], on the device of ``stylized``.
         """
         if self.strength == 0:
             return content_image.float()
@@ -95,11 +92,7 @@ class StyleOptions:
         return flatten(self.mask, "black").convert("L").filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
 
     def check_mask(self, width: int, height: int) -> None:
-        """Refuse a mask of other proportions than a picture's; another size is resized.
-
-        Raises:
-            StylizeError: with both sizes.
-        """
+        """Refuse a mask of other proportions than a picture's; another size is resized."""
         if self.mask is None:
             return
         rounding = (self.mask.width + self.mask.height) / 2  # of the sides of a reduced picture

@@ -68,20 +68,18 @@ def repaint_film(
     on_frame: Callable[[int, int | None], None] = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> FilmResult:
-    """Repaint a film, or an animated picture, with its sound, subtitles, time stamps and metadata.
+    """Repaint a film, or an animated GIF, WebP, PNG or AVIF, with its sound, subtitles, time stamps and metadata.
 
-    The target appears, in the place of what was there, once it is whole. Frames are decoded and encoded by threads;
-    memory does not grow with the length of a film, that of an animated picture's result does.
+    The target appears, in the place of what was there, once it is whole. Memory does not grow with the length of a
+    film; it does with that of an animated picture's result.
 
     Args:
-        source: a film, or an animated GIF, WebP, PNG or AVIF.
         target: its ending says the format: .mp4, .mov, .mkv, .webm; .gif, .webp, .png, .avif.
-        options: stroke size, strength, colours, mask; the same for each frame.
-        start, end: seconds; left out, all of it.
+        options: the same for each frame.
+        start, end: seconds.
         max_size: longest side, pixels: larger frames are reduced.
         quality: of a film a constant-rate factor, less is better; of an animated WebP or AVIF 1 to 100.
-        on_frame: called in this thread after each frame with how many are done, and how many there will be, as far as
-            the file tells.
+        on_frame: called in this thread after each frame: how many are done, and how many there are, if the file tells.
         should_stop: asked after each frame; after ``True`` what there is becomes a file that plays so far,
             ``<target>_unfinished<ending>``, and whatever is at the target stays.
 
@@ -136,11 +134,7 @@ def _unfinished(target: Path) -> Path:
 def first_picture(
     source: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """A picture that shows what a film is about: its first one, or the first that is not of one colour.
-
-    Raises:
-        UserError, ImageError: naming the file.
-    """
+    """A picture that shows what a film is about: its first one, or the first that is not of one colour."""
     with _reader(source, start, end, max_pixels) as film:
         return Image.fromarray(np.ascontiguousarray(film.first_picture()))
 
@@ -208,20 +202,3 @@ def _behind(write: Callable[[Frame], None]) -> Iterator[Callable[[Frame], None]]
                 waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def parse_time(text: str) -> float:
-    """Seconds of ``83.4`` or ``1:23.4`` or ``1:02:03``.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    parts = text.split(":")
-    if len(parts) > 3 or any(not part or part.strip() != part for part in parts):
-        raise ValueError(text)
-    seconds = 0.0
-    for part in parts:
-        seconds = seconds * 60 + float(part)
-    if not 0 <= seconds < 1e9 or any(float(part) < 0 for part in parts):
-        raise ValueError(text)
-    return seconds

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from imaging.folders import unread
-from inference.inputs import Job
+from inference.outputs import Job
 from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
 
@@ -60,17 +60,18 @@ class InferenceReport:
             more = ", ..." if len(endings) > 5 else ""
             self.say(f"Left out, no pictures by their names: {most}{more}")
 
-    def unfinished(self, job: Job, size: tuple[int, int], seconds: float, frames: int) -> None:
-        """A part of a film was written, under a name that says so."""
-        self._note(job, "unfinished", width=size[0], height=size[1], seconds=round(seconds, 4), frames=frames)
+    def written(
+        self, job: Job, size: tuple[int, int], seconds: float, frames: int | None = None, unfinished: bool = False
+    ) -> None:
+        """A result was written; ``seconds`` is what the network took, ``frames`` how many it has, if it moves.
 
-    def done(self, job: Job, size: tuple[int, int], seconds: float, frames: int | None = None) -> None:
-        """A result was written; ``seconds`` is what the network took, ``frames`` how many it has, if it moves."""
+        An ``unfinished`` one is a part of a film, under a name that says so.
+        """
         width, height = size
-        if not self.several:
+        if not (self.several or unfinished):
             self.say(f"Wrote {job.output}, {width} x {height}{f', {frames} frames' if frames else ''}")
-        moving = {"frames": frames} if frames else {}
-        self._note(job, "done", width=width, height=height, seconds=round(seconds, 4), **moving)
+        status, moving = "unfinished" if unfinished else "done", {"frames": frames} if frames else {}
+        self._note(job, status, width=width, height=height, seconds=round(seconds, 4), **moving)
 
     def skipped(self, job: Job) -> None:
         """The result is there already."""
@@ -103,9 +104,6 @@ class InferenceReport:
             return
         seconds = time.perf_counter() - self._since
         left = total - done - skipped - failed - unfinished
+        rest = {"skipped": skipped, "failed": failed, "unfinished": unfinished, "not reached": left}
         text = f"Stylised {done} of {total} photographs into {Path(self.output_dir)} in {seconds:.1f} s"
-        text += f"; {skipped} skipped, their results were there" if skipped else ""
-        text += f"; {failed} failed" if failed else ""
-        text += f"; {unfinished} unfinished" if unfinished else ""
-        text += f"; {left} not reached" if left else ""
-        self.say(text)
+        self.say("; ".join([text, *(f"{count} {what}" for what, count in rest.items() if count)]))

@@ -48,8 +48,8 @@ class Stylizer:
     Args:
         model: path of a checkpoint, or a network, which is copied.
         device, precision: see :func:`utils.device.resolve_compute`; or ``compute`` itself.
-        tile_size: rows and columns that are stylised at once, at most; a multiple of 4. Fewer where memory is short.
-        style: of a network of several, a name, or a mixture such as ``wave:0.6,scream:0.4``; the first if left out.
+        tile_size: rows and columns that are stylised at once, at most; a multiple of 4. Less if memory is short.
+        style: of a network of several, a name or a mixture such as ``wave:0.6,scream:0.4``; left out, the first.
 
     Raises:
         StylizeError: if the checkpoint cannot be used, or the device or precision does not exist here.
@@ -97,12 +97,10 @@ class Stylizer:
         """A picture in the style, of the same size.
 
         Args:
-            image: mode ``RGB``, or ``RGBA``, whose transparency is kept as it is; or an array of one, H x W x 3 or 4,
-                uint8.
-            options: stroke size, strength, colours, mask.
-            in_place: paint over ``image`` and return it, rather than a copy: then memory is taken for a row of tiles
+            image: mode ``RGB``, or ``RGBA``, which keeps its transparency; or an array H x W x 3 or 4 of uint8.
+            in_place: paint over ``image`` and return it, rather than a copy: memory is then taken for a row of tiles
                 alone, whatever the size.
-            bar: a progress bar, whose total, 0 for instance, grows by the number of tiles.
+            bar: its total grows by the number of tiles.
 
         Returns:
             A picture of the same mode.
@@ -124,7 +122,7 @@ class Stylizer:
 
         Args:
             images: N x 3 x H x W, any type, RGB in [0, 255], on any device.
-            options: stroke size, strength, colours, and a mask for all of them.
+            options: the same for all of them.
             output: receives the result, of the same shape, not ``images`` itself; a uint8 one receives it rounded.
 
         Returns:

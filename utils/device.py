@@ -16,12 +16,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and in which arithmetic the networks run.
-
-    Attributes:
-        device: the torch device.
-        dtype: float32, bfloat16 or float16. Losses and the optimiser are float32 whatever it is.
-    """
+    """Where and in which arithmetic the networks run. Losses and the optimiser are float32 in any case."""
 
     device: torch.device
     dtype: torch.dtype
@@ -54,11 +49,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute:
     """The device and precision that the flags ``--device`` and ``--precision`` ask for.
 
-    Args:
-        local_rank: number of this process on its machine: of the CUDA GPU that it takes where none is named.
-
-    Raises:
-        UserError: if the device is unknown or absent, or cannot compute in that precision.
+    ``local_rank``, the number of this process on its machine, chooses the CUDA GPU if none is named.
     """
     resolved = _resolve_device(device, local_rank)
     if resolved.type == "cuda":
@@ -157,10 +148,9 @@ def available_memory(device: torch.device) -> int | None:
 def keep_freed_memory() -> None:
     """Have the C library keep freed memory for the next tensor of its size, instead of giving it back to the system.
 
-    For a process that computes on the CPU. Each step of a training and each picture allocates the same gigabytes again,
-    and fresh pages from the system are faulted in one by one: without this a training step took 15% longer (0.92 s
-    against 0.80 s, batch 4, 256 x 256), and stylising 2048 x 2048 pixels 2.5 times as long (2.4 s against 0.95 s; 2
-    cores). Does nothing where the C library is not glibc.
+    Each step and each picture allocates the same gigabytes again, and fresh pages are faulted in one by one: without
+    this, a training step took 15% longer (0.92 s against 0.80 s, batch 4, 256 x 256), and stylising 2048 x 2048 pixels
+    2.5 times as long (2.4 s against 0.95 s; 2 cores). Does nothing if the C library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

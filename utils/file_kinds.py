@@ -1,6 +1,7 @@
 """Recognise files of other kinds by their first bytes. Standard library alone."""
 
 import re
+from pathlib import Path
 
 from utils.errors import UserError
 
@@ -9,8 +10,8 @@ HEAD_BYTES = 512
 _HEIF = rb"....ftyp(av[ci][ifs]|evb[is]|he[iv][cmsx]|j2k[is]|jpeg|jpgs|mi[af][f1-3]|msf1|unif|vvi[cs])"
 """How still pictures in the container of films begin, ISO/IEC 23008-12."""
 
-FILM = rb"(?!%b)....ftyp(?!crx )|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS" % _HEIF
-"""How films of most containers begin."""
+_FILM = rb"(?!%b)....ftyp(?!crx )|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS|G.{187}G.{187}G" % _HEIF
+"""How films of most containers begin; the last are packets of an MPEG transport stream."""
 
 _UNREAD_HEIF = rb"(?=%b)(?!.*(?:avi[fs]|av01|he[iv][cmsx]|h[ev][vc]1)).*" % _HEIF  # neither AVIF nor HEIC
 
@@ -29,7 +30,7 @@ _KINDS = {
 _KINDS |= {
     rb"%PDF": "a PDF document: export its page as a picture",
     rb"FUJIFILMCCD-RAW|....ftypcrx |II(RO|RS|U\0)|MM(OR|RS)|\0MRM|FOVb|II\x1a\0\0\0HEAP|II\*\0....CR\x02": RAW,
-    FILM: "a film: give it the ending of one, such as .mp4, or export a frame of it as a picture",
+    _FILM: "a film: give it the ending of one, such as .mp4, or export a frame of it as a picture",
     rb"\s*(<!--.*?-->\s*)?<(!doctype )?html": "a web page: download the file itself, not the page that shows it",
     rb"\s*(<\?xml.*?>\s*)?(<!.*?>\s*)*<svg": "an SVG drawing: export it as PNG",
     rb"version https://git-lfs": 'a Git LFS pointer in place of the file: fetch it with "git lfs pull"',
@@ -41,6 +42,15 @@ def known_kind(head: bytes) -> str | None:
     """What a file is by its first ``HEAD_BYTES`` bytes, and what to do; ``None`` if they do not tell."""
     found = (kind for pattern, kind in _KINDS.items() if re.match(pattern, head, re.IGNORECASE | re.DOTALL))
     return next(found, None)
+
+
+def begins_as_film(path: str | Path) -> bool:
+    """Whether a file is a film by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return bool(re.match(_FILM, file.read(HEAD_BYTES), re.DOTALL))
+    except OSError:
+        return False
 
 
 def is_url(text: object) -> bool:

@@ -96,7 +96,7 @@ def test_a_part_and_a_quality(stylize, folder, tmp_path):
 
 def test_strength_colours_and_size(stylize, folder, tmp_path):
     result = stylize(folder / "film.MOV", "--strength", "0", "--max_size", "32")
-    assert result.returncode == 0 and "Reduced from 64 x 48 to 32 x 24, by --max_size" in result.stdout
+    assert result.returncode == 0 and "Reduced to 32 pixels on the longer side, by --max_size" in result.stdout
     small = frames_of(tmp_path / "results" / "film_stripes.mp4")[0]
     drawn = np.asarray(Image.fromarray(frames_of(folder / "film.MOV")[0]).resize((32, 24), Image.Resampling.LANCZOS))
     assert np.abs(small.astype(int) - drawn).mean() < 3

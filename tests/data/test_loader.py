@@ -6,10 +6,7 @@ import multiprocessing.connection
 import multiprocessing.synchronize
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -149,21 +146,6 @@ def test_no_room_for_what_processes_share(dataset, monkeypatch):
         PhotographStream(dataset, 4, num_workers=2)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="what is patched here is not there in others")
-def test_workers_that_hang_end_with_the_stream(dataset, monkeypatch):
-    begun = multiprocessing.Event()
-    monkeypatch.setattr(data.dataset, "read_image", lambda *args, **kwargs: begun.set() or time.sleep(600))
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)  # seconds that torch waits for them
-    stream = PhotographStream(dataset, 4, num_workers=1)
-    (worker,) = stream._workers
-    try:
-        assert begun.wait(120)
-        stream.close()
-        assert not worker.is_alive()
-    finally:
-        worker.kill()
-
-
 # -- reading processes that are lost, and folders that hang --------------------------------------------------------
 
 
@@ -198,22 +180,3 @@ def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
     with pytest.raises(UserError, match=words):
         next(stream)
     stream.close()
-
-
-@pytest.mark.slow
-def test_a_script_without_a_guarded_main_module_is_told(photos, tmp_path):
-    """Where processes are spawned, as on Windows and macOS, each reading process imports the script."""
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import multiprocessing\n"
-        "from data.dataset import PhotographDataset, list_photographs\n"
-        "from data.loader import PhotographStream\n"
-        "multiprocessing.set_start_method('spawn', force=True)\n"
-        f"dataset = PhotographDataset(list_photographs({str(photos)!r}), 32, seed=0)\n"
-        "next(PhotographStream(dataset, 4, num_workers=1))\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, script]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("utils.errors.UserError: the processes")
-    assert result.stderr.count('if __name__ == "__main__"') == 2  # the reading process and its parent

@@ -192,11 +192,6 @@ def test_first_frame_of_an_animation(tmp_path, extension):
     assert read_image(path).info["remarks"] == []
 
 
-def test_a_name_that_lies_about_the_format(tmp_path):
-    Image.fromarray(RGB).save(tmp_path / "p.jpg", format="PNG")
-    np.testing.assert_array_equal(read_array(tmp_path / "p.jpg"), RGB)
-
-
 # -- no pictures -----------------------------------------------------------------------------------
 
 
@@ -331,18 +326,8 @@ def test_a_compression_that_is_lacking_is_no_damage(tmp_path, make_picture):
     content = path.read_bytes()
     entry = content.index(struct.pack("<HHI", 259, 3, 1)) + 8
     path.write_bytes(content[:entry] + struct.pack("<H", 34661) + content[entry + 2 :])
-    with pytest.raises(ImageError, match="is a TIFF compressed with JBIG, which the Pillow installed here does not"):
+    with pytest.raises(ImageError, match="is a TIFF whose compression the Pillow installed here does not decode"):
         read_image(path)
-
-
-def test_libtiff_keeps_quiet_and_its_numbers_are_put_into_words(tmp_path, make_picture, capfd):
-    path = tmp_path / "p.tif"
-    make_picture(64, 48, seed=1).save(path, compression="tiff_lzw")
-    content = path.read_bytes()
-    path.write_bytes(content[:100] + bytes(300) + content[400:])
-    with pytest.raises(ImageError, match="cannot be read as a picture .its data are damaged."):
-        read_image(path)
-    assert capfd.readouterr() == ("", "")
 
 
 # -- tensors ---------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from PIL import Image
 av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
 
 from imaging.films import FilmReader  # noqa: E402
+from inference.batch import parse_time  # noqa: E402
 from inference.options import StyleOptions, StylizeError  # noqa: E402
-from inference.repaint import first_picture, parse_time, repaint_film  # noqa: E402
+from inference.repaint import first_picture, repaint_film  # noqa: E402
 from inference.stylizer import Stylizer  # noqa: E402
 from utils.errors import ImageError, UserError  # noqa: E402
 
