@@ -46,7 +46,7 @@ def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
         assert ours["raw"] == pytest.approx(theirs["raw"], rel=1e-2)
 
 
-def test_a_compiler_that_fails_is_named(call_cli, training_inputs, monkeypatch, tmp_path):
+def test_a_compiler_that_fails_is_named(soon_begun, call_cli, training_inputs, monkeypatch, tmp_path):
     monkeypatch.setattr(compilation, "BACKEND", "no_such_backend")
     error = call_cli("begin_training.py", *training_inputs, *PLAN, "--output_dir", tmp_path, "--compile", "on").error
     assert "--compile on does not work here" in error and "no_such_backend" in error

@@ -29,7 +29,7 @@ def paintings(tmp_path_factory, make_picture):
 
 
 @pytest.fixture
-def train(call_cli, photos, vgg_file, tmp_path, paintings):
+def train(soon_begun, call_cli, photos, vgg_file, tmp_path, paintings):
     def run(*flags):
         return call_cli(
             "begin_training.py", "--style_image", paintings, "--dataset_dir", photos, "--vgg_weights", vgg_file, *PLAN,
@@ -105,18 +105,8 @@ def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
 
 
 def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path, paintings):
-    plan = [
-        "--width",
-        0.25,
-        "--total_steps",
-        5,
-        "--monitor_every_steps",
-        3,
-        "--log_every_steps",
-        1,
-        "--checkpoint_every_steps",
-        2,
-    ]
+    plan = ["--width", 0.25, "--total_steps", 3, "--monitor_every_steps", 3, "--log_every_steps", 1]
+    plan += ["--checkpoint_every_steps", 2]
     name = paintings.name
     assert f"Training {name}, 3 styles," in train(*plan).ok()
     whole = load_checkpoint(tmp_path / f"{name}.pth")
@@ -142,7 +132,7 @@ def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_l
     save_checkpoint(begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance"), ["a", "b"]), {}))
     before = load_checkpoint(begun).network
     flags = ["--start_from", begun, "--train", "norms", "--style_image", style_image, "--monitor_every_steps", 0]
-    train(*flags, "--total_steps", 3, "--checkpoint_every_steps", 2).ok()
+    train(*flags, "--total_steps", 2).ok()
     model = load_checkpoint(next(tmp_path.glob("begun_*.pth")))
     after = model.network
     assert after.styles[:2] == ("a", "b") and "stripes" in after.styles
