@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from utils.errors import ImageError
 from utils.file_kinds import RAW
@@ -23,12 +23,12 @@ RAW_ENDINGS = (
 _DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC = 50706, 330, 254, 262
 _MOSAIC = (32803, 34892)  # of a sensor, as it is or made linear
 
-NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
-"""Formats that Pillow recognises and does not decode itself. EPS is a program, which Ghostscript would run; IPTC wraps
-any other format."""
-
-_SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
+_SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD")
 """Formats whose first bytes are like no others'."""
+
+_READ = (*_SIGNED, "DIB", "HEIF", "PPM", "TGA")
+"""Those that photographs and paintings come in. Pillow knows some thirty more, each a way in for hostile files: EPS is
+a program, which Ghostscript would run."""
 
 _IN_WORDS = {
     r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
@@ -49,16 +49,19 @@ def reads_heic() -> bool:
 
 
 def picture_endings() -> tuple[str, ...]:
-    """Endings of the files that Pillow reads, in lower case, with their dot."""
+    """Endings of the files that are read, in lower case, with their dot."""
+    formats = (*picture_formats(), "MPO")  # several JPEGs in a file, read as JPEG
+    return tuple(ending for ending, form in Image.registered_extensions().items() if form in formats)
+
+
+def picture_formats() -> list[str]:
+    """The formats that are read, by Pillow's names."""
     Image.init()
-    # Some formats, such as PDF, Pillow writes but does not read; MPO, several JPEGs in a file, is read as JPEG.
-    decoded = (Image.OPEN.keys() | {"MPO"}) - set(NOT_DECODED)
-    endings = tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
-    return endings + (HEIC_ENDINGS if reads_heic() else ())
+    return [form for form in _READ if (reads_heic() if form == "HEIF" else form in Image.OPEN)]
 
 
-def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
-    """What is said of a TIFF that is a camera's raw file, or whose compression Pillow does not know."""
+def raw_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
+    """What is said of a TIFF that is a camera's raw file."""
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return None
     tags = {}
@@ -66,15 +69,12 @@ def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
         directory = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
         file.seek(directory.next)
         directory.load(file)
-        wanted = (_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC, ExifTags.Base.Compression)
+        wanted = (_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC)
         tags = {tag: directory[tag] for tag in wanted if tag in directory}
     is_preview = _SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == 1
     is_named = path.suffix.lower() in RAW_ENDINGS
-    if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
-        return RAW
-    if tags.get(ExifTags.Base.Compression, 1) in TiffImagePlugin.COMPRESSION_INFO:
-        return None
-    return "a TIFF whose compression the Pillow installed here does not decode: save it with another, such as LZW"
+    is_raw = is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC
+    return RAW if is_raw else None
 
 
 def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
@@ -90,7 +90,7 @@ def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
             return ImageError(f"{path} is a damaged or incomplete {name}: give another copy of it")
     if path.suffix.lower() in RAW_ENDINGS:
         return ImageError(f"{path} is {RAW}")
-    reason = "no format that this Pillow decodes" if isinstance(error, Image.UnidentifiedImageError) else None
+    reason = "its format is not read here" if isinstance(error, Image.UnidentifiedImageError) else None
     return ImageError(f"{path} cannot be read as a picture ({reason or in_words(error)}): give another file")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import mmap
 import os
 import re
 import stat
@@ -10,13 +11,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, NOT_DECODED, in_words, no_picture, reads_heic, refused_tiff
+from imaging.formats import HEIC, in_words, no_picture, picture_formats, raw_tiff, reads_heic
 from imaging.icc import through_own_profile
 from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
@@ -34,7 +34,7 @@ def read_image(
     """Decode a picture, the first frame of an animated one, upright by its EXIF orientation.
 
     Args:
-        path: a file of any format that Pillow decodes, or HEIC where the package pillow-heif is installed.
+        path: a file of a format in :mod:`imaging.formats`; of HEIC, if the package pillow-heif is installed.
         draft_size: where given, a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay
             at least this many pixels.
         max_pixels: refuse a picture of more, by its header, before anything is decoded: a file of a few bytes may
@@ -115,21 +115,19 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
                 "a smaller file or a larger --max_pixels"
             )
         head = file.read(HEAD_BYTES)
-        if kind := known_kind(head) or refused_tiff(path, head, file):
+        if kind := known_kind(head) or raw_tiff(path, head, file):
             raise ImageError(f"{path} is {kind}")
         if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
         file.seek(0)
         content, stilled = plain_png(file, still) if head.startswith(SIGNATURE) else (file, False)
         try:
-            image = Image.open(content)
+            image = Image.open(content, formats=picture_formats())
         except (Image.DecompressionBombError, MemoryError):
             raise
         except Exception as error:
             raise no_picture(path, head, error) from None
         with image:
-            if image.format in NOT_DECODED:
-                raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
             if stilled:
                 image.info["stilled"] = True
             _correct_transparency(image)
@@ -189,21 +187,12 @@ def largest_file(max_pixels: int) -> int:
 
 def _refuse_many_scans(path: Path, image: Image.Image, max_pixels: int) -> None:
     # Each scan of a progressive JPEG passes over all pixels, and takes no more than a few bytes.
-    scans = _jpeg_scans(image.fp) if image.format in ("BLP", "JPEG", "MPO") else 1
+    if image.format not in ("JPEG", "MPO"):
+        return
+    with mmap.mmap(image.fp.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        scans = sum(1 for _ in re.finditer(rb"\xff\xda", data))
     if scans * image.width * image.height > _MOST_SCANS * max_pixels:
         raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
-
-
-def _jpeg_scans(file: BinaryIO) -> int:
-    """How often JPEG's start of a scan occurs in a file; in what is not JPEG, once in 65,536 bytes by chance."""
-    position = file.tell()
-    file.seek(0)
-    count, end = 0, b""
-    while block := file.read(2**20):
-        count += (end + block).count(b"\xff\xda")
-        end = block[-1:]
-    file.seek(position)
-    return count
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -233,7 +222,7 @@ def _pillow_prepared(max_pixels: int):
             log.addHandler(silent)
             _restore_pillow.callback(log.removeHandler, silent)
         _readers += 1
-        # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
+        # Its check comes before decoding, of each frame of an animation as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
     try:
         yield

@@ -51,8 +51,7 @@ class PictureCanvas:
 
     def __init__(self, image: Image.Image):
         self.image, self.size = image, image.size
-        self._rows = slice(0, 0)
-        self._memory = self._strip = np.empty((0, image.width, len(image.getbands())), np.uint8)
+        self._rows, self._strip = slice(0, 0), np.empty((0, image.width, len(image.getbands())), np.uint8)
 
     def crop(self, place: Place) -> torch.Tensor:
         """1 x 3 x H x W, uint8: a part as it is now."""
@@ -91,17 +90,9 @@ class PictureCanvas:
     def _move_to(self, rows: slice) -> None:
         if rows == self._rows:
             return
-        kept = self._strip[rows.start - self._rows.start :].copy()
-        if len(self._memory) < rows.stop - rows.start:
-            self._memory = self._strip = None  # before more is taken
-            self._memory = np.empty((rows.stop - rows.start, self.image.width, len(self.image.getbands())), np.uint8)
-        self._strip = self._memory[: rows.stop - rows.start]
-        self._strip[: len(kept)] = kept
-        for top in range(rows.start + len(kept), rows.stop, 128):  # at a time, for Pillow's own copies
-            bottom = min(top + 128, rows.stop)
-            pixels = self._pixels((slice(top, bottom), slice(0, self.image.width)))
-            self._strip[top - rows.start : bottom - rows.start] = pixels
-        self._rows = rows
+        self._strip = self._strip[rows.start - self._rows.start :]  # which is still as it was
+        new = slice(rows.start + len(self._strip), rows.stop), slice(0, self.image.width)
+        self._strip, self._rows = np.concatenate([self._strip, self._pixels(new)]), rows
 
 
 class TensorCanvas:
