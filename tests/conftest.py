@@ -413,8 +413,7 @@ def train(call_cli, small_training, soon_begun, tmp_path):
     """``train(*flags)`` runs that training in this process, to ``tmp_path/out``; flags that are given win."""
 
     def run(*flags):
-        own = small_training[2 if "--style_image" in flags else 0 :]  # of which a training may have several
-        return call_cli("begin_training.py", *own, "--output_dir", tmp_path / "out", *flags)
+        return call_cli("begin_training.py", *small_training, "--output_dir", tmp_path / "out", *flags)
 
     return run
 
@@ -441,7 +440,7 @@ def style_model(tmp_path_factory):
 
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        network = TransformerNet()
+        network = TransformerNet(width=0.25)
         torch.nn.init.uniform_(network.layers[-1][0].weight, -0.5, 0.5)
         estimate_statistics(network, [torch.rand(4, 3, 32, 32) * 255])
     path = tmp_path_factory.mktemp("models") / "stripes.pth"
@@ -458,7 +457,7 @@ def gallery(trained_like, tmp_path_factory):
     styles = ("wave", "scream", "mosaic")
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        network = MultiStyleNet.begun_from(trained_like("instance"), styles)
+        network = MultiStyleNet.begun_from(trained_like("instance", width=0.25), styles)
         for norm in network.norms():
             norm.bias.data.normal_()
     path = tmp_path_factory.mktemp("models") / "gallery.pth"

@@ -7,13 +7,13 @@ from utils.errors import UserError
 
 HEAD_BYTES = 512
 
-_HEIF = rb"....ftyp(av[ci][ifs]|evb[is]|he[iv][cmsx]|j2k[is]|jpeg|jpgs|mi[af][f1-3]|msf1|unif|vvi[cs])"
+HEIF = rb"....ftyp(av[ci][ifs]|evb[is]|he[iv][cmsx]|j2k[is]|jpeg|jpgs|mi[af][f1-3]|msf1|unif|vvi[cs])"
 """How still pictures in the container of films begin, ISO/IEC 23008-12."""
 
-_FILM = rb"(?!%b)....ftyp(?!crx )|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS|G.{187}G.{187}G" % _HEIF
+_FILM = rb"(?!%b)....ftyp(?!crx )|\x1aE\xdf\xa3|RIFF....AVI |\0\0\x01[\xb3\xba]|FLV\x01|OggS|G.{187}G.{187}G" % HEIF
 """How films of most containers begin; the last are packets of an MPEG transport stream."""
 
-_UNREAD_HEIF = rb"(?=%b)(?!.*(?:avi[fs]|av01|he[iv][cmsx]|h[ev][vc]1)).*" % _HEIF  # neither AVIF nor HEIC
+_UNREAD_HEIF = rb"(?=%b)(?!.*(?:avi[fs]|av01|he[iv][cmsx]|h[ev][vc]1)).*" % HEIF  # neither AVIF nor HEIC
 
 RAW = "a camera's raw file: export a JPEG of it"
 

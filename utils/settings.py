@@ -55,8 +55,8 @@ def _number(value_type: type):
 def build_parser(config_class, description: str) -> argparse.ArgumentParser:
     """An argparse parser with one flag a field. What is left out is absent from the parsed namespace.
 
-    A field without a default is a value without a flag. One of type ``tuple[T, ...]`` takes one value or several, and
-    its flag may be given several times.
+    A field without a default is a value without a flag. One of type ``tuple[T, ...]`` takes one value or several. Of a
+    flag that is given twice, the last counts, as usual.
     """
     module = getattr(sys.modules["__main__"], "__spec__", None)
     parser = group = _Parser(
@@ -79,7 +79,7 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
         if not required and f.default not in (None, ()):
             text += f" (default: {shown(f.default)})"
         metavar = f.metadata["metavar"] or "|".join(f.metadata["choices"] or ()) or _METAVARS[value_type]
-        many = {"nargs": "+", "action": "extend"} if several else {}
+        many = {"nargs": "+"} if several else {}
         convert = value_type if value_type is str else _number(value_type)
         group.add_argument(f.name if required else f"--{f.name}", type=convert, metavar=metavar, help=text, **many)
     return parser

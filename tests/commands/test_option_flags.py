@@ -21,7 +21,7 @@ def styles(trained_like, tmp_path_factory):
     """Two models, ``one.pth`` and ``two.pth``, in a folder."""
     folder = tmp_path_factory.mktemp("styles")
     for seed, name in enumerate(["one", "two"]):
-        network = trained_like(seed=seed)
+        network = trained_like(width=0.25, seed=seed)
         estimate_statistics(network, [torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255])
         save_checkpoint(folder / f"{name}.pth", Checkpoint(network.eval(), {}))
     return folder
@@ -155,7 +155,8 @@ def test_a_blend_and_a_model_exclude_each_other(stylize, photo, styles, tmp_path
 
 
 def test_several_models_make_a_contact_sheet(stylize, styles, photo, tmp_path):
-    run = stylize("--model_path", styles / "two.pth", "--preserve_color")
+    models = ["--model_path", styles / "one.pth", styles / "two.pth"]
+    run = stylize(*models, "--preserve_color")
     assert run.returncode == 0, run.stderr
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["photo_contact_sheet.png"]
     sheet = result(tmp_path, "photo_contact_sheet.png")
@@ -168,5 +169,5 @@ def test_several_models_make_a_contact_sheet(stylize, styles, photo, tmp_path):
             left = (i + 1) * 168
             np.testing.assert_array_equal(sheet[:60, left : left + 90], np.asarray(styled))
             assert (sheet[60:, left : left + 90] < 128).any()  # its name
-    assert stylize("--model_path", styles / "two.pth", "--max_size", "100").returncode == 0
+    assert stylize(*models, "--max_size", "100").returncode == 0
     assert max(result(tmp_path, "photo_contact_sheet.png").shape) == 100

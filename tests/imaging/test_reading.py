@@ -243,6 +243,8 @@ RAW = "a camera's raw file: export a JPEG of it"
         (b"FUJIFILMCCD-RAW 0201FF", RAW),
         (b"\0\0\0\x18ftypavci\0\0\0\0mif1avci", "a HEIF picture compressed as H.264"),
         (b"\0\0\0\x14ftypmif2\0\0\0\0mif2\0\0\0\x15infe\2\0\0\0\0\1\0\0unci", "a HEIF picture that is not compr"),
+        (b"\0\0\0\x14ftypmif2\0\0\0\0mif2\0\0\0\x15infe\2\0\0\0\0\1\0\0hvc1", "a HEIF picture of a kind that"),
+        (b"\0\0\0\x14ftypunif\0\0\0\0unif", "a HEIF picture of a kind that is not read here"),
     ],
 )
 def test_what_is_no_picture_is_told_by_its_first_bytes(tmp_path, head, what):

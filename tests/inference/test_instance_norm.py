@@ -33,7 +33,7 @@ def test_tiles_equal_one_pass(trained_like, norm, height, width):
 
 
 def test_pictures_of_a_batch_have_their_own_statistics(trained_like):
-    network = trained_like("instance")
+    network = trained_like("instance", width=0.25)
     images = torch.cat([uneven_picture(60, 130), uneven_picture(60, 130) // 2])
     one_pass = Stylizer(network, compute=CPU).stylize_tensor(images)
     tiled = Stylizer(network, compute=CPU, tile_size=64).stylize_tensor(images)
@@ -41,7 +41,7 @@ def test_pictures_of_a_batch_have_their_own_statistics(trained_like):
 
 
 def test_what_does_not_fit_into_the_cache_is_computed_again(trained_like):
-    network, images = trained_like("instance"), uneven_picture(40, 150)
+    network, images = trained_like("instance", width=0.25), uneven_picture(40, 150)
     at_once, again = (
         fix_statistics(
             network, 40, 150, lambda place: images[(..., *place)], 76, CPU, tqdm(total=0, disable=True), size

@@ -27,7 +27,7 @@ AS_IT_IS = StyleOptions(strength=0)
 
 @pytest.fixture(scope="module")
 def stylizer(trained_like):
-    return Stylizer(trained_like("instance"), device="cpu", precision="float32")
+    return Stylizer(trained_like("instance", width=0.25), device="cpu", precision="float32")
 
 
 @pytest.fixture

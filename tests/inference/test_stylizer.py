@@ -16,7 +16,7 @@ from inference.stylizer import Blend, Stylizer
 
 @pytest.fixture(scope="module")
 def network(trained_like):
-    return trained_like(width=0.5)
+    return trained_like(width=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ class ShortOfMemory(Stylizer):
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 def test_where_memory_is_short_tiles_become_smaller(trained_like, norm):
-    network, content_image = trained_like(norm, width=0.5), noise(203, 150)
+    network, content_image = trained_like(norm, width=0.25), noise(203, 150)
     short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
     assert_same(short.stylize(content_image), Stylizer(network, "cpu", "float32").stylize(content_image))
     assert 64 <= short.tile_size < 204
@@ -189,7 +189,7 @@ def test_larger_strokes_have_the_photographs_detail(network, make_picture):
 def test_a_blend_is_the_mixture_in_oklab_also_in_tiles(trained_like, norms):
     content_image = noise(150, 90)
     tensor = image_to_tensor(content_image)[None]
-    networks = [trained_like(norm, width=0.5, seed=seed) for seed, norm in enumerate(norms)]
+    networks = [trained_like(norm, width=0.25, seed=seed) for seed, norm in enumerate(norms)]
     parts = [Stylizer(network, "cpu", "float32") for network in networks]
     one, other = (rgb_to_oklab(part.stylize_tensor(tensor)) for part in parts)
     expected = oklab_to_rgb(0.75 * one + 0.25 * other)
