@@ -4,12 +4,13 @@ python -m evaluation.flicker bikes.mp4 carphone.mp4 --model_path wave.pth starry
 python -m evaluation.flicker film.mp4 --model_path gallery --style all --frames 30 --json flicker.json
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
 from config import OVERWRITE_HELP, REQUIRED, InferenceConfig, setting
-from evaluation.weights import inference_setting
+from evaluation.shared_settings import inference_setting
 from utils.errors import UserError
 from utils.settings import parse_settings, run_command
 
@@ -74,11 +75,10 @@ def judge_films(config: FlickerConfig) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from evaluation.saving import write_json
     from imaging.optical_flow import opencv
     from inference.named_styles import load_styles
     from utils.device import resolve_compute
-    from utils.files import check_target
+    from utils.files import atomic_write, check_target
     from utils.measuring import describe_machine
 
     if config.json is not None:
@@ -92,7 +92,8 @@ def judge_films(config: FlickerConfig) -> int:
     print(compute.describe())
     print(_table(films))
     if config.json is not None:
-        write_json(config.json, result)
+        with atomic_write(config.json) as file:
+            file.write(json.dumps(result, indent=1).encode())
         print(f"Wrote {config.json}")
     return 0
 

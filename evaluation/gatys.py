@@ -8,17 +8,14 @@ measured on the photograph itself. Ctrl-C writes the picture as far as it is.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
-from evaluation.weights import inference_setting, training_setting
+from evaluation.shared_settings import inference_setting, training_setting, with_objective
 from utils.settings import parse_settings, run_command
 
 
 @dataclass(frozen=True)
-class GatysConfig:
-    """Settings of ``evaluation.gatys``."""
-
+class _GatysConfig:
     content_image: str = setting(
         "content/mountains.jpg",
         "the photograph",
@@ -32,22 +29,6 @@ class GatysConfig:
     image_size: int = training_setting(
         "image_size", help="short side that the photograph is resized to, pixels; time and memory grow with its square"
     )
-    style_size: int | None = training_setting("style_size")
-    style_smoothing: float = training_setting("style_smoothing")
-
-    content_layer: str = training_setting("content_layer", heading="The objective")
-    content_weight: float = training_setting("content_weight")
-    style_weight: float = training_setting("style_weight")
-    tv_weight: float = training_setting("tv_weight")
-    checkerboard_weight: float = training_setting("checkerboard_weight")
-    palette_weight: float = training_setting("palette_weight")
-    tone_weight: float = training_setting("tone_weight")
-    style_layers: tuple[str, ...] = training_setting("style_layers")
-    style_layer_weights: tuple[float, ...] = training_setting("style_layer_weights")
-    style_octaves: int = training_setting("style_octaves")
-    style_octave_weights: tuple[float, ...] | None = training_setting("style_octave_weights")
-    loss_scale: str = training_setting("loss_scale")
-    vgg_weights: str | None = training_setting("vgg_weights")
 
     iterations: int = setting(
         300,
@@ -58,21 +39,19 @@ class GatysConfig:
     start: str = setting("photograph", "what is painted over", choices=("photograph", "noise"))
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
-    device: str = inference_setting("device", heading="The machine")
+    vgg_weights: str | None = training_setting("vgg_weights", heading="The machine")
+    device: str = inference_setting("device")
     precision: str = setting(
         "float32",
         "arithmetic of the loss network; L-BFGS compares gradients, which loses its way in less than float32",
         choices=PRECISIONS,
     )
     max_pixels: int = inference_setting("max_pixels")
-
-    save_every: int = setting(
-        0,
-        "iterations between two pictures on the way, OUTPUT_NNNNNN beside the result; 0 for none",
-        minimum=0,
-        heading="What is written",
-    )
     overwrite: bool = setting(False, OVERWRITE_HELP)
+
+
+GatysConfig = with_objective(_GatysConfig)
+"""Settings of ``evaluation.gatys``."""
 
 
 def paint(config: GatysConfig) -> int:
@@ -87,8 +66,7 @@ def paint(config: GatysConfig) -> int:
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from evaluation.objective import criterion_of, style_batch, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture
-    from evaluation.pictures import read_whole
-    from evaluation.saving import PICTURES, write_picture
+    from evaluation.pictures import ENDINGS, read_whole, write_picture
     from imaging.icc import to_srgb
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
@@ -96,46 +74,34 @@ def paint(config: GatysConfig) -> int:
     from utils.interrupts import Interrupts
     from utils.progress import progress_bar
 
-    check_target(config.output, config.overwrite, PICTURES, "--output")
-    on_the_way = range(config.save_every, config.iterations, config.save_every) if config.save_every else ()
-    for number in on_the_way:
-        check_target(_on_the_way(config.output, number), config.overwrite, PICTURES, "--save_every")
+    check_target(config.output, config.overwrite, ENDINGS, "--output")
     compute = prepare_machine(config.device, config.precision)
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     style_image = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
     style_image = style_batch(style_image, config).to(compute.device)
-    settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE if hasattr(config, name)})
+    settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE})
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
     criterion = criterion_of(settings, vgg, style_image, [photograph])
-
-    def write(path: Path | str, picture) -> None:
-        write_picture(path, tensor_to_image(picture[0]), image.info.get("exif"), image.info.get("icc_profile"))
-
     height, width = photograph.shape[-2:]
     print(f"{width} x {height} pixels from the {config.start}, on {compute.describe()}")
     start = starting_picture(config.start, photograph, config.seed)
     interrupts = Interrupts("Writing the picture as it is", "the picture is lost")
     with interrupts, progress_bar(config.iterations, "iteration") as bar:
-        for current in optimize(criterion, photograph, start, config.iterations):
-            bar.update(current.number - bar.n)
+        for number, current in enumerate(optimize(criterion, photograph, start, config.iterations)):
+            bar.update(number - bar.n)
             bar.set_postfix(objective=f"{current.objective:.4g}", refresh=False)
             if interrupts.received:
                 break
-            if current.number in on_the_way:
-                write(_on_the_way(config.output, current.number), current.picture)
-    write(config.output, current.picture)
+    picture = tensor_to_image(current.picture[0])
+    write_picture(config.output, picture, exif=image.info.get("exif"), profile=image.info.get("icc_profile"))
     terms = unweighted(criterion, current.losses).items()
     terms = ", ".join(f"{term.replace('_', ' ')} {value:.4g}" for term, value in terms)
-    print(f"After {current.number} iterations: {terms}; weighted and summed {current.objective:.4g}")
-    if current.number < config.iterations and not interrupts.received:
+    print(f"After {number} iterations: {terms}; weighted and summed {current.objective:.4g}")
+    if number < config.iterations and not interrupts.received:
         print("No further step lowers it")
     print(f"Wrote {config.output}")
     return interrupts.exit_status if interrupts.received else 0
-
-
-def _on_the_way(output: str, number: int) -> Path:
-    return Path(output).with_stem(f"{Path(output).stem}_{number:06d}")
 
 
 def main() -> int:

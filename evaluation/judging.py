@@ -2,42 +2,33 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 
 import torch
 from tqdm import tqdm
 
 from config import OBJECTIVE
-from evaluation.figures import FROM
-from evaluation.measures import MESH_PERIODS, border, mesh, ssim
-from evaluation.objective import criterion_of, objective, unweighted
-from evaluation.optimisation import iterations_equalled, optimize, quartiles, starting_picture
-from evaluation.pictures import read_square
-from evaluation.trained import Model
-from inference.options import StyleOptions
+from evaluation.measures import MESH_PERIODS, mesh, ssim
+from evaluation.objective import criterion_of, style_batch, unweighted
+from evaluation.optimisation import iterations_equalled, optimize, starting_picture
+from evaluation.report import FROM
+from evaluation.trained import Objective, Style
 from models.vgg19 import VGG19
-from utils.device import Compute
 from utils.errors import UserError
-from utils.measuring import time_in_turns
 
 SCALES_PHOTOGRAPHS = 64
 """Photographs, the first ones, on which relative scales are measured where a model does not say its training's."""
 
-_TIMING_ROUNDS = 3
-
-_BORDER = ("border_mean", "border_contrast")
-_MESH = tuple(f"mesh_{period}" for period in MESH_PERIODS)
-
 
 class Judge:
-    """Measures what one model makes of the photographs.
+    """Measures what one style makes of the photographs.
 
     Args:
-        model: the trained style.
+        style: the trained style.
+        objective: that it was trained for.
         vgg: the loss network.
         photographs: 1 x 3 x H x W each, uint8, RGB.
-        compute: device and precision of the loss network.
+        device: of the loss network.
         bar: advances by one for each picture, and for each iteration of L-BFGS.
 
     Raises:
@@ -46,19 +37,21 @@ class Judge:
 
     def __init__(
         self,
-        model: Model,
+        style: Style,
+        objective: Objective,
         vgg: VGG19,
         photographs: list[torch.Tensor],
-        compute: Compute,
+        device: torch.device,
         bar: tqdm,
     ):
-        self.model, self.compute, self.bar = model, compute, bar
+        self.style, self.objective, self.device, self.bar = style, objective, device, bar
         self.photographs = photographs
+        painting = style_batch(style.painting, objective.settings).to(device)
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
         try:
-            self.criterion = criterion_of(model.settings, vgg, model.style_pixels, scales_on, model.scales)
+            self.criterion = criterion_of(objective.settings, vgg, painting, scales_on, objective.scales)
         except (TypeError, ValueError):
-            raise UserError(f"{model.path} holds scales that no training has: give another file") from None
+            raise UserError(f"{style.path} holds scales that no training has: give another file") from None
 
     def run(self, optimised: int, iterations: int, starts: Sequence[str], seed: int) -> dict:
         """Paint the photographs, and measure the results.
@@ -70,58 +63,51 @@ class Judge:
         Returns:
             The figures of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8.
         """
-        pictures = {"photographs": self.photographs, self.model.name: self.model.paint(self.photographs, self.bar)}
-        rows = {name: self._measure_all(found) for name, found in pictures.items()}
-        own = rows[self.model.name]
+        name, settings = self.style.name, self.objective.settings
+        pictures = {"photographs": self.photographs, name: self.style.paint(self.photographs, self.bar)}
+        rows = {row: self._measure_all(found) for row, found in pictures.items()}
         equalled = {}
         for start in starts if optimised else ():
-            found = [
-                self._optimised(photograph, start, iterations, seed) for photograph in self.photographs[:optimised]
-            ]
-            curves, name = [curve for curve, _ in found], f"{FROM[start]}, {iterations} iterations"
-            steps = [iterations_equalled(curve, measures["objective"]) for curve, measures in zip(curves, own)]
+            row = f"{FROM[start]}, {iterations} iterations"
+            found = [self._optimised(one, start, iterations, seed) for one in self.photographs[:optimised]]
+            curves, pictures[row] = map(list, zip(*found))
+            steps = [iterations_equalled(curve, own["objective"]) for curve, own in zip(curves, rows[name])]
             equalled[start] = {
                 "iterations": steps, "quartiles": quartiles(steps), "run": iterations, "curves": curves
             }  # fmt: skip
-            pictures[name] = [picture for _, picture in found]
-            rows[name] = self._measure_all(pictures[name])
-        settings = self.model.settings
+            rows[row] = self._measure_all(pictures[row])
         return {
-            "name": self.model.name,
-            "model_path": self.model.path,
-            "style_image": self.model.style_image,
-            "provenance": self.model.checkpoint.provenance,
+            "name": name,
+            "model_path": self.style.path,
+            "style_image": self.style.style_image,
+            "provenance": self.style.checkpoint.provenance,
             "objective": {name: getattr(settings, name) for name in OBJECTIVE},
-            "style_level": self.model.level,
+            "style_level": self.objective.level,
             "painting_size": settings.style_size or settings.image_size,
-            "scales_of": "training" if self.model.scales else "photographs",
+            "scales_of": "training" if self.objective.scales else "photographs",
             "scales": self.criterion.scales(),
-            "rows": {name: {"summary": _summary(found), "per_photograph": found} for name, found in rows.items()},
+            "rows": {row: {"summary": _summary(found), "per_photograph": found} for row, found in rows.items()},
             "iterations_equalled": equalled,
-            "tones": self.model.judge_tones(pictures[self.model.name], self.photographs),
+            "tones": self.style.tones(pictures[name], self.photographs),
             "pictures": pictures,
         }
 
     def _on_device(self, picture: torch.Tensor) -> torch.Tensor:
-        return picture.to(self.compute.device).float()
+        return picture.to(self.device).float()
 
     def _measure_all(self, pictures: list[torch.Tensor]) -> list[dict[str, float]]:
         return [self._measure(picture, photograph) for picture, photograph in zip(pictures, self.photographs)]
 
+    @torch.no_grad()
     def _measure(self, picture: torch.Tensor, photograph: torch.Tensor) -> dict[str, float]:
-        is_photograph = picture is photograph
         picture, photograph = self._on_device(picture), self._on_device(photograph)
-        losses = objective(self.criterion, picture, photograph)
-        edge = border(picture)[0]
-        if not is_photograph:
-            edge = edge / border(photograph)[0]
+        losses = self.criterion(picture, photograph)
         return {
             **unweighted(self.criterion, losses),
             "objective": losses.total.item(),
             "content_to_grey": losses.content_to_grey.item(),
             "ssim": ssim(picture, photograph).item(),
             **{f"mesh_{period}": mesh(picture, period).item() for period in MESH_PERIODS},
-            **dict(zip(_BORDER, edge.tolist())),
         }
 
     def _optimised(
@@ -130,38 +116,29 @@ class Judge:
         """The objective at the start and after each iteration, and the last picture, 1 x 3 x H x W, uint8."""
         target, objectives, before = self._on_device(photograph), [], self.bar.n
         for current in optimize(self.criterion, target, starting_picture(start, target, seed), iterations):
+            self.bar.update(len(objectives) > 0)
             objectives.append(current.objective)
-            self.bar.update(before + current.number - self.bar.n)
         self.bar.update(before + iterations - self.bar.n)  # it may have come to rest earlier
         return objectives, current.picture.round().byte().cpu()
 
 
+def quartiles(values: Sequence[float | None]) -> list[float | None]:
+    """Lower quartile, median and upper quartile by nearest rank, each one of the values.
+
+    ``None``, for what is beyond all that was measured, counts as more than any number.
+    """
+    ordered = sorted(values, key=lambda value: math.inf if value is None else value)
+    return [ordered[math.ceil(share * len(ordered)) - 1] for share in (0.25, 0.5, 0.75)]
+
+
 def _summary(measured: list[dict[str, float]]) -> dict[str, dict]:
+    """Means and quartiles; the mean of a mesh, a ratio of powers, is the geometric one."""
     summary = {}
     for name in measured[0]:
         values = [measures[name] for measures in measured]
-        if name in (*_BORDER, *_MESH):
+        if name.startswith("mesh_"):
             mean = math.exp(fmean(math.log(max(value, 1e-12)) for value in values))
         else:
             mean = fmean(values)
         summary[name] = {"mean": mean, "quartiles": quartiles(values)}
     return summary
-
-
-def time_beside_optimisation(
-    model: Model, vgg: VGG19, compute: Compute, path: Path, sizes: Sequence[int], max_pixels: int
-) -> list[dict]:
-    """Seconds of the network and of an iteration of L-BFGS, in turns, on squares of several sizes of a photograph."""
-    timed, at_own_size = [], StyleOptions(stroke_scale=1)
-    for size in sizes:
-        photograph = read_square(path, size, max_pixels).to(compute.device).float()
-        criterion = criterion_of(model.settings, vgg, model.style_pixels, [photograph], model.scales)
-        rounds, warmup = _TIMING_ROUNDS, 2  # the first two: the start itself, and the longest line search
-        iterates = optimize(criterion, photograph, starting_picture("noise", photograph), rounds + warmup)
-        calls = {
-            "network": lambda photograph=photograph: model.stylizer.stylize_tensor(photograph, at_own_size),
-            "iteration": lambda iterates=iterates: next(iterates),
-        }
-        seconds = time_in_turns(calls, compute.device, rounds, warmup)
-        timed.append({"size": size, **{name: median(values) for name, values in seconds.items()}})
-    return timed

@@ -1,5 +1,6 @@
 """What can be measured on a picture without the loss network, as pure functions of tensors; float64, on the CPU."""
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -21,8 +22,6 @@ _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 # Bins on either side: of a peak, of its surroundings, and of what is left out of those.
 _PEAK, _AROUND, _WITHOUT = 1, 6, 2
 _SMALLEST_MESH_SIDE = 32
-
-_ALMOST_NOTHING = 1e-6  # grey levels: a border of no contrast beside an inside of none is as it should be
 
 
 def luminance(images: torch.Tensor) -> torch.Tensor:
@@ -117,31 +116,6 @@ def _prominence(power: torch.Tensor, row: int, column: int) -> torch.Tensor:
     return peak / block[:, around].quantile(0.5, dim=1).clamp_min(torch.finfo(power.dtype).tiny)
 
 
-def border(images: torch.Tensor, width: int = 16) -> torch.Tensor:
-    """Brightness and contrast of a picture's border, relative to its inside.
-
-    Args:
-        images: N x 3 x H x W, RGB in [0, 255]; H and W more than twice ``width``.
-        width: of the border, pixels.
-
-    Returns:
-        N x 2, float64: mean of the border's luminance over the mean of the inside's, and the same of their standard
-        deviations.
-
-    Raises:
-        ValueError: if there is no inside.
-    """
-    if min(images.shape[-2:]) <= 2 * width:
-        raise ValueError(f"a border of {width} pixels needs longer sides than {tuple(images.shape[-2:])}")
-    grey = luminance(images)
-    outer = torch.ones(grey.shape[1:], dtype=torch.bool)
-    outer[width:-width, width:-width] = False
-    outside, inside = grey[:, outer], grey[:, ~outer]
-    means = (outside.mean(1) + _ALMOST_NOTHING) / (inside.mean(1) + _ALMOST_NOTHING)
-    contrasts = (outside.std(1, correction=0) + _ALMOST_NOTHING) / (inside.std(1, correction=0) + _ALMOST_NOTHING)
-    return torch.stack([means, contrasts], 1)
-
-
 def tones(images: torch.Tensor) -> torch.Tensor:
     """Contrast of a picture's luminance.
 
@@ -173,14 +147,14 @@ def palette_distance(images: list[torch.Tensor], others: list[torch.Tensor], see
         apart.
     """
     generator = torch.Generator().manual_seed(seed)
-    directions = half_sphere(PALETTE_DIRECTIONS).T.double()  # 3 x directions
+    directions = half_sphere(PALETTE_DIRECTIONS)
 
-    def slices(pictures: list[torch.Tensor]) -> torch.Tensor:
+    def slices(pictures: list[torch.Tensor]) -> np.ndarray:  # directions x PALETTE_PIXELS
         colours = torch.cat([picture.cpu().movedim(1, -1).reshape(-1, 3) for picture in pictures])  # pixels x 3
-        drawn = torch.randint(len(colours), (PALETTE_PIXELS,), generator=generator)
-        return (colours[drawn].double() @ directions).sort(dim=0).values
+        drawn = colours[torch.randint(len(colours), (PALETTE_PIXELS,), generator=generator)]
+        return np.sort((directions @ drawn.float().T).numpy())  # ten times as fast as torch's, on a CPU with AVX2
 
-    return (slices(images) - slices(others)).square().mean().sqrt().item()
+    return float(np.sqrt(np.square(slices(images) - slices(others), dtype=np.float64).mean()))
 
 
 def psnr(images: list[torch.Tensor], references: list[torch.Tensor]) -> float:

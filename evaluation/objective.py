@@ -9,7 +9,7 @@ from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch
 from losses.perceptual import Losses, PerceptualLoss
 from models.vgg19 import VGG19
-from training.build import check_style_term
+from training.plan import check_style_term
 
 
 def style_batch(image: Image.Image, settings) -> torch.Tensor:
@@ -51,12 +51,6 @@ def criterion_of(
     if settings.loss_scale == "relative" and scales is not None:
         criterion.set_scales(scales)
     return criterion.eval()
-
-
-@torch.no_grad()
-def objective(criterion: PerceptualLoss, picture: torch.Tensor, photograph: torch.Tensor) -> Losses:
-    """The objective of a picture, both 1 x 3 x H x W, RGB in [0, 255]; without a gradient."""
-    return criterion(picture, photograph)
 
 
 def unweighted(criterion: PerceptualLoss, losses: Losses) -> dict[str, float]:

@@ -20,19 +20,20 @@ _LARGEST_SINE = 0.95  # at the start, where black and white would have no gradie
 
 @dataclass(frozen=True)
 class Iterate:
-    """The picture after an iteration of L-BFGS.
+    """A picture on the way.
 
     Attributes:
-        number: of the iteration; 0 is the start.
         picture: 1 x 3 x H x W, float32, RGB in [0, 255].
         losses: the objective of that picture, without a gradient.
         objective: their sum, the number that is minimised.
+        variable, gradient: what L-BFGS works on, and the objective's gradient there.
     """
 
-    number: int
     picture: torch.Tensor
     losses: Losses
     objective: float
+    variable: torch.Tensor
+    gradient: torch.Tensor
 
 
 def starting_picture(start: str, photograph: torch.Tensor, seed: int = 0) -> torch.Tensor:
@@ -41,14 +42,9 @@ def starting_picture(start: str, photograph: torch.Tensor, seed: int = 0) -> tor
     Args:
         start: ``"photograph"``, or ``"noise"``: white, uniform in [0, 255].
         photograph: 1 x 3 x H x W, RGB in [0, 255].
-
-    Raises:
-        ValueError: on any other start.
     """
     if start == "photograph":
         return photograph.clone()
-    if start != "noise":
-        raise ValueError(f"start must be one of {', '.join(STARTS)}, not {start!r}")
     generator = torch.Generator().manual_seed(seed)  # on the CPU: the same noise on every device
     return torch.rand(photograph.shape, generator=generator).mul_(255).to(photograph.device)
 
@@ -86,9 +82,9 @@ def optimize(
         tolerance_grad=0, tolerance_change=0,
     )  # fmt: skip
     # The line search has been wherever an iteration begins: looking that up halves the evaluations.
-    evaluated: list[_Evaluation] = []
+    evaluated: list[Iterate] = []
 
-    def evaluate() -> _Evaluation:
+    def evaluate() -> Iterate:
         for found in evaluated:
             if torch.equal(found.variable, variable):
                 return found
@@ -96,40 +92,30 @@ def optimize(
         losses = criterion(picture, photograph)
         (gradient,) = torch.autograd.grad(losses.total, variable)
         losses = dataclasses.replace(losses, total=losses.total.detach())
-        evaluated.append(_Evaluation(variable.detach().clone(), gradient, picture.detach(), losses))
-        return evaluated[-1]
+        found = Iterate(picture.detach(), losses, losses.total.item(), variable.detach().clone(), gradient)
+        evaluated.append(found)
+        return found
 
     def closure() -> torch.Tensor:
         found = evaluate()
         variable.grad = found.gradient.clone()
         return found.losses.total
 
-    current = evaluate()
-    yield _iterate(0, current)
-    for number in range(1, iterations + 1):
-        optimizer.step(closure)
-        before, current = current, evaluate()
+    before = None
+    for number in range(iterations + 1):
+        if number:
+            optimizer.step(closure)
+        current = evaluate()
         if current is before:
             return
+        if not math.isfinite(current.objective):
+            raise UserError(
+                f"the objective became {current.objective} after {number} iterations: give smaller weights, or "
+                "--precision float32"
+            )
         evaluated[:] = [current]
-        yield _iterate(number, current)
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    variable: torch.Tensor
-    gradient: torch.Tensor
-    picture: torch.Tensor
-    losses: Losses
-
-
-def _iterate(number: int, found: _Evaluation) -> Iterate:
-    objective = found.losses.total.item()
-    if not math.isfinite(objective):
-        raise UserError(
-            f"the objective became {objective} after {number} iterations: give smaller weights, or --precision float32"
-        )
-    return Iterate(number, found.picture, found.losses, objective)
+        yield current
+        before = current
 
 
 def prepare_machine(device: str, precision: str) -> Compute:
@@ -158,12 +144,3 @@ def iterations_equalled(curve: Sequence[float], objective: float) -> int | None:
         one is not yet.
     """
     return next((number for number, value in enumerate(curve) if value <= objective), None)
-
-
-def quartiles(values: Sequence[float | None]) -> list[float | None]:
-    """Lower quartile, median and upper quartile by nearest rank, each one of the values.
-
-    ``None``, for what is beyond all that was measured, counts as more than any number.
-    """
-    ordered = sorted(values, key=lambda value: math.inf if value is None else value)
-    return [ordered[math.ceil(share * len(ordered)) - 1] for share in (0.25, 0.5, 0.75)]

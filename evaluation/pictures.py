@@ -1,4 +1,4 @@
-"""Which photographs are judged, and how they and the paintings are read."""
+"""Which photographs are judged, how pictures are read, and how results are written."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,15 @@ from PIL import Image, ImageOps
 from data.dataset import list_photographs
 from imaging.reading import read_image
 from imaging.tensors import flatten, image_to_tensor
+from imaging.writing import save_picture
 from utils.errors import UserError
+from utils.files import atomic_write
 
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 """Names of the photographs that are never trained on."""
+
+ENDINGS = (".png", ".jpg", ".webp", ".tif")
+"""Of the pictures that :func:`write_picture` writes."""
 
 _NARROWEST = 64  # long side over short side
 
@@ -33,19 +38,16 @@ def select_photographs(values: tuple[str, ...], names_file: str | None = None) -
     """
     found: dict[str, Path] = {}
     for value in values:
-        if os.path.isdir(value):
-            paths = list_photographs(value, "--photographs")
-        elif os.path.isfile(value):
-            paths = [Path(value)]
-        else:
+        if not os.path.exists(value):
             raise UserError(f"--photographs {value} does not exist: give photographs, or a folder of them")
+        paths = list_photographs(value, "--photographs") if os.path.isdir(value) else [Path(value)]
         for path in paths:
             found.setdefault(os.path.realpath(path), path)
-    every = list(found.values())
-    names = _names(Path(names_file)) if names_file else _names(HELD_OUT)
+    every, names_path = list(found.values()), Path(names_file or HELD_OUT)
+    names = _names(names_path)
     named = sorted((path for path in every if path.stem in names), key=lambda path: names[path.stem])
     if named:
-        return named, Path(names_file) if names_file else HELD_OUT
+        return named, names_path
     if names_file:
         raise UserError(
             f"--names {names_file} names none of the {len(every)} photographs: it needs one name a line, without ending"
@@ -57,10 +59,8 @@ def _names(path: Path) -> dict[str, int]:
     """The names in a list, with their places."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"--names {path} is no text in UTF-8: give a file with one name a line") from None
-    except OSError as error:
-        raise UserError(f"--names {path} cannot be read ({error.strerror}): give a file with one name a line") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--names {path} cannot be read ({error}): give a text file with one name a line") from None
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return {name: place for place, name in enumerate(names)}
 
@@ -92,3 +92,19 @@ def read_whole(path: str, flag: str, max_pixels: int) -> Image.Image:
         width, height = image.size
         raise UserError(f"{flag} {path} is {width} x {height} pixels, too narrow to be looked at: crop it")
     return image
+
+
+def write_picture(path: str | Path, image: Image.Image, **metadata: bytes | None) -> None:
+    """Write an sRGB picture in the format of its ending, one of :data:`ENDINGS`, whole or not at all.
+
+    Args:
+        metadata: ``exif`` and ``profile``, see :func:`imaging.writing.save_picture`.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        with atomic_write(path) as file:
+            save_picture(image, file, Path(path).suffix.lower(), **metadata)
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path} cannot be written ({error}): give another ending") from None

@@ -13,9 +13,8 @@ from tqdm import tqdm
 from config import BEFORE, MAX_PIXELS, OBJECTIVE, TrainingConfig
 from data.dataset import list_photographs
 from evaluation.contrast import judge_tones
-from evaluation.objective import style_batch
 from evaluation.pictures import read_whole
-from imaging.tensors import flatten, image_to_tensor
+from imaging.tensors import image_to_tensor
 from inference.named_styles import choose_styles
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint
@@ -53,28 +52,27 @@ class Style:
             bar.update()
         return pictures
 
-    def judge_tones(self, pictures: list[torch.Tensor], photographs: list[torch.Tensor]) -> dict[str, float]:
+    def tones(self, pictures: list[torch.Tensor], photographs: list[torch.Tensor]) -> dict[str, float]:
         """See :func:`evaluation.contrast.judge_tones`."""
         painting = self.painting.copy()
         painting.thumbnail((_LARGEST_PAINTING,) * 2, Image.Resampling.LANCZOS)
-        return judge_tones(self.stylizer, pictures, photographs, image_to_tensor(flatten(painting))[None])
+        return judge_tones(self.stylizer, pictures, photographs, image_to_tensor(painting)[None])
 
 
 @dataclass
-class Model(Style):
-    """A style, and what it was trained for.
+class Objective:
+    """What a style was trained for.
 
     Attributes:
-        settings: of the objective, the level included in ``style_weight``.
-        level: of the style term at the end of its training, 1 where the file does not say.
-        scales: of its training; ``None`` where the file does not say, or flags make it another objective.
-        style_pixels: the style image, 1 x 3 x H x W, RGB in [0, 255], at the size that it was trained with.
+        settings: weights and sizes, with the style term's level at the end of the training in ``style_weight``, unless
+            that weight was given.
+        level: 1 where the file does not say.
+        scales: of its training, unchecked; ``None`` where the file does not say, or flags make it another objective.
     """
 
     settings: TrainingConfig
     level: float
     scales: dict | None
-    style_pixels: torch.Tensor
 
 
 def read_styles(
@@ -125,56 +123,48 @@ def _style_images(given: Sequence[str], chosen: list[tuple[str, Checkpoint]]) ->
     return list(given) * (len(chosen) if len(given) == 1 else 1)
 
 
-def as_trained(style: Style, given: dict, device: torch.device) -> Model:
-    """A style with the objective that it was trained for, except for the settings in ``given``.
+def objective_of(style: Style, given: dict, loss_network: str) -> Objective:
+    """The objective that a style was trained for, except for the settings in ``given``.
+
+    Args:
+        loss_network: fingerprint of the weights that judge.
 
     Raises:
         UserError: if its file does not say what the objective was, or says what cannot be.
     """
-    checkpoint, path = style.checkpoint, style.path
-    settings, level = settings_of(checkpoint, given, path)
+    provenance, path = style.checkpoint.provenance, style.path
+    settings = dataclasses.replace(_settings_of(provenance, path), **given)
+    level = 1.0 if "style_weight" in given else provenance.get("style_level", 1.0)
     others = {"content_layer", "style_layers", "style_octaves", "loss_scale", "style_size", "style_smoothing"}
-    scales = scales_of(checkpoint) if others.isdisjoint(given) else None
-    trained_on = checkpoint.provenance.get("style")
+    scales = provenance.get("loss_scales") if others.isdisjoint(given) else None
+    try:
+        validate(settings)
+        if type(level) is not float or not 0 < level <= 1:
+            raise UserError(f"the level of the style term is {level!r}")
+        if not isinstance(scales, dict | None):
+            raise UserError(f"its scales are {scales!r}")
+    except UserError as error:
+        raise UserError(f"{path} holds settings that no training has ({error}): give another file") from None
+    trained_on, trained_with = provenance.get("style"), provenance.get("loss_network")
     is_known = isinstance(trained_on, str) and ":" not in trained_on  # a mixture has no picture of its own
     if is_known and Path(trained_on).stem != Path(style.style_image).stem:
         warnings.warn(f"{path} was trained on {trained_on}, and --style_image is {style.style_image}", stacklevel=2)
         scales = None
-    pixels = style_batch(style.painting, settings).to(device)
-    return Model(**vars(style), settings=settings, level=level, scales=scales, style_pixels=pixels)
+    if isinstance(trained_with, str) and not trained_with.endswith(loss_network):
+        warnings.warn(f"{path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
+        scales = None
+    settings = dataclasses.replace(settings, style_weight=settings.style_weight * level)
+    return Objective(settings, level, scales)
 
 
-def settings_of(checkpoint: Checkpoint, given: dict, path: str) -> tuple[TrainingConfig, float]:
-    """The objective that a model was trained for, except for the settings in ``given``.
-
-    Returns:
-        ``(settings, level)``: with the style term's level at the end of the training included in ``style_weight``,
-        unless that was given. A final model may not say the level; then it is 1.
-
-    Raises:
-        UserError: if the file does not say what the objective was.
-    """
-    stored, level = checkpoint.provenance.get("settings"), checkpoint.provenance.get("style_level", 1.0)
-    teacher = checkpoint.provenance.get("taught_by")
+def _settings_of(provenance: dict, path: str) -> TrainingConfig:
+    """The settings of an objective that a file names, unchecked."""
+    stored, teacher = provenance.get("settings"), provenance.get("taught_by")
     if isinstance(teacher, dict) and isinstance(stored, dict) and not stored.get("style_image"):
         stored = teacher.get("settings")  # a student learnt the teacher's objective
     if not isinstance(stored, dict):
         raise UserError(f"{path} does not say what it was trained for: give another model, or --tones_only")
-    try:
-        stored = {name: value for name, value in (BEFORE | stored).items() if name in (*OBJECTIVE, "image_size")}
-        stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-        settings = TrainingConfig(**{**stored, **given})
-        validate(settings)
-        if type(level) is not float or not 0 < level <= 1:
-            raise UserError(f"the level of the style term is {level!r}")
-    except (TypeError, UserError) as error:
-        raise UserError(f"{path} holds settings that no training has ({error}): give another file") from None
-    if "style_weight" in given:
-        return settings, 1.0
-    return dataclasses.replace(settings, style_weight=settings.style_weight * level), level
-
-
-def scales_of(checkpoint: Checkpoint) -> dict | None:
-    """The scales of a model's training, unchecked; ``None`` where its file does not say."""
-    scales = checkpoint.provenance.get("loss_scales")
-    return scales if scales is None or isinstance(scales, dict) else {}
+    stored = {name: value for name, value in (BEFORE | stored).items() if name in (*OBJECTIVE, "image_size")}
+    return TrainingConfig(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    )

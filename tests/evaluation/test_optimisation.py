@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from config import TrainingConfig
-from evaluation.objective import criterion_of, objective, style_batch
+from evaluation.objective import criterion_of, style_batch
 from evaluation.optimisation import iterations_equalled, optimize, starting_picture
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
@@ -62,7 +62,7 @@ def test_what_is_yielded():
     start, criterion = picture(1), quadratic(picture(0))
     before = start.clone()
     iterates = run(criterion, start, 6)
-    assert [iterate.number for iterate in iterates] == list(range(7))
+    assert len(iterates) == 7
     torch.testing.assert_close(iterates[0].picture, start.clamp(6.375, 248.625), rtol=0, atol=1e-3)
     assert torch.equal(start, before)
     objectives = [iterate.objective for iterate in iterates]
@@ -96,7 +96,7 @@ def test_an_iteration_is_one_of_lbfgs():
 
 
 def test_it_stops_where_nothing_is_left_to_gain():
-    assert [iterate.number for iterate in run(quadratic(picture(0), 0.0), picture(1), 5)] == [0]
+    assert len(run(quadratic(picture(0), 0.0), picture(1), 5)) == 1
 
 
 def test_an_objective_that_is_not_finite():
@@ -111,8 +111,6 @@ def test_starts():
     assert torch.equal(noise, starting_picture("noise", photograph, 1))
     assert not torch.equal(noise, starting_picture("noise", photograph, 2))
     assert 0 <= noise.min() < 5 and 250 < noise.max() <= 255 and noise.mean() == pytest.approx(127.5, abs=5)
-    with pytest.raises(ValueError, match="photograph, noise"):
-        starting_picture("grey", photograph)
 
 
 def test_the_trainings_objective_falls(vgg):
@@ -120,7 +118,8 @@ def test_the_trainings_objective_falls(vgg):
     criterion = criterion_of(TrainingConfig(), vgg, picture(5, 32, 48), [photograph])
     iterates = run(criterion, starting_picture(start, photograph), 6, photograph)
     assert iterates[-1].objective < 0.6 * iterates[0].objective
-    found = objective(criterion, iterates[-1].picture, photograph)
+    with torch.no_grad():
+        found = criterion(iterates[-1].picture, photograph)
     assert found.total.item() == pytest.approx(iterates[-1].objective, rel=1e-4)
 
 

@@ -41,7 +41,7 @@ def onnx_graph():
 
 @pytest.mark.parametrize("norm, upsample", [("batch", "resize"), ("instance", "transposed"), ("mixed", "resize")])
 def test_it_is_the_network_at_every_size(norm, upsample, trained_like, onnx_graph):
-    network = trained_like(norm, upsample, *((0.25, 3) if upsample == "resize" else ()))
+    network = trained_like(norm, upsample, 0.25, 3)
     sizes = [(1, 1), *SIZES] if norm == "batch" else SIZES  # instance norm makes noise of a picture of one colour
     assert largest_difference(runner(onnx_graph.to_onnx(network)), network, sizes) <= GREY_LEVELS
 
