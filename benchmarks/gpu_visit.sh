@@ -37,7 +37,6 @@ run tests "$python" -m pytest -q -m gpu
 run benchmark_training "$python" -m benchmarks.training --vgg_weights "$STYLE_TRANSFER_VGG_WEIGHTS" \
     --rounds "$rounds" --image_size "$bench_size" $compile
 run benchmark_inference "$python" -m benchmarks.inference --rounds "$rounds" --sizes $sizes
-run benchmark_loading "$python" -m benchmarks.loading --dataset_dir "$STYLE_TRANSFER_PHOTOS" --batches "$((rounds * 10))"
 run training "$python" begin_training.py --style_image "${STYLE:-styles/swirls.jpg}" \
     --dataset_dir "$STYLE_TRANSFER_PHOTOS" --vgg_weights "$STYLE_TRANSFER_VGG_WEIGHTS" --output_dir "$out" \
     "${training[@]}" ${STYLE_FLAGS:-}

@@ -1,27 +1,34 @@
 """Time the page: from dropping a photograph to its first small picture and to the whole one, and a webcam's frames.
 
     python -m benchmarks.page
+    python -m benchmarks.page --node_modules npm/node_modules --style udnie --sizes 960x640
 
 A server as ``python -m demo`` starts it, in a process of its own; this process does what a page does, over the same
-HTTP requests and WebSocket. What the browser adds, decoding and drawing, is not in the figures.
+HTTP requests and WebSocket. What the browser adds, decoding and drawing, is not in the figures. With --node_modules the
+page is the static site in Chromium, driven by Playwright, and the webcam is Chromium's own: all is in the figures.
 """
 
 import contextlib
+import functools
+import http.server
 import io
 import json
 import re
-import struct
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from PIL import Image
 
 from benchmarks.common import ComputeConfig, report
 from config import setting
+from demo.tabs import message_bytes, read_message
 from utils.device import resolve_compute
 from utils.files import PROGRAM, beside_program
 from utils.settings import parse_settings, run_command
@@ -44,26 +51,27 @@ class Page:
         self.tab = self.until("tab")["tab"]
 
     def send(self, message: dict, data: bytes = b"") -> None:
-        text = json.dumps(message).encode()
-        self.socket.send(struct.pack(">I", len(text)) + text + data)
+        self.socket.send(message_bytes(message, data))
 
     def until(self, *kinds: str) -> dict:
         """The next message of one of these kinds."""
         while True:
-            packed = self.socket.recv(PATIENCE)
-            (length,) = struct.unpack(">I", packed[:4])
-            message = json.loads(packed[4 : 4 + length])
+            message, _ = read_message(self.socket.recv(PATIENCE))
             if message["type"] == "error":
                 raise SystemExit(f"the server says: {message['error']}")
             if message["type"] in kinds:
                 return message
 
+    def upload(self, data: bytes, name: str) -> str:
+        """The number of a photograph or a film."""
+        headers = {"X-Tab": self.tab, "X-Name": name, "Origin": self.address}
+        with urllib.request.urlopen(urllib.request.Request(f"{self.address}/photographs", data, headers)) as answer:
+            return json.load(answer)["photograph"]
+
     def photograph(self, data: bytes, style: str) -> dict[str, float]:
         """Seconds from the upload's beginning to the first small picture, and to the whole one as a file."""
         begun = time.perf_counter()
-        headers = {"X-Tab": self.tab, "X-Name": "photo.jpg", "Origin": self.address}
-        with urllib.request.urlopen(urllib.request.Request(f"{self.address}/photographs", data, headers)) as answer:
-            number = json.load(answer)["photograph"]
+        number = self.upload(data, "photo.jpg")
         recipe = {"styles": [[style, 1]]}
         self.send({"type": "paint", "photograph": number, "recipe": recipe, "request": 1})
         seconds, kind = {}, None
@@ -110,6 +118,86 @@ def open_page(device: str, precision: str):
             server.terminate()
 
 
+class Site:
+    """The static site, open in Chromium."""
+
+    def __init__(self, page):
+        self.page = page
+
+    def _until(self, expression: str, patience: float = PATIENCE):
+        """What an expression of JavaScript gives, once that is true; the site's policy forbids Playwright's own way."""
+        end = time.monotonic() + patience
+        while not (value := self.page.evaluate(expression)):
+            if time.monotonic() > end:
+                raise SystemExit(f"the site says: {self.page.inner_text('#status')} {self.page.inner_text('#error')}")
+            time.sleep(0.02)
+        return value
+
+    def photograph(self, data: bytes, style: str) -> dict[str, float]:
+        """As :meth:`Page.photograph`, to the moment when the pictures are there to be drawn."""
+        self.page.locator(f".style[title='{style}']").click()
+        self.page.evaluate(_WATCH)
+        self.page.set_input_files("#files", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": data})
+        seconds = self._until("window.seen.whole && window.seen")
+        self.page.click("[aria-label='Remove photo.jpg']")
+        return seconds
+
+    def webcam(self, frames: list[bytes], style: str, seconds: float) -> dict[str, float]:
+        """As :meth:`Page.webcam`, of Chromium's own moving picture."""
+        self.page.locator(f".style[title='{style}']").click()
+        self.page.click("[data-view=camera]")
+        self.page.click("#camera-start")
+        self._until("document.getElementById('camera-rate').textContent")
+        time.sleep(SETTLING)
+        count = self.page.evaluate(_COUNT, 1000 * seconds)
+        return {"rate": count / seconds, "enlarged": 1}
+
+
+_WATCH = """() => {
+    const status = document.getElementById("status"), begun = performance.now(), seen = (window.seen = {});
+    new MutationObserver(() => {
+        const seconds = (performance.now() - begun) / 1000;
+        if (/^A small picture|ready$/.test(status.textContent)) seen.first ??= seconds;
+        if (/ready$/.test(status.textContent)) seen.whole ??= seconds;
+    }).observe(status, { childList: true });
+}"""
+
+_COUNT = """(patience) => new Promise((resolve) => {
+    let count = 0;
+    new MutationObserver(() => count++).observe(document.getElementById("camera-rate"), { childList: true });
+    setTimeout(() => resolve(count), patience);
+})"""
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def open_site(node_modules: str, style: str):
+    """The static site of one style in Chromium, loaded, until the block ends."""
+    from playwright.sync_api import sync_playwright
+
+    from demo.build_site import build_site
+    from tests.demo.browsing import CHROMIUM, FLAGS
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        build_site(Path(folder, "site"), [style], Path(node_modules))
+        files = functools.partial(_Files, directory=str(Path(folder, "site")))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            page.locator(".style").first.wait_for()
+            site = Site(page)
+            site._until("window.crossOriginIsolated && document.querySelector('.style')")
+            yield site
+            browser.close()
+            server.shutdown()
+
+
 def jpeg(size: tuple[int, int], left: int = 0) -> bytes:
     """The sample photograph, of a size, or a part of it that begins so many pixels further right."""
     width, height = size
@@ -131,12 +219,15 @@ class PageConfig(ComputeConfig):
     )
     frame: str = setting("320x240", "size of a webcam's frames", metavar="WIDTHxHEIGHT")
     seconds: float = setting(10.0, "for which the webcam runs", above=0)
+    node_modules: str | None = setting(
+        None, "time the static site, with the onnxruntime-web that npm installed here", metavar="FOLDER"
+    )
 
 
 def main() -> int:
     args, _ = parse_settings(PageConfig, __doc__)
-    rows = []
-    with open_page(args.device, args.precision) as page:
+    site, rows = args.node_modules is not None, []
+    with open_site(args.node_modules, args.style) if site else open_page(args.device, args.precision) as page:
         for size in args.sizes:
             data = jpeg(tuple(map(int, size.split("x"))))
             rounds = [page.photograph(data, args.style) for _ in range(args.rounds)]
@@ -147,7 +238,8 @@ def main() -> int:
     strokes = "strokes of their own size"
     if webcam["enlarged"] != 1:
         strokes = f"strokes {webcam['enlarged']} times as large"
-    print(f"webcam of {args.frame.replace('x', ' x ')}: {webcam['rate']:.3g} frames a second, {strokes}")
+    size = "Chromium" if site else args.frame.replace("x", " x ")
+    print(f"webcam of {size}: {webcam['rate']:.3g} frames a second, {strokes}")
     compute = resolve_compute(args.device, args.precision)
     return report(compute, ["photograph", "first picture, s", "whole picture, s"], rows)
 

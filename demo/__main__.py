@@ -23,25 +23,13 @@ GRACE = 1
 
 
 def listening_socket(host: str, port: int | None) -> socket.socket:
-    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken.
-
-    Raises:
-        UserError: naming the flags.
-    """
+    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
-        found = None
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
-            found = socket.socket(family, kind, protocol)
-            if os.name == "posix":  # a port whose last server has just ended is free; elsewhere this shares it
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind(address)
-            found.listen(128)
-            return found
+            return socket.create_server((host, candidate), family=family, backlog=128)
         except OSError as error:
             reason = error.strerror or error
-            if found is not None:
-                found.close()
     flags = f"--host {host}" if port is None else f"--host {host} --port {port}"
     raise UserError(f"{flags} cannot be listened at ({reason}): give another")
 
@@ -88,7 +76,7 @@ def serve(config: DemoConfig) -> int:
     settings = uvicorn.Config(
         behind.app(config.host, port), log_level="warning", access_log=False, server_header=False,
         proxy_headers=False, ws="websockets-sansio", ws_max_size=LARGEST_MESSAGE, ws_per_message_deflate=False,
-        http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE,
+        http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE, lifespan="off",
     )  # fmt: skip
     elsewhere = f", for others at {others[0]}," if others else ""
     print(f"The page is at {address}{elsewhere} on {behind.painter.compute.describe()}; Ctrl-C ends it", flush=True)

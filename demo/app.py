@@ -78,14 +78,7 @@ def _answered(handler: Callable) -> Callable:
 
 
 class Server:
-    """Everything behind the addresses.
-
-    Args:
-        config: the settings.
-
-    Attributes:
-        tabs: pages that are open, by their tokens.
-    """
+    """Everything behind the addresses."""
 
     def __init__(self, config: DemoConfig):
         self.config = config
@@ -95,7 +88,7 @@ class Server:
         more += ["--vgg_weights", config.vgg_weights] if config.vgg_weights else []
         on_cpu = self.painter.compute.device.type == "cpu"
         self.trainings = Trainings(config.dataset_dir or (), Path(config.output_dir), on_cpu, more)
-        self.tabs: dict[str, Tab] = {}
+        self.tabs: dict[str, Tab] = {}  # pages that are open, by their tokens
         self._folder, self._lock = own_folder()
         # Read now: no path of a request is ever opened.
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
@@ -122,13 +115,7 @@ class Server:
             WebSocketRoute("/tab", self.tab),
             Route("/{name}", self.page),
         ]
-
-        @contextlib.asynccontextmanager
-        async def lifespan(app):
-            yield
-            self.end()
-
-        return Starlette(routes=routes, middleware=[Middleware(Guard, host=host, port=port)], lifespan=lifespan)
+        return Starlette(routes=routes, middleware=[Middleware(Guard, host=host, port=port)])
 
     def end(self) -> None:
         """Stop all work and remove all files."""
@@ -151,29 +138,26 @@ class Server:
         return Response(data, media_type="image/jpeg") if data else Response("there is no such picture", 404)
 
     async def painting(self, request: Request) -> Response:
-        """What a style learnt from, small."""
-        styles = await asyncio.to_thread(self.catalogue.styles)
-        style = styles.get(request.query_params.get("style", ""))
-        data = await asyncio.to_thread(self._small_painting, style) if style else None
+        """What a style of one's own learnt from, small."""
+        data = await asyncio.to_thread(self._painting, request.query_params.get("style", ""))
         return Response(data, media_type="image/jpeg") if data else Response("there is no painting", 404)
 
-    def _small_painting(self, style: Style) -> bytes | None:
-        if style.credit:
-            return self._pictures[style.painting.name]
+    def _painting(self, name: str) -> bytes | None:
+        style = self.catalogue.styles().get(name)
         with contextlib.suppress(UserError):
-            return self.painter.small(style.painting) if style.painting else None
+            return self.painter.small(style.painting) if style and style.painting else None
 
     async def styles(self, request: Request) -> Response:
         styles = await asyncio.to_thread(self.catalogue.styles)
-        shown = [
-            {
+        shown = []
+        for style in styles.values():
+            query = f"?style={quote(style.id)}"
+            painting = f"pictures/{style.painting.name}" if style.credit else f"painting{query}"
+            shown.append({
                 "id": style.id, "name": style.name, "model": style.model, "quick": style.twin is not None,
-                "credit": style.credit,
-                "painting": f"painting?style={quote(style.id)}" if style.painting else None,
-                "thumbnail": f"thumbnail?style={quote(style.id)}",
-            }
-            for style in styles.values()
-        ]  # fmt: skip
+                "credit": style.credit, "painting": painting if style.painting else None,
+                "thumbnail": f"thumbnail{query}",
+            })  # fmt: skip
         examples = shipped_pictures()["examples"]
         about = {
             "device": self.painter.compute.describe(),
@@ -187,12 +171,7 @@ class Server:
         try:
             name = request.query_params.get("style", "")
             data = await asyncio.get_running_loop().run_in_executor(self._thumbnailer, self._thumbnail, name)
-        except (
-            UserError,
-            Cancelled,
-            RuntimeError,
-            asyncio.CancelledError,
-        ) as error:  # the last two of a server that ends
+        except (UserError, Cancelled, RuntimeError, asyncio.CancelledError) as error:  # the last two as the server ends
             return Response(str(error), 404, media_type="text/plain")
         return Response(data, media_type="image/jpeg")
 
@@ -260,7 +239,7 @@ class Server:
             wanted = _training_wanted(request.headers.get("x-training", ""))
             if tab.painting is None:
                 raise UserError("the painting is here no longer: choose it again")
-            path = tab.painting[0]
+            path = tab.painting.path
             with calling(path, "the painting"):
                 await asyncio.to_thread(self.trainings.start, path, *wanted, self.config.max_pixels)
         else:
@@ -318,21 +297,14 @@ def own_folder() -> tuple[Path, FileLock]:
     """A new folder for photographs, and its lock; those of servers that were killed are removed."""
     for old in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         with contextlib.suppress(OSError, Timeout):
-            if (
-                old.is_symlink()
-                or not (old / _LOCK).is_file()
-                or (hasattr(os, "getuid") and old.stat().st_uid != os.getuid())
-            ):
-                continue
-            with FileLock(old / _LOCK, timeout=0):
-                shutil.rmtree(old, ignore_errors=os.name == "nt")
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
-        lock = FileLock(folder / _LOCK, timeout=0)
-        with contextlib.suppress(OSError, Timeout):  # another server took it for one that was left
-            lock.acquire()
-            if (folder / _LOCK).is_file():
-                return folder, lock
+            is_ours = not hasattr(os, "getuid") or old.lstat().st_uid == os.getuid()  # not somebody else's trap
+            if is_ours and not old.is_symlink() and (old / _LOCK).is_file():
+                with FileLock(old / _LOCK, timeout=0):
+                    shutil.rmtree(old, ignore_errors=os.name == "nt")
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+    lock = FileLock(folder / _LOCK, timeout=0)
+    lock.acquire()
+    return folder, lock
 
 
 def _training_wanted(text: str) -> tuple[str, int, int]:

@@ -14,7 +14,7 @@ from utils.errors import UserError
 from utils.files import MODELS, PROGRAM
 
 PICTURES = Path(__file__).parent / "pictures"
-"""Photographs to begin with, and small pictures of paintings; ``python -m demo.draw_pictures`` makes them."""
+"""Photographs to begin with, and small pictures of paintings, made by ``python -m docs.draw_gallery --paintings``."""
 
 _FAST = "fast"  # folder, beside a model, of its quick twin
 
@@ -60,17 +60,14 @@ class Style:
 
 
 class Catalogue:
-    """The styles in some folders. What is added to a folder appears with the next look at them.
-
-    Args:
-        folders: of models.
-    """
+    """The styles in some folders. What is added to a folder appears with the next look at them."""
 
     def __init__(self, folders: Sequence[str | Path] = ()):
         self.folders = [Path("checkpoints"), PROGRAM / "checkpoints", *map(Path, folders)]
         self._lock = threading.Lock()
-        self._known: dict[Path, tuple[tuple, list[Style], str | None]] = {}
-        self._checkpoints: dict[Path, tuple[tuple, Checkpoint]] = {}
+        self.unreadable: list[str] = []  # a sentence on each file of the last look that is no model
+        self._styles_of = functools.cache(self._read_styles)
+        self._load = functools.lru_cache(16)(lambda path, stamp: load_checkpoint(path))
 
     def styles(self) -> dict[str, Style]:
         """The styles by their ids: networks of many first, each file once."""
@@ -80,20 +77,12 @@ class Catalogue:
                 for path in sorted(folder.glob("*")) if folder.is_dir() else ():
                     if path.suffix in MODELS and path.is_file() and not path.name.startswith("."):
                         found.setdefault(path.resolve(), path)
-            known = {}
-            for real, path in found.items():
-                stamp, before = (_stamp(real), _stamp(_twin(real))), self._known.get(real)
-                known[real] = before if before and before[0] == stamp else (stamp, *self._styles_of(path, stamp))
-            self._known = known
-            groups = sorted((styles for _, styles, _ in known.values()), key=lambda group: len(group) < 2)
+            read = [self._styles_of(path, (_stamp(real), _stamp(_twin(real)))) for real, path in found.items()]
+            self.unreadable = [fault for _, fault in read if fault is not None]
+            groups = sorted((styles for styles, _ in read), key=lambda group: len(group) < 2)
             return {style.id: style for group in groups for style in group}
 
-    @property
-    def unreadable(self) -> list[str]:
-        """A sentence on each file of the last look that is no model."""
-        return [fault for _, _, fault in self._known.values() if fault is not None]
-
-    def _styles_of(self, path: Path, stamp: tuple) -> tuple[list[Style], str | None]:
+    def _read_styles(self, path: Path, stamp: tuple) -> tuple[list[Style], str | None]:
         try:
             network = self._read(path).network
         except UserError as error:
@@ -110,13 +99,7 @@ class Catalogue:
             return self._read(find_model(path, flag))
 
     def _read(self, path: Path) -> Checkpoint:
-        real, stamp = path.resolve(), _stamp(path)
-        known = self._checkpoints.pop(real, None)
-        checkpoint = known[1] if known and known[0] == stamp else load_checkpoint(path)
-        self._checkpoints[real] = stamp, checkpoint
-        if len(self._checkpoints) > 16:
-            self._checkpoints.pop(next(iter(self._checkpoints)))
-        return checkpoint
+        return self._load(path.resolve(), _stamp(path))
 
 
 def _names(network) -> Sequence[str | None]:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import gc
 import io
 import math
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from config import DemoConfig
+from config import DemoConfig, InferenceConfig
 from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
 from demo.recipe import Recipe, read_recipe
 from demo.turns import Cancelled, Report, Room, TileBar, Turns
@@ -31,7 +32,6 @@ from inference.options import StyleOptions
 from inference.outputs import planned
 from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
-from models.checkpoints import Checkpoint
 from utils.device import resolve_compute
 from utils.errors import UserError
 
@@ -63,6 +63,8 @@ class Photograph:
         seconds: of a film, as far as its file tells.
         given: what the visitor's own file is called, where that is another name.
         result: the recipe and the file of the newest result.
+        shown: the file of ``screen``.
+        mask: what the visitor brushed over, black.
     """
 
     path: Path
@@ -75,6 +77,8 @@ class Photograph:
     seconds: float | None = None
     given: str | None = None
     result: tuple[Recipe, Path] | None = None
+    shown: Path | None = None
+    mask: Path | None = None
 
     def result_name(self, recipe: Recipe, ending: str) -> str:
         """As the command names it."""
@@ -86,32 +90,19 @@ class Photograph:
 
 
 class Painter:
-    """The engine for all visitors.
-
-    Args:
-        config: device, precision, largest picture.
-        catalogue: the styles.
-
-    Attributes:
-        turns: to be had while the network computes.
-    """
+    """The engine for all visitors, who have their ``turns`` while the network computes."""
 
     def __init__(self, config: DemoConfig, catalogue: Catalogue):
         self.config, self.catalogue = config, catalogue
         self.compute = resolve_compute(config.device, config.precision)
         self.turns, self.room = Turns(), Room(config.max_pixels)
-        self._lock = threading.Lock()
-        self._stylizers: dict[tuple, tuple[Stylizer, dict[str, Checkpoint]]] = {}
+        self._load = functools.lru_cache(_STYLIZERS)(self._read_styles)
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph out of the file that a visitor sent, or a film.
+        """A photograph out of the file that a visitor sent, or a film; ``ImageError`` if it is neither.
 
-        Args:
-            path: of the file; where it may be an animated picture, with the ending of its name.
-
-        Raises:
-            ImageError: if it is none.
+        Where it may be an animated picture, the path has the ending of its name.
         """
         most = self.config.max_pixels
         ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
@@ -132,28 +123,13 @@ class Painter:
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe, quick: bool = False) -> Stylizer:
-        """What paints a recipe; the latest ones are kept, until a file that they were read from changes.
-
-        Args:
-            quick: take the quick twins of its models, where they all have one.
-        """
+        """What paints a recipe, or its ``quick`` twin; kept until a file that it was read from changes."""
         config = recipe.quick if quick else recipe.config
-        key = (config.model_path, config.style, config.blend)
-        with self._lock:
-            stylizer, made_of = self._stylizers.pop(key, (None, {}))
-        if stylizer is None or any(self.catalogue.read(path) is not one for path, one in made_of.items()):
-            made_of = {}
+        return self._load(config.model_path, config.style, config.blend, recipe.stamps)
 
-            def read(path: str, flag: str) -> Checkpoint:
-                made_of[path] = self.catalogue.read(path, flag)
-                return made_of[path]
-
-            stylizer = load_styles(config, self.compute, lambda text: None, read)[0][1]
-        with self._lock:
-            self._stylizers[key] = stylizer, made_of
-            while len(self._stylizers) > _STYLIZERS:
-                self._stylizers.pop(next(iter(self._stylizers)))
-        return stylizer
+    def _read_styles(self, model_path, style, blend, stamps) -> Stylizer:
+        config = InferenceConfig(model_path=model_path, style=style, blend=blend)
+        return load_styles(config, self.compute, lambda text: None, self.catalogue.read)[0][1]
 
     def options(self, recipe: Recipe) -> StyleOptions:
         config = recipe.config
@@ -207,11 +183,7 @@ class Painter:
         return self.thumbnail(small, style, styles, stop)
 
     def small(self, path: Path) -> bytes:
-        """A picture of this machine, as a browser shows it.
-
-        Raises:
-            ImageError: if it cannot be read.
-        """
+        """A picture of this machine, as a browser shows it; ``ImageError`` if it cannot be read."""
         image = read_image(path, max_pixels=self.config.max_pixels).convert("RGB")
         image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
         return encoded(image, 85)
@@ -237,14 +209,11 @@ class Painter:
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
     ) -> tuple[Path, Image.Image]:
-        """The whole photograph in style, in the file that ``begin_inference.py`` would write.
+        """The whole photograph in style: the file that ``begin_inference.py`` would write, and how a screen shows it.
 
         Args:
             target: of the file, without its ending.
             report: receives tiles that are done and those there are.
-
-        Returns:
-            The file, and the result as it is shown on a screen.
         """
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         with self.room.taken(photograph.pixels, stop):
@@ -272,14 +241,11 @@ class Painter:
         report: Report,
         show: Callable[[Image.Image], None],
     ) -> list[str]:
-        """The film in style, with its sound, as ``begin_inference.py`` repaints it.
+        """The film in style, with its sound, as ``begin_inference.py`` repaints it; gives its remarks.
 
         Args:
             report: receives frames that are done and those there are, as far as the file tells.
             show: receives a painted frame every now and then, small.
-
-        Returns:
-            Sentences on what could not be read or was left out.
         """
         options, stylizer, shown = self.options(recipe), _Watched(self.stylizer(recipe)), 0.0
 
@@ -325,11 +291,7 @@ def give_back_memory() -> None:
 
 @contextlib.contextmanager
 def calling(path: Path, name: str) -> Iterator[None]:
-    """A block whose errors call a file what the visitor does.
-
-    Raises:
-        UserError: with ``name`` in place of ``path``.
-    """
+    """A block whose ``UserError`` calls a file what the visitor does."""
     try:
         yield
     except UserError as error:

@@ -25,12 +25,14 @@ class Recipe:
         quick: the same with the quick twins of its models; the same settings where one has none.
         name: of the result, after the photograph's.
         arguments: of the command line, but for the photograph.
+        stamps: change with the files of the models.
     """
 
     config: InferenceConfig
     quick: InferenceConfig
     name: str
     arguments: tuple[str, ...]
+    stamps: tuple
 
     @property
     def has_twin(self) -> bool:
@@ -73,7 +75,8 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
             value = "mask.png"
         shown = [] if value is True else value if isinstance(value, tuple) else [value]
         arguments += [f"--{name}", *(f"{one:g}" if isinstance(one, float) else one for one in shown)]
-    return Recipe(config, quick, style_name(config, frozenset(values)), tuple(map(str, arguments)))
+    name, stamps = style_name(config, frozenset(values)), tuple(style.stamp for style, _ in chosen)
+    return Recipe(config, quick, name, tuple(map(str, arguments)), stamps)
 
 
 def _styles(data: object, styles: Mapping[str, Style]) -> list[tuple[Style, float]]:

@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +60,8 @@ class Tab:
         self.painter, self.folder, self.limit = painter, folder, limit
         self.token, self.ended = secrets.token_urlsafe(16), threading.Event()
         self.photographs: dict[str, Photograph] = {}
-        self.masks: dict[str, Path] = {}  # by the photograph's number
-        self.painting: tuple[Path, Path] | None = None  # to train on, and what is shown of it
+        self.painting: Photograph | None = None  # to train on
         self._archive: Path | None = None
-        self._screens: dict[str, Path] = {}  # of each photograph, what is shown of it
         self.downloads: dict[str, Download] = {}
         self._sizes: dict[Path, int] = {}  # of files that the page sent
         self._send, self._lock = send, threading.Lock()
@@ -75,14 +74,12 @@ class Tab:
     def end(self, patience: float = 60) -> None:
         """Stop its work, wait for the end of the tile under way, and remove its files."""
         self.ended.set()
-        for worker in self._workers:
-            worker.end()
-        for worker in self._workers:
-            worker.join(patience)
+        futures.wait([worker.end() for worker in self._workers], patience)
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.photographs.clear()
         self.downloads.clear()
-        give_back_memory()
+        if self.photographs:
+            self.photographs.clear()
+            give_back_memory()
 
     @property
     def _workers(self) -> tuple[Newest, ...]:
@@ -95,11 +92,7 @@ class Tab:
         return sum(self._sizes.values())
 
     def take(self, path: Path, size: int) -> None:
-        """Count bytes of a file that the page sends.
-
-        Raises:
-            UserError: if they are too many.
-        """
+        """Count bytes of a file that the page sends; a ``UserError`` if they are too many."""
         with self._lock:
             if self.bytes_taken + size > self.limit:
                 raise UserError(
@@ -118,62 +111,58 @@ class Tab:
         return self.folder / (secrets.token_hex(8) + ending)
 
     def add_photograph(self, path: Path, name: str, given: str) -> dict:
-        """What the page is to know of a photograph that has arrived.
+        """What the page is to know of a photograph that has arrived; a ``UserError`` if it is none, or one too many.
 
-        Args:
-            given: what the visitor's own file is called, which the command names.
-
-        Raises:
-            UserError: if it is none, or one too many.
+        ``given`` is what the visitor's own file is called, which the command names.
         """
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
         photograph, number = self.painter.open(path, name, self.ended), secrets.token_hex(8)
         photograph.given = given
         self.photographs[number] = photograph
-        self._screens[number], screen = self._shown(photograph)
         return {
             "photograph": number, "name": name, "width": photograph.size[0], "height": photograph.size[1],
-            "remarks": photograph.remarks, "film": photograph.film, "seconds": photograph.seconds, "screen": screen,
+            "remarks": photograph.remarks, "film": photograph.film, "seconds": photograph.seconds,
+            "screen": self._show(photograph),
         }  # fmt: skip
 
     def add_painting(self, path: Path, name: str) -> dict:
-        """The same of a painting to train on. One at a time is kept.
-
-        Raises:
-            UserError: if it is none.
-        """
+        """The same of a painting to train on. One at a time is kept."""
         painting = self.painter.open(path, name, self.ended)
         if painting.film:
             raise UserError(f"{name} moves: give a picture")
         if self.painting is not None:
-            self.drop(self.painting[0])
-            self._withdraw(self.painting[1])
-        shown, screen = self._shown(painting)
-        self.painting = path, shown
-        return {"name": name, "screen": screen}
+            self._forget(self.painting)
+        self.painting = painting
+        return {"name": name, "screen": self._show(painting)}
 
-    def _shown(self, photograph: Photograph) -> tuple[Path, str]:
-        """The file that shows a photograph, and its address."""
-        path = self.new_path(".png" if photograph.screen.mode == "RGBA" else ".jpg")
-        path.write_bytes(encoded(photograph.screen))
-        return path, self._offer(path)
+    def _show(self, photograph: Photograph) -> str:
+        """The address of a file that shows a photograph."""
+        photograph.shown = self.new_path(".png" if photograph.screen.mode == "RGBA" else ".jpg")
+        photograph.shown.write_bytes(encoded(photograph.screen))
+        return self._offer(photograph.shown)
 
     def add_mask(self, path: Path, number: str) -> dict:
-        """Take a mask for a photograph, in place of the one that it had.
-
-        Raises:
-            UserError: if there is no such photograph.
-        """
-        self._photograph(number)
-        self._remove_mask({"photograph": number})
-        self.masks[number] = path
+        """Take a mask for a photograph, in place of the one that it had."""
+        message = {"photograph": number}
+        photograph = self._photograph(message)
+        self._remove_mask(message)
+        photograph.mask = path
         return {}
 
     def _remove_mask(self, message: dict) -> None:
-        number = message.get("photograph")
-        if isinstance(number, str) and number in self.masks:
-            self.drop(self.masks.pop(number))
+        photograph = self._known(message)
+        if photograph is not None and photograph.mask is not None:
+            self.drop(photograph.mask)
+            photograph.mask = None
+
+    def _forget(self, photograph: Photograph) -> None:
+        """Remove all files of a photograph."""
+        self.drop(photograph.path)
+        self._drop_result(photograph)
+        self._withdraw(photograph.shown)
+        if photograph.mask is not None:
+            self.drop(photograph.mask)
 
     # Files that go out
 
@@ -237,15 +226,21 @@ class Tab:
                 text = "there is not enough memory: give a smaller photograph"
         self._send({"type": "error", "of": message.get("type"), "request": message.get("request"), "error": text})
 
-    def _photograph(self, number: object) -> Photograph:
-        if not isinstance(number, str) or number not in self.photographs:
+    def _known(self, message: dict) -> Photograph | None:
+        """The photograph of a message, if it names one."""
+        number = message.get("photograph")
+        return self.photographs.get(number) if isinstance(number, str) else None
+
+    def _photograph(self, message: dict) -> Photograph:
+        photograph = self._known(message)
+        if photograph is None:
             raise UserError("that photograph is here no longer: add it again")
-        return self.photographs[number]
+        return photograph
 
     def _recipe(self, message: dict) -> Recipe:
         """What a message wants of its photograph, under the photograph's mask, if it has one."""
-        number = message.get("photograph")
-        mask = self.masks.get(number) if isinstance(number, str) else None
+        photograph = self._known(message)
+        mask = None if photograph is None else photograph.mask
         return read_recipe(message.get("recipe"), self.painter.catalogue.styles(), mask)
 
     def _stop(self, message: dict) -> None:
@@ -253,17 +248,14 @@ class Tab:
             worker.stop()
 
     def _remove(self, message: dict) -> None:
-        number = message.get("photograph")
-        if isinstance(number, str) and number in self.photographs:
-            photograph = self.photographs.pop(number)
-            self.drop(photograph.path)
-            self._drop_result(photograph)
-            self._withdraw(self._screens.pop(number))
-            self._remove_mask(message)
+        photograph = self._known(message)
+        if photograph is not None:
+            del self.photographs[message["photograph"]]
+            self._forget(photograph)
 
     def _paint(self, message: dict) -> None:
         """A small picture at once, then the whole, unless the page asks for something else meanwhile."""
-        photograph, recipe = self._photograph(message.get("photograph")), self._recipe(message)
+        photograph, recipe = self._photograph(message), self._recipe(message)
         about = {"photograph": message["photograph"], "request": message.get("request")}
 
         def work(stop: threading.Event) -> None:
@@ -281,7 +273,7 @@ class Tab:
 
     def _repaint_film(self, message: dict) -> None:
         """A film with its sound, or an animated picture, and how far it is."""
-        film, recipe = self._photograph(message.get("photograph")), self._recipe(message)
+        film, recipe = self._photograph(message), self._recipe(message)
         about = {"photograph": message["photograph"]}
         if not film.film:
             raise UserError("that is no film: give one")
@@ -329,7 +321,7 @@ class Tab:
         """Photographs, each with its recipe, in a ZIP archive."""
         wanted = message.get("photographs")
         wanted = [one for one in wanted if isinstance(one, dict)] if isinstance(wanted, list) else []
-        pairs = [(self._photograph(one.get("photograph")), self._recipe(one)) for one in wanted[:MOST_PHOTOGRAPHS]]
+        pairs = [(self._photograph(one), self._recipe(one)) for one in wanted[:MOST_PHOTOGRAPHS]]
         pairs = [(photograph, recipe) for photograph, recipe in pairs if not photograph.film]
         about = {"request": message.get("request")}
         if not pairs:
@@ -359,7 +351,7 @@ class Tab:
 
     def _paint_thumbnails(self, message: dict) -> None:
         """The photograph in every style, small."""
-        photograph = self._photograph(message.get("photograph"))
+        photograph = self._photograph(message)
         styles = self.painter.catalogue.styles()
 
         def work(stop: threading.Event) -> None:

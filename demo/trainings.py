@@ -49,11 +49,7 @@ class Trainings:
         self._lock, self._process = threading.Lock(), None
 
     def start(self, painting: Path, name: str, folder: int, steps: int, max_pixels: int) -> None:
-        """Begin a training on the photographs of the folder with this number.
-
-        Raises:
-            UserError: if one is under way, or the painting, the name or a number cannot be used.
-        """
+        """Begin a training on the photographs of the folder with this number, if all of that can be used."""
         with self._lock:
             if self._running():
                 raise UserError(f"{self._state()['name']} is being trained: stop that first")
@@ -156,13 +152,9 @@ class Trainings:
         state = self._state()
         if state is None or os.name != "posix":  # elsewhere only this server's own is known
             return False
-        try:
-            words = Path(f"/proc/{state['pid']}/cmdline").read_bytes()
-            return b"begin_training.py" in words
-        except OSError:
-            if Path("/proc/self").exists():
-                return False
         with contextlib.suppress(OSError):
+            if Path("/proc/self").exists():
+                return b"begin_training.py" in Path(f"/proc/{state['pid']}/cmdline").read_bytes()
             os.kill(state["pid"], 0)
             return True
         return False

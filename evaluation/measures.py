@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from inference.canvas import lightness
 from losses.tones import half_sphere
@@ -15,9 +14,6 @@ PALETTE_PIXELS = 2**16
 
 PALETTE_DIRECTIONS = 32
 """Directions through the colour cube along which two palettes are compared."""
-
-_SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
-_SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 # Bins on either side: of a peak, of its surroundings, and of what is left out of those.
 _PEAK, _AROUND, _WITHOUT = 1, 6, 2
@@ -34,40 +30,6 @@ def luminance(images: torch.Tensor) -> torch.Tensor:
         N x H x W, float64, in [0, 255], on the CPU: Apple's MPS has no float64.
     """
     return lightness(images.cpu().double())[:, 0]
-
-
-def ssim(images: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
-    """Structural similarity (Wang et al., 2004, equation 13) of the luminance.
-
-    Gaussian windows of 11 x 11 and a standard deviation of 1.5, whole ones alone; K1 = 0.01, K2 = 0.03, L = 255, as in
-    the authors' own program and in scikit-image with ``gaussian_weights`` and without ``use_sample_covariance``.
-
-    Args:
-        images, references: N x 3 x H x W, RGB in [0, 255], H and W at least 11.
-
-    Returns:
-        N values in [-1, 1], float64, the mean over the windows; 1 for identical pictures.
-
-    Raises:
-        ValueError: if a side is shorter than a window.
-    """
-    if min(images.shape[-2:]) < _SSIM_WINDOW:
-        raise ValueError(f"SSIM needs sides of at least {_SSIM_WINDOW} pixels, not {tuple(images.shape[-2:])}")
-    distance = torch.arange(_SSIM_WINDOW, dtype=torch.float64) - _SSIM_WINDOW // 2
-    weights = torch.exp(-distance.square() / (2 * _SSIM_SIGMA**2))
-    weights = (weights / weights.sum()).view(1, 1, 1, -1)
-
-    def local_mean(values):  # N x H x W
-        return F.conv2d(F.conv2d(values[:, None], weights), weights.mT)[:, 0]
-
-    x, y = luminance(images), luminance(references)
-    mean_x, mean_y = local_mean(x), local_mean(y)
-    variance_x = local_mean(x * x) - mean_x * mean_x
-    variance_y = local_mean(y * y) - mean_y * mean_y
-    covariance = local_mean(x * y) - mean_x * mean_y
-    similar = (2 * mean_x * mean_y + _SSIM_C1) * (2 * covariance + _SSIM_C2)
-    possible = (mean_x.square() + mean_y.square() + _SSIM_C1) * (variance_x + variance_y + _SSIM_C2)
-    return (similar / possible).mean((1, 2))
 
 
 def mesh(images: torch.Tensor, period: int) -> torch.Tensor:

@@ -119,11 +119,7 @@ def optimize(
 
 
 def prepare_machine(device: str, precision: str) -> Compute:
-    """Device and precision by their flags, set up for optimisation.
-
-    Raises:
-        UserError: if the device or precision does not exist here.
-    """
+    """Device and precision by their flags, set up for optimisation."""
     compute = resolve_compute(device, precision)
     if compute.device.type == "cpu":
         keep_freed_memory()

@@ -18,7 +18,6 @@ SHEET_PHOTOGRAPHS = 12
 _COLUMNS = {
     "objective": "sum",
     "content_to_grey": "content to grey",
-    "ssim": "SSIM",
     **{f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS},
 }
 """What is measured on a picture besides the terms of the objective, with its name in the table."""

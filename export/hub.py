@@ -177,8 +177,8 @@ model = AutoModel.from_pretrained("{name}", trust_remote_code=True)
 model.stylize(Image.open("photo.jpg").convert("RGB"){style}).save("stylized.png")
 ```
 
-Strength, colours, masks and the size of strokes are arguments of `stylize`; `options.py` says which. `model(pixel_values)`
-is the network itself: N x 3 x H x W, RGB in [0, 255], and the same again.
+Strength, colours, masks and the size of strokes are arguments of `stylize`; `options.py` says which. The network itself
+is `model(pixel_values)`: N x 3 x H x W, RGB in [0, 255], and the same again.
 
 ## What made it
 

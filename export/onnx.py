@@ -56,15 +56,13 @@ def export_onnx(
     """Write the style model ``source`` as the ONNX file ``target``, if that gives what the network gives.
 
     Args:
-        precision: of the stored kernels, one of ``PRECISIONS``; the computation is float32.
-        size: (height, width) of the one picture that the file takes; ``None`` for any number of any size.
+        precision, size: see :func:`export.onnx_graph.to_onnx`.
 
     Returns:
         The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
 
     Raises:
-        UserError: if ``source`` is no model; if ``target`` exists, cannot be written, or would differ; if a package is
-            missing. Nothing is written then.
+        UserError: if the model, a package, or the target cannot be used, or would differ. Nothing is written then.
     """
     check_target(target, overwrite, (".onnx",))
     try:
@@ -91,11 +89,7 @@ def export_onnx(
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(height, width) of ``720x1280``.
-
-    Raises:
-        UserError: naming the flag.
-    """
+    """(height, width) of ``720x1280``."""
     if text is None:
         return None
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.lower())

@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from torch import nn
 
 from models.fusion import fuse_batch_norm
-from models.multi_style import ConditionalInstanceNorm2d, MultiStyleNet
+from models.multi_style import MultiStyleNet
 from models.transformer_net import (
     TANH_SCALE,
     MixedNorm2d,
@@ -121,16 +121,14 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
         return _convolution(graph, "Conv", module, x, module.kernel_size[0] // 2)
     if isinstance(module, ReflectionConvTranspose2d):
         return _convolution(graph, "ConvTranspose", module, x, 1)
-    if isinstance(module, MixedNorm2d):
-        tables = map(graph.real, (module.weight, module.bias, module.running_mean, module.running_var))
+    if isinstance(module, MixedNorm2d | nn.InstanceNorm2d):
+        tables = [module.weight, module.bias]
+        if isinstance(module, MixedNorm2d):
+            tables += [module.running_mean, module.running_var]
+        tables = [graph.real(table) for table in tables]
         if module.weight.dim() == 2:  # a row for each style
             tables = [graph("MatMul", "style", table) for table in tables]
-        return _mixed_norm(graph, x, module, *tables)
-    if isinstance(module, nn.InstanceNorm2d):
-        tables = graph.real(module.weight), graph.real(module.bias)
-        if isinstance(module, ConditionalInstanceNorm2d):
-            tables = [graph("MatMul", "style", table) for table in tables]
-        return _instance_norm(graph, x, *tables, module.num_features, module.eps)
+        return _norm(graph, x, module, tables)
     if isinstance(module, nn.Upsample):
         scales = graph.real(torch.tensor([1, 1, module.scale_factor, module.scale_factor]))
         how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
@@ -142,42 +140,34 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
     raise TypeError(f"{type(module).__name__} has no translation into ONNX")
 
 
-def _mixed_norm(
-    graph: _Graph, x: str, module: MixedNorm2d, scale: str, shift: str, running_mean: str, running_variance: str
-) -> str:
-    """``MixedNorm2d``: instance norm with statistics pooled with running ones; tables as in :func:`_instance_norm`."""
-    tables = [
-        graph("Reshape", one, graph.whole(-1, module.num_features, 1, 1))
-        for one in (scale, shift, running_mean, running_variance)
-    ]
-    scale, shift, running_mean, running_variance = tables
+def _norm(graph: _Graph, x: str, module: nn.Module, tables: list[str]) -> str:
+    """Instance norm, or ``MixedNorm2d``, which pools its statistics with running ones.
+
+    Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
+    the larger it is. Here no sum has more terms than a side has pixels.
+
+    Args:
+        tables: scale, shift, and of mixed norm running mean and variance; of C channels, or N x C, or one row of these
+            for all pictures.
+    """
+    scale, shift, *running = (graph("Reshape", one, graph.whole(-1, module.num_features, 1, 1)) for one in tables)
     mean = _mean(graph, x)
-    centred, step = graph("Sub", x, mean), graph("Sub", running_mean, mean)
+    centred = graph("Sub", x, mean)
     variance = _mean(graph, graph("Mul", centred, centred))
-    own, share = graph.real(1 - module.SHARE), graph.real(module.SHARE)
-    between = graph("Mul", graph("Mul", own, share), graph("Mul", step, step))
-    variance = graph("Add", graph("Mul", own, variance), graph("Mul", share, running_variance))
-    deviation = graph("Sqrt", graph("Add", graph("Add", variance, between), graph.real(module.eps)))
-    centred = graph("Sub", centred, graph("Mul", share, step))
+    if running:
+        step = graph("Sub", running[0], mean)
+        own, share = graph.real(1 - module.SHARE), graph.real(module.SHARE)
+        between = graph("Mul", graph("Mul", own, share), graph("Mul", step, step))
+        variance = graph("Add", graph("Mul", own, variance), graph("Mul", share, running[1]))
+        variance = graph("Add", variance, between)
+        centred = graph("Sub", centred, graph("Mul", share, step))
+    deviation = graph("Sqrt", graph("Add", variance, graph.real(module.eps)))
     return graph("Add", graph("Mul", centred, graph("Div", scale, deviation)), shift)
 
 
 def _mean(graph: _Graph, x: str) -> str:
-    """Over each row, then over these: no sum has more terms than a side has pixels."""
+    """Over each row, then over these."""
     return graph("ReduceMean", graph("ReduceMean", x, axes=[3]), axes=[2])
-
-
-def _instance_norm(graph: _Graph, x: str, scale: str, shift: str, channels: int, epsilon: float) -> str:
-    """Instance norm; ``scale`` and ``shift`` are of C channels, or N x C, or one row of these for all pictures.
-
-    Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
-    the larger it is. Here no sum has more terms than a side has pixels.
-    """
-    scale, shift = (graph("Reshape", one, graph.whole(-1, channels, 1, 1)) for one in (scale, shift))
-    centred = graph("Sub", x, _mean(graph, x))
-    variance = _mean(graph, graph("Mul", centred, centred))
-    deviation = graph("Sqrt", graph("Add", variance, graph.real(epsilon)))
-    return graph("Add", graph("Mul", centred, graph("Div", scale, deviation)), shift)
 
 
 def _convolution(graph: _Graph, operator: str, module: nn.Conv2d | nn.ConvTranspose2d, x: str, reflected: int) -> str:

@@ -41,8 +41,7 @@ def export_program(source: str | Path, target: str | Path, overwrite: bool = Fal
         The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
 
     Raises:
-        UserError: if ``source`` is no model; if ``target`` exists, cannot be written, or would differ. Nothing is
-            written then.
+        UserError: if model or target cannot be used, or would differ. Nothing is written then.
     """
     check_target(target, overwrite, (".pt2",))
     # Imported here, so that --help and a mistyped name answer without waiting for torch.
@@ -62,11 +61,7 @@ def export_program(source: str | Path, target: str | Path, overwrite: bool = Fal
 
 
 def to_program(network):
-    """A ``TransformerNet`` or ``MultiStyleNet`` as a ``torch.export.ExportedProgram`` for every size.
-
-    Raises:
-        UserError: if this torch cannot.
-    """
+    """A ``TransformerNet`` or ``MultiStyleNet`` as a ``torch.export.ExportedProgram`` for every size."""
     import torch
     from torch.export import Dim
 

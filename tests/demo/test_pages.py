@@ -2,6 +2,8 @@
 
 import gc
 import io
+import re
+import signal
 import threading
 import time
 import zipfile
@@ -13,6 +15,7 @@ from PIL import Image, ImageCms
 
 pytest.importorskip("starlette")
 
+from benchmarks.page import PATIENCE, Page
 from demo.app import LARGEST_MESSAGE, file_name
 
 
@@ -52,14 +55,14 @@ def test_the_page_and_its_styles(client):
     assert client.get("/thumbnail", params={"style": "no such"}).status_code == 404
 
 
-def test_a_style_of_ones_own_shows_what_it_was_trained_on_and_no_other_painting(server, style_model, make_picture):
+def test_a_style_of_ones_own_shows_what_it_was_trained_on(server, client, style_model, make_picture):
     for name in ("wave", "own"):
         style_model.with_name(f"{name}.pth").write_bytes(style_model.read_bytes())
     make_picture(900, 600, seed=3).save(style_model.with_name("own_painting.png"))
     styles = {Path(style.id).stem: style for style in server.catalogue.styles().values() if ".pth" in style.id}
     try:
         assert styles["wave"].painting is None and styles["own"].credit is None
-        with Image.open(io.BytesIO(server._small_painting(styles["own"]))) as picture:
+        with Image.open(io.BytesIO(client.get("/painting", params={"style": styles["own"].id}).content)) as picture:
             assert picture.size == (480, 320)
     finally:
         for path in [*style_model.parent.glob("wave*"), *style_model.parent.glob("own*")]:
@@ -134,10 +137,11 @@ def test_all_photographs_in_one_archive(page, style, make_picture):
         assert archive.read("a_stripes.jpg") == archive.read("a_stripes_2.jpg") == alone
 
 
-def test_thumbnails_show_the_photograph_in_every_style(page, server, photo):
+def test_thumbnails_show_the_photograph_in_every_style(page, server, photo, monkeypatch):
+    monkeypatch.setattr(server.catalogue, "folders", [Path("checkpoints/films")])
     page.send({"type": "thumbnails", "photograph": page.add(photo)})
     shown = [page.until("thumbnail")[0]["style"] for _ in server.catalogue.styles()]
-    assert shown == list(server.catalogue.styles())
+    assert shown == list(server.catalogue.styles()) and len(shown) > 2
 
 
 def test_frames_of_a_camera(page, style, make_picture):
@@ -187,10 +191,8 @@ def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
     page.send({"type": "cancel"})
     page.ask("paint", photograph, [[style, 1]])
     assert page.until("preview")[0]["type"] == "preview"  # it has its turn, so the film's has ended or is about to
-    worker = server.tabs[page.tab]._films
-    worker.end()
-    worker.join(300)
-    assert not worker.busy and set(server.tabs[page.tab].folder.iterdir()) == before
+    server.tabs[page.tab]._films.end().result(300)
+    assert set(server.tabs[page.tab].folder.iterdir()) == before
 
 
 def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, style, large):
@@ -203,7 +205,7 @@ def test_a_closed_page_stops_its_work_and_leaves_nothing(open_page, server, styl
         if not (server.tabs or tab.folder.exists()):
             break
         time.sleep(0.05)
-    assert not server.tabs and not tab.folder.exists() and not any(worker.busy for worker in tab._workers)
+    assert not server.tabs and not tab.folder.exists()
     assert server.painter.room._free == server.config.max_pixels and not server.painter.turns._queue
 
 
@@ -253,6 +255,30 @@ def test_a_model_that_is_added_appears(style_model, client):
 )  # fmt: skip
 def test_names_of_files_are_one_line_without_folders(given, name):
     assert file_name(given).replace("\\", "") == name
+
+
+@pytest.mark.slow
+@pytest.mark.posix
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_while_a_film_is_painted_leaves_nothing(times, start_cli, make_film, tmp_path, monkeypatch):
+    """Neither a result, nor a file, nor a traceback."""
+    from websockets import ConnectionClosed
+    from websockets.sync.client import connect
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with start_cli("-m", "demo", "--no_browser") as process:
+        address = re.search(r"http://[^/]+", process.stdout.readline())[0]
+        with connect(f"ws{address[4:]}/tab", origin=address, max_size=None) as socket:
+            page = Page(address, socket)
+            number = page.upload(make_film(frames=200, size=(320, 240)).read_bytes(), "film.mp4")
+            page.send({"type": "film", "photograph": number, "recipe": {"styles": [["wave", 1]]}})
+            page.until("film_progress")
+            for _ in range(times):
+                process.send_signal(signal.SIGINT)
+            with pytest.raises(ConnectionClosed):
+                page.until("film")
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130 and said == "" and not list(tmp_path.glob("style_transfer_*"))
 
 
 @pytest.mark.slow

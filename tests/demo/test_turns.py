@@ -33,10 +33,9 @@ def test_newer_work_stops_older():
     begun.wait()
     worker.give(lambda stop: done.set())
     assert stopped.wait(120) and done.wait(120)
-    worker.end()
+    ended = worker.end()
     worker.give(lambda stop: pytest.fail("nothing is done any more"))
-    worker._thread.join(120)
-    assert not worker.busy
+    ended.result(120)
 
 
 def test_of_frames_that_wait_the_newest_is_painted():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.measures import luminance, mesh, palette_distance, ssim, tones
+from evaluation.measures import luminance, mesh, palette_distance, tones
 
 
 def pictures(seed, size=48, count=2):
@@ -18,36 +18,6 @@ def test_luminance_is_pillows():
     expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=float)
     found = luminance(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].numpy()
     assert np.abs(found - expected).max() <= 0.51  # Pillow rounds
-
-
-def slow_ssim(x, y):
-    """Window by window, as in Wang et al. (2004), with the moments about the mean."""
-    distance = np.arange(11) - 5
-    weights = np.exp(-(distance[:, None] ** 2 + distance**2) / (2 * 1.5**2))
-    weights /= weights.sum()
-    c1, c2, values = (0.01 * 255) ** 2, (0.03 * 255) ** 2, []
-    for i in range(x.shape[0] - 10):
-        for j in range(x.shape[1] - 10):
-            a, b = x[i : i + 11, j : j + 11], y[i : i + 11, j : j + 11]
-            mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
-            variance_a, variance_b = (weights * (a - mean_a) ** 2).sum(), (weights * (b - mean_b) ** 2).sum()
-            covariance = (weights * (a - mean_a) * (b - mean_b)).sum()
-            values.append(
-                (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-                / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))
-            )  # fmt: skip
-    return np.mean(values)
-
-
-def test_ssim():
-    x = pictures(0, 24)
-    y = (x + 40 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 255)
-    expected = [slow_ssim(a, b) for a, b in zip(luminance(x).numpy(), luminance(y).numpy())]
-    np.testing.assert_allclose(ssim(x, y).numpy(), expected, rtol=1e-9)
-    assert ssim(x, x).tolist() == pytest.approx([1, 1], abs=1e-9)
-    assert ssim(x, 255 - x).max() < 0
-    with pytest.raises(ValueError, match="11 pixels"):
-        ssim(x[..., :10], x[..., :10])
 
 
 def slow_mesh(grey, period):
