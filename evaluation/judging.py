@@ -13,6 +13,7 @@ from evaluation.objective import criterion_of, style_batch, unweighted
 from evaluation.optimisation import iterations_equalled, optimize, starting_picture
 from evaluation.report import FROM
 from evaluation.trained import Objective, Style
+from imaging.tensors import whole_batch
 from models.vgg19 import VGG19
 from utils.errors import UserError
 
@@ -49,7 +50,9 @@ class Judge:
         painting = style_batch(style.painting, objective.settings).to(device)
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
         try:
-            self.criterion = criterion_of(objective.settings, vgg, painting, scales_on, objective.scales)
+            self.criterion = criterion_of(
+                objective.settings, vgg, painting, scales_on, objective.scales, whole_batch(style.painting).to(device)
+            )
         except (TypeError, ValueError):
             raise UserError(f"{style.path} holds scales that no training has: give another file") from None
 

@@ -30,6 +30,7 @@ def criterion_of(
     style_image: torch.Tensor,
     photographs: list[torch.Tensor],
     scales: dict | None = None,
+    painting: torch.Tensor | None = None,
 ) -> PerceptualLoss:
     """The objective of a training with these settings.
 
@@ -38,15 +39,17 @@ def criterion_of(
     Args:
         settings: weights and ``loss_scale``.
         vgg: the loss network.
-        style_image: 1 x 3 x H x W, RGB in [0, 255], at its own size.
+        style_image: 1 x 3 x H x W, RGB in [0, 255], see :func:`style_batch`.
         photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged.
         scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
+        painting: see :class:`losses.perceptual.PerceptualLoss`.
 
     Raises:
         ValueError, TypeError: if ``scales`` cannot be those of this objective.
     """
     check_style_term(settings, min(*style_image.shape[-2:], *photographs[0].shape[-2:]))
-    criterion = PerceptualLoss(settings, _WithMemory(vgg), [style_image], tuple(photographs[0].shape[-2:]))
+    size, paintings = tuple(photographs[0].shape[-2:]), None if painting is None else [painting]
+    criterion = PerceptualLoss(settings, _WithMemory(vgg), [style_image], size, paintings=paintings)
     criterion.measure(lambda: photographs)
     if settings.loss_scale == "relative" and scales is not None:
         criterion.set_scales(scales)

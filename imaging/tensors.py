@@ -32,3 +32,8 @@ def picture_batch(image: Image.Image, short_side: int | None = None) -> torch.Te
         size = tuple(max(1, round(side * scale)) for side in image.size)
         image = image.resize(size, Image.Resampling.LANCZOS)
     return image_to_tensor(image).unsqueeze(0).float()
+
+
+def whole_batch(painting: Image.Image) -> torch.Tensor:
+    """A painting as :func:`picture_batch` gives it, as large as it is, or with a short side of 1,024 pixels."""
+    return picture_batch(painting, min(*painting.size, 1024))

@@ -33,7 +33,12 @@ class Term:
     eased: bool = False
 
 
-def objective_terms(config: TrainingConfig, network: LossNetwork, style_images: Sequence[torch.Tensor]) -> list[Term]:
+def objective_terms(
+    config: TrainingConfig,
+    network: LossNetwork,
+    style_images: Sequence[torch.Tensor],
+    paintings: Sequence[torch.Tensor],
+) -> list[Term]:
     """What is minimised: equation 5 of the paper with total variation, and four terms of ours."""
     return [
         Term("content", config.content_weight, Content(network, config.content_layer)),
@@ -41,8 +46,8 @@ def objective_terms(config: TrainingConfig, network: LossNetwork, style_images: 
         Term("total_variation", config.tv_weight, TotalVariation()),
         Term("checkerboard", config.checkerboard_weight, lambda batch: checkerboard_loss(batch.stylized)),
         Term("temporal", config.temporal_weight, _temporal),
-        Term("palette", config.palette_weight, Palette(style_images)),
-        Term("tone", config.tone_weight, Tone(style_images)),
+        Term("palette", config.palette_weight, Palette(paintings)),
+        Term("tone", config.tone_weight, Tone(paintings)),
     ]
 
 
@@ -87,6 +92,8 @@ class PerceptualLoss(nn.Module):
         style_images: 1 x 3 x H x W each, RGB in [0, 255], on the device.
         size: height and width of what will be compared; a number for squares.
         ceiling: eases the style term where the content would drown; left out, nothing is eased.
+        paintings: the style images as large as they are, for their colours: resizing and smoothing take the lightest
+            and the darkest away; left out, ``style_images``.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class PerceptualLoss(nn.Module):
         style_images: Sequence[torch.Tensor],
         size: int | tuple[int, int],
         ceiling: ContentCeiling | None = None,
+        paintings: Sequence[torch.Tensor] | None = None,
     ):
         super().__init__()
 
@@ -103,7 +111,7 @@ class PerceptualLoss(nn.Module):
             return vgg(images, names)
 
         self.network, device = network, style_images[0].device
-        self.terms = objective_terms(config, network, style_images)
+        self.terms = objective_terms(config, network, style_images, paintings or style_images)
         functions = {term.name: term.function for term in self.terms}
         self.functions = nn.ModuleDict({k: f for k, f in functions.items() if isinstance(f, nn.Module)}).to(device)
         self.ceiling = (ceiling or ContentCeiling(math.inf, 1, len(style_images))).to(device)

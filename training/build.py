@@ -13,7 +13,7 @@ from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from imaging.reading import read_image
 from imaging.strokes import smooth_strokes
-from imaging.tensors import picture_batch, tensor_to_image
+from imaging.tensors import picture_batch, tensor_to_image, whole_batch
 from inference.stylizer import Stylizer
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.distillation import Distillation
@@ -66,8 +66,8 @@ def build_state(
         begun, config = _begin_from(config, given)
     styles = style_names(config.style_image)
     check_styles(config, styles)
-    style_images = [_read_style_image(config, path) for path in config.style_image]
-    paintings = [picture_batch(image, config.style_size or config.image_size) for image in style_images]
+    style_images = pictures = [_read_style_image(config, path) for path in config.style_image]
+    paintings = [picture_batch(image, config.style_size or config.image_size) for image in pictures]
     check_style_term(config, min(config.image_size, config.style_size or config.image_size))
     photographs = _find_photographs(config)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
@@ -79,7 +79,7 @@ def build_state(
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    objective = _build_objective(config, vgg, paintings, total_steps, processes)
+    objective = _build_objective(config, vgg, paintings, pictures, total_steps, processes)
     return _assemble(
         config, compute, processes, checkpoint, begun, objective, total_steps,
         style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, why=why,
@@ -100,7 +100,8 @@ def build_distillation(
     config = _with_settings_of(teacher, config, given)
     styles = teacher.styles(config.teacher)
     check_styles(config, styles)
-    paintings = _paintings_of(config, styles)
+    pictures = _pictures_of(config, styles)
+    paintings = [picture_batch(image, config.style_size or config.image_size) for image in pictures]
     photographs = _find_photographs(config)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
@@ -121,7 +122,7 @@ def build_distillation(
         if config.style_smoothing:
             paintings = [smooth_strokes(one, config.style_smoothing) for one in paintings]
         painting_from = round((1 - config.painting_share) * total_steps)
-        painting = _build_objective(of_painting, vgg, paintings, total_steps - painting_from, processes)
+        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from, processes)
     frozen = fuse_batch_norm(teacher.network).to(compute.device, memory_format=memory_format(compute.device))
     frozen = fused_pass(frozen, compute.dtype) if compute.device.type == "cpu" else frozen.to(compute.dtype)
     objective = Distillation(frozen, config.temporal_weight, len(styles), painting, painting_from)
@@ -195,8 +196,8 @@ def _same_sizes(network: TransformerNet, config: DistillConfig) -> bool:
     return alike and (network.norm == config.norm or (network.norm, config.norm) == ("instance", "mixed"))
 
 
-def _paintings_of(config: DistillConfig, styles: tuple[str, ...]) -> list[torch.Tensor]:
-    """The paintings in the order of the teacher's styles, 1 x 3 x H x W each; none where none are named."""
+def _pictures_of(config: DistillConfig, styles: tuple[str, ...]) -> list[Image.Image]:
+    """The paintings in the order of the teacher's styles; none where none are named."""
     paths = dict(zip(style_names(config.style_image), config.style_image))
     if len(styles) == len(paths) == 1:
         paths = dict(zip(styles, config.style_image))
@@ -205,10 +206,9 @@ def _paintings_of(config: DistillConfig, styles: tuple[str, ...]) -> list[torch.
             f"--style_image names {', '.join(paths)}, and the teacher's styles are {', '.join(styles)}: give a picture "
             "for each, of its name"
         )
-    size = config.style_size or config.image_size
     if paths:
-        check_style_term(config, min(config.image_size, size))
-    return [picture_batch(_read_style_image(config, paths[style]), size) for style in styles if paths]
+        check_style_term(config, min(config.image_size, config.style_size or config.image_size))
+    return [_read_style_image(config, paths[style]) for style in styles if paths]
 
 
 def _pictures_by(teacher: TransformerNet, config: TrainingConfig, compute: Compute) -> list[Image.Image]:
@@ -253,7 +253,12 @@ def _identity(
 
 
 def _build_objective(
-    config: TrainingConfig, vgg: VGG19, paintings: list[torch.Tensor], total_steps: int, processes: Processes
+    config: TrainingConfig,
+    vgg: VGG19,
+    paintings: list[torch.Tensor],
+    pictures: list[Image.Image],
+    total_steps: int,
+    processes: Processes,
 ) -> PerceptualLoss:
     limit = math.inf
     if config.loss_scale == "relative":
@@ -261,7 +266,8 @@ def _build_objective(
     ceiling = ContentCeiling(limit, total_steps, len(paintings), processes.mean)
     device = next(vgg.parameters()).device
     paintings = [painting.to(device) for painting in paintings]
-    return PerceptualLoss(config, vgg, paintings, config.image_size, ceiling)
+    whole = [whole_batch(picture).to(device) for picture in pictures]
+    return PerceptualLoss(config, vgg, paintings, config.image_size, ceiling, whole)
 
 
 def _prepare_network(

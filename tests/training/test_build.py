@@ -11,6 +11,7 @@ from data.loader import PhotographStream
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
 from losses.terms import style_grams
+from losses.tones import Tone
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
 from tests.comparing import read_metrics
@@ -47,6 +48,8 @@ def test_the_painting_is_smoothed_before_its_style_is_measured(small_config):
     grams = (state.objective.functions["style"].grams for state in (plain, smoothed))
     for gram, before, found in zip(expected, *grams, strict=True):
         assert torch.allclose(found, gram, rtol=1e-4) and not torch.allclose(found, before, rtol=1e-2)
+    whole = Tone([picture_batch(plain.style_images[0])])  # whose tones resizing and smoothing would narrow
+    assert torch.equal(smoothed.objective.functions["tone"].paintings, whole.paintings)
 
 
 @pytest.mark.parametrize("sides", [{"image_size": 63}, {"image_size": 64, "style_size": 63}])
