@@ -5,8 +5,10 @@ from fractions import Fraction
 
 from imaging.films import FilmReader, pyav
 
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """That encoders know, by the number of channels, which is all that some films say."""
+
+_NOT_IN_MP4 = ("pcm_", "truehd", "mlp")  # as most players have it
 
 _GAP = 0.1  # seconds without sound that are more than a rounded time stamp
 
@@ -55,7 +57,7 @@ class CopiedStreams:
     def _copy(self, stream):
         """A stream of the container that takes packets as they are; ``None`` where it, or most players, cannot."""
         # Players that do not know PCM in MP4, which is newer than they are, play it as noise.
-        if self._container.format.name == "mp4" and stream.codec_context.name.startswith("pcm_"):
+        if self._container.format.name == "mp4" and stream.codec_context.name.startswith(_NOT_IN_MP4):
             return None
         try:
             target = self._copies[stream] = self._container.add_stream_from_template(stream, opaque=True)
@@ -67,8 +69,13 @@ class CopiedStreams:
         """A stream of the container's own kind for one that it does not take; ``None`` if there is no such."""
         name = stream.codec_context.name
         if stream.type == "audio":
-            rate = 48000 if self._sound == "libopus" else stream.rate
-            layout = _LAYOUTS.get(stream.channels, stream.layout.name)
+            layout = _LAYOUTS.get(stream.channels)
+            if layout is None:
+                self._remark(f"left out: sound of {stream.channels} channels, which {self._sound} does not take")
+                return None
+            # The next rate that the encoder takes; the highest if all are lower.
+            rates = self._av.codec.Codec(self._sound, "w").audio_rates
+            rate = min(rates, key=lambda rate: (rate < stream.rate, abs(rate - stream.rate)))
             target = self._container.add_stream(self._sound, rate=rate, layout=layout)
             target.bit_rate = 96000 * stream.channels
             self._remark(f"sound, {name}, which not every player reads in this format, is converted to {self._sound}")

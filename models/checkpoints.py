@@ -247,9 +247,10 @@ def _from_safetensors(path: Path) -> dict:
         }
         check_contents(contents, path.stat().st_size)
         return contents
+    # What these say themselves is the library's English, the name of a key, or a number.
     except (OSError, ValueError, KeyError, RuntimeError, RecursionError, safetensors.SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise Refused(f"it cannot be read ({reason})") from None
+        reason = getattr(error, "strerror", None)
+        raise Refused(f"it cannot be read ({reason})" if reason else "it is damaged, or no style model") from None
 
 
 def build_network(architecture: dict) -> TransformerNet:

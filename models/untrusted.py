@@ -71,7 +71,7 @@ def load_untrusted(path: str | Path, largest_bytes: int) -> object:
     except Refused:
         raise
     except OSError as error:
-        raise Refused(f"it cannot be read ({error.strerror or error})") from None
+        raise Refused(f"it cannot be read ({error.strerror})" if error.strerror else "it is damaged") from None
     except zipfile.BadZipFile as error:
         raise Refused(f"it is damaged ({error})") from None
     # Damaged and foreign files fail in zipfile, pickle or torch, each with exceptions of its own.

@@ -240,7 +240,7 @@ def make_film(tmp_path_factory):
     Args:
         times: of the frames, in thousandths of a second; left out, 25 a second.
         codec, pix_fmt, colours: of the pictures; ``colours`` are attributes of the encoder.
-        sound: codec of a tone of 440 Hz as long as the film, such as ``"aac"``.
+        sound, rate, layout: codec of a tone of 440 Hz as long as the film, such as ``"aac"``, and its channels.
         subtitles: codec of two lines of text.
         matrix: (a, b, c, d) of an MP4's display matrix.
         chapters: (begin, end, title) in thousandths of a second.
@@ -250,7 +250,7 @@ def make_film(tmp_path_factory):
 
     def make(
         name="film.mp4", frames=8, size=(64, 48), cut_at=None, times=None, codec="libx264", pix_fmt="yuv420p",
-        colours=(), sound=None, subtitles=None, matrix=None, metadata=(), chapters=(),
+        colours=(), sound=None, rate=48000, layout="stereo", subtitles=None, matrix=None, metadata=(), chapters=(),
     ):  # fmt: skip
         path, (width, height) = tmp_path_factory.mktemp("films") / name, size
         scenes = [film_scene(width + 2 * frames, height + frames, seed) for seed in (1, 2)]
@@ -266,7 +266,7 @@ def make_film(tmp_path_factory):
             stream.codec_context.time_base = Fraction(1, 1000)
             for attribute, value in dict(colours).items():
                 setattr(stream.codec_context, attribute, value)
-            heard = container.add_stream(sound, rate=48000, layout="stereo") if sound else None
+            heard = container.add_stream(sound, rate=rate, layout=layout) if sound else None
             read = container.add_stream(subtitles) if subtitles else None
             if heard:
                 heard.bit_rate = 128000
@@ -285,10 +285,10 @@ def make_film(tmp_path_factory):
                 container.mux(stream.encode(picture))
             container.mux(stream.encode())
             if heard:
-                samples = np.arange(48 * (times[-1] - times[0] + 40))
-                wave = np.sin(samples * 440 * 2 * np.pi / 48000).astype(np.float32) / 2
-                tone = av.AudioFrame.from_ndarray(np.stack([wave, wave]), format="fltp", layout="stereo")
-                tone.sample_rate, tone.pts, tone.time_base = 48000, 48 * times[0], Fraction(1, 48000)
+                samples = np.arange(rate * (times[-1] - times[0] + 40) // 1000)
+                wave = np.sin(samples * 440 * 2 * np.pi / rate).astype(np.float32) / 2
+                tone = av.AudioFrame.from_ndarray(np.repeat(wave, heard.channels)[None], format="flt", layout=layout)
+                tone.sample_rate, tone.pts, tone.time_base = rate, rate * times[0] // 1000, Fraction(1, rate)
                 container.mux(heard.encode(tone))
                 container.mux(heard.encode())
             for number in range(2 if read else 0):

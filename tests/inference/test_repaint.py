@@ -252,6 +252,19 @@ def test_sound_that_not_every_player_reads_is_converted(copy, make_film, codec, 
 
 
 @pytest.mark.parametrize(
+    "rate, layout, ending, becomes",
+    [(192_000, "stereo", ".mp4", (96_000, 2)), (5_000, "mono", ".mp4", (7_350, 1)),
+     (48_000, "quad", ".webm", (48_000, 4)), (48_000, "22.2", ".mp4", None)],
+)  # fmt: skip
+def test_sound_that_no_encoder_takes_as_it_is(copy, make_film, rate, layout, ending, becomes):
+    """The next rate, or no sound: it never costs the film."""
+    target, result = copy(make_film("film.mkv", sound="pcm_s16le", rate=rate, layout=layout), ending)
+    with av.open(str(target)) as container:
+        assert [(stream.rate, stream.channels) for stream in container.streams.audio] == [becomes] * bool(becomes)
+    assert ("is converted to" if becomes else "left out: sound of 24 channels") in result.notes[0]
+
+
+@pytest.mark.parametrize(
     "name, codec, ending, becomes",
     [("film.mkv", "ass", ".mp4", "mov_text"), ("film.mkv", "subrip", ".webm", "webvtt"),
      ("film.mp4", "mov_text", ".mp4", "mov_text")],

@@ -7,6 +7,7 @@ import collections
 import os
 import pickle
 import random
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -288,6 +289,18 @@ def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, endin
             assert same(loaded.provenance, whole.provenance) and same(loaded.resume_state, whole.resume_state), number
     print(f"{mutations} mutations of a .{ending} file: {refused} refused")
     assert refused > 0.7 * mutations
+
+
+@pytest.mark.parametrize("metadata", [{}, {"provenance": "[" * 2_000_000}, {"provenance": "139"}, {"version": "x"}])
+def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, metadata):
+    """Neither by a number, nor in a library's English."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    own = {"format": models.checkpoints.FORMAT, "version": "3", **metadata} if metadata else {"format": "?"}
+    safetensors.save_file({"weight": torch.ones(3)}, tmp_path / "m.safetensors", own)
+    with pytest.raises(UserError) as error:
+        load_checkpoint(tmp_path / "m.safetensors")
+    assert re.search("is damaged|is not a checkpoint", str(error.value))
+    assert not re.search(r"\(\d|recursion|header", str(error.value))
 
 
 def test_old_files_mutated_are_refused_or_read(path):
