@@ -109,7 +109,7 @@ class CopiedStreams:
                     # FFmpeg refuses a packet as well.
                     if error.errno < _OWN_ERRORS and not isinstance(error, self._av.error.ArgumentError):
                         raise
-                    self._film.note_damage(error)
+                    self._film.note_damage(error.strerror)
         self._waiting = later
 
     def finish(self) -> None:

@@ -275,6 +275,8 @@ class FilmReader:
             if packet is not None and packet.pts is not None and aspect != self._aspect:
                 self._aspects[packet.pts] = aspect
             for picture in pictures:
+                if picture.is_corrupt:
+                    self.note_damage("a picture is incomplete")
                 time = self._time(picture)
                 if time is not None and time < 0 and self.start:
                     continue
@@ -288,7 +290,7 @@ class FilmReader:
         try:
             yield from self.container.demux([self.stream, *self.others])
         except (self._av.FFmpegError, OSError) as error:
-            self.note_damage(error)
+            self.note_damage(_reason(error))
             yield None
 
     def decoded(self, packet, decode: Callable) -> Sequence:
@@ -296,12 +298,12 @@ class FilmReader:
         try:
             return decode(packet)
         except self._av.FFmpegError as error:
-            self.note_damage(error)
+            self.note_damage(_reason(error))
             return ()
 
-    def note_damage(self, error: Exception) -> None:
+    def note_damage(self, reason: str) -> None:
         """Remark, once, that something of the film cannot be read."""
-        self._remark("damage", f"is damaged ({_reason(error)}): what can be read of it is taken")
+        self._remark("damage", f"is damaged ({reason}): what can be read of it is taken")
 
     def _remark(self, subject: str, text: str) -> None:
         if subject not in self._remarked:
