@@ -150,7 +150,8 @@ class Site:
         self._until("document.getElementById('camera-rate').textContent")
         time.sleep(SETTLING)
         count = self.page.evaluate(_COUNT, 1000 * seconds)
-        return {"rate": count / seconds, "enlarged": 1}
+        enlarged = re.search(r"strokes ([\d.]+) times", self.page.inner_text("#camera-rate"))
+        return {"rate": count / seconds, "enlarged": float(enlarged[1]) if enlarged else 1}
 
 
 _WATCH = """() => {

@@ -8,11 +8,15 @@ const worker = new Worker("worker.js", { type: "module" });
 const MOST_PIXELS = 40e6; // of a photograph; a browser's canvas holds little more
 const WORKING_SHORT_SIDE = 720; // as the engine in Python
 const QUICK = 160 * 120; // pixels of a first small picture
+const WANTED = 1000 / 15; // milliseconds that a frame of the camera may take
+const STEPS = [1, 1.15, 1.3, 1.5, 1.75]; // by which strokes are enlarged while frames are late
 
 let busy = false; // whether the worker is at work
 let running = null;
 let waiting = null; // what it does next: the newest
 let live = null;
+let enlarged = 1;
+let times = []; // of frames, as if strokes had their own size
 let about;
 
 export function on(type, listener) {
@@ -190,7 +194,7 @@ export function paint(id, recipe, request) {
       const picture = await stylized(pixels(await reduced(bitmap, 640)), quick, recipe, id);
       if (outdated()) return;
       tell("preview", about, new Uint8Array(await (await file(picture, "image/jpeg")).arrayBuffer()));
-      await new Promise((resolve) => setTimeout(resolve, 250));
+      await new Promise((resolve) => setTimeout(resolve, 100));
       if (outdated()) return;
     }
     const since = performance.now();
@@ -211,8 +215,22 @@ export function paint(id, recipe, request) {
 
 export function paintThumbnails() {}
 
+// Loads the networks of a recipe before there is a photograph.
+export function prepare(recipe) {
+  worker.postMessage({ prepare: parts(recipe) });
+}
+
 export function setLive(recipe) {
   live = recipe;
+}
+
+// As demo/pace.py.
+function keepPace(milliseconds) {
+  times.push(milliseconds * enlarged ** 2);
+  if (times.length < 9) return;
+  const middle = times.sort((a, b) => a - b)[4];
+  enlarged = STEPS.find((step) => middle <= WANTED * step ** 2 * (step >= enlarged ? 1 : 0.9)) ?? STEPS.at(-1);
+  times = [];
 }
 
 // Size of webcam frames, in pixels; "quick" is for small networks.
@@ -223,7 +241,13 @@ export function frameWidth(quick) {
 export function paintFrame(canvas) {
   const recipe = live;
   const whole = pixels(canvas);
-  const work = async () => tell("frame", {}, await stylized(whole, workingSize(whole, recipe), recipe));
+  const work = async () => {
+    const since = performance.now();
+    const working = workingSize(whole, { stroke_scale: enlarged * (recipe.stroke_scale ?? 1) });
+    const picture = await stylized(whole, working, recipe);
+    tell("frame", { enlarged }, picture);
+    keepPace(performance.now() - since);
+  };
   give(Object.assign(work, { of: "frame" }));
 }
 

@@ -7,7 +7,11 @@ let runtime = null; // a promise of { ort, provider }
 const sessions = new Map(); // file -> a promise of its session; the newest two
 const masks = new Map(); // photograph -> its mask, with soft edges
 
-onmessage = async ({ data }) => {
+let last = Promise.resolve(); // a session runs once at a time
+onmessage = ({ data }) => (last = last.then(() => answer(data)));
+
+async function answer(data) {
+  if (data.prepare) return warm(data.prepare).catch(() => {}); // painting tries again, and says why
   if ("mask" in data) return void (data.mask ? masks.set(data.of, softened(data.mask)) : masks.delete(data.of));
   try {
     const picture = await paint(data);
@@ -16,7 +20,7 @@ onmessage = async ({ data }) => {
     const memory = /memory|allocat|bad_alloc/i.test(error.message);
     postMessage({ type: "done", error: memory ? "there is not enough memory: give a smaller photograph" : error.message });
   }
-};
+}
 
 async function load() {
   const gpu = "gpu" in navigator && "Suspending" in WebAssembly && (await navigator.gpu.requestAdapter().catch(() => null));
@@ -69,6 +73,11 @@ async function paint({ whole, working, parts, recipe, photograph }) {
   if (working.width !== whole.width || working.height !== whole.height) result = enlarged(result, content, working, whole);
   apply(result, whole, recipe, masks.get(photograph) ?? null);
   return whole;
+}
+
+// Load the networks, and have the browser compile what runs them.
+async function warm(parts) {
+  for (const part of parts) await run(part, new Float32Array(3 * 64 * 64), { width: 64, height: 64 });
 }
 
 async function run(part, content, { width, height }) {

@@ -52,7 +52,7 @@ export class Camera {
 
   // Mirrored, as one knows oneself.
   draw(canvas) {
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.setTransform(-1, 0, 0, 1, canvas.width, 0);
     context.drawImage(this.video, 0, 0, canvas.width, canvas.height);
   }

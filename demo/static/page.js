@@ -57,7 +57,8 @@ function changed() {
 function paint() {
   clearTimeout(timer);
   if (view === "camera") return camera.setRecipe(recipe());
-  if (!current || !styles.mixture.size) return;
+  if (!styles.mixture.size) return;
+  if (!current) return engine.prepare?.(recipe());
   request += 1;
   current.result = null;
   say("");
@@ -210,6 +211,7 @@ async function loadStyles() {
   const first = !styles.all.length;
   if (first) takeSettings(kept);
   styles.load(about.styles, kept.styles);
+  if (styles.mixture.size && !current) engine.prepare?.(recipe());
   showOnTiles();
   $("where").textContent = about.where;
   if (!styles.all.length) complain("There is no style here yet: train one, or give a folder of models with --models");
@@ -513,7 +515,7 @@ window.addEventListener("resize", () => sight.fit());
 const camera = new Camera($("video"), $("live"), (text) => ($("camera-rate").textContent = text));
 
 function show(name) {
-  view = name;
+  view = document.body.dataset.view = name;
   request += 1; // what was asked for on another view is not answered on this one
   for (const tab of $("views").children) press(tab, tab.dataset.view === name);
   showBrush(false);

@@ -152,6 +152,7 @@ export class View {
     if (others.length) {
       const [u, v] = others[0].now;
       const apart = (point) => Math.max(1, Math.hypot(point[0] - u, point[1] - v));
+      this.offset = [this.offset[0] + (x - before[0]) / 2, this.offset[1] + (y - before[1]) / 2]; // with their middle
       this.zoom((this.scale * apart(pointer.now)) / apart(before), [(x + u) / 2, (y + v) / 2]);
     } else if (this.scale > 1 && !this.frame.classList.contains("original")) {
       this.offset = [this.offset[0] + x - before[0], this.offset[1] + y - before[1]];

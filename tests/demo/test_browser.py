@@ -363,6 +363,35 @@ def test_on_a_telephone_the_original_is_pressed_for_and_the_picture_stays_in_sig
         assert page.evaluate("before.getBoundingClientRect().width / frame.clientWidth") == pytest.approx(1.5, rel=0.01)
 
 
+def test_two_fingers_enlarge_and_move_the_picture(open_page, photo):
+    with open_page(width=820, height=1180, has_touch=True, is_mobile=True) as page:
+        give(page, photo)
+        box = page.locator("#frame").bounding_box()
+        fingers = page.context.new_cdp_session(page)
+
+        def touch(kind, apart=None, right=0):
+            middle = box["x"] + box["width"] / 2 + right, box["y"] + box["height"] / 2
+            points = [] if apart is None else [{"x": middle[0], "y": middle[1] + y} for y in (-apart, apart)]
+            points = [{**point, "id": number} for number, point in enumerate(points)]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        def shown():
+            return page.evaluate("[before.getBoundingClientRect().x, before.getBoundingClientRect().width]")
+
+        _, width = shown()
+        touch("touchStart", 40)
+        for apart in range(44, 81, 4):
+            touch("touchMove", apart)
+        left, enlarged = shown()
+        assert enlarged / width == pytest.approx(2, rel=0.02)
+        for right in range(5, 51, 5):
+            touch("touchMove", 80, right)
+        assert shown() == pytest.approx([left + 50, enlarged], abs=2)
+        touch("touchEnd")
+        assert page.evaluate("[scrollY, visualViewport.scale]") == [0, 1]
+        assert not page.evaluate("frame.classList.contains('original')")
+
+
 @pytest.mark.parametrize("width", [320, 820, 1360])
 def test_nothing_sticks_out(open_page, photo, width):
     with open_page(width=width, height=720) as page:
