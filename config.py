@@ -135,8 +135,8 @@ class TrainingConfig:
         minimum=0,
     )
     tone_weight: float = setting(
-        3.0,
-        "weight of the term that puts the painting's darks and lights where the photograph has its own; 1 to 5 is "
+        6.0,
+        "weight of the term that puts the painting's darks and lights where the photograph has its own; 2 to 10 is "
         "useful; 0, as in the paper, for none",
         minimum=0,
     )

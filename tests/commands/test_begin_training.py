@@ -123,7 +123,7 @@ def test_the_final_model_says_what_made_it_and_no_folder(straight):
     assert not any(isinstance(value, str) and os.sep in value for value in settings.values())
 
 
-WEIGHTS = {"content": 1.0, "total_variation": 0.6, "checkerboard": 1.0, "palette": 5.0, "tone": 3.0}
+WEIGHTS = {"content": 1.0, "total_variation": 0.6, "checkerboard": 1.0, "palette": 5.0, "tone": 6.0}
 """Of the terms that are in the sum as they are."""
 
 
