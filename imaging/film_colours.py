@@ -45,13 +45,8 @@ def to_bt709(picture, size: tuple[int, int] | None = None) -> np.ndarray:
         standard = picture.width < 1280 and picture.height <= 576
         matrix = BT2020 if picture.color_primaries == BT2020 else 5 if standard else BT709
     width, height = size or (picture.width, picture.height)
-    convert = {
-        "width": width,
-        "height": height,
-        "src_colorspace": matrix,
-        "interpolation": EXACT,
-        "dst_color_range": FULL,
-    }
+    convert = {"width": width, "height": height, "src_colorspace": matrix, "interpolation": EXACT}
+    convert["dst_color_range"] = FULL
     if not is_converted(picture):
         return picture.reformat(format="rgb24", **convert).to_ndarray()
     pixels = picture.reformat(format="rgb48le", **convert).to_ndarray()
@@ -86,11 +81,7 @@ def _light(transfer: int) -> np.ndarray:
 
 
 def tags(picture) -> dict[str, int]:
-    """How what is made of a picture by :func:`to_bt709`, and encoded as YUV, is to be marked; values by H.273.
-
-    Args:
-        picture: as ``av`` decodes it; ``None``, as BT.709.
-    """
+    """How what :func:`to_bt709` makes of a picture is marked once it is encoded as YUV; values by H.273."""
     kept = picture is not None and not is_converted(picture)
 
     def known(name: str) -> int:

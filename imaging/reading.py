@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from config import MAX_PIXELS
 from imaging.formats import HEIC, in_words, no_picture, picture_formats, raw_tiff, reads_heic
 from imaging.icc import through_own_profile
-from imaging.png import SIGNATURE, plain_png
+from imaging.png import SIGNATURE, still_png
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
 
@@ -120,7 +120,7 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
         if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
         file.seek(0)
-        content, stilled = plain_png(file, still) if head.startswith(SIGNATURE) else (file, False)
+        content, stilled = still_png(file) if still and head.startswith(SIGNATURE) else (file, False)
         try:
             image = Image.open(content, formats=picture_formats())
         except (Image.DecompressionBombError, MemoryError):

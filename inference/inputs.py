@@ -16,19 +16,12 @@ PIPE = "-"
 
 @dataclass(frozen=True)
 class ContentImage:
-    """A photograph that was named, on its own or as part of a folder or pattern.
-
-    Attributes:
-        path: the file.
-        relative: its place below the output folder, with its own name.
-        error: why it cannot be read, where that is known already.
-        data: the file's content, where it is not in a file.
-    """
+    """A photograph that was named, on its own or as part of a folder or pattern."""
 
     path: Path
-    relative: Path
-    error: str | None = None
-    data: bytes | None = None
+    relative: Path  # its place below the output folder, with its own name
+    error: str | None = None  # why it cannot be read, if that is known already
+    data: bytes | None = None  # the content of what is no file
 
 
 def names_several(values: Sequence[str]) -> bool:
@@ -88,8 +81,7 @@ def _in_folder(
 ) -> list[ContentImage]:
     """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files.
 
-    Args:
-        named: whether a flag names the folder, which then holds one at least.
+    A folder that a flag names must hold one.
     """
     contents = walk_pictures(root, leave_out=output_dir, films=True)
     pictures = contents.pictures + contents.dangling

@@ -26,11 +26,7 @@ ALL = "all"
 
 
 def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> str:
-    """What results are named after: the model or its style, the styles of a mixture, or ``contact_sheet`` for several.
-
-    Raises:
-        UserError: if ``--blend`` or ``--style`` is not written as it should be, or does not go with the other flags.
-    """
+    """What results are named after: the model or style, the styles of a mixture, or ``contact_sheet`` for several."""
     if config.blend is not None:
         if "model_path" in given:
             raise UserError("--blend names its own styles: leave out --model_path")

@@ -15,11 +15,7 @@ WORKING_SHORT_SIDE = 720
 
 
 class StylizeError(ValueError):
-    """What the engine cannot do; where an option is at fault, the message begins with its name.
-
-    Attributes:
-        option: the name of the option, which is that of the command's flag as well; ``None`` where none is at fault.
-    """
+    """What the engine cannot do; where an ``option`` is at fault, its name, which the flag has too, comes first."""
 
     def __init__(self, message: str, option: str | None = None):
         super().__init__(f"{option} {message}" if option else message)

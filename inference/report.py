@@ -23,9 +23,6 @@ class InferenceReport:
         as_json: standard output holds one JSON object for each photograph.
         to_stderr: what is meant for people goes to standard error.
         first: whether this process speaks; the others report faults alone.
-
-    Attributes:
-        counts: photographs by status: done, skipped, failed, unfinished.
     """
 
     def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool, first: bool = True):

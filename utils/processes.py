@@ -16,14 +16,9 @@ from utils.errors import UserError
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a command. One that is alone communicates with nobody.
+    """The processes of a command. One that is alone communicates with nobody."""
 
-    Attributes:
-        rank: this one's number, from 0.
-        count: how many there are.
-    """
-
-    rank: int = 0
+    rank: int = 0  # this one's number
     count: int = 1
 
     @classmethod
@@ -33,9 +28,6 @@ class Processes:
         Args:
             device: of what is communicated.
             patience: how long to wait for another; left out, torch's half an hour.
-
-        Raises:
-            UserError: if torchrun's variables are there but the processes do not find each other.
         """
         count = cls.expected()
         if count == 1:
@@ -95,11 +87,7 @@ class Processes:
             dist.barrier()
 
     def prepare(self, network: nn.Module) -> nn.Module:
-        """The network with batch norm's statistics taken over the batches of all processes, as one big batch would.
-
-        Raises:
-            UserError: on a CPU, where torch has no such batch norm.
-        """
+        """The network with batch norm's statistics taken over the batches of all processes, as one big batch would."""
         if self.count == 1:
             return network
         if next(network.parameters()).is_cuda:

@@ -307,9 +307,8 @@ def test_bombs_take_neither_memory_nor_time(tmp_path):
             assert str(tmp_path / name) in answer
             assert "terabyte" not in name or "has 1099511627776 bytes, more than a picture of" in answer
         else:  # what is read is small and was never a threat
-            texts = ("png zTXt", "png iTXt", "png many texts")
             assert answer == "read (8, 8)", (name, answer)
-            assert name in (*texts, "png IDAT", "png iCCP", "tiff tag counts"), name
+            assert name in ("png IDAT", "png iCCP", "tiff tag counts"), name
 
 
 # -- the limit, and what is no file ----------------------------------------------------------------
