@@ -59,9 +59,10 @@ def peak_memory(call: Callable[[], object], device: torch.device) -> str:
         return "-"
 
 
-def resident_memory(key: str = "VmRSS") -> int:
-    """Bytes of memory that this process has in use, or with ``"VmHWM"`` had at its peak. Linux only."""
-    return int(re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1]) * 1024
+def resident_memory(key: str = "VmRSS", process: int | str = "self") -> int:
+    """Bytes of memory that a process has in use, or with ``"VmHWM"`` had at its peak. Linux only."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) * 1024
 
 
 def report(compute: Compute, header: list[str], rows: list[list[str]]) -> int:

@@ -26,11 +26,12 @@ from statistics import median
 
 from PIL import Image
 
-from benchmarks.common import ComputeConfig, report
+from benchmarks.common import ComputeConfig, report, resident_memory
 from config import setting
 from demo.tabs import message_bytes, read_message
 from utils.device import resolve_compute
 from utils.files import PROGRAM, beside_program
+from utils.measuring import table
 from utils.settings import parse_settings, run_command
 
 FRAMES_IN_FLIGHT = 2
@@ -40,7 +41,7 @@ PATIENCE = 120
 """Seconds without a word after which the server counts as broken."""
 
 SETTLING = 5.0
-"""Seconds of a webcam that are not counted: strokes find their size."""
+"""Seconds that are not counted: of a webcam, whose strokes find their size, and of a site that has just opened."""
 
 
 class Page:
@@ -113,9 +114,21 @@ def open_page(device: str, precision: str):
                     raise SystemExit("the page's server did not start")
                 found = re.search(r"http://[^/\s]+", line)
             with connect(f"ws{found[0].removeprefix('http')}/tab", origin=found[0], max_size=None) as socket:
-                yield Page(found[0], socket)
+                page = Page(found[0], socket)
+                before = _memory(server.pid)
+                yield page
+            time.sleep(SETTLING)
+            print(f"memory: {before} at first, {_memory(server.pid)} with all pages closed")
         finally:
             server.terminate()
+
+
+def _memory(process: int) -> str:
+    with contextlib.suppress(OSError):
+        return (
+            f"{resident_memory(process=process) / 2**30:.2f} GiB (peak {resident_memory('VmHWM', process) / 2**30:.2f})"
+        )
+    return "-"  # not Linux
 
 
 class Site:
@@ -194,6 +207,7 @@ def open_site(node_modules: str, style: str):
             page.locator(".style").first.wait_for()
             site = Site(page)
             site._until("window.crossOriginIsolated && document.querySelector('.style')")
+            time.sleep(SETTLING)  # while a visitor looks for a photograph, the network is loaded
             yield site
             browser.close()
             server.shutdown()
@@ -241,8 +255,11 @@ def main() -> int:
         strokes = f"strokes {webcam['enlarged']} times as large"
     size = "Chromium" if site else args.frame.replace("x", " x ")
     print(f"webcam of {size}: {webcam['rate']:.3g} frames a second, {strokes}")
-    compute = resolve_compute(args.device, args.precision)
-    return report(compute, ["photograph", "first picture, s", "whole picture, s"], rows)
+    header = ["photograph", "first picture, s", "whole picture, s"]
+    if site:  # the browser's own threads
+        print(table(header, rows))
+        return 0
+    return report(resolve_compute(args.device, args.precision), header, rows)
 
 
 if __name__ == "__main__":
