@@ -26,6 +26,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.drawing_png import chunk, png
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Channels of VGG-19's convolutions up to conv5_1, by their place in torchvision's ``vgg19().features``;
@@ -335,15 +337,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 @pytest.fixture(scope="session")
 def png_without_pixels():
     """``png_without_pixels(width, height)``: the bytes of a PNG that promises a size and holds no pixels."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    def build(width, height):
-        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-        return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-
-    return build
+    return lambda width, height: png(width, height, chunk(b"IDAT", zlib.compress(b"")))
 
 
 @pytest.fixture(scope="session")

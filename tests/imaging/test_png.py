@@ -8,12 +8,9 @@ import pytest
 
 from imaging.animations import AnimationReader, is_animation
 from imaging.reading import read_image
+from tests.drawing_png import chunk, png
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def rows(colour) -> bytes:
@@ -21,8 +18,7 @@ def rows(colour) -> bytes:
     return zlib.compress((b"\0" + bytes(colour) * 8) * 6)
 
 
-SIZE = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 6, 8, 2, 0, 0, 0))
-PIXELS, END = chunk(b"IDAT", rows(RED)), chunk(b"IEND", b"")
+PIXELS = chunk(b"IDAT", rows(RED))
 NOISE = np.random.default_rng(0).integers(65, 90, 3_000_000).astype(np.uint8).tobytes()
 BESIDE = {
     "international text": chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(NOISE)),
@@ -37,7 +33,7 @@ BESIDE = {
 @pytest.mark.parametrize("order", ["before", "behind"])
 def test_what_is_beside_the_pixels_may_be_large(tmp_path, name, order):
     parts = (BESIDE[name], PIXELS) if order == "before" else (PIXELS, BESIDE[name])
-    (tmp_path / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n" + SIZE + b"".join(parts) + END)
+    (tmp_path / "p.png").write_bytes(png(8, 6, *parts))
     image = read_image(tmp_path / "p.png")
     assert image.getcolors() == [(48, RED)] and image.info["remarks"] == []
     if name == "a profile" and order == "before":
@@ -75,7 +71,7 @@ ANIMATIONS = {
 def test_an_animation_shows_what_can_be_read_of_it(tmp_path, name):
     chunks, expected = ANIMATIONS[name]
     path = tmp_path / "p.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + SIZE + chunks + END)
+    path.write_bytes(png(8, 6, chunks))
     image = read_image(path)
     assert image.getcolors() == [(48, RED)]
     remarks = image.info["remarks"]

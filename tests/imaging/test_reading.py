@@ -11,6 +11,7 @@ from PIL import Image
 from imaging.formats import picture_endings, reads_heic
 from imaging.reading import read_image
 from imaging.tensors import image_to_tensor, picture_batch, tensor_to_image
+from tests.drawing_png import chunk, png
 from utils.errors import ImageError, UserError
 
 RGB = np.array([[[10, 20, 30], [200, 0, 90]], [[0, 255, 1], [77, 78, 79]], [[5, 250, 130], [255, 255, 255]]], np.uint8)
@@ -110,16 +111,6 @@ def test_what_nobody_sees_is_white(tmp_path):
     np.testing.assert_array_equal(array[ALPHA >= 9, :3], RGB[ALPHA >= 9])
 
 
-def png(bits, colour_type, row, transparent):
-    """Two pixels in a row, the second one of the transparent colour."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, bits, colour_type, 0, 0, 0)) + chunk(b"tRNS", transparent)
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize(
     "bits, colour_type, row, transparent, first",
     [
@@ -131,8 +122,12 @@ def png(bits, colour_type, row, transparent):
     ],
 )
 def test_the_transparent_colour_of_a_png_of_any_depth(tmp_path, bits, colour_type, row, transparent, first):
-    data = struct.pack(f">{len(transparent)}H", *transparent)
-    (tmp_path / "p.png").write_bytes(png(bits, colour_type, row, data))
+    """Two pixels in a row, the second one of that colour."""
+    chunks = (
+        chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)),
+        chunk(b"IDAT", zlib.compress(b"\0" + row)),
+    )
+    (tmp_path / "p.png").write_bytes(png(2, 1, *chunks, bits=bits, colour_type=colour_type))
     assert read_array(tmp_path / "p.png").tolist() == [[[*first, 255], [255, 255, 255, 0]]]
 
 

@@ -1,9 +1,9 @@
 """Films and animations that are damaged at random, of hostile names, or long: refused in a sentence or done."""
 
 import os
+import random
 import sys
 
-import numpy as np
 import pytest
 
 from benchmarks.common import resident_memory
@@ -11,6 +11,7 @@ from inference.options import StyleOptions
 from inference.repaint import repaint_film
 from inference.stylizer import Stylizer
 from models.transformer_net import TransformerNet
+from tests.robustness.mutating import mutated
 from utils.errors import UserError
 
 pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
@@ -37,19 +38,13 @@ def films(make_film, make_picture, folder):
 
 
 def test_mutations(stylizer, make_film, make_picture, tmp_path):
-    rng = np.random.default_rng(0)
+    rng = random.Random(0)
     outcomes = {"done": 0, "refused": 0}
     for film in films(make_film, make_picture, tmp_path):
         ending = film.suffix if film.parent == tmp_path else ".mp4"
         for _ in range(MUTATIONS):
-            data = bytearray(film.read_bytes())
-            if rng.integers(4) == 0:
-                data = data[: rng.integers(1, len(data))]
-            for _ in range(rng.integers(12)):
-                place = rng.integers(len(data))
-                data[place : place + rng.integers(1, 5)] = bytes([rng.choice([0, 1, 127, 255, rng.integers(256)])])
             path = tmp_path / f"mutated{film.suffix}"
-            path.write_bytes(data)
+            path.write_bytes(mutated(film.read_bytes(), rng))
             try:
                 repaint_film(stylizer, path, tmp_path / f"result{ending}", AS_IT_IS, max_pixels=10**6)
                 outcomes["done"] += 1

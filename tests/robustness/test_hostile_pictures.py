@@ -27,6 +27,7 @@ from imaging.formats import picture_formats
 from imaging.icc import to_srgb
 from imaging.reading import read_image
 from imaging.writing import save_picture
+from tests.robustness.mutating import mutated
 from utils.errors import ImageError
 
 MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 1500))
@@ -106,8 +107,6 @@ def test_every_format_is_fuzzed(samples, tmp_path):
 
 # -- mutations -------------------------------------------------------------------------------------
 
-_ODD = (0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-
 
 def _with_right_checksums(png: bytes) -> bytes:
     """A PNG whose chunks are believed again after they were changed."""
@@ -120,37 +119,6 @@ def _with_right_checksums(png: bytes) -> bytes:
     return b"".join(out)
 
 
-def mutated(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    """One to three kinds of damage. ``other``: a file to splice with."""
-    data = bytearray(content)
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        n = len(data)
-        if n < 8:
-            break
-        at, kind = rng.randrange(n), rng.randrange(8)
-        # Headers are where the decisions are made.
-        near = rng.randrange(min(n, rng.choice((16, 64, 256, n))))
-        if kind == 0:  # truncated
-            del data[at:]
-        elif kind == 1:  # bits flipped
-            for _ in range(rng.choice((1, 2, 8, 64))):
-                data[rng.randrange(n)] ^= 1 << rng.randrange(8)
-        elif kind == 2:  # spliced with another file
-            start = rng.randrange(len(other))
-            data[at : at + rng.randrange(64)] = other[start : start + rng.randrange(256)]
-        elif kind == 3:  # a byte of the header
-            data[near] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
-        elif kind in (4, 5):  # a length or size, of two or four bytes, in either order
-            width, order = rng.choice((2, 4)), rng.choice(("big", "little"))
-            data[near : near + width] = (rng.choice(_ODD) % 256**width).to_bytes(width, order)
-        elif kind == 6:  # a part twice, or left out
-            end = min(n, at + rng.randrange(1, 64))
-            data[at:end] = bytes(data[at:end]) * rng.choice((0, 2, 50))
-        else:  # a part blanked
-            data[at : at + 32] = bytes([rng.choice((0, 255))]) * len(data[at : at + 32])
-    return bytes(data)
-
-
 def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capfd, monkeypatch):
     """For both readers; no warning, no other exception, no picture beyond the limit."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, without which Python prints what is logged
@@ -160,7 +128,7 @@ def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capfd,
     for number in range(MUTATIONS):
         name = names[number % len(names)]
         rng = random.Random(f"mutation {number}")
-        content = mutated(samples[name], samples[rng.choice(names)], rng)
+        content = mutated(samples[name], rng, samples[rng.choice(names)])
         if name.startswith("PNG") and rng.random() < 0.7:
             content = _with_right_checksums(content)
         path.write_bytes(content)

@@ -20,6 +20,7 @@ import models.checkpoints
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.untrusted import Refused, load_untrusted
 from tests.comparing import same
+from tests.robustness.mutating import mutated
 from utils.errors import UserError
 
 resource = pytest.importorskip("resource")
@@ -251,21 +252,6 @@ def tiny(monkeypatch):
     return Checkpoint(TinyNet(), {"style": "stripes.png", "settings": {"lr": 0.001}}, {"step": 7, "m": torch.rand(5)})
 
 
-def _mutated(content: bytes, rng: random.Random) -> bytes:
-    data = bytearray(content)
-    at, kind = rng.randrange(len(data)), rng.randrange(6)
-    if kind == 0:
-        del data[at:]
-    elif kind == 1:
-        del data[at : at + rng.randrange(1, 40)]
-    elif kind == 2:
-        data[at : at + 4] = rng.choice((0, 1, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)).to_bytes(4, "little")
-    else:
-        for _ in range(rng.choice((1, 1, 1, 2, 16))):
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    return bytes(data)
-
-
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
 def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, ending):
     """Harmless: the same weights, settings and state of the training. (A flipped bit can hit what nobody reads.)"""
@@ -278,7 +264,7 @@ def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, endin
     mutations = MUTATIONS if ending == "pth" else MUTATIONS // 2
     for number in range(mutations):
         rng = random.Random(f"checkpoint {number}")
-        path.write_bytes(_mutated(content, rng))
+        path.write_bytes(mutated(content, rng))
         try:
             loaded = load_checkpoint(path)
         except UserError as error:
@@ -310,7 +296,7 @@ def test_old_files_mutated_are_refused_or_read(path):
     )
     content, refused = path.read_bytes(), 0
     for number in range(MUTATIONS // 3):
-        path.write_bytes(_mutated(content, random.Random(f"old {number}")))
+        path.write_bytes(mutated(content, random.Random(f"old {number}")))
         try:
             load_untrusted(path, LARGEST)
         except Refused as error:
