@@ -19,7 +19,7 @@ import torch
 from begin_training import training_step
 from benchmarks.common import ComputeConfig, peak_memory, report, training_inputs
 from config import TrainingConfig, setting
-from imaging.tensors import picture_batch
+from imaging.tensors import picture_batch, whole_batch
 from losses import functional
 from losses.perceptual import PerceptualLoss
 from models.pretrained import load_vgg19
@@ -54,8 +54,9 @@ def plain_state(ours: TrainingState) -> TrainingState:
     network.load_state_dict(ours.network.state_dict())
     vgg = VGG19().to(device)
     vgg.load_state_dict(load_vgg19(config.vgg_weights, device, torch.float32).state_dict())
-    painting = picture_batch(ours.style_images[0], config.image_size).to(device)
-    objective = PerceptualLoss(config, vgg, [painting], config.image_size, copy.deepcopy(ours.objective.ceiling))
+    (image,), ceiling = ours.style_images, copy.deepcopy(ours.objective.ceiling)
+    painting, whole = (batch.to(device) for batch in (picture_batch(image, config.image_size), whole_batch(image)))
+    objective = PerceptualLoss(config, vgg, [painting], config.image_size, ceiling, [whole])
     objective.load_state_dict(ours.objective.state_dict())
     optimizer = SOAP(network.parameters(), config.lr, weight_decay=config.weight_decay)
     return dataclasses.replace(
