@@ -49,8 +49,8 @@ class TrainingConfig:
 
     style_image: tuple[str, ...] = setting(
         ("styles/swirls.jpg",),
-        "the painting whose style is learnt; of several, or of folders and patterns such as 'paintings/*.jpg', one "
-        "network learns a style each",
+        "the painting whose style is learnt; with several, with folders, and with patterns such as 'paintings/*.jpg', "
+        "one network learns a style from each",
         metavar="PICTURE",
         heading="What to learn from",
     )
@@ -67,7 +67,7 @@ class TrainingConfig:
     )
     name: str | None = setting(
         None,
-        "name of the result; left out, that of the style image, or with several that of their folder",
+        "name of the result; left out, the style image's, or with several their folder's",
         metavar="NAME",
     )
     checkpoint_path: str | None = setting(
@@ -77,8 +77,8 @@ class TrainingConfig:
     )
     resume: bool = setting(
         False,
-        "go on with this painting's training in output_dir from its newest checkpoint, or begin it if there is none, "
-        "so that the same command works however often it is killed",
+        "go on with this painting's training in output_dir from its newest checkpoint, or begin it if there is none: "
+        "the same command works however often it is killed",
     )
 
     recipe: str | None = setting(
@@ -201,8 +201,8 @@ class TrainingConfig:
     )
     total_steps: int | None = setting(
         None,
-        "steps at most; with num_epochs too, training stops at the earlier end; with neither, after two passes over "
-        "the photographs, but no fewer than 2000 steps, which a good picture takes, and no more than 40000",
+        "steps at most; with num_epochs too, the earlier end counts; with neither, training takes two passes over the "
+        "photographs, at least 2000 steps, which a good picture needs, and at most 40000",
         minimum=1,
     )
     batch_size: int = setting(4, "photographs a step", minimum=1)
@@ -361,8 +361,8 @@ class InferenceConfig:
     )
     style: tuple[str, ...] | None = setting(
         None,
-        "style of a model that has several: a name, or a mixture such as wave:0.6,scream:0.4; several of these, or "
-        "all, make a contact sheet; left out, the first",
+        "style of a model that has several: a name, or a mixture such as wave:0.6,scream:0.4; several, or all, make a "
+        "contact sheet; left out, the first is used",
         metavar="STYLE",
     )
     list_styles: bool = setting(
@@ -396,8 +396,8 @@ class InferenceConfig:
     )
     blend: str | None = setting(
         None,
-        "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4; of a "
-        "model that has several, gallery/wave:0.6,a.pth:0.4",
+        "mixture of styles in place of --model_path, each with a weight above 0, such as a.pth:0.6,b.pth:0.4, or with "
+        "a style of a model that has several, gallery/wave:0.6,a.pth:0.4",
         metavar="MODEL:WEIGHT,MODEL:WEIGHT",
     )
     stroke_scale: float | None = setting(
@@ -425,8 +425,8 @@ class InferenceConfig:
     )  # fmt: skip
     quality: int | None = setting(
         None,
-        "quality of JPEG, WebP and AVIF, more is larger files; left out, 95, 90 and 80; of films the constant-rate "
-        "factor, more is smaller files; left out, 18, of WebM 24",
+        "quality of JPEG, WebP and AVIF, where more makes larger files; left out, 95, 90 and 80. For films, the "
+        "constant-rate factor, where more makes smaller files; left out, 18, for WebM 24",
         minimum=1,
         maximum=100,
     )
@@ -435,8 +435,8 @@ class InferenceConfig:
     json: bool = setting(
         False,
         "print a line of JSON for each photograph on standard output, and nothing else there: input, output, status "
-        "(done, skipped or failed), width, height, seconds (in the network), error, of a film frames; null where there "
-        "is nothing to say",
+        "(done, skipped or failed), width, height, seconds (in the network), error, for a film frames; null where "
+        "there is nothing to say",
     )
 
 
@@ -446,7 +446,7 @@ class DemoConfig:
 
     host: str = setting(
         "127.0.0.1",
-        "address to listen at; another than this machine's own lets everybody in who can reach it",
+        "address to listen at; any but this machine's own lets in everybody who can reach it",
         metavar="ADDRESS",
         heading="The page",
     )
@@ -463,9 +463,7 @@ class DemoConfig:
         None, "folders of photographs that the page may train on; left out, it does not train", metavar="FOLDER"
     )
     output_dir: str = setting("checkpoints", "folder that receives the styles that the page trains", metavar="FOLDER")
-    vgg_weights: str | None = setting(
-        None, "for training: VGG-19 weights, as that of begin_training.py", metavar="FILE"
-    )
+    vgg_weights: str | None = setting(None, "for training: VGG-19 weights, as for begin_training.py", metavar="FILE")
     max_pixels: int = setting(MAX_PIXELS, MAX_PIXELS_HELP, minimum=1)
     max_upload: int = setting(2000, "megabytes that a visitor may have on the server at a time", minimum=1)
 
