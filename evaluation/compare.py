@@ -48,7 +48,7 @@ class _CompareConfig:
     )
     photograph_count: int | None = setting(None, "photographs to take, the first ones; left out, all", minimum=1)
     image_size: int = setting(
-        256, "side of the square, in the middle of each photograph, that is judged; a multiple of 4, pixels",
+        256, "side of the square, in the middle of each photograph, that is judged, pixels",
         minimum=36, maximum=4096,
     )  # fmt: skip
 
@@ -136,8 +136,6 @@ def _check(config: CompareConfig) -> None:
     from evaluation.pictures import ENDINGS
     from utils.files import check_target
 
-    if config.image_size % 4:
-        raise UserError(f"--image_size {config.image_size} is not a multiple of 4: give one, for the mesh is measured")
     if config.teacher and not config.tones_only:
         raise UserError("--teacher goes with --tones_only: add it, or leave out --teacher")
     for name, allowed in {"json": (".json",), "sheet": ENDINGS}.items():

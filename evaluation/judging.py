@@ -8,7 +8,6 @@ import torch
 from tqdm import tqdm
 
 from config import OBJECTIVE
-from evaluation.measures import MESH_PERIODS, mesh
 from evaluation.objective import criterion_of, style_batch, unweighted
 from evaluation.optimisation import iterations_equalled, optimize, starting_picture
 from evaluation.report import FROM
@@ -109,7 +108,6 @@ class Judge:
             **unweighted(self.criterion, losses),
             "objective": losses.total.item(),
             "content_to_grey": losses.content_to_grey.item(),
-            **{f"mesh_{period}": mesh(picture, period).item() for period in MESH_PERIODS},
         }
 
     def _optimised(
@@ -134,13 +132,6 @@ def quartiles(values: Sequence[float | None]) -> list[float | None]:
 
 
 def _summary(measured: list[dict[str, float]]) -> dict[str, dict]:
-    """Means and quartiles; the mean of a mesh, a ratio of powers, is the geometric one."""
-    summary = {}
-    for name in measured[0]:
-        values = [measures[name] for measures in measured]
-        if name.startswith("mesh_"):
-            mean = math.exp(fmean(math.log(max(value, 1e-12)) for value in values))
-        else:
-            mean = fmean(values)
-        summary[name] = {"mean": mean, "quartiles": quartiles(values)}
-    return summary
+    """Means and quartiles."""
+    columns = {name: [measures[name] for measures in measured] for name in measured[0]}
+    return {name: {"mean": fmean(values), "quartiles": quartiles(values)} for name, values in columns.items()}

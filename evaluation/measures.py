@@ -6,18 +6,11 @@ import torch
 from inference.canvas import lightness
 from losses.tones import half_sphere
 
-MESH_PERIODS = (2, 4)
-"""Pixels. The network halves its picture twice, so that a pattern of its own making repeats at these."""
-
 PALETTE_PIXELS = 2**16
 """Pixels that are drawn of each of two palettes."""
 
 PALETTE_DIRECTIONS = 32
 """Directions through the colour cube along which two palettes are compared."""
-
-# Bins on either side: of a peak, of its surroundings, and of what is left out of those.
-_PEAK, _AROUND, _WITHOUT = 1, 6, 2
-_SMALLEST_MESH_SIDE = 32
 
 
 def luminance(images: torch.Tensor) -> torch.Tensor:
@@ -30,52 +23,6 @@ def luminance(images: torch.Tensor) -> torch.Tensor:
         N x H x W, float64, in [0, 255], on the CPU: Apple's MPS has no float64.
     """
     return lightness(images.cpu().double())[:, 0]
-
-
-def mesh(images: torch.Tensor, period: int) -> torch.Tensor:
-    """How far a regular grid of ``period`` pixels stands out of a picture's spectrum.
-
-    On the power spectrum of the luminance, less its mean, under a Hann window: at the grid's three frequencies (along
-    rows, along columns, along both) the largest power within one bin, over the median of the 13 x 13 bins around
-    without the inner 5 x 5. The largest of the three. About 4 to 6 on photographs.
-
-    Args:
-        images: N x 3 x H x W, RGB in [0, 255]; H and W at least 32, and multiples of ``period``.
-        period: of the grid, pixels, at least 2.
-
-    Returns:
-        N values, not negative, float64.
-
-    Raises:
-        ValueError: on other sides.
-    """
-    height, width = images.shape[-2:]
-    if min(height, width) < _SMALLEST_MESH_SIDE or height % period or width % period:
-        raise ValueError(
-            f"a mesh of {period} pixels needs sides of at least {_SMALLEST_MESH_SIDE} that {period} divides, not "
-            f"{height} x {width}"
-        )
-    grey = luminance(images)
-    rows, columns = (torch.hann_window(side, periodic=False, dtype=torch.float64) for side in (height, width))
-    power = torch.fft.fft2((grey - grey.mean((1, 2), keepdim=True)) * rows[:, None] * columns).abs().square()
-    row, column = height // period, width // period
-    return torch.stack([_prominence(power, *point) for point in ((row, 0), (0, column), (row, column))]).amax(0)
-
-
-def _prominence(power: torch.Tensor, row: int, column: int) -> torch.Tensor:
-    """Power about a frequency over that of its surroundings, N values of N x H x W."""
-    # The spectrum is periodic: rolled, so that the frequency is in the middle of a block at the corner.
-    side = 2 * _AROUND + 1
-    block = power.roll((_AROUND - row, _AROUND - column), (1, 2))[:, :side, :side]
-
-    def middle(reach):
-        return slice(_AROUND - reach, _AROUND + reach + 1)
-
-    around = torch.ones(side, side, dtype=torch.bool)
-    around[middle(_WITHOUT), middle(_WITHOUT)] = False
-    peak = block[:, middle(_PEAK), middle(_PEAK)].amax((1, 2))
-    # A flat picture has no power anywhere: its mesh is none, not 0 / 0.
-    return peak / block[:, around].quantile(0.5, dim=1).clamp_min(torch.finfo(power.dtype).tiny)
 
 
 def tones(images: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,6 @@ import torch
 from PIL import Image
 
 from evaluation.contrast import tones_table
-from evaluation.measures import MESH_PERIODS
 from imaging.sheets import contact_sheet
 from imaging.tensors import tensor_to_image
 from utils.measuring import table
@@ -15,11 +14,7 @@ FROM = {"photograph": "L-BFGS from the photograph", "noise": "L-BFGS from noise"
 
 SHEET_PHOTOGRAPHS = 12
 
-_COLUMNS = {
-    "objective": "sum",
-    "content_to_grey": "content to grey",
-    **{f"mesh_{period}": f"mesh, {period} px" for period in MESH_PERIODS},
-}
+_COLUMNS = {"objective": "sum", "content_to_grey": "content to grey"}
 """What is measured on a picture besides the terms of the objective, with its name in the table."""
 
 
