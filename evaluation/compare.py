@@ -1,4 +1,4 @@
-"""Measure how good a trained style is, as figure 5 and table 1 of Johnson, Alahi and Fei-Fei (2016) do, and more.
+"""Measure how good a trained style is, as figure 5 of Johnson, Alahi and Fei-Fei (2016) does, and more.
 
     python -m evaluation.compare --model_path wave.pth --style_image wave.jpg --photographs photos/
     python -m evaluation.compare --model_path gallery.pth --style wave --style_image wave.jpg --photographs photos/
