@@ -3,8 +3,8 @@
     python -m export.hub checkpoints/wave.pth wave_hub/ --style_image wave.jpg
     hf upload YOU/wave wave_hub/
 
-In the folder: config.json, model.safetensors, which --model_path takes as well, the code, and a model card with
-pictures. Elsewhere, with transformers:
+In the folder: config.json, preprocessor_config.json, model.safetensors, which --model_path takes as well, the code, and
+a model card with pictures. Elsewhere, with transformers:
 
     model = AutoModel.from_pretrained("YOU/wave", trust_remote_code=True)
     model.stylize(Image.open("photo.jpg").convert("RGB")).save("stylized.png")
@@ -27,8 +27,8 @@ from utils.settings import parse_settings, run_command
 
 # torch is imported where it is needed, so that --help and a mistyped flag answer without waiting for it.
 
-ROOT = "modeling_style_transfer"
-"""Module of ``export`` that transformers is told of."""
+ROOTS = ("configuration_style_transfer", "modeling_style_transfer", "image_processing_style_transfer")
+"""Modules of ``export`` that transformers is told of."""
 
 _ROOMS = ("export", "imaging", "inference", "models", "utils")
 _IMPORT = re.compile(rf"^( *)from (?:{'|'.join(_ROOMS)})\.(\w+) import", re.MULTILINE)
@@ -71,7 +71,8 @@ def export_hub(
         raise UserError(f"{folder} is not empty: give another folder, or add --overwrite to replace what is there")
     checkpoint = load_checkpoint(source, flag="the model")
     files = {f"{name}.py": text.encode() for name, text in code().items()}
-    files["config.json"] = json.dumps(configuration(checkpoint), indent=2).encode()
+    for name, value in configuration(checkpoint).items():
+        files[f"{name}.json"] = (json.dumps(value, indent=2) + "\n").encode()
     files["LICENSE"] = (PROGRAM / "LICENSE").read_bytes()
     pictures = sample_pictures(checkpoint.network, style_image)
     files |= pictures
@@ -90,7 +91,7 @@ def code() -> dict[str, str]:
     """
     found: dict[str, str] = {}
     rooms: dict[str, str] = {}
-    waiting = [f"export.{ROOT}"]
+    waiting = [f"export.{name}" for name in ROOTS]
     while waiting:
         room, name = waiting.pop().split(".")
         if rooms.setdefault(name, room) != room:
@@ -102,23 +103,31 @@ def code() -> dict[str, str]:
             if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in _ROOMS:
                 waiting.append(node.module)
         found[name] = _IMPORT.sub(r"\1from .\2 import", text)
-    beside = "".join(f"    from .{name} import __doc__\n" for name in sorted(found.keys() - {ROOT}))
-    return {**found, ROOT: found[ROOT] + _BESIDE + beside}
+    beside = "".join(f"    from .{name} import __doc__\n" for name in sorted(found.keys() - set(ROOTS)))
+    return {name: text + _BESIDE + beside if name in ROOTS else text for name, text in found.items()}
 
 
-def configuration(checkpoint) -> dict:
-    """``config.json``, as transformers reads it."""
-    model = f"{ROOT}.StyleTransferModel"
+def configuration(checkpoint) -> dict[str, dict]:
+    """``config`` and ``preprocessor_config``, as transformers reads them."""
+    configuration, modeling, image_processing = ROOTS
     return {
-        "model_type": "fast_neural_style_transfer",
-        "architectures": ["StyleTransferModel"],
-        "auto_map": {
-            "AutoConfig": f"{ROOT}.StyleTransferConfig", "AutoModel": model, "AutoModelForImageToImage": model
+        "config": {
+            "model_type": "fast_neural_style_transfer",
+            "architectures": ["StyleTransferModel"],
+            "auto_map": {
+                "AutoConfig": f"{configuration}.StyleTransferConfig",
+                "AutoModel": f"{modeling}.StyleTransferModel",
+                "AutoModelForImageToImage": f"{modeling}.StyleTransferModel",
+            },
+            "dtype": "float32",  # of the computation; kernels are stored in halves
+            **checkpoint.network.architecture(),
+            "provenance": checkpoint.provenance,
         },
-        "dtype": "float32",  # of the computation; kernels are stored in halves
-        **checkpoint.network.architecture(),
-        "provenance": checkpoint.provenance,
-    }  # fmt: skip
+        "preprocessor_config": {
+            "image_processor_type": "StyleTransferImageProcessor",
+            "auto_map": {"AutoImageProcessor": f"{image_processing}.StyleTransferImageProcessor"},
+        },
+    }
 
 
 def sample_pictures(network, style_image: str | Path | None) -> dict[str, bytes]:
@@ -177,8 +186,9 @@ model = AutoModel.from_pretrained("{name}", trust_remote_code=True)
 model.stylize(Image.open("photo.jpg").convert("RGB"){style}).save("stylized.png")
 ```
 
-Strength, colours, masks and the size of strokes are arguments of `stylize`; `options.py` says which. The network itself
-is `model(pixel_values)`: N x 3 x H x W, RGB in [0, 255], and the same again.
+Or in batches, with `AutoImageProcessor.from_pretrained("{name}", trust_remote_code=True)`:
+`processor.post_process(model(**processor(photo){style}))[0]`. Strength, colours, masks and the size of strokes are
+arguments of `stylize`; `options.py` says which.
 
 ## What made it
 

@@ -25,21 +25,24 @@ def refuse(*arguments, **keywords):
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 
-import torch
+import numpy
 from PIL import Image
-from transformers import AutoModel, AutoModelForImageToImage
+from transformers import AutoImageProcessor, AutoModel, AutoModelForImageToImage
 
 folder, out = sys.argv[1:]
 os.chdir(out)
 model = AutoModel.from_pretrained(folder, trust_remote_code=True)
+processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=True)
 small, large = Image.open("small.png"), Image.open("large.png")
+processor.post_process(model(**processor(small)))[0].save("by_processor.png")
 model.stylize(large, stroke_scale=2.0).save("by_stylize.png")
 assert model.stylize(small.convert("L")).mode == model.stylize(small.convert("CMYK")).mode == "RGB"
+assert (processor(numpy.asarray(small))["pixel_values"] == processor(small)["pixel_values"]).all()
 model.save_pretrained("again")
 again = AutoModelForImageToImage.from_pretrained("again", trust_remote_code=True)
 again.stylize(small).save("again.png")
-pixels = torch.full((2, 3, 9, 13), 99.0, requires_grad=True)
-again(pixels)[1].std().backward()
+pixels = processor([small, small])["pixel_values"].requires_grad_()
+again(pixels).stylized[1].sum().backward()
 assert not pixels.grad[0].any() and pixels.grad[1].any()
 sys.stdin = open(os.devnull)
 try:
@@ -82,11 +85,13 @@ def test_transformers_gives_the_pixels_of_the_command(folder, make_picture, tmp_
     )  # fmt: skip
     small = by_command(tmp_path / "small.png", tmp_path / "results_small")
     large = by_command(tmp_path / "large.png", tmp_path / "results_large", stroke_scale=2.0)
-    for name, expected in (("again", small), ("by_stylize", large)):
+    for name, expected in (("by_processor", small), ("again", small), ("by_stylize", large)):
         assert np.array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), expected), name
     assert (tmp_path / "refused").exists()
-    by_file = by_command(tmp_path / "small.png", tmp_path / "results_file", folder / "model.safetensors")
-    assert np.array_equal(by_file, small)
+    for name in ("README.md", "LICENSE", "painting.jpg", "preprocessor_config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    again = by_command(tmp_path / "small.png", tmp_path / "results_again", tmp_path / "again" / "model.safetensors")
+    assert np.array_equal(again, small)
 
 
 def test_the_code_stands_alone():

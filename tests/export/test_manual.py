@@ -37,4 +37,4 @@ def test_the_examples_run(make_picture, tmp_path):
         subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=environment, check=True)
         assert ("stylized.png" in block) == (tmp_path / "stylized.png").exists()
         run += 1
-    assert made == ["wave.onnx", "wave_720p.onnx", "wave.pt2", "wave_hub"] and run == 4
+    assert made == ["wave.onnx", "wave_720p.onnx", "wave.pt2", "wave_hub"] and run == 5
