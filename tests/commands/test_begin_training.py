@@ -378,7 +378,7 @@ def test_a_training_that_diverges_names_the_last_good_checkpoint(resume, copied)
     assert all(line["step"] < int(step) or math.isfinite(line["total"]) for line in read_metrics(copied))
 
 
-def test_a_network_that_collapses_is_told_and_not_shipped(begin, tmp_path):
+def test_a_network_that_collapses_is_refused_and_not_shipped(begin, tmp_path):
     error = begin(
         "--total_steps", 3, "--lr", 1e4, "--optimizer", "adam", "--precision", "float32", "--output_dir", tmp_path,
         "--monitor_every_steps", 0,

@@ -17,7 +17,7 @@ def folder(tmp_path, make_picture):
     return tmp_path / "photos"
 
 
-def test_an_animation_is_told(stylize, folder, make_picture):
+def test_an_animation_is_announced(stylize, folder, make_picture):
     """Where the format holds no motion."""
     path = folder / "b.gif"
     make_picture(40, 32, seed=2).save(path, save_all=True, append_images=[make_picture(40, 32, seed=3)])

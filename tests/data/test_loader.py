@@ -150,7 +150,7 @@ def test_no_room_for_what_processes_share(dataset, monkeypatch):
 
 
 @pytest.mark.posix
-def test_a_worker_that_is_killed_is_told_where_the_next_batch_is_asked_for(dataset):
+def test_a_worker_that_is_killed_is_reported_with_the_next_batch(dataset):
     """Left to itself torch raises an exception wherever the program is when a worker dies: in the middle of a step."""
     stream = PhotographStream(dataset, 4, num_workers=2)
     next(stream)

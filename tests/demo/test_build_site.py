@@ -6,7 +6,7 @@ from demo.build_site import RUNTIME, build_site
 from utils.errors import UserError
 
 
-def test_what_is_missing_or_there_is_told(tmp_path):
+def test_what_is_missing_or_there_is_refused(tmp_path):
     with pytest.raises(UserError, match="npm install onnxruntime-web"):
         build_site(tmp_path / "site", None, tmp_path)
     (tmp_path / "onnxruntime-web" / "dist").mkdir(parents=True)

@@ -102,7 +102,7 @@ def test_no_path_of_a_request_is_opened(client, path):
     assert "root:" not in answer.text and "import " not in answer.text
 
 
-def test_what_browsers_are_told(client):
+def test_headers_for_browsers(client):
     """No inline script or style, no address outside, no frame; of errors too."""
     for path, host in (("/", "127.0.0.1:8000"), ("/nothing", "127.0.0.1:8000"), ("/", "evil.example")):
         headers = client.get(path, headers={"Host": host}).headers

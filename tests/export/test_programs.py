@@ -47,7 +47,7 @@ def test_it_runs_where_the_project_is_not(tmp_path):
 
 
 @pytest.mark.slow
-def test_several_styles_with_what_is_told_of_them(call_cli, gallery, tmp_path):
+def test_several_styles_with_what_made_them(call_cli, gallery, tmp_path):
     arguments = "export.program", gallery, tmp_path / "gallery.pt2"
     assert "Wrote " in call_cli(*arguments).stdout
     told = {FACTS: ""}

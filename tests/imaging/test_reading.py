@@ -242,7 +242,7 @@ RAW = "a camera's raw file: export a JPEG of it"
         (b"\0\0\0\x14ftypunif\0\0\0\0unif", "a HEIF picture of a kind that is not read here"),
     ],
 )
-def test_what_is_no_picture_is_told_by_its_first_bytes(tmp_path, head, what):
+def test_what_is_no_picture_is_named_by_its_first_bytes(tmp_path, head, what):
     (tmp_path / "p.jpg").write_bytes(head + bytes(40))
     with pytest.raises(ImageError, match=f"p.jpg is {what}"):
         read_image(tmp_path / "p.jpg")

@@ -349,7 +349,7 @@ def test_every_whole_frame_of_a_film_that_is_cut_short_is_done(copy, tmp_path, w
     assert len(stamps(target)) == whole and "is damaged" in result.remarks[0]
 
 
-def test_damage_in_the_middle_is_told(copy, make_film):
+def test_damage_in_the_middle_is_reported(copy, make_film):
     film = make_film(frames=40, size=(96, 64))
     data = bytearray(film.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 1000] = bytes(1000)

@@ -112,7 +112,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit, words", EDITS.values(), ids=EDITS)
-def test_what_is_wrong_with_a_model_is_told(model, edit, words):
+def test_the_refusal_of_a_model_gives_the_reason(model, edit, words):
     change(model, edit)
     with pytest.raises(UserError, match=f"^--model_path {model} .*{words}"):
         load_checkpoint(model)

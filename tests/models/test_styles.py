@@ -62,7 +62,7 @@ def test_without_a_model_the_styles_of_all_that_ship_are_listed(call_cli):
 
 
 @pytest.mark.parametrize("style, words", [("waev", "mean wave"), ("a/b", "neither a style"), ("wave:0", "neither")])
-def test_a_wrong_style_is_told(repaint, tmp_path, style, words):
+def test_a_wrong_style_is_refused(repaint, tmp_path, style, words):
     assert words in repaint("--style", style).error and not (tmp_path / "out").exists()
 
 

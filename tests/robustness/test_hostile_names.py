@@ -192,7 +192,7 @@ def test_no_command_asks_for_a_network(style_model, style_image, photos, vgg_fil
     assert (tmp_path / "out" / "stripes.pth").exists() and (tmp_path / "photo_stripes.png").exists()
 
 
-def test_the_one_download_is_told_and_its_failure_is_one_sentence(style_image, photos, tmp_path):
+def test_the_one_download_is_announced_and_its_failure_is_one_sentence(style_image, photos, tmp_path):
     """The same watch sees it, so that the test above could fail."""
     result = without_network(
         "begin_training", "--style_image", style_image, "--dataset_dir", photos, *PLAN, "--output_dir",

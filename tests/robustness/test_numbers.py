@@ -44,7 +44,7 @@ def test_numbers_that_are_too_large_and_that_overflow(train, tmp_path, flags, st
     assert not (stops and finite)
 
 
-def test_a_moment_that_overflows_is_told_at_the_next_line_of_the_log(train, monkeypatch, tmp_path):
+def test_a_moment_that_overflows_stops_at_the_next_line_of_the_log(train, monkeypatch, tmp_path):
     """Losses and weights are finite still: the weights would stand still from here on."""
     finish_step = TrainingRun.finish_step
 

@@ -278,7 +278,7 @@ def test_mutations_are_refused_in_one_sentence_or_harmless(tiny, tmp_path, endin
 
 
 @pytest.mark.parametrize("metadata", [{}, {"provenance": "[" * 2_000_000}, {"provenance": "139"}, {"version": "x"}])
-def test_what_is_wrong_with_a_file_is_told_in_words(tmp_path, metadata):
+def test_the_refusal_of_a_file_gives_the_reason(tmp_path, metadata):
     """Neither by a number, nor in a library's English."""
     safetensors = pytest.importorskip("safetensors.torch")
     own = {"format": models.checkpoints.FORMAT, "version": "3", **metadata} if metadata else {"format": "?"}

@@ -124,7 +124,7 @@ def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp
      ({}, None), ({"style_weight": 100.0}, None), ({"tv_weight": 0.0}, None),
      ({"loss_scale": "paper", "style_weight": 3e-6}, None)],
 )  # fmt: skip
-def test_weights_of_other_projects_are_told(weights, flag):
+def test_weights_of_other_projects_are_warned_of(weights, flag):
     told = strange_weights(TrainingConfig(**weights))
     assert flag in told if flag else told is None
 

@@ -223,7 +223,7 @@ def test_settings_made_in_python_become_what_a_command_line_gives(sizes, taken):
 
 
 @pytest.mark.parametrize("script", CONFIGS)
-def test_an_old_python_is_told_so_in_one_sentence(script):
+def test_an_old_python_is_refused_in_one_sentence(script):
     for name in (script, "config.py"):  # all that it reads
         ast.parse((ROOT / name).read_text(encoding="utf-8"), feature_version=(3, 7))
     old = f"import runpy, sys; sys.version_info = (3, 9, 18); runpy.run_path({script!r}, run_name='__main__')"
