@@ -7,6 +7,7 @@ matrices from ``losses.fast_gram``: the same values for less time.
 
 import contextlib
 
+import numpy
 import torch
 
 
@@ -165,12 +166,19 @@ def sliced_wasserstein(
     """
     projected = full_precision(colours) @ directions.T  # N x K x D
     with torch.no_grad():
-        places = (everybody @ directions.T).sort(0).values.T.contiguous()  # D x M
+        places = _sorted(directions @ everybody.T)  # D x M
         own = projected.flatten(0, 1).T.contiguous()  # D x N K
         ranks = (torch.searchsorted(places, own) + torch.searchsorted(places, own, right=True) - 1) / 2
         index = ((ranks + 0.5) * (len(target) / len(everybody))).long().clamp(0, len(target) - 1)
         aims = target.gather(0, index.T).view_as(projected)
     return (projected - aims).square().mean((1, 2))
+
+
+def _sorted(rows: torch.Tensor) -> torch.Tensor:
+    """Each row sorted; on a CPU by NumPy, which takes an eighth of torch's time."""
+    if rows.device.type != "cpu" or torch.compiler.is_compiling():
+        return rows.sort(1).values
+    return torch.from_numpy(numpy.sort(rows.numpy(), 1))
 
 
 def tone_loss(tones: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
