@@ -166,7 +166,7 @@ def sliced_wasserstein(
     """
     projected = full_precision(colours) @ directions.T  # N x K x D
     with torch.no_grad():
-        places = _sorted(directions @ everybody.T)  # D x M
+        places = _sorted((everybody @ directions.T).T.contiguous())  # D x M
         own = projected.flatten(0, 1).T.contiguous()  # D x N K
         ranks = (torch.searchsorted(places, own) + torch.searchsorted(places, own, right=True) - 1) / 2
         index = ((ranks + 0.5) * (len(target) / len(everybody))).long().clamp(0, len(target) - 1)
