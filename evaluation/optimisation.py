@@ -81,20 +81,7 @@ def optimize(
         [variable], max_iter=1, max_eval=_MOST_EVALUATIONS, history_size=_HISTORY, line_search_fn="strong_wolfe",
         tolerance_grad=0, tolerance_change=0,
     )  # fmt: skip
-    # The line search has been wherever an iteration begins: looking that up halves the evaluations.
-    evaluated: list[Iterate] = []
-
-    def evaluate() -> Iterate:
-        for found in evaluated:
-            if torch.equal(found.variable, variable):
-                return found
-        picture = (torch.sin(variable) + 1) * 127.5
-        losses = criterion(picture, photograph)
-        (gradient,) = torch.autograd.grad(losses.total, variable)
-        losses = dataclasses.replace(losses, total=losses.total.detach())
-        found = Iterate(picture.detach(), losses, losses.total.item(), variable.detach().clone(), gradient)
-        evaluated.append(found)
-        return found
+    evaluate = _Evaluations(criterion, photograph, variable)
 
     def closure() -> torch.Tensor:
         found = evaluate()
@@ -113,9 +100,32 @@ def optimize(
                 f"the objective became {current.objective} after {number} iterations: give smaller weights, or "
                 "--precision float32"
             )
-        evaluated[:] = [current]
+        evaluate.known = [current]
         yield current
         before = current
+
+
+class _Evaluations:
+    """The objective at the value of a variable. What is known is looked up.
+
+    The line search has been wherever an iteration begins: that halves the evaluations.
+    """
+
+    def __init__(self, criterion: Callable, photograph: torch.Tensor, variable: torch.Tensor):
+        self._criterion, self._photograph, self._variable = criterion, photograph, variable
+        self.known: list[Iterate] = []
+
+    def __call__(self) -> Iterate:
+        for found in self.known:
+            if torch.equal(found.variable, self._variable):
+                return found
+        picture = (torch.sin(self._variable) + 1) * 127.5
+        losses = self._criterion(picture, self._photograph)
+        (gradient,) = torch.autograd.grad(losses.total, self._variable)
+        losses = dataclasses.replace(losses, total=losses.total.detach())
+        found = Iterate(picture.detach(), losses, losses.total.item(), self._variable.detach().clone(), gradient)
+        self.known.append(found)
+        return found
 
 
 def prepare_machine(device: str, precision: str) -> Compute:

@@ -123,7 +123,8 @@ class TrainingRun:
         message, state, config, count = self.log_file.message, self.state, self.config, self.processes.count
         several = f", {count} processes" if count > 1 else ""
         what = training_name(config) + (f", {len(state.styles)} styles," if len(state.styles) > 1 else "")
-        message(f"Training {what} on {state.compute.describe()}{several}, {workers} reading processes")
+        readers = "1 reading process" if workers == 1 else f"{workers} reading processes"
+        message(f"Training {what} on {state.compute.describe()}{several}, {readers}")
         if sample and config.style_image == TrainingConfig.style_image:
             message(f"That is the sample {config.style_image[0]}: --style_image names the painting to learn from")
         message(state.why + (f"; resumed after step {state.step}" if state.step else ""))
