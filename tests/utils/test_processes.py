@@ -93,7 +93,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
     lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
     assert len(lines[0]) == len(lines[1]) == steps  # one process writes
     for expected, found in zip(*(map(json.loads, run) for run in lines)):
-        assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
+        assert found["raw"] == pytest.approx(expected["raw"], rel=1e-2)
         assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
 
 
