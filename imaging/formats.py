@@ -26,9 +26,9 @@ _MOSAIC = (32803, 34892)  # of a sensor, as it is or made linear
 _SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD")
 """Formats whose first bytes are like no others'."""
 
-_READ = (*_SIGNED, "DIB", "HEIF", "PPM", "TGA")
-"""Those that photographs and paintings come in. Pillow knows some thirty more, each a way in for hostile files: EPS is
-a program, which Ghostscript would run."""
+_NOT_READ = ("BLP", "BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
+"""Formats that Pillow knows and that are not read: EPS is a program, which Ghostscript would run, BLP and IPTC wrap
+other formats, and Pillow has no decoder of its own for the rest."""
 
 _IN_WORDS = {
     r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
@@ -57,7 +57,8 @@ def picture_endings() -> tuple[str, ...]:
 def picture_formats() -> list[str]:
     """The formats that are read, by Pillow's names."""
     Image.init()
-    return [form for form in _READ if (reads_heic() if form == "HEIF" else form in Image.OPEN)]
+    left_out = _NOT_READ if reads_heic() else (*_NOT_READ, "HEIF")
+    return [form for form in Image.ID if form not in left_out]
 
 
 def raw_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
