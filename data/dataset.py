@@ -22,8 +22,11 @@ LARGEST_SCALE = 2.0
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
     """Every picture file below a folder, by its extension, in sorted order; see :func:`imaging.folders.walk_pictures`.
 
+    Args:
+        flag: the flag that named the folder, for errors.
+
     Raises:
-        UserError: naming ``flag``, if the folder is missing or holds no picture.
+        UserError: if the folder is missing or holds no picture.
     """
     folder = Path(folder)
     if not os.path.isdir(folder):

@@ -73,6 +73,8 @@ class PhotographStream:
     Attributes:
         position: where to start a stream that goes on after the last batch handed out.
 
+    Raises:
+        UserError: in a process that a script without a guarded main module is starting.
     """
 
     def __init__(
@@ -85,6 +87,9 @@ class PhotographStream:
         shard: int = 0,
         shards: int = 1,
     ):
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # This is a reading process, which imports the script that started the training, and so begins it again.
+            raise UserError(_NO_GUARD)
         self.dataset, self.batch_size, self.pin_memory = dataset, batch_size, pin_memory
         self.position = self._start = start
         self._shards = shards
@@ -163,6 +168,8 @@ class PhotographStream:
                 if all(worker.is_alive() for worker in self._workers):
                     raise
         status = next(worker.exitcode for worker in self._workers if not worker.is_alive())
+        if status == 1 and multiprocessing.get_start_method() != "fork":
+            raise UserError(_NO_GUARD)
         reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         raise UserError(
             f"a process that reads photographs was lost ({reason}), as where memory is short: give fewer with "
@@ -188,3 +195,9 @@ class PhotographStream:
             worker.kill()  # what is left hangs in a file
             worker.join()
         self._workers = []
+
+
+_NO_GUARD = (
+    "the processes that read photographs could not be started: a script that calls train() has to do so below the line "
+    'if __name__ == "__main__":, or with num_workers=0'
+)

@@ -23,7 +23,11 @@ GRACE = 1
 
 
 def listening_socket(host: str, port: int | None) -> socket.socket:
-    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken."""
+    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken.
+
+    Raises:
+        UserError: naming the flags.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
         try:

@@ -301,10 +301,13 @@ def own_folder() -> tuple[Path, FileLock]:
             if is_ours and not old.is_symlink() and (old / _LOCK).is_file():
                 with FileLock(old / _LOCK, timeout=0):
                     shutil.rmtree(old, ignore_errors=os.name == "nt")
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
-    lock = FileLock(folder / _LOCK, timeout=0)
-    lock.acquire()
-    return folder, lock
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+        lock = FileLock(folder / _LOCK, timeout=0)
+        with contextlib.suppress(OSError, Timeout):  # another server took it for one that was left
+            lock.acquire()
+            if (folder / _LOCK).is_file():
+                return folder, lock
 
 
 def _training_wanted(text: str) -> tuple[str, int, int]:

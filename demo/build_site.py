@@ -47,11 +47,14 @@ class SiteConfig:
 
 
 def build_site(target: Path, models: Sequence[str] | None, node_modules: Path, overwrite: bool = False) -> int:
-    """Write the site into a folder, which appears whole or not at all; gives the number of its styles.
+    """Write the site into a folder, which appears whole or not at all.
 
     Args:
         models: names or paths, the first the one that the page begins with; left out, all in ``checkpoints/``.
         node_modules: the folder that npm installed onnxruntime-web in.
+
+    Returns:
+        The number of styles.
 
     Raises:
         UserError: if something is missing, or ``target`` is there and not to be replaced.

@@ -25,7 +25,7 @@ from imaging.animations import AnimationReader
 from imaging.film_writing import FILM_FORMATS
 from imaging.films import FilmReader
 from imaging.reading import picture_size, read_image
-from imaging.writing import result_ending, save_picture
+from imaging.writing import ending_of, result_ending, save_picture
 from inference.batch import read_mask, read_photograph
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
@@ -100,9 +100,13 @@ class Painter:
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph out of the file that a visitor sent, or a film; ``ImageError`` if it is neither.
+        """A photograph out of the file that a visitor sent, or a film.
 
-        Where it may be an animated picture, the path has the ending of its name.
+        Args:
+            path: of the file; where it may be an animated picture, with the ending of its name.
+
+        Raises:
+            ImageError: if it is none.
         """
         most = self.config.max_pixels
         ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
@@ -123,7 +127,11 @@ class Painter:
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe, quick: bool = False) -> Stylizer:
-        """What paints a recipe, or its ``quick`` twin; kept until a file that it was read from changes."""
+        """What paints a recipe; the latest ones are kept, until a file that they were read from changes.
+
+        Args:
+            quick: take the quick twins of its models, where they all have one.
+        """
         config = recipe.quick if quick else recipe.config
         return self._load(config.model_path, config.style, config.blend, recipe.stamps)
 
@@ -183,7 +191,11 @@ class Painter:
         return self.thumbnail(small, style, styles, stop)
 
     def small(self, path: Path) -> bytes:
-        """A picture of this machine, as a browser shows it; ``ImageError`` if it cannot be read."""
+        """A picture of this machine, as a browser shows it.
+
+        Raises:
+            ImageError: if it cannot be read.
+        """
         image = read_image(path, max_pixels=self.config.max_pixels).convert("RGB")
         image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
         return encoded(image, 85)
@@ -209,16 +221,19 @@ class Painter:
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
     ) -> tuple[Path, Image.Image]:
-        """The whole photograph in style: the file that ``begin_inference.py`` would write, and how a screen shows it.
+        """The whole photograph in style, in the file that ``begin_inference.py`` would write.
 
         Args:
             target: of the file, without its ending.
             report: receives tiles that are done and those there are.
+
+        Returns:
+            The file, and the result as it is shown on a screen.
         """
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         with self.room.taken(photograph.pixels, stop):
             image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
-            ending = result_ending("auto", photograph.name)
+            ending = ending_of(image, result_ending("auto", photograph.name))
             info = image.info
             if stop.is_set():
                 raise Cancelled
@@ -241,11 +256,14 @@ class Painter:
         report: Report,
         show: Callable[[Image.Image], None],
     ) -> list[str]:
-        """The film in style, with its sound, as ``begin_inference.py`` repaints it; gives its remarks.
+        """The film in style, with its sound, as ``begin_inference.py`` repaints it.
 
         Args:
             report: receives frames that are done and those there are, as far as the file tells.
             show: receives a painted frame every now and then, small.
+
+        Returns:
+            Sentences on what could not be read or was left out.
         """
         options, stylizer, shown = self.options(recipe), _Watched(self.stylizer(recipe)), 0.0
 
@@ -291,7 +309,11 @@ def give_back_memory() -> None:
 
 @contextlib.contextmanager
 def calling(path: Path, name: str) -> Iterator[None]:
-    """A block whose ``UserError`` calls a file what the visitor does."""
+    """A block whose errors call a file what the visitor does.
+
+    Raises:
+        UserError: with ``name`` in place of ``path``.
+    """
     try:
         yield
     except UserError as error:

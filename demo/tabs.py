@@ -92,7 +92,11 @@ class Tab:
         return sum(self._sizes.values())
 
     def take(self, path: Path, size: int) -> None:
-        """Count bytes of a file that the page sends; a ``UserError`` if they are too many."""
+        """Count bytes of a file that the page sends.
+
+        Raises:
+            UserError: if they are too many.
+        """
         with self._lock:
             if self.bytes_taken + size > self.limit:
                 raise UserError(
@@ -111,9 +115,13 @@ class Tab:
         return self.folder / (secrets.token_hex(8) + ending)
 
     def add_photograph(self, path: Path, name: str, given: str) -> dict:
-        """What the page is to know of a photograph that has arrived; a ``UserError`` if it is none, or one too many.
+        """What the page is to know of a photograph that has arrived.
 
-        ``given`` is what the visitor's own file is called, which the command names.
+        Args:
+            given: what the visitor's own file is called, which the command names.
+
+        Raises:
+            UserError: if it is none, or one too many.
         """
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
@@ -127,7 +135,11 @@ class Tab:
         }  # fmt: skip
 
     def add_painting(self, path: Path, name: str) -> dict:
-        """The same of a painting to train on. One at a time is kept."""
+        """The same of a painting to train on. One at a time is kept.
+
+        Raises:
+            UserError: if it is none.
+        """
         painting = self.painter.open(path, name, self.ended)
         if painting.film:
             raise UserError(f"{name} moves: give a picture")
@@ -143,7 +155,11 @@ class Tab:
         return self._offer(photograph.shown)
 
     def add_mask(self, path: Path, number: str) -> dict:
-        """Take a mask for a photograph, in place of the one that it had."""
+        """Take a mask for a photograph, in place of the one that it had.
+
+        Raises:
+            UserError: if there is no such photograph.
+        """
         message = {"photograph": number}
         photograph = self._photograph(message)
         self._remove_mask(message)

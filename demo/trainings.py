@@ -49,7 +49,11 @@ class Trainings:
         self._lock, self._process = threading.Lock(), None
 
     def start(self, painting: Path, name: str, folder: int, steps: int, max_pixels: int) -> None:
-        """Begin a training on the photographs of the folder with this number, if all of that can be used."""
+        """Begin a training on the photographs of the folder with this number.
+
+        Raises:
+            UserError: if one is under way, or the painting, the name or a number cannot be used.
+        """
         with self._lock:
             if self._running():
                 raise UserError(f"{self._state()['name']} is being trained: stop that first")

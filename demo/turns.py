@@ -50,7 +50,11 @@ class Room:
 
     @contextlib.contextmanager
     def taken(self, pixels: int, stop: threading.Event) -> Iterator[None]:
-        """A block that holds so many; ``Cancelled`` if ``stop`` is set while it waits."""
+        """A block that holds so many.
+
+        Raises:
+            Cancelled: if ``stop`` is set while it waits.
+        """
         pixels = min(pixels, self._most)
         with self._condition:
             while self._free < pixels:

@@ -95,7 +95,14 @@ CompareConfig = with_objective(_CompareConfig, as_trained=True)
 
 
 def compare(config: CompareConfig) -> int:
-    """Judge, print the tables, and write what is asked for; a ``UserError`` names the flag or file at fault."""
+    """Judge, print the tables, and write what is asked for.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from evaluation.optimisation import prepare_machine
     from evaluation.pictures import read_square, select_photographs, write_picture

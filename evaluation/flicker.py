@@ -66,7 +66,14 @@ def still_camera(stylizer, pixels, generator) -> float:
 
 
 def judge_films(config: FlickerConfig) -> int:
-    """Measure, print the table, and write what is asked for; a ``UserError`` names the flag or file at fault."""
+    """Measure, print the table, and write what is asked for.
+
+    Returns:
+        Exit status 0.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from imaging.optical_flow import opencv
     from inference.named_styles import load_styles

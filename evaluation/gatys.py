@@ -55,7 +55,14 @@ GatysConfig = with_objective(_GatysConfig)
 
 
 def paint(config: GatysConfig) -> int:
-    """Optimise a picture and write it; after a signal, as far as it is, with exit status 130 or 143."""
+    """Optimise a picture and write it.
+
+    Returns:
+        Exit status: 0, or 130 or 143 after a signal; the picture as far as it was is written then, too.
+
+    Raises:
+        UserError: naming the flag or file at fault.
+    """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from evaluation.objective import criterion_of, style_batch, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture

@@ -42,6 +42,9 @@ def starting_picture(start: str, photograph: torch.Tensor, seed: int = 0) -> tor
     Args:
         start: ``"photograph"``, or ``"noise"``: white, uniform in [0, 255].
         photograph: 1 x 3 x H x W, RGB in [0, 255].
+
+    Raises:
+        ValueError: on any other start.
     """
     if start == "photograph":
         return photograph.clone()
@@ -129,7 +132,11 @@ class _Evaluations:
 
 
 def prepare_machine(device: str, precision: str) -> Compute:
-    """Device and precision by their flags, set up for optimisation."""
+    """Device and precision by their flags, set up for optimisation.
+
+    Raises:
+        UserError: if the device or precision does not exist here.
+    """
     compute = resolve_compute(device, precision)
     if compute.device.type == "cpu":
         keep_freed_memory()

@@ -66,13 +66,27 @@ def _names(path: Path) -> dict[str, int]:
 
 
 def read_square(path: Path, size: int, max_pixels: int) -> torch.Tensor:
-    """The square in a photograph's middle, its side resized to ``size``: 1 x 3 x size x size, uint8, RGB."""
+    """A photograph, its short side resized to ``size`` pixels, and the square in its middle.
+
+    Returns:
+        1 x 3 x size x size, uint8, RGB.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
     image = flatten(read_image(path, max_pixels=max_pixels))
     return image_to_tensor(ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS))[None]
 
 
 def read_whole(path: str, flag: str, max_pixels: int) -> Image.Image:
-    """A picture, as :func:`imaging.reading.read_image` gives it; a ``UserError`` if it is too narrow to be resized."""
+    """A picture that can be resized by its short side, as :func:`imaging.reading.read_image` gives it.
+
+    Args:
+        flag: that named it, for errors.
+
+    Raises:
+        UserError: if it cannot be read, or is too narrow.
+    """
     image = read_image(path, max_pixels=max_pixels)
     if max(image.size) > _NARROWEST * min(image.size):
         width, height = image.size

@@ -32,7 +32,12 @@ class ModelConfig:
 
 
 def export_model(config: ModelConfig) -> None:
-    """Write what ``config`` describes; nothing, if a model cannot be read, has no such style, or cannot be merged."""
+    """Write what ``config`` describes.
+
+    Raises:
+        UserError: if a model cannot be read, has no such style, or cannot be merged; if the target exists or cannot be
+            written. Nothing is written then.
+    """
     check_target(config.target, config.overwrite, MODELS)
     if config.style and config.without:
         raise UserError("--style and --without exclude each other: give one of them")

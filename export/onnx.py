@@ -89,7 +89,11 @@ def export_onnx(
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(height, width) of ``720x1280``."""
+    """(height, width) of ``720x1280``.
+
+    Raises:
+        UserError: naming the flag.
+    """
     if text is None:
         return None
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.lower())

@@ -61,7 +61,11 @@ def export_program(source: str | Path, target: str | Path, overwrite: bool = Fal
 
 
 def to_program(network):
-    """A ``TransformerNet`` or ``MultiStyleNet`` as a ``torch.export.ExportedProgram`` for every size."""
+    """A ``TransformerNet`` or ``MultiStyleNet`` as a ``torch.export.ExportedProgram`` for every size.
+
+    Raises:
+        UserError: if this torch cannot.
+    """
     import torch
     from torch.export import Dim
 

@@ -26,7 +26,7 @@ _FORMATS = {
     ".png": ("PNG", {}),
     ".avif": ("AVIF", PICTURE_OPTIONS[".avif"]),
 }
-"""By ending: Pillow's name, and what its save is told."""
+"""By ending: Pillow's name, and options of its ``save``."""
 
 ANIMATION_FORMATS = tuple(_FORMATS)
 

@@ -81,7 +81,11 @@ def _light(transfer: int) -> np.ndarray:
 
 
 def tags(picture) -> dict[str, int]:
-    """How what :func:`to_bt709` makes of a picture is marked once it is encoded as YUV; values by H.273."""
+    """How what is made of a picture by :func:`to_bt709`, and encoded as YUV, is to be marked; values by H.273.
+
+    Args:
+        picture: as ``av`` decodes it; ``None``, as BT.709.
+    """
     kept = picture is not None and not is_converted(picture)
 
     def known(name: str) -> int:

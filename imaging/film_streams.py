@@ -23,10 +23,15 @@ _OWN_ERRORS = 2**16
 
 
 class CopiedStreams:
-    """The streams of a film beside its pictures, in another container of ``av``.
+    """The streams of a film beside its pictures, in another container.
 
-    ``sound`` and ``text`` are encoders for what the container does not take as it is; ``remarks`` are sentences on
-    what was converted or left out.
+    Args:
+        film: that they are of.
+        container: of ``av``, which is written.
+        sound, text: encoders of the sound and the subtitles that the container does not take as they are.
+
+    Attributes:
+        remarks: sentences on what was converted or left out.
     """
 
     def __init__(self, film: FilmReader, container, sound: str, text: str):

@@ -29,7 +29,11 @@ _LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, 
 
 
 def pyav(path: str | Path):
-    """The package ``av``, for a film; raises :class:`UserError` if it is not installed."""
+    """The package ``av``, for a film.
+
+    Raises:
+        UserError: where it is not installed.
+    """
     try:
         import av
     except ImportError:

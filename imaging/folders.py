@@ -84,7 +84,11 @@ _UNREAD = (
 
 
 def unread(others: Iterable[str], films: bool = False) -> tuple[list[str], list[str]]:
-    """Sentences on the files that are no pictures by their endings and could be made some; and all further files."""
+    """Sentences on the files that are no pictures by their endings and could be made some; and all further files.
+
+    Args:
+        films: whether films would be taken.
+    """
     sentences, others = [], list(others)
     for endings, what in _UNREAD if films else _UNREAD[:2]:
         rest = [path for path in others if not path.lower().endswith(endings)]

@@ -1,12 +1,13 @@
 """What Pillow makes of a file's format, and what is said of a file that it makes nothing of."""
 
 import contextlib
+import ctypes
 import functools
 import re
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from utils.errors import ImageError
 from utils.file_kinds import HEIF, RAW
@@ -18,17 +19,23 @@ RAW_ENDINGS = (
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq", ".kdc", ".mef", ".mos",
     ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 )  # fmt: skip
-"""Cameras' raw files. Most are TIFFs whose first picture is a small preview."""
+"""Of cameras' raw files, most of which are TIFFs with a small preview for a picture."""
 
 _DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC = 50706, 330, 254, 262
 _MOSAIC = (32803, 34892)  # of a sensor, as it is or made linear
 
-_SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD")
+NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
+"""Formats that Pillow recognises and does not decode itself: EPS is a program, which Ghostscript would run, and IPTC a
+wrapping of any other format."""
+
+_SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
 """Formats whose first bytes are like no others'."""
 
-_NOT_READ = ("BLP", "BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF")
-"""Formats that Pillow knows and that are not read: EPS is a program, which Ghostscript would run, BLP and IPTC wrap
-other formats, and Pillow has no decoder of its own for the rest."""
+_TIFF_COMPRESSIONS = {
+    34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
+    50002: "JPEG XL",
+}  # fmt: skip
+"""Those that a libtiff, or Pillow, may lack."""
 
 _IN_WORDS = {
     r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
@@ -49,33 +56,52 @@ def reads_heic() -> bool:
 
 
 def picture_endings() -> tuple[str, ...]:
-    """Endings of the files that are read, in lower case, with their dot."""
-    formats = (*picture_formats(), "MPO")  # several JPEGs in a file, read as JPEG
-    return tuple(ending for ending, form in Image.registered_extensions().items() if form in formats)
-
-
-def picture_formats() -> list[str]:
-    """The formats that are read, by Pillow's names."""
+    """Endings of the files that Pillow reads, in lower case, with their dot."""
     Image.init()
-    left_out = _NOT_READ if reads_heic() else (*_NOT_READ, "HEIF")
-    return [form for form in Image.ID if form not in left_out]
+    # Some formats, such as PDF, Pillow writes but does not read; MPO, several JPEGs in a file, is read as JPEG.
+    decoded = (Image.OPEN.keys() | {"MPO"}) - set(NOT_DECODED)
+    endings = tuple(end for end, form in Image.registered_extensions().items() if form in decoded)
+    return endings + (HEIC_ENDINGS if reads_heic() else ())
 
 
-def raw_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
-    """What is said of a TIFF that is a camera's raw file."""
+@functools.cache
+def libtiff() -> ctypes.CDLL | None:
+    """The library that Pillow decodes TIFFs with, where the system tells."""
+    try:
+        library = ctypes.CDLL(Image.core.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            getattr(library, name).restype = ctypes.c_void_p
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+    except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
+        return None
+    return library
+
+
+def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
+    """What is said of a TIFF that is a camera's raw file, or whose compression Pillow or its libtiff lacks."""
     if head[:4] not in (b"II*\0", b"MM\0*"):
         return None
     tags = {}
-    with contextlib.suppress(Exception):  # a damaged file, which decoding will tell
+    with contextlib.suppress(Exception):  # of a file that is damaged, which decoding will tell
         directory = TiffImagePlugin.ImageFileDirectory_v2(head[:8])
         file.seek(directory.next)
         directory.load(file)
-        wanted = (_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC)
+        wanted = (_DNG_VERSION, _SUB_IFDS, _SUBFILE_TYPE, _PHOTOMETRIC, ExifTags.Base.Compression)
         tags = {tag: directory[tag] for tag in wanted if tag in directory}
     is_preview = _SUB_IFDS in tags and tags.get(_SUBFILE_TYPE) == 1
     is_named = path.suffix.lower() in RAW_ENDINGS
-    is_raw = is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC
-    return RAW if is_raw else None
+    if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
+        return RAW
+    scheme = tags.get(ExifTags.Base.Compression)
+    lacking = scheme not in TiffImagePlugin.COMPRESSION_INFO or (
+        libtiff() is not None and not libtiff().TIFFIsCODECConfigured(scheme)
+    )
+    if not lacking or scheme not in _TIFF_COMPRESSIONS:
+        return None
+    return (
+        f"a TIFF compressed with {_TIFF_COMPRESSIONS[scheme]}, which the Pillow installed here does not decode: save "
+        "it with another compression, such as LZW"
+    )
 
 
 def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
@@ -93,7 +119,7 @@ def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
         return ImageError(f"{path} is {RAW}")
     if re.match(HEIF, head, re.DOTALL):
         return ImageError(f"{path} is a HEIF picture of a kind that is not read here: export it as JPEG")
-    reason = "its format is not read here" if isinstance(error, Image.UnidentifiedImageError) else None
+    reason = "no format that this Pillow decodes" if isinstance(error, Image.UnidentifiedImageError) else None
     return ImageError(f"{path} cannot be read as a picture ({reason or in_words(error)}): give another file")
 
 

@@ -24,9 +24,13 @@ def through_own_profile(image: Image.Image) -> Image.Image | None:
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """An ``RGB`` or ``RGBA`` picture, whose profile is in ``info["icc_profile"]``, with its colours in sRGB.
+    """A picture with its colours in sRGB.
 
-    The profile stays in the result's ``info`` only if :func:`from_srgb` can bring the picture back into it.
+    Args:
+        image: ``RGB`` or ``RGBA``, with its profile, if any, in ``info["icc_profile"]``.
+
+    Returns:
+        The picture; ``info["icc_profile"]`` is there only if :func:`from_srgb` can bring it back into that profile.
     """
     profile = image.info.get("icc_profile")
     transforms = _transforms(profile) if profile else None

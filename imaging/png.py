@@ -1,4 +1,4 @@
-"""PNG files as chunks, to take the picture out of an animation."""
+"""PNG files as chunks: those are left out that stand between a viewer and sound pixels."""
 
 import io
 from collections.abc import Iterator
@@ -6,24 +6,31 @@ from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+_TEXTS = (b"iTXt", b"tEXt", b"zTXt")
 _MOTION = (b"acTL", b"fcTL", b"fdAT")  # those of an APNG
 
+_MOST_TEXT = 60_000
+"""Bytes of all texts. Compressed a thousand times, which is as much as can be, they have 60 MB."""
 
-def still_png(file: BinaryIO) -> tuple[BinaryIO, bool]:
-    """A PNG without motion, for Pillow refuses all of it if that is damaged; and whether it had further frames.
 
-    It is the file itself if there is nothing to leave out, or else a copy in memory.
+def plain_png(file: BinaryIO, still: bool) -> tuple[BinaryIO, bool]:
+    """A PNG without long texts, which Pillow refuses the whole picture for, and without motion where ``still``.
+
+    Returns:
+        The file itself, or a copy in memory of what is kept of it; and whether frames were left out.
     """
     chunks = list(_chunks(file))
+    unwanted = _TEXTS if sum(end - begin for kind, begin, end in chunks if kind in _TEXTS) > _MOST_TEXT else ()
+    unwanted += _MOTION if still else ()
     file.seek(0)
-    if not any(kind in _MOTION for kind, _, _ in chunks):
+    if not any(kind in unwanted for kind, _, _ in chunks):
         return file, False
     kept = [file.read(len(SIGNATURE))]
     for kind, begin, end in chunks:
-        if kind not in _MOTION:
+        if kind not in unwanted:
             file.seek(begin)
             kept.append(file.read(end - begin))
-    return io.BytesIO(b"".join(kept)), any(kind == b"fdAT" for kind, _, _ in chunks)
+    return io.BytesIO(b"".join(kept)), still and any(kind == b"fdAT" for kind, _, _ in chunks)
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import mmap
 import os
 import re
 import stat
@@ -11,14 +10,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, in_words, no_picture, picture_formats, raw_tiff, reads_heic
+from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, reads_heic, refused_tiff
 from imaging.icc import through_own_profile
-from imaging.png import SIGNATURE, still_png
+from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
 
@@ -34,7 +34,7 @@ def read_image(
     """Decode a picture, the first frame of an animated one, upright by its EXIF orientation.
 
     Args:
-        path: a file of a format in :mod:`imaging.formats`; of HEIC, if the package pillow-heif is installed.
+        path: a file of any format that Pillow decodes, or HEIC where the package pillow-heif is installed.
         draft_size: where given, a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay
             at least this many pixels.
         max_pixels: refuse a picture of more, by its header, before anything is decoded: a file of a few bytes may
@@ -115,19 +115,21 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
                 "a smaller file or a larger --max_pixels"
             )
         head = file.read(HEAD_BYTES)
-        if kind := known_kind(head) or raw_tiff(path, head, file):
+        if kind := known_kind(head) or refused_tiff(path, head, file):
             raise ImageError(f"{path} is {kind}")
         if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
         file.seek(0)
-        content, stilled = still_png(file) if still and head.startswith(SIGNATURE) else (file, False)
+        content, stilled = plain_png(file, still) if head.startswith(SIGNATURE) else (file, False)
         try:
-            image = Image.open(content, formats=picture_formats())
+            image = Image.open(content)
         except (Image.DecompressionBombError, MemoryError):
             raise
         except Exception as error:
             raise no_picture(path, head, error) from None
         with image:
+            if image.format in NOT_DECODED:
+                raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
             if stilled:
                 image.info["stilled"] = True
             _correct_transparency(image)
@@ -187,12 +189,21 @@ def largest_file(max_pixels: int) -> int:
 
 def _refuse_many_scans(path: Path, image: Image.Image, max_pixels: int) -> None:
     # Each scan of a progressive JPEG passes over all pixels, and takes no more than a few bytes.
-    if image.format not in ("JPEG", "MPO"):
-        return
-    with mmap.mmap(image.fp.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        scans = sum(1 for _ in re.finditer(rb"\xff\xda", data))
+    scans = _jpeg_scans(image.fp) if image.format in ("BLP", "JPEG", "MPO") else 1
     if scans * image.width * image.height > _MOST_SCANS * max_pixels:
         raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
+
+
+def _jpeg_scans(file: BinaryIO) -> int:
+    """How often JPEG's start of a scan occurs in a file; in what is not JPEG, once in 65,536 bytes by chance."""
+    position = file.tell()
+    file.seek(0)
+    count, end = 0, b""
+    while block := file.read(2**20):
+        count += (end + block).count(b"\xff\xda")
+        end = block[-1:]
+    file.seek(position)
+    return count
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -221,8 +232,12 @@ def _pillow_prepared(max_pixels: int):
             log, silent = logging.getLogger("PIL"), logging.NullHandler()
             log.addHandler(silent)
             _restore_pillow.callback(log.removeHandler, silent)
+            # libtiff writes hundreds of lines on a damaged file to standard error, past Python.
+            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if libtiff() else ():
+                handler = getattr(libtiff(), name)
+                _restore_pillow.callback(handler, handler(None))
         _readers += 1
-        # Its check comes before decoding, of each frame of an animation as well.
+        # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
     try:
         yield
@@ -239,11 +254,19 @@ def _upright(image: Image.Image) -> Image.Image:
         exif = image.getexif()
         if exif and "exif" not in image.info:  # TIFF has it among its own tags
             image.info["exif"] = exif.tobytes()
-    except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound,
+        return _turned(image)
+    except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound;
         image.info.pop("exif", None)
-    with contextlib.suppress(Exception):  # and its orientation may be sound.
-        ImageOps.exif_transpose(image, in_place=True)
-    return image
+    try:
+        return _turned(image)  # and its orientation may be.
+    except Exception:
+        return image
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    # Where there is nothing to turn, Pillow's function returns a copy: of a large picture, gigabytes.
+    straight = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return image if straight else ImageOps.exif_transpose(image)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

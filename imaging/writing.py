@@ -23,14 +23,14 @@ PICTURE_OPTIONS = {
     ".avif": {"quality": 80, "subsampling": "4:4:4"},
     ".tif": {},  # not compressed: Pillow's writer of compressed ones fails at EXIF
 }
-"""What Pillow's ``save`` is told, by the ending."""
+"""Options of Pillow's ``save``, by the ending of the file."""
 
 _LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65536}
 _MOST_EXIF = 65533  # bytes, in a JPEG
 
 
 def has_quality(ending: str) -> bool:
-    """Whether a format loses more or less, as it is told; else it is lossless."""
+    """Whether a format, named by its ending, takes a quality; a lossless one takes none."""
     return "quality" in PICTURE_OPTIONS.get(ending, {})
 
 
@@ -39,6 +39,12 @@ def result_ending(format: str, content_image: str | Path) -> str:
     if format != "auto":
         return _ENDINGS[format]
     return ".jpg" if Path(content_image).suffix.lower() in _JPEG_ENDINGS else ".png"
+
+
+def ending_of(image: Image.Image, ending: str) -> str:
+    """The ending of a result with ``auto`` once the photograph is read: what has transparency is no JPEG, whatever its
+    name."""
+    return ".png" if image.mode == "RGBA" and ending == ".jpg" else ending
 
 
 def save_picture(

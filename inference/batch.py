@@ -25,7 +25,7 @@ from imaging.films import in_seconds
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
-from imaging.writing import result_ending, save_picture
+from imaging.writing import ending_of, result_ending, save_picture
 from inference.inputs import PIPE, ContentImage, names_several
 from inference.named_styles import CONTACT_SHEET, load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
@@ -191,7 +191,25 @@ class InferenceRun:
             image = waiting.future.result()
             for remark in image.info.pop("remarks", ()):
                 self.report.warn(remark)
-            yield job, image
+            if self.config.format == "auto" and ending_of(image, job.ending) != job.ending:
+                job = self._as_png(job)
+            if job is not None:
+                yield job, image
+
+    def _as_png(self, job: Job) -> Job | None:
+        job = dataclasses.replace(
+            job, ending=".png", output=job.output if self.piped else job.output.with_suffix(".png")
+        )
+        if self.piped or not (os.path.lexists(job.output) or job.output in self._outputs):
+            return job
+        if self.config.skip_existing:
+            self.report.skipped(job)
+            return None
+        if job.output in self._outputs or not self.config.overwrite:
+            raise UserError(
+                f"{job.content_image.path} is not the JPEG it is named as, and {job.output} exists: {_IF_IT_EXISTS}"
+            )
+        return job
 
     def stylize(self, job: Job, content_image: Image.Image | None) -> None:
         """Stylise a photograph, which may be painted over, or a film, and have the result written."""
@@ -356,7 +374,11 @@ def parse_time(text: str) -> float:
 def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> Image.Image:
     """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
 
-    Errors and remarks name it as ``called``, if that is given.
+    Args:
+        called: what messages and remarks call it, in place of ``path``.
+
+    Raises:
+        ImageError: naming the file and the reason.
     """
     called = str(path) if called is None else called
     try:
@@ -368,7 +390,11 @@ def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> I
 
 
 def read_mask(path: str, max_pixels: int) -> Image.Image:
-    """The picture that ``--mask`` names."""
+    """The picture that ``--mask`` names.
+
+    Raises:
+        UserError: naming the flag, the file and the reason.
+    """
     try:
         return read_image(path, max_pixels=max_pixels)
     except UserError as error:

@@ -18,7 +18,11 @@ def box(place: Place) -> tuple[int, int, int, int]:
 
 
 def as_picture(image: Image.Image | np.ndarray) -> Image.Image:
-    """A picture that the engine paints; an array H x W x 3 or 4, uint8, RGB or RGBA, becomes one."""
+    """A picture that the engine paints; an array H x W x 3 or 4, uint8, RGB or RGBA, becomes one.
+
+    Raises:
+        StylizeError: for anything else, saying what it takes.
+    """
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (3, 4):
         return Image.fromarray(np.ascontiguousarray(image))
     if not isinstance(image, Image.Image):
@@ -33,7 +37,11 @@ def as_picture(image: Image.Image | np.ndarray) -> Image.Image:
 
 
 def check_images(images: torch.Tensor) -> None:
-    """Refuse what is no batch of pictures, N x 3 x H x W."""
+    """Refuse what is no batch of pictures, N x 3 x H x W.
+
+    Raises:
+        StylizeError: with its shape.
+    """
     if not isinstance(images, torch.Tensor):
         raise StylizeError(f"a tensor N x 3 x H x W is expected, not {type(images).__name__}: give pictures to stylize")
     if images.dim() != 4 or images.shape[1] != 3 or not images.shape[2] or not images.shape[3]:
@@ -51,7 +59,8 @@ class PictureCanvas:
 
     def __init__(self, image: Image.Image):
         self.image, self.size = image, image.size
-        self._rows, self._strip = slice(0, 0), np.empty((0, image.width, len(image.getbands())), np.uint8)
+        self._rows = slice(0, 0)
+        self._memory = self._strip = np.empty((0, image.width, len(image.getbands())), np.uint8)
 
     def crop(self, place: Place) -> torch.Tensor:
         """1 x 3 x H x W, uint8: a part as it is now."""
@@ -90,9 +99,17 @@ class PictureCanvas:
     def _move_to(self, rows: slice) -> None:
         if rows == self._rows:
             return
-        self._strip = self._strip[rows.start - self._rows.start :]  # which is still as it was
-        new = slice(rows.start + len(self._strip), rows.stop), slice(0, self.image.width)
-        self._strip, self._rows = np.concatenate([self._strip, self._pixels(new)]), rows
+        kept = self._strip[rows.start - self._rows.start :].copy()
+        if len(self._memory) < rows.stop - rows.start:
+            self._memory = self._strip = None  # before more is taken
+            self._memory = np.empty((rows.stop - rows.start, self.image.width, len(self.image.getbands())), np.uint8)
+        self._strip = self._memory[: rows.stop - rows.start]
+        self._strip[: len(kept)] = kept
+        for top in range(rows.start + len(kept), rows.stop, 128):  # at a time, for Pillow's own copies
+            bottom = min(top + 128, rows.stop)
+            pixels = self._pixels((slice(top, bottom), slice(0, self.image.width)))
+            self._strip[top - rows.start : bottom - rows.start] = pixels
+        self._rows = rows
 
 
 class TensorCanvas:

@@ -26,7 +26,11 @@ ALL = "all"
 
 
 def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> str:
-    """What results are named after: the model or style, the styles of a mixture, or ``contact_sheet`` for several."""
+    """What results are named after: the model or its style, the styles of a mixture, or ``contact_sheet`` for several.
+
+    Raises:
+        UserError: if ``--blend`` or ``--style`` is not written as it should be, or does not go with the other flags.
+    """
     if config.blend is not None:
         if "model_path" in given:
             raise UserError("--blend names its own styles: leave out --model_path")
@@ -58,7 +62,12 @@ def load_styles(
 ) -> list[tuple[str, Stylizer]]:
     """(name, style): one, or several for a contact sheet; a mixture is one.
 
-    ``say`` receives sentences on the choice; ``read`` may remember what it read.
+    Args:
+        say: receives sentences on the choice.
+        read: :func:`load_checkpoint`, or a function that remembers what it read.
+
+    Raises:
+        UserError: naming the flag and the file at fault.
     """
     if config.blend is not None:
         names, weights = zip(*_parse_blend(config.blend))
@@ -117,7 +126,14 @@ def _first_style(
 
 
 def list_styles(config: InferenceConfig, given: frozenset[str] = frozenset()) -> list[str]:
-    """The styles of the models that ``--model_path`` names, or if it is not given, of all that ship: a line each."""
+    """The styles of the models that ``--model_path`` names, a line each; with their files if there are several models.
+
+    Args:
+        given: names of the settings that were given explicitly; without ``model_path``, all that ship are listed.
+
+    Raises:
+        UserError: naming the flag and the file at fault.
+    """
     models = find_models(validate(config).model_path)
     if "model_path" not in given:
         models = [str(path) for path in sorted((PROGRAM / "checkpoints").glob("**/*.pth")) if ships(path)]

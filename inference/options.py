@@ -57,13 +57,16 @@ class StyleOptions:
     def apply(
         self, content_image: torch.Tensor, stylized: torch.Tensor, size: tuple[int, int], box: tuple[int, int, int, int]
     ) -> torch.Tensor:
-        """The result, for one part of a picture: N x 3 x H x W, float32, in [0, 255], on the device of ``stylized``.
+        """The result, for one part of a picture.
 
         Args:
             content_image: N x 3 x H x W, any type, RGB in [0, 255], on any device.
-            stylized: N x 3 x H x W, float32, RGB in [0, 255]; not looked at if ``strength`` is 0.
+            stylized: N x 3 x H x W, float32, RGB in [0, 255]; not looked at where ``strength`` is 0.
             size: (width, height) of the whole picture.
             box: (left, top, right, bottom), the part of it.
+
+        Returns:
+            N x 3 x H x W, float32, in [0, 255], on the device of ``stylized``.
         """
         if self.strength == 0:
             return content_image.float()
@@ -88,7 +91,11 @@ class StyleOptions:
         return flatten(self.mask, "black").convert("L").filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
 
     def check_mask(self, width: int, height: int) -> None:
-        """Refuse a mask of other proportions than a picture's; another size is resized."""
+        """Refuse a mask of other proportions than a picture's; another size is resized.
+
+        Raises:
+            StylizeError: with both sizes.
+        """
         if self.mask is None:
             return
         rounding = (self.mask.width + self.mask.height) / 2  # of the sides of a reduced picture

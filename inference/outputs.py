@@ -59,7 +59,12 @@ def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:
 def check_taken(format: str, quality: int | None, results: list[tuple[str, bool]]) -> None:
     """Refuse a format or a quality that no result takes, or that would mean two things.
 
-    ``results`` are those of all files, as :func:`planned` has them.
+    Args:
+        format, quality: as the flags.
+        results: of all files, as :func:`planned` has them.
+
+    Raises:
+        UserError: naming the flag.
     """
     if format in _MOTION_ALONE:
         if not any(moves for _, moves in results):

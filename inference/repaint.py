@@ -134,7 +134,11 @@ def _unfinished(target: Path) -> Path:
 def first_picture(
     source: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
 ) -> Image.Image:
-    """A picture that shows what a film is about: its first one, or the first that is not of one colour."""
+    """A picture that shows what a film is about: its first one, or the first that is not of one colour.
+
+    Raises:
+        UserError, ImageError: naming the file.
+    """
     with _reader(source, start, end, max_pixels) as film:
         return Image.fromarray(np.ascontiguousarray(film.first_picture()))
 

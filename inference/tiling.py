@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of a picture, in slices of (rows, columns)."""
+    """One tile of a picture.
+
+    Attributes:
+        source: (rows, columns), slices of the picture that the network is given.
+        inside: (rows, columns), slices of the network's output that are kept.
+        target: (rows, columns), slices of the picture that they fill.
+    """
 
     source: tuple[slice, slice]  # of the picture, which the network is given
     inside: tuple[slice, slice]  # of the network's output, which are kept

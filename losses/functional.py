@@ -142,7 +142,14 @@ def is_flat(images: torch.Tensor) -> torch.Tensor:
 
 
 def luminance(images: torch.Tensor) -> torch.Tensor:
-    """Luma by Rec. 601: N x 3 x H x W to N x 1 x H x W, in the same range."""
+    """Luma by ITU-R Rec. 601.
+
+    Args:
+        images: N x 3 x H x W, RGB in [0, 255].
+
+    Returns:
+        N x 1 x H x W, in [0, 255].
+    """
     red, green, blue = images.split(1, 1)
     return 0.299 * red + 0.587 * green + 0.114 * blue
 

@@ -16,7 +16,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and in which arithmetic the networks run. Losses and the optimiser are float32 in any case."""
+    """Where and in which arithmetic the networks run.
+
+    Attributes:
+        device: the torch device.
+        dtype: float32, bfloat16 or float16. Losses and the optimiser are float32 whatever it is.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -49,7 +54,11 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute:
     """The device and precision that the flags ``--device`` and ``--precision`` ask for.
 
-    ``local_rank``, the number of this process on its machine, chooses the CUDA GPU if none is named.
+    Args:
+        local_rank: number of this process on its machine: of the CUDA GPU that it takes where none is named.
+
+    Raises:
+        UserError: if the device is unknown or absent, or cannot compute in that precision.
     """
     resolved = _resolve_device(device, local_rank)
     if resolved.type == "cuda":

@@ -64,8 +64,15 @@ MODELS = (".pth", ".safetensors")
 
 
 def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag: str = "") -> None:
-    """Refuse, before any work, a file that ``flag`` names to write: of another ending, a folder, one that may not be
-    replaced."""
+    """Refuse, before any work, a file to write: one of another ending, a folder, or one that exists.
+
+    Args:
+        overwrite: whether it may replace a file.
+        flag: that named it, for errors.
+
+    Raises:
+        UserError: naming flag and file, and what to do.
+    """
     called = f"{flag} {path}".strip()
     if Path(path).suffix.lower() not in endings:
         raise UserError(f"{called} has an unknown ending: give a name that ends in {' or '.join(endings)}")
@@ -78,24 +85,20 @@ def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag
 
 
 _OF_FILES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".avif",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".mp4",
-    ".mov",
-    ".mkv",
-    ".webm",
-    *MODELS,
-)
+    ".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp", ".mp4", ".mov",
+    ".mkv", ".webm", ".avi", *MODELS,
+)  # fmt: skip
 
 
 def check_output_dir(folder: str | Path, written: bool = True) -> None:
-    """Refuse an output folder that has the ending of a file, or, if any is ``written``, that cannot be written to."""
+    """Refuse an output folder that has the ending of a file, or that cannot be made and written to.
+
+    Args:
+        written: whether anything is to be written there.
+
+    Raises:
+        UserError: naming the flag.
+    """
     folder = Path(folder)
     if folder.suffix.lower() in _OF_FILES and not os.path.isdir(folder):
         raise UserError(

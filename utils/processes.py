@@ -28,6 +28,9 @@ class Processes:
         Args:
             device: of what is communicated.
             patience: how long to wait for another; left out, torch's half an hour.
+
+        Raises:
+            UserError: if torchrun's variables are there but the processes do not find each other.
         """
         count = cls.expected()
         if count == 1:
@@ -87,7 +90,11 @@ class Processes:
             dist.barrier()
 
     def prepare(self, network: nn.Module) -> nn.Module:
-        """The network with batch norm's statistics taken over the batches of all processes, as one big batch would."""
+        """The network with batch norm's statistics taken over the batches of all processes, as one big batch would.
+
+        Raises:
+            UserError: on a CPU, where torch has no such batch norm.
+        """
         if self.count == 1:
             return network
         if next(network.parameters()).is_cuda:

@@ -96,6 +96,9 @@ def validate(config):
     """The same settings, each of its declared type and within its bounds.
 
     Where several values are expected, one may stand for itself; a path may be a ``pathlib.Path``.
+
+    Raises:
+        UserError: naming the flag, the value, and what is allowed.
     """
     hints = typing.get_type_hints(type(config))
     values = {}
@@ -141,14 +144,18 @@ def _valid(name: str, value, value_type: type, bounds):
 
 
 def parse_settings(config_class, description: str, argv=None):
-    """The settings of a command line, and the names of those that were given on it.
-
-    ``--content-image`` is as good as ``--content_image``.
+    """The settings of a command line. ``--content-image`` is as good as ``--content_image``.
 
     Args:
         config_class: a dataclass whose fields are ``config.setting``.
         description: first lines of ``--help``.
-        argv: arguments without the program's name; left out, the process's own.
+        argv: arguments without the program's name; ``None`` takes the process's own.
+
+    Returns:
+        ``(config, given)``: the settings, and the names of those that were on the command line.
+
+    Raises:
+        UserError: on an unknown flag, or a value of the wrong type or out of bounds.
     """
     parser = build_parser(config_class, description)
     flags = {f"--{f.name}" for f in dataclasses.fields(config_class) if f.default is not dataclasses.MISSING}

@@ -11,19 +11,19 @@ from models.checkpoints import load_checkpoint
 
 @pytest.fixture(scope="module")
 def trained(run_cli, real_weights, real_photos, real_styles, tmp_path_factory):
-    """Thirty steps with default weights; no flag but paths, sizes and cadences."""
+    """Sixty steps with default weights; no flag but paths, sizes and cadences."""
     painting = min(p for p in real_styles.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     output = tmp_path_factory.mktemp("trained")
     result = run_cli(
         "begin_training.py", "--style_image", painting, "--dataset_dir", real_photos,
         "--vgg_weights", real_weights, "--output_dir", output, "--image_size", 48, "--batch_size", 2, "--width", 0.5,
-        "--total_steps", 30, "--log_every_steps", 10, "--monitor_every_steps", 0,
+        "--total_steps", 60, "--log_every_steps", 10, "--monitor_every_steps", 0,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return output / f"{painting.stem}.pth"
 
 
-def test_thirty_steps_lower_the_weighted_sum(trained):
+def test_sixty_steps_lower_the_weighted_sum(trained):
     log = trained.with_name(f"{trained.stem}_training") / "metrics.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     # Both sums with the style term as it is weighted: what eases it on the way must not make the difference.
@@ -32,7 +32,7 @@ def test_thirty_steps_lower_the_weighted_sum(trained):
         + line["weighted"]["total_variation"]
         for line in (lines[0], lines[-1])
     )  # fmt: skip
-    assert last < 0.8 * first and lines[-1]["raw"]["style"] < lines[0]["raw"]["style"]
+    assert last < 0.8 * first and lines[-1]["raw"]["style"] < 0.8 * lines[0]["raw"]["style"]
 
 
 def test_the_model_stylizes_an_odd_sized_photograph(call_cli, trained, real_photos, tmp_path):
@@ -48,4 +48,4 @@ def test_the_model_stylizes_an_odd_sized_photograph(call_cli, trained, real_phot
         stylized = np.asarray(image, float)
     assert stylized.std() > 10  # a picture, neither flat nor the photograph itself
     assert np.abs(stylized - np.asarray(photograph, float)).mean() > 10
-    assert load_checkpoint(trained).provenance["step"] == 30
+    assert load_checkpoint(trained).provenance["step"] == 60

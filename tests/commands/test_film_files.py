@@ -97,6 +97,15 @@ def test_a_part_and_a_quality(stylize, folder, tmp_path):
     assert (tmp_path / "results" / "film_stripes.mp4").stat().st_size < fine
 
 
+def test_strength_colours_and_size(stylize, folder, tmp_path):
+    result = stylize(folder / "film.MOV", "--strength", "0", "--max_size", "32")
+    assert result.returncode == 0 and "Reduced to 32 pixels on the longer side, by --max_size" in result.stdout
+    small = frames_of(tmp_path / "results" / "film_stripes.mp4")[0]
+    drawn = np.asarray(Image.fromarray(frames_of(folder / "film.MOV")[0]).resize((32, 24), Image.Resampling.LANCZOS))
+    assert np.abs(small.astype(int) - drawn).mean() < 3
+    assert stylize(folder / "film.MOV", "--preserve_color", "--stroke_scale", "2", "--overwrite").returncode == 0
+
+
 def test_several_models_make_a_sheet_of_a_picture(call_cli, folder, style_model, tmp_path):
     other = tmp_path / "other.pth"
     other.write_bytes(style_model.read_bytes())

@@ -244,6 +244,13 @@ def test_json_is_a_line_a_photograph_and_nothing_else_on_standard_output(stylize
     assert lines["c.jpg"]["status"] == "skipped" and len(lines) == 3
 
 
+def test_json_of_a_single_photograph_that_fails(stylize, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    result = stylize(tmp_path / "a.png", "--json")
+    assert str(tmp_path / "a.png") in result.error
+    assert json.loads(result.stdout)["status"] == "failed"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_standard_output_without_room_is_no_fault_of_a_photograph(stylize, folder, monkeypatch):
     photos = folder("a.png", "b.png")

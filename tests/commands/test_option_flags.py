@@ -1,5 +1,8 @@
 """Stroke size, strength, colours, masks, mixtures and contact sheets through the command line."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +103,19 @@ def test_a_blend_is_the_engines(stylize, styles, photo, tmp_path):
     expected = Blend(stylizers, [3, 1]).stylize(Image.fromarray(photo))
     np.testing.assert_array_equal(result(tmp_path, "photo_one+two.png"), np.asarray(expected))
     assert len(style_name(InferenceConfig(blend=f"{'x' * 90}.pth:1,{'y' * 90}.pth:1"))) == 100
+
+
+def test_a_mask_that_fits_some_of_many_photographs(stylize, photo, tmp_path, make_picture):
+    (tmp_path / "album").mkdir()
+    for name, size in (("fits", (90, 60)), ("wrong", (60, 90))):
+        make_picture(*size, seed=1).save(tmp_path / "album" / f"{name}.png")
+    Image.new("L", (45, 30)).save(tmp_path / "mask.png")
+    run = stylize("--mask", tmp_path / "mask.png", "--json", photograph=tmp_path / "album")
+    assert run.returncode == 1
+    facts = {Path(fact["input"]).stem: fact for fact in map(json.loads, run.stdout.splitlines())}
+    assert facts["fits"]["status"] == "done" and facts["wrong"]["status"] == "failed"
+    assert "--mask is 45 x 30" in facts["wrong"]["error"]
+    np.testing.assert_array_equal(result(tmp_path, "fits_one.png"), read(tmp_path / "album" / "fits.png"))
 
 
 def test_max_size(stylize, photo, tmp_path):

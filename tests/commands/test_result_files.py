@@ -105,6 +105,31 @@ def test_a_picture_too_large_for_the_format_is_refused(stylize, tmp_path, monkey
     assert stylize(tmp_path / "photo.png", "--format", name).returncode == 0
 
 
+def test_what_is_named_as_a_jpeg_and_transparent_becomes_a_png(stylize, painted, tmp_path, make_picture):
+    photo, earlier = tmp_path / "photo.jpg", tmp_path / "results" / "photo_stripes.png"
+    picture = make_picture(20, 16, seed=1)
+    picture.putalpha(100)
+    picture.save(photo, "PNG")
+    image = painted(photo)
+    assert image.format == "PNG" and image.mode == "RGBA" and image.filename == "photo_stripes.png"
+    earlier.write_bytes(b"mine")
+    assert "photo_stripes.png" in stylize(photo).error
+    assert stylize(photo, "--skip_existing").returncode == 0
+    assert earlier.read_bytes() == b"mine"
+    assert stylize(photo, "--overwrite").returncode == 0
+    assert earlier.read_bytes() != b"mine"
+
+
+def test_a_picture_that_is_not_what_it_is_named_as_leaves_the_results_of_others(stylize, tmp_path, make_picture):
+    (tmp_path / "photos").mkdir()
+    make_picture(20, 16, seed=1).convert("RGBA").save(tmp_path / "photos" / "photo.jpg", "PNG")
+    make_picture(30, 16, seed=1).save(tmp_path / "photos" / "photo.png")
+    result = stylize(tmp_path / "photos", "--overwrite")
+    assert result.returncode == 1 and "photo.jpg is not the JPEG it is named as" in result.stderr
+    with Image.open(tmp_path / "results" / "photo_stripes.png") as image:
+        assert image.size == (30, 16)
+
+
 # -- EXIF ------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,10 @@ import multiprocessing.connection
 import multiprocessing.synchronize
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -180,3 +183,22 @@ def test_a_fault_while_a_batch_is_waited_for(dataset, monkeypatch, fault):
     with pytest.raises(UserError, match=words):
         next(stream)
     stream.close()
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guarded_main_module_is_refused(photos, tmp_path):
+    """Where processes are spawned, as on Windows and macOS, each reading process imports the script."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from data.dataset import PhotographDataset, list_photographs\n"
+        "from data.loader import PhotographStream\n"
+        "multiprocessing.set_start_method('spawn', force=True)\n"
+        f"dataset = PhotographDataset(list_photographs({str(photos)!r}), 32, seed=0)\n"
+        "next(PhotographStream(dataset, 4, num_workers=1))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, script]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("utils.errors.UserError: the processes")
+    assert result.stderr.count('if __name__ == "__main__"') == 2  # the reading process and its parent

@@ -24,7 +24,7 @@ BESIDE = {
     "international text": chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(NOISE)),
     "plain text": chunk(b"tEXt", b"Comment\0" + NOISE),
     "a text of 50 MB": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(50_000_000))),
-    "20 texts of a megabyte": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20))) * 20,
+    "100 texts of a megabyte": chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**20))) * 100,
     "a profile": chunk(b"iCCP", b"name\0\0" + zlib.compress(NOISE)),
 }
 

@@ -187,6 +187,11 @@ def test_first_frame_of_an_animation(tmp_path, extension):
     assert read_image(path).info["remarks"] == []
 
 
+def test_a_name_that_lies_about_the_format(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "p.jpg", format="PNG")
+    np.testing.assert_array_equal(read_array(tmp_path / "p.jpg"), RGB)
+
+
 # -- no pictures -----------------------------------------------------------------------------------
 
 
@@ -199,7 +204,7 @@ def test_files_that_are_no_pictures_are_refused_by_name_with_the_reason(tmp_path
         "header_alone.jpg": (jpeg[:40], "a damaged or incomplete JPEG"),
         "corrupt.png": (png[:60] + bytes(len(png) - 60), ": "),
         "empty.jpg": (b"", "empty"),
-        "text.png": (b"this is no picture", "its format is not read here"),
+        "text.png": (b"this is no picture", "no format that this Pillow decodes"),
         "huge_header.png": (png_without_pixels(100_000, 100_000), "10000000000 pixels, more than --max_pixels"),
         "no_pixels.png": (png_without_pixels(20, 20), ": "),
     }
@@ -312,6 +317,29 @@ def test_a_picture_whose_end_is_missing_is_read_as_far_as_it_goes(tmp_path, make
     assert image.info["remarks"] == [f"{path} is damaged (its end is missing): what can be read of it is taken"]
     right = np.abs(np.asarray(image, float) - whole).max(axis=-1) < (60 if "progressive" in name else 8)
     assert right.mean() > kept - 0.2
+
+
+# -- TIFF ------------------------------------------------------------------------------------------
+
+
+def test_a_compression_that_is_lacking_is_no_damage(tmp_path, make_picture):
+    path = tmp_path / "p.tif"
+    make_picture(32, 24, seed=1).save(path, compression="tiff_lzw")
+    content = path.read_bytes()
+    entry = content.index(struct.pack("<HHI", 259, 3, 1)) + 8
+    path.write_bytes(content[:entry] + struct.pack("<H", 34661) + content[entry + 2 :])
+    with pytest.raises(ImageError, match="is a TIFF compressed with JBIG, which the Pillow installed here does not"):
+        read_image(path)
+
+
+def test_libtiff_keeps_quiet_and_its_numbers_are_put_into_words(tmp_path, make_picture, capfd):
+    path = tmp_path / "p.tif"
+    make_picture(64, 48, seed=1).save(path, compression="tiff_lzw")
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(300) + content[400:])
+    with pytest.raises(ImageError, match="cannot be read as a picture .its data are damaged."):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")
 
 
 # -- tensors ---------------------------------------------------------------------------------------

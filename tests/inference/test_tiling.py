@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from inference.stylizer import Stylizer
 from inference.tiling import tiles
 
 
@@ -39,3 +40,12 @@ def test_tiles_cover_every_pixel_once(length, size, margin):
             assert source.start == 0 or target.start - source.start == margin
             assert source.stop == length or source.stop - target.stop == margin
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("upsample, height, width", [("transposed", 150, 203), ("resize", 64, 200)])
+def test_tiles_equal_one_pass(trained_like, upsample, height, width):
+    network = trained_like(upsample=upsample)
+    images = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8)
+    one_pass = Stylizer(network, "cpu", "float32").stylize_tensor(images)
+    tiled = Stylizer(network, "cpu", "float32", tile_size=64).stylize_tensor(images)
+    torch.testing.assert_close(tiled, one_pass, rtol=0, atol=0.02)  # of 255: rounding

@@ -48,15 +48,15 @@ def errors(network, teacher, photos):
 
 
 def test_a_small_network_comes_to_paint_as_a_large_one(teacher, call, photos, monitor, tmp_path):
-    flags = ["--width", 0.125, "--total_steps", 30, "--lr", 0.02, "--batch_size", 4, "--log_every_steps", 5]
-    flags += ["--monitor_every_steps", 30, "--training_monitor_content_image", monitor]
-    assert "30 steps" in call(teacher, *flags).ok()
+    flags = ["--width", 0.125, "--total_steps", 60, "--lr", 0.02, "--batch_size", 4, "--log_every_steps", 10]
+    flags += ["--monitor_every_steps", 60, "--training_monitor_content_image", monitor]
+    assert "60 steps" in call(teacher, *flags).ok()
     lessons = [line["teacher"] for line in metrics(tmp_path)]
-    assert lessons[-1] < 0.93 * lessons[0] and (tmp_path / "student_training" / "monitor_000030.png").exists()
+    assert lessons[-1] < 0.88 * lessons[0] and (tmp_path / "student_training" / "monitor_000060.png").exists()
     student = load_checkpoint(tmp_path / "student.pth")
     of_network = {"norm": "instance", "upsample": "transposed", "width": 0.125, "blocks": 1}
     assert student.network.architecture() == of_network
-    assert student.provenance["style"] == "painting.jpg" and student.provenance["step"] == 30
+    assert student.provenance["style"] == "painting.jpg" and student.provenance["step"] == 60
     assert student.provenance["taught_by"] == {"step": 7, "settings": {"style_weight": 9.0}, "started_from": None}
 
 

@@ -72,7 +72,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
         *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
         *("--image_size", 32, "--total_steps", steps, "--num_epochs", 9, "--monitor_every_steps", 0),
         *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
-        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3),
+        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--tone_weight", 3),
         *flags,
     ]
     one = run(*common, "--batch_size", 4, "--output_dir", tmp_path / "one")
@@ -93,7 +93,7 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
     lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
     assert len(lines[0]) == len(lines[1]) == steps  # one process writes
     for expected, found in zip(*(map(json.loads, run) for run in lines)):
-        assert found["raw"] == pytest.approx(expected["raw"], rel=1e-2)
+        assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
         assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
 
 
