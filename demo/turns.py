@@ -43,10 +43,15 @@ class Turns:
 
 
 class Room:
-    """Pixels that may be held decoded at a time by all visitors together. What asks for more has all to itself."""
+    """Pixels that may be held decoded at a time by all visitors together; those who came first have them first.
+
+    Args:
+        pixels: in all. What asks for more has the room to itself.
+    """
 
     def __init__(self, pixels: int):
         self._condition, self._free, self._most = threading.Condition(), pixels, pixels
+        self._queue: collections.deque[object] = collections.deque()
 
     @contextlib.contextmanager
     def taken(self, pixels: int, stop: threading.Event) -> Iterator[None]:
@@ -55,13 +60,18 @@ class Room:
         Raises:
             Cancelled: if ``stop`` is set while it waits.
         """
-        pixels = min(pixels, self._most)
+        pixels, mine = min(pixels, self._most), object()
         with self._condition:
-            while self._free < pixels:
-                if stop.is_set():
-                    raise Cancelled
-                self._condition.wait(0.1)
-            self._free -= pixels
+            self._queue.append(mine)
+            try:
+                while not (self._queue[0] is mine and self._free >= pixels):
+                    if stop.is_set():
+                        raise Cancelled
+                    self._condition.wait(0.1)
+                self._free -= pixels
+            finally:
+                self._queue.remove(mine)
+                self._condition.notify_all()
         try:
             yield
         finally:
@@ -93,7 +103,11 @@ class TileBar:
 
 
 class Newest:
-    """A thread that does the newest of what it is given; with ``interrupt``, newer work stops that under way."""
+    """A thread that does the newest of what it is given, and nothing that is outdated.
+
+    Args:
+        interrupt: whether newer work stops that under way, or waits for its end.
+    """
 
     def __init__(self, interrupt: bool = True):
         self._interrupt, self._pool, self._lock = interrupt, ThreadPoolExecutor(1), threading.Lock()

@@ -13,6 +13,7 @@ public domain) and ``chelsea.png`` (a cat, by Stefan van der Walt, CC0).
 """
 
 import importlib.util
+import io
 import subprocess
 import sys
 import tempfile
@@ -134,15 +135,25 @@ def draw_film(path: Path) -> Image.Image:
     return contact_sheet(cells, columns=4, width=264)
 
 
+def jpeg(picture: Image.Image, largest: int | None = None) -> bytes:
+    """A picture as JPEG; with a largest number of bytes, of the best quality that keeps to it."""
+    for quality in range(88, 20, -3):
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=quality, optimize=True, progressive=True)
+        if largest is None or file.tell() <= largest:
+            break
+    return file.getvalue()
+
+
 def draw_page_pictures(paintings: Path) -> None:
     """What the page ships: photographs to begin with, and small pictures of paintings."""
     ships = shipped_pictures()
     for name, one in ships["examples"].items():
-        read_image(sample(one["source"])).convert("RGB").save(PICTURES / f"{name}.jpg", quality=88, optimize=True)
+        (PICTURES / f"{name}.jpg").write_bytes(jpeg(read_image(sample(one["source"])).convert("RGB")))
     for name in ships["paintings"]:
         picture = read_image(paintings / f"{name}.jpg").convert("RGB")
         picture.thumbnail((320, 320), Image.Resampling.LANCZOS)
-        picture.save(PICTURES / f"{name}.jpg", quality=70, optimize=True, progressive=True)
+        (PICTURES / f"{name}.jpg").write_bytes(jpeg(picture, 15_000))
 
 
 @dataclass(frozen=True)

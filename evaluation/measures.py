@@ -1,9 +1,9 @@
 """What can be measured on a picture without the loss network, as pure functions of tensors; float64, on the CPU."""
 
-import numpy as np
 import torch
 
 from inference.canvas import lightness
+from losses.functional import sorted_rows
 from losses.tones import half_sphere
 
 PALETTE_PIXELS = 2**16
@@ -58,12 +58,12 @@ def palette_distance(images: list[torch.Tensor], others: list[torch.Tensor], see
     generator = torch.Generator().manual_seed(seed)
     directions = half_sphere(PALETTE_DIRECTIONS)
 
-    def slices(pictures: list[torch.Tensor]) -> np.ndarray:  # directions x PALETTE_PIXELS
+    def slices(pictures: list[torch.Tensor]) -> torch.Tensor:  # directions x PALETTE_PIXELS
         colours = torch.cat([picture.cpu().movedim(1, -1).reshape(-1, 3) for picture in pictures])  # pixels x 3
         drawn = colours[torch.randint(len(colours), (PALETTE_PIXELS,), generator=generator)]
-        return np.sort((directions @ drawn.float().T).numpy())  # ten times as fast as torch's, on a CPU with AVX2
+        return sorted_rows(directions @ drawn.float().T)
 
-    return float(np.sqrt(np.square(slices(images) - slices(others), dtype=np.float64).mean()))
+    return (slices(images) - slices(others)).double().square().mean().sqrt().item()
 
 
 def psnr(images: list[torch.Tensor], references: list[torch.Tensor]) -> float:

@@ -59,8 +59,10 @@ def _names(path: Path) -> dict[str, int]:
     """The names in a list, with their places."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--names {path} cannot be read ({error}): give a text file with one name a line") from None
+    except UnicodeDecodeError:
+        raise UserError(f"--names {path} is no text in UTF-8: give a file with one name a line") from None
+    except OSError as error:
+        raise UserError(f"--names {path} cannot be read ({error.strerror}): give a file with one name a line") from None
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return {name: place for place, name in enumerate(names)}
 

@@ -173,7 +173,7 @@ def sliced_wasserstein(
     """
     projected = full_precision(colours) @ directions.T  # N x K x D
     with torch.no_grad():
-        places = _sorted((everybody @ directions.T).T.contiguous())  # D x M
+        places = sorted_rows((everybody @ directions.T).T.contiguous())  # D x M
         own = projected.flatten(0, 1).T.contiguous()  # D x N K
         ranks = (torch.searchsorted(places, own) + torch.searchsorted(places, own, right=True) - 1) / 2
         index = ((ranks + 0.5) * (len(target) / len(everybody))).long().clamp(0, len(target) - 1)
@@ -181,8 +181,8 @@ def sliced_wasserstein(
     return (projected - aims).square().mean((1, 2))
 
 
-def _sorted(rows: torch.Tensor) -> torch.Tensor:
-    """Each row sorted; on a CPU by NumPy, which takes an eighth of torch's time."""
+def sorted_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Each row of R x C sorted; on a CPU by NumPy, which takes an eighth of torch's time."""
     if rows.device.type != "cpu" or torch.compiler.is_compiling():
         return rows.sort(1).values
     return torch.from_numpy(numpy.sort(rows.numpy(), 1))
