@@ -49,7 +49,7 @@ def fix_statistics(
         read: from (rows, columns) to 1 x 3 x H x W of the picture, RGB in [0, 255].
         tile_size: see :func:`inference.tiling.tiles`.
         compute: where, and in which type; the statistics are float32 in a tile, float64 over all of them.
-        bar: its total grows by one step a tile and layer.
+        bar: a progress bar, whose total grows by one step a tile and layer.
         cache_bytes: of features that wait for the next layer.
 
     Returns:

@@ -98,6 +98,7 @@ class Stylizer:
 
         Args:
             image: mode ``RGB``, or ``RGBA``, which keeps its transparency; or an array H x W x 3 or 4 of uint8.
+            options: stroke size, strength, colours, mask.
             in_place: paint over ``image`` and return it, rather than a copy: memory is then taken for a row of tiles
                 alone, whatever the size.
             bar: its total grows by the number of tiles.
@@ -122,7 +123,7 @@ class Stylizer:
 
         Args:
             images: N x 3 x H x W, any type, RGB in [0, 255], on any device.
-            options: the same for all of them.
+            options: stroke size, strength, colours, and a mask for all of them.
             output: receives the result, of the same shape, not ``images`` itself; a uint8 one receives it rounded.
 
         Returns:

@@ -15,9 +15,9 @@ class Tile:
         target: (rows, columns), slices of the picture that they fill.
     """
 
-    source: tuple[slice, slice]  # of the picture, which the network is given
-    inside: tuple[slice, slice]  # of the network's output, which are kept
-    target: tuple[slice, slice]  # of the picture, which these fill
+    source: tuple[slice, slice]
+    inside: tuple[slice, slice]
+    target: tuple[slice, slice]
 
 
 def tiles(height: int, width: int, size: int, margin: int) -> Iterator[Tile]:
