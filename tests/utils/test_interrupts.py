@@ -34,7 +34,7 @@ def test_one_of_each_kind_is_no_second_signal(ctrl_c, capfd):
     assert capfd.readouterr().err.strip() == "Saving. Once more ends at once"
 
 
-def test_ctrl_c_waits_for_the_end_of_a_block():
+def test_ctrl_c_waits_for_the_end_of_a_block(ctrl_c):
     done = False
     with pytest.raises(KeyboardInterrupt), ctrl_c_waits():
         signal.raise_signal(signal.SIGINT)
