@@ -108,7 +108,7 @@ class PhotographStream:
         try:
             # torch complains of an iterator that was begun in part: Ctrl-C waits, and what may be short is tried first.
             with ctrl_c_waits():
-                multiprocessing.Queue()
+                multiprocessing.Lock()
                 self._loader = iter(loader)
         except OSError as error:
             raise UserError(

@@ -376,6 +376,7 @@ def test_two_fingers_enlarge_and_move_the_picture(open_page, photo):
             fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
         def shown():
+            page.evaluate("new Promise(requestAnimationFrame)")  # Chromium keeps moves back until the next frame
             return page.evaluate("[before.getBoundingClientRect().x, before.getBoundingClientRect().width]")
 
         _, width = shown()
