@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import threading
+import time
 
 import pytest
 import torch
@@ -78,7 +79,11 @@ def test_a_training_returns_all_it_took(config, monkeypatch, owner, where, what)
         monkeypatch.setattr(owner, where, fail)
         with pytest.raises(type(what)) as caught:
             train(config())
-    assert held() == before  # while the exception, with all that it refers to, is still there
+    for _ in range(100):  # a queue's thread ends a moment after its workers
+        if (after := held()) == before:
+            break
+        time.sleep(0.1)
+    assert after == before  # while the exception, with all that it refers to, is still there
     assert what is None or caught.value is what
 
 
