@@ -13,6 +13,8 @@ import sys
 import threading
 import webbrowser
 
+import torch
+
 from config import DemoConfig
 from utils.errors import UserError
 from utils.settings import parse_settings, run_command
@@ -74,6 +76,8 @@ def serve(config: DemoConfig) -> int:
             file=sys.stderr,
         )
     behind = Server(config)
+    machine = behind.painter.compute.describe()
+    torch.set_num_threads(1)  # networks compute in a thread of their own
     behind.catalogue.styles()
     for reason in behind.catalogue.unreadable:
         print(f"warning: {reason}", file=sys.stderr)
@@ -83,7 +87,7 @@ def serve(config: DemoConfig) -> int:
         http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE, lifespan="off",
     )  # fmt: skip
     elsewhere = f", for others at {others[0]}," if others else ""
-    print(f"The page is at {address}{elsewhere} on {behind.painter.compute.describe()}; Ctrl-C ends it", flush=True)
+    print(f"The page is at {address}{elsewhere} on {machine}; Ctrl-C ends it", flush=True)
     if not config.no_browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     status = 130

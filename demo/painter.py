@@ -94,7 +94,7 @@ class Painter:
 
     def __init__(self, config: DemoConfig, catalogue: Catalogue):
         self.config, self.catalogue = config, catalogue
-        self.compute = resolve_compute(config.device, config.precision)
+        self.compute = resolve_compute(config.device, config.precision).in_one_thread()
         self.turns, self.room = Turns(), Room(config.max_pixels)
         self._load = functools.lru_cache(_STYLIZERS)(self._read_styles)
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes

@@ -68,7 +68,7 @@ def fix_statistics(
     for index, (original, norm, last) in enumerate(zip(originals, result.norms(), stages)):
         moments_of_tiles, sizes = [], []
         for number, tile in enumerate(places):
-            x = features.after(index, number, tile.source)
+            x = compute.run(features.after, index, number, tile.source)
             # Each feature counts in the one tile whose inside it lies in; so does the padding at the end.
             inside = x[(..., *(_features_in(pixels, last.scale, working.STRIDE) for pixels in tile.inside))]
             moments_of_tiles.append(torch.cat(moments(inside.contiguous(memory_format=layout))))

@@ -224,7 +224,7 @@ class Stylizer:
         """The network applied to a part of a picture, or if memory does not suffice, to parts of that."""
         if self._halo is None or max(images.shape[-2:]) <= self.tile_size + 2 * self._halo:
             try:
-                return self._pass(images)
+                return self.compute.run(self._pass, images)
             except (RuntimeError, MemoryError) as error:
                 self._use_smaller_tiles(error)
         return self.stylize_tensor(images, _AT_OWN_SIZE)

@@ -1,6 +1,7 @@
 """Layers merged for inference: batch norm into convolutions, and on a CPU all that stands between two convolutions."""
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -69,6 +70,24 @@ class _Step:
     def padding(self) -> int:
         """Pixels that the input is padded by on each side."""
         return 1 if isinstance(self.convolution, nn.ConvTranspose2d) else self.convolution.kernel_size[0] // 2
+
+    @functools.cached_property
+    def sums(self) -> torch.Tensor:
+        """What the convolution makes of a constant in each of its inputs; D x C."""
+        weight = self.convolution.weight.detach()
+        # A transposed convolution of stride 2 applies a quarter of its kernel to each pixel, all with the same sums.
+        return weight.sum((2, 3)).T / 4 if self.convolution.transposed else weight.sum((2, 3))
+
+    @functools.cached_property
+    def block_kernels(self) -> torch.Tensor:
+        """The weight once for each pixel of a block, at its place; the channels of a block x C x H x W."""
+        weight = self.convolution.weight.detach()
+        (rows, columns), (channels, _, height, width) = _BLOCK, weight.shape
+        kernels = weight.new_zeros(channels, rows, columns, weight.shape[1], height + rows - 1, width + columns - 1)
+        for row in range(rows):
+            for column in range(columns):
+                kernels[:, row, column, :, row : row + height, column : column + width] = weight
+        return kernels.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _steps(network: TransformerNet) -> Iterator[_Step]:
@@ -150,7 +169,7 @@ class FusedNetwork:
                 scale = torch.where(scale.abs() < _TINY, _TINY, scale)
                 bound = -shift / scale
                 low, high = torch.where(scale > 0, bound, -torch.inf), torch.where(scale > 0, torch.inf, bound)
-                torch.clamp(y, _per_channel(low, y), _per_channel(high, y), out=inside)
+                _clamp(y, low, high, inside)
             if following.begins_block:
                 shortcut, shortcut_shift = inside, shift
             _reflect_border(x, padding)
@@ -160,6 +179,13 @@ class FusedNetwork:
 
 def _per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return values.to(like.dtype).view(1, -1, 1, 1)
+
+
+def _clamp(y: torch.Tensor, low: torch.Tensor, high: torch.Tensor, out: torch.Tensor) -> None:
+    """``y`` between bounds of each channel, by whole rows: pixel by pixel, few channels leave most lanes idle."""
+    rows, out_rows = y.permute(0, 2, 3, 1).flatten(2), out.permute(0, 2, 3, 1)
+    low, high = (bound.to(y.dtype).repeat(y.shape[3]) for bound in (low, high))
+    torch.clamp(rows, low, high, out=out_rows.view(*rows.shape))
 
 
 def _statistics(norm: nn.Module | None, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -186,21 +212,24 @@ def _reflect_border(room: torch.Tensor, padding: int) -> None:
             view[:, :, distance - padding - 1] = view[:, :, -distance - padding - 1]
 
 
-def _scaled(step: _Step, scale: torch.Tensor | None, shift: torch.Tensor | None):
-    """Weight and bias of a convolution of ``scale x + shift``, as one of ``x``; float32."""
-    weight, bias, transposed = step.convolution.weight, step.convolution.bias, step.convolution.transposed
+def _scaled(step: _Step, weight: torch.Tensor, scale: torch.Tensor | None, shift: torch.Tensor | None):
+    """Weight and bias of a convolution of ``scale x + shift``, as one of ``x``; float32.
+
+    Args:
+        weight: of the step's convolution, or its ``block_kernels``.
+    """
+    bias = step.convolution.bias
     if shift is not None:
-        # A transposed convolution of stride 2 applies a quarter of its kernel to each pixel, all with the same sums.
-        sums = weight.sum((2, 3)).T / 4 if transposed else weight.sum((2, 3))
-        bias = sums @ shift if bias is None else bias + sums @ shift
+        bias = step.sums @ shift if bias is None else bias + step.sums @ shift
     if scale is not None:
-        weight = weight * (scale[:, None, None, None] if transposed else scale[:, None, None])
+        weight = weight * (scale[:, None, None, None] if step.convolution.transposed else scale[:, None, None])
     return weight, bias
 
 
 def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: torch.Tensor | None) -> torch.Tensor:
     """A step's convolution of ``scale x + shift``; ``x`` is padded already, unless it is to be resized first."""
-    weight, bias = (None if value is None else value.to(x.dtype) for value in _scaled(step, scale, shift))
+    scaled = _scaled(step, step.convolution.weight, scale, shift)
+    weight, bias = (None if value is None else value.to(x.dtype) for value in scaled)
     if step.resize:
         x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (step.padding,) * 4, mode="reflect")
     if step.convolution.transposed:
@@ -210,14 +239,8 @@ def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: t
 
 def _last_convolution(step: _Step, x: torch.Tensor, scale, shift) -> torch.Tensor:
     """The same for the last one, to few channels: it gives a block of pixels at each place, with a kernel for each."""
-    weight, bias = _scaled(step, scale, shift)
-    (rows, columns), (channels, _, height, width) = _BLOCK, weight.shape
-    kernels = weight.new_zeros(channels, rows, columns, weight.shape[1], height + rows - 1, width + columns - 1)
-    for row in range(rows):
-        for column in range(columns):
-            kernels[:, row, column, :, row : row + height, column : column + width] = weight
-    kernels = kernels.flatten(0, 2).to(x.dtype, memory_format=torch.channels_last)
-    bias = bias.repeat_interleave(rows * columns).to(x.dtype)
-    blocks = F.conv2d(x, kernels, bias, _BLOCK)
+    weight, bias = _scaled(step, step.block_kernels, scale, shift)
+    (rows, columns), channels = _BLOCK, step.convolution.out_channels
+    blocks = F.conv2d(x, weight.to(x.dtype), bias.repeat_interleave(rows * columns).to(x.dtype), _BLOCK)
     blocks = blocks.unflatten(1, (channels, rows, columns)).permute(0, 1, 4, 2, 5, 3)
     return blocks.flatten(4, 5).flatten(2, 3)

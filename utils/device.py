@@ -2,8 +2,11 @@
 
 import contextlib
 import ctypes
+import dataclasses
 import os
 import platform
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,10 @@ from utils.errors import UserError
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def _call(function: Callable, *args):
+    return function(*args)
+
+
 @dataclass(frozen=True)
 class Compute:
     """Where and in which arithmetic the networks run.
@@ -21,10 +28,26 @@ class Compute:
     Attributes:
         device: the torch device.
         dtype: float32, bfloat16 or float16. Losses and the optimiser are float32 whatever it is.
+        run: calls a function that applies a network to a picture; by default in the caller's thread.
     """
 
     device: torch.device
     dtype: torch.dtype
+    run: Callable = _call
+
+    def in_one_thread(self) -> "Compute":
+        """The same, with networks at work in one thread, whoever calls them; the caller waits.
+
+        Each thread that computes has a team of OpenMP threads. Once there are more of these than processor cores, they
+        sleep at the end of each operation, and a small picture takes twice as long (2 cores). So call
+        ``torch.set_num_threads(1)`` afterwards: it holds for the caller and for all threads that begin later.
+        """
+        if self.device.type != "cpu":
+            return self
+        pool = ThreadPoolExecutor(1)
+        pool.submit(torch.get_num_threads).result()  # from here on it keeps that number
+        call = torch.inference_mode()(_call)
+        return dataclasses.replace(self, run=lambda *args: pool.submit(call, *args).result())
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Runs convolutions in :attr:`dtype` while parameters stay float32."""

@@ -172,3 +172,11 @@ def test_padding_under_autocast_keeps_the_type(kind):
         if event.name == "aten::reflection_pad2d":
             seen += [child.name for child in event.cpu_children]
     assert "aten::to" not in seen and "aten::_to_copy" not in seen
+
+
+@pytest.mark.parametrize("channels, height, width", [(3, 5, 7), (8, 300, 320), (16, 9, 12), (64, 40, 20)])
+def test_moments_of_few_and_many_channels(channels, height, width):
+    x = 2 * random(2, channels, height, width) + 40
+    variance, mean = torch.var_mean(x.double(), (2, 3), correction=0)
+    for features in x.float(), x.float().contiguous(memory_format=torch.channels_last):
+        torch.testing.assert_close(cpu_kernels.moments(features), (mean.float(), variance.float()))

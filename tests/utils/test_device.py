@@ -1,6 +1,7 @@
 """Device and precision, resolved from the flags."""
 
 import re
+import threading
 
 import pytest
 import torch
@@ -47,6 +48,14 @@ def test_cpu(precision):
 def test_autocast_runs_convolutions_in_the_precision(precision, expected):
     with resolve_compute("cpu", precision).autocast():
         assert torch.nn.Conv2d(3, 2, 3)(torch.zeros(1, 3, 4, 4)).dtype == expected
+
+
+def test_networks_compute_in_one_thread_of_their_own():
+    compute = resolve_compute("cpu", "float32").in_one_thread()
+    threads = {compute.run(threading.get_ident) for _ in range(3)}
+    assert len(threads) == 1 and threading.get_ident() not in threads
+    with pytest.raises(UserError, match="as it was"):
+        compute.run(lambda: (_ for _ in ()).throw(UserError("as it was")))
 
 
 @pytest.mark.parametrize("script", ["begin_training.py", "begin_inference.py"])
