@@ -334,7 +334,7 @@ def _sharing(layer: nn.Module, kind: type[nn.Module], *sizes, **options) -> nn.M
 _MOST_POSITIONS = 2**16
 """The most positions of a picture that are summed up in float32 at a time."""
 
-_LANES = 64
+_LANES = 32
 """Channels that are summed up at a time: of fewer channels, several pixels are taken side by side."""
 
 
