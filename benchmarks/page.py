@@ -107,12 +107,9 @@ def open_page(device: str, precision: str):
     command = [sys.executable, "-m", "demo", "--no_browser", "--device", device, "--precision", precision]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM) as server:
         try:
-            found = None
-            while found is None:
-                line = server.stdout.readline()
-                if not line:
-                    raise SystemExit("the page's server did not start")
-                found = re.search(r"http://[^/\s]+", line)
+            found = re.search(r"http://[^/\s]+", server.stdout.readline())
+            if not found:
+                raise SystemExit("the page's server did not start")
             with connect(f"ws{found[0].removeprefix('http')}/tab", origin=found[0], max_size=None) as socket:
                 page = Page(found[0], socket)
                 before = _memory(server.pid)

@@ -50,8 +50,9 @@ def reached_at(host: str) -> list[str]:
     return ["127.0.0.1"]
 
 
-def serve(config: DemoConfig) -> int:
+def main() -> int:
     """Serve the page until Ctrl-C."""
+    config, _ = parse_settings(DemoConfig, __doc__)
     try:
         import uvicorn
 
@@ -102,11 +103,6 @@ def serve(config: DemoConfig) -> int:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(status)  # a tile under way in another thread would be waited for
-
-
-def main() -> int:
-    config, _ = parse_settings(DemoConfig, __doc__)
-    return serve(config)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from config import DemoConfig
 from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
@@ -41,7 +41,10 @@ LARGEST_MESSAGE = 4 * 2**20
 
 _FOLDER, _LOCK = "style_transfer_", "lock"
 _STATIC = Path(__file__).parent / "static"
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".jpg": "image/jpeg",
+    ".mp4": "video/mp4", ".zip": "application/zip",
+}  # fmt: skip
 _CHANGES = ("start", "stop", "resume")  # of a training
 
 
@@ -236,7 +239,11 @@ class Server:
         """Start, stop or resume; to start, a painting was sent, and what else is wanted stands in ``X-Training``."""
         what = PurePosixPath(request.url.path).name
         if what == "start":
-            wanted = _training_wanted(request.headers.get("x-training", ""))
+            wanted = None  # name, number of the folder, steps
+            with contextlib.suppress(ValueError, RecursionError):
+                wanted = json.loads(unquote(request.headers.get("x-training", "")))
+            if not isinstance(wanted, list) or [type(one) for one in wanted] != [str, int, int]:
+                raise UserError("what is wanted of the training is missing: reload the page")
             if tab.painting is None:
                 raise UserError("the painting is here no longer: choose it again")
             path = tab.painting.path
@@ -248,13 +255,12 @@ class Server:
 
     async def download(self, request: Request) -> Response:
         tab = self.tabs.get(request.path_params["tab"])
-        download = tab.downloads.get(request.path_params["file"]) if tab else None
-        if download is None or not download.path.is_file():
+        downloads = tab.downloads if tab else {}
+        path, name = downloads.get(request.path_params["file"], (None, None))
+        if path is None or not path.is_file():
             return Response("there is no such file now", 404, media_type="text/plain")
-        headers = {}
-        if download.name is not None:
-            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(download.name, safe='')}"
-        return _File(download.path, media_type=download.media_type, headers=headers)
+        media_type = _TYPES.get(path.suffix, f"image/{path.suffix[1:]}")
+        return _File(path, media_type=media_type, filename=name)
 
     async def tab(self, socket: WebSocket) -> None:
         """A page for as long as it is open."""
@@ -280,13 +286,8 @@ class Server:
 
         sender = asyncio.create_task(sending())
         try:
-            while True:
-                message = await socket.receive()
-                if message["type"] == "websocket.disconnect":
-                    break
+            while (message := await socket.receive())["type"] != "websocket.disconnect":
                 tab.receive(*read_message(message.get("bytes") or b""))
-        except WebSocketDisconnect:
-            pass
         finally:
             del self.tabs[tab.token]
             sender.cancel()
@@ -308,17 +309,6 @@ def own_folder() -> tuple[Path, FileLock]:
             lock.acquire()
             if (folder / _LOCK).is_file():
                 return folder, lock
-
-
-def _training_wanted(text: str) -> tuple[str, int, int]:
-    """Name, number of the folder and steps out of what a page sent."""
-    try:
-        name, folder, steps = json.loads(unquote(text))
-    except (ValueError, TypeError, RecursionError):
-        name = folder = steps = None
-    if not isinstance(name, str) or type(folder) is not int or type(steps) is not int:
-        raise UserError("what is wanted of the training is missing: reload the page")
-    return name, folder, steps
 
 
 def file_name(text: str) -> str:

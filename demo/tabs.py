@@ -7,13 +7,11 @@ import json
 import re
 import secrets
 import shutil
-import struct
 import threading
 import time
 import zipfile
 from collections.abc import Callable
 from concurrent import futures
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -33,19 +31,6 @@ _PAUSE = 0.15  # seconds in which nothing may change before the whole photograph
 _LARGEST_FRAME = 1280 * 960  # of a webcam, pixels
 
 
-@dataclass
-class Download:
-    """A file that the page may fetch by an address that cannot be guessed."""
-
-    path: Path
-    name: str | None = None
-
-    @property
-    def media_type(self) -> str:
-        known = {".mp4": "video/mp4", ".zip": "application/zip", ".jpg": "image/jpeg"}
-        return known.get(self.path.suffix, f"image/{self.path.suffix[1:]}")
-
-
 class Tab:
     """One open page.
 
@@ -62,7 +47,7 @@ class Tab:
         self.photographs: dict[str, Photograph] = {}
         self.painting: Photograph | None = None  # to train on
         self._archive: Path | None = None
-        self.downloads: dict[str, Download] = {}
+        self.downloads: dict[str, tuple[Path, str | None]] = {}  # files that it may fetch, by tokens: path and name
         self._sizes: dict[Path, int] = {}  # of files that the page sent
         self._send, self._lock = send, threading.Lock()
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
@@ -183,15 +168,14 @@ class Tab:
     # Files that go out
 
     def _offer(self, path: Path, name: str | None = None) -> str:
-        download = Download(path, name)
-        known = (token for token, other in self.downloads.items() if other == download)
+        known = (token for token, other in self.downloads.items() if other == (path, name))
         token = next(known, None) or secrets.token_urlsafe(16)
-        self.downloads[token] = download
+        self.downloads[token] = path, name
         return f"/files/{self.token}/{token}"
 
     def _withdraw(self, path: Path) -> None:
-        for token, download in list(self.downloads.items()):
-            if download.path == path:
+        for token, (other, _) in list(self.downloads.items()):
+            if other == path:
                 del self.downloads[token]
         path.unlink(missing_ok=True)
 
@@ -206,7 +190,7 @@ class Tab:
         """Begin what a page asks for; a fault in it is answered with a sentence."""
         begin = {
             "paint": self._paint, "thumbnails": self._paint_thumbnails, "all": self._paint_all, "live": self._set_live,
-            "film": self._repaint_film, "cancel": self._cancel_film,
+            "film": self._repaint_film, "cancel": lambda message: self._films.stop(),
             "frame": functools.partial(self._paint_frame, data=data), "stop": self._stop, "remove": self._remove,
             "remove_mask": self._remove_mask,
         }  # fmt: skip
@@ -307,9 +291,6 @@ class Tab:
             self._send({"type": "film", **about, "url": url, "name": name, "remarks": remarks})
 
         self._work(self._films, message, work)
-
-    def _cancel_film(self, message: dict) -> None:
-        self._films.stop()
 
     def _progress(self, kind: str, about: dict) -> Report:
         """What tells the page how much is done, not too often, and how many seconds are left."""
@@ -422,16 +403,14 @@ def for_visitors(sentence: str) -> str:
 def message_bytes(message: dict, data: bytes = b"") -> bytes:
     """Both in one: the length of the message as four bytes, big-endian, the message as JSON, and the bytes."""
     text = json.dumps(message).encode()
-    return struct.pack(">I", len(text)) + text + data
+    return len(text).to_bytes(4, "big") + text + data
 
 
 def read_message(data: bytes) -> tuple[object, bytes]:
     """The reverse of :func:`message_bytes`; ``None`` in place of a message that is none."""
-    if len(data) < 4:
-        return None, b""
-    (length,) = struct.unpack(">I", data[:4])
+    end = 4 + int.from_bytes(data[:4], "big")
     try:
-        return json.loads(data[4 : 4 + length]), data[4 + length :]
+        return json.loads(data[4:end]), data[end:]
     except (ValueError, RecursionError):
         return None, b""
 

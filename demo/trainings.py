@@ -111,7 +111,7 @@ class Trainings:
             if state is None:
                 return about
             running = self._running()
-        lines = self._metrics(state)
+        lines = read_metrics(self._folder(state) / "metrics.jsonl")
         about |= {"name": state["name"], "total": state["total"], "step": 0, "left": None, "curve": [], "losses": {}}
         if lines:
             about["step"], weighted = lines[-1]["step"], lines[-1]["weighted"]
@@ -171,11 +171,6 @@ class Trainings:
 
     def _monitor_pictures(self, state: dict) -> list[Path]:
         return by_step(self._folder(state), "monitor_", ".png")
-
-    def _metrics(self, state: dict) -> list[dict]:
-        with contextlib.suppress(OSError):
-            return read_metrics(self._folder(state) / "metrics.jsonl")
-        return []
 
     def _error(self, state: dict) -> str | None:
         try:

@@ -213,7 +213,7 @@ function encode(value) {
   return 255 * (kept <= 0.0031308 ? 12.92 * kept : 1.055 * kept ** (1 / 2.4) - 0.055);
 }
 
-function labOf(colour) {
+export function labOf(colour) {
   return times(LAB, times(LMS, colour.map(linear)).map((value) => Math.cbrt(Math.max(0, value))));
 }
 
@@ -221,22 +221,14 @@ function linearOf(lab) {
   return times(RGB, times(CUBES, lab).map((value) => value * value * value));
 }
 
-function rgbOf(lab) {
+export function rgbOf(lab) {
   return linearOf(lab).map(encode);
 }
 
-function changeEach(result, change) {
+// Planes, in place.
+export function changeEach(result, change) {
   const count = result.length / 3;
   for (let i = 0; i < count; i++) {
     [result[i], result[count + i], result[2 * count + i]] = change([result[i], result[count + i], result[2 * count + i]]);
   }
-}
-
-// Planes, in place.
-export function toOklab(result) {
-  changeEach(result, labOf);
-}
-
-export function fromOklab(result) {
-  changeEach(result, rgbOf);
 }

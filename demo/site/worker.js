@@ -1,6 +1,6 @@
 // The networks, in ONNX Runtime Web: WebGPU where the browser has what that needs, WebAssembly elsewhere.
 
-import { apply, enlarged, fromOklab, planes, softened, toOklab } from "./pixels.js";
+import { apply, changeEach, enlarged, labOf, planes, rgbOf, softened } from "./pixels.js";
 
 const ORT = { webgpu: "ort.jspi.min.mjs", wasm: "ort.wasm.min.mjs" };
 let runtime = null; // a promise of { ort, provider }
@@ -63,13 +63,13 @@ async function paint({ whole, working, parts, recipe, photograph }) {
     if (parts.length === 1) {
       result = painted;
     } else {
-      toOklab(painted);
+      changeEach(painted, labOf);
       result ??= new Float32Array(painted.length);
       for (let i = 0; i < painted.length; i++) result[i] += part.weight * painted[i];
     }
     postMessage({ type: "progress", done: place + 1, total: parts.length });
   }
-  if (parts.length > 1) fromOklab(result);
+  if (parts.length > 1) changeEach(result, rgbOf);
   if (working.width !== whole.width || working.height !== whole.height) result = enlarged(result, content, working, whole);
   apply(result, whole, recipe, masks.get(photograph) ?? null);
   return whole;

@@ -36,11 +36,11 @@ async function attempt(what, otherwise) {
 }
 
 // Whether it is kept: not where that is too much.
-export function keepPhotograph(id, file, strokes) {
+export function keepPhotograph(id, file) {
   return attempt(async () => {
     const there = await request((await store("readonly")).getAll());
     if (there.reduce((sum, one) => sum + one.file.size, 0) + file.size > MOST_BYTES) return false;
-    await request((await store("readwrite")).put({ file, name: file.name, strokes, since: Date.now() }, id));
+    await request((await store("readwrite")).put({ file, name: file.name, strokes: [], since: Date.now() }, id));
     return true;
   }, false);
 }

@@ -2,7 +2,7 @@
 
 import * as engine from "./engine.js";
 import { Camera } from "./camera.js";
-import { $, button, duration, element, press, sentence, title } from "./dom.js";
+import { $, button, duration, element, press, sentence } from "./dom.js";
 import { Films } from "./films.js";
 import * as keep from "./keep.js";
 import { Mask } from "./mask.js";
@@ -112,7 +112,7 @@ async function add(files, kept) {
       const more = { strokes: [], thumbnails: new Map(), full: photograph.film ? null : URL.createObjectURL(file), key };
       Object.assign(photograph, more);
       if (kept) photograph.strokes = readStrokes(kept[place].strokes);
-      else if (file.size < 50e6) await keep.keepPhotograph(key, file, []);
+      else if (file.size < 50e6) await keep.keepPhotograph(key, file);
       if (photograph.strokes.length) await sendMask(photograph);
       photographs.push(photograph);
       faults.push(...photograph.remarks);

@@ -86,7 +86,7 @@ def test_the_file_is_that_of_the_command(page, photo, style, by_command, tmp_pat
     result = page.paint(facts["photograph"], [[style, 1]], **options)
     assert page.saved(result) == by_command(tmp_path / "a photo.jpg", *flags)
     disposition = page.client.get(result["url"]).headers["content-disposition"]
-    assert disposition == "attachment; filename*=UTF-8''a%20photo_stripes.jpg"
+    assert disposition == "attachment; filename*=utf-8''a%20photo_stripes.jpg"
 
 
 def test_a_painted_mask_is_that_of_the_command(page, photo, style, by_command, tmp_path):
