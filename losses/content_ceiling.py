@@ -1,10 +1,11 @@
 """The ceiling on the content term, which keeps the photograph from drowning in the style."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import nn
+
+from utils.processes import mean_over_processes
 
 
 class ContentCeiling(nn.Module):
@@ -20,22 +21,14 @@ class ContentCeiling(nn.Module):
         ceiling: content term allowed, relative to grey's.
         total_steps: length of the training; the level needs about a twentieth of it to follow.
         styles: how many there are; each has a level of its own.
-        mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
     """
 
     LOWEST_LEVEL = 1 / 50
     RATE = 50.0  # change of log(level) over a whole training, for each unit that content is off the ceiling
 
-    def __init__(
-        self,
-        ceiling: float,
-        total_steps: int,
-        styles: int = 1,
-        mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    ):
+    def __init__(self, ceiling: float, total_steps: int, styles: int = 1):
         super().__init__()
         self.ceiling, self.gain = ceiling, self.RATE / total_steps
-        self._mean_over_processes = mean_over_processes or (lambda values: values)
         self.register_buffer("log_level", torch.zeros(styles))
 
     def level(self) -> torch.Tensor:
@@ -59,7 +52,7 @@ class ContentCeiling(nn.Module):
         # S x N: rows that take the mean over the batch of what belongs to a style.
         chosen = nn.functional.one_hot(style, len(self.log_level)).T.to(contents.dtype) / len(style)
         means = chosen @ torch.stack([contents, greys, torch.ones_like(greys)], 1)
-        content, grey, share = self._mean_over_processes(means).T
+        content, grey, share = mean_over_processes(means).T
         error = (self.ceiling - content / grey.clamp_min(_LEAST)).clamp(-1.0, 1.0)
         self.log_level.add_(self.gain * len(self.log_level) * share * error).clamp_(
             min=math.log(self.LOWEST_LEVEL), max=0.0

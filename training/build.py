@@ -79,7 +79,7 @@ def build_state(
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    objective = _build_objective(config, vgg, paintings, pictures, total_steps, processes)
+    objective = _build_objective(config, vgg, paintings, pictures, total_steps)
     return _assemble(
         config, compute, processes, checkpoint, begun, objective, total_steps,
         style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, why=why,
@@ -122,7 +122,7 @@ def build_distillation(
         if config.style_smoothing:
             paintings = [smooth_strokes(one, config.style_smoothing) for one in paintings]
         painting_from = round((1 - config.painting_share) * total_steps)
-        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from, processes)
+        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
     frozen = fuse_batch_norm(teacher.network).to(compute.device, memory_format=memory_format(compute.device))
     frozen = fused_pass(frozen, compute.dtype) if compute.device.type == "cpu" else frozen.to(compute.dtype)
     objective = Distillation(frozen, config.temporal_weight, len(styles), painting, painting_from)
@@ -258,12 +258,11 @@ def _build_objective(
     paintings: list[torch.Tensor],
     pictures: list[Image.Image],
     total_steps: int,
-    processes: Processes,
 ) -> PerceptualLoss:
     limit = math.inf
     if config.loss_scale == "relative":
         limit = content_ceiling(config.content_weight, config.style_weight)
-    ceiling = ContentCeiling(limit, total_steps, len(paintings), processes.mean)
+    ceiling = ContentCeiling(limit, total_steps, len(paintings))
     device = next(vgg.parameters()).device
     paintings = [painting.to(device) for painting in paintings]
     whole = [whole_batch(picture).to(device) for picture in pictures]

@@ -4,7 +4,6 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from losses.perceptual import Losses
 from training.health import Unsound
 from utils.errors import UserError, one_line
 from utils.files import atomic_write
+from utils.processes import mean_over_processes
 from utils.progress import progress_bar
 
 
@@ -28,7 +28,6 @@ class TrainingLog:
         start_step, total_steps: where the training stands, and where it ends.
         batch_size: for the speed in photographs a second.
         styles: names; with several, each has its own means.
-        mean_over_processes: averages a tensor over the processes that train together; ``None`` for one alone.
     """
 
     def __init__(
@@ -38,10 +37,8 @@ class TrainingLog:
         total_steps: int,
         batch_size: int,
         styles: tuple[str, ...] = ("",),
-        mean_over_processes: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ):
         self.path, self.batch_size, self.styles = path, batch_size, styles
-        self._mean_over_processes = mean_over_processes or (lambda values: values)
         self._names: list[tuple[str, ...]] = []  # of what is measured at each step
         self._pending: list[tuple[int, torch.Tensor]] = []
         self._window: list[dict[tuple[str, ...], float]] = []
@@ -61,7 +58,7 @@ class TrainingLog:
         if len(self.styles) > 1:
             measured |= self._by_style(losses)
         self._names = list(measured)
-        values = self._mean_over_processes(torch.stack([value.float() for value in measured.values()]))
+        values = mean_over_processes(torch.stack([value.float() for value in measured.values()]))
         self._pending.append((step, values))
         self._bar.update(1)
 

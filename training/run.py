@@ -101,7 +101,7 @@ class TrainingRun:
                 self.folder.hold()
             self.log_file = TrainingLog(
                 self.folder.path / "metrics.jsonl" if processes.first else None, state.step, state.total_steps,
-                config.batch_size * processes.count, state.styles, processes.mean,
+                config.batch_size * processes.count, state.styles,
             )  # fmt: skip
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)

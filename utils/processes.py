@@ -61,14 +61,6 @@ class Processes:
         """Whether this is the process that writes files and talks."""
         return self.rank == 0
 
-    def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The mean of a tensor over the processes. Every process calls it, and has it back."""
-        if self.count == 1:
-            return values
-        values = values.clone()
-        dist.all_reduce(values)
-        return values / self.count
-
     def sums(self, values: Sequence[int]) -> list[int]:
         """Whole numbers, each summed over the processes; this one's own if another has died. Every process calls it."""
         sums = torch.tensor(values)
@@ -82,7 +74,7 @@ class Processes:
         if self.count == 1:
             return condition
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        return bool(self.mean(torch.tensor(float(condition), device=device)) > 0)
+        return any(gathered(torch.tensor(int(condition), device=device)))
 
     def wait(self) -> None:
         """Return once every process has come here."""
@@ -134,3 +126,8 @@ def gathered(values: torch.Tensor) -> list[torch.Tensor]:
     results = [torch.empty_like(values) for _ in range(dist.get_world_size())]
     dist.all_gather(results, values)
     return results
+
+
+def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over all processes that train together, without gradients. Every process calls it."""
+    return torch.stack(gathered(values)).mean(0)
