@@ -124,9 +124,9 @@ class ShortOfMemory(Stylizer):
         return super()._pass(images)
 
 
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_where_memory_is_short_tiles_become_smaller(trained_like, norm):
-    network, content_image = trained_like(norm, width=0.25), noise(203, 150)
+@pytest.mark.parametrize("norm, upsample", [("batch", "transposed"), ("batch", "resize"), ("instance", "transposed")])
+def test_where_memory_is_short_tiles_become_smaller(trained_like, norm, upsample):
+    network, content_image = trained_like(norm, upsample, width=0.25), noise(203, 150)
     short = ShortOfMemory(network, "cpu", "float32", tile_size=204)
     assert_same(short.stylize(content_image), Stylizer(network, "cpu", "float32").stylize(content_image))
     assert 64 <= short.tile_size < 204

@@ -1,74 +1,35 @@
-"""Who holds a folder, and who does not any more."""
+"""What the lock of a folder leaves alone."""
 
 import os
-import signal
 
 import pytest
 
-from training.folder_lock import NAME, FolderLock
+from training.folder_lock import FolderLock
 from utils.errors import UserError
 
+HOLD = """
+import pathlib, sys, time
+from training.folder_lock import FolderLock
 
-@pytest.fixture
-def other(tmp_path):
-    """``other()``: the id of another process, which holds ``tmp_path`` until it is killed."""
-    ends = []
-
-    def start() -> int:
-        ready, end = os.pipe(), os.pipe()
-        ends.append(end)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                lock = FolderLock(tmp_path)  # which lets go when nobody refers to it
-                lock.hold()
-                os.close(end[1])
-                os.write(ready[1], b"x")
-                os.read(end[0], 1)
-            finally:
-                os._exit(0)
-        os.read(ready[0], 1)
-        for handle in (*ready, end[0]):
-            os.close(handle)
-        return pid
-
-    yield start
-    for _, handle in ends:
-        os.close(handle)
+lock = FolderLock(pathlib.Path(sys.argv[1]))  # which lets go when nobody refers to it
+lock.hold()
+print("held", flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.mark.posix
-def test_it_is_refused_while_another_process_holds_it(tmp_path, other):
-    late = FolderLock(tmp_path)  # one that had its first look before
-    pid = other()
-    for look in (lambda: FolderLock(tmp_path), late.hold):
-        with pytest.raises(UserError, match="is being written to by another training"):
-            look()
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    assert not FolderLock(tmp_path).hold()
-
-
-def test_it_makes_the_folder_and_leaves_nothing(tmp_path):
-    lock = FolderLock(tmp_path / "a" / "b")
-    assert not (tmp_path / "a").exists()
-    assert not lock.hold() and not lock.hold()
-    assert NAME in os.listdir(tmp_path / "a" / "b")
-    lock.release()
-    lock.release()
-    assert os.listdir(tmp_path / "a" / "b") == []
-
-
-@pytest.mark.posix
-def test_what_another_took_over_is_not_removed(tmp_path, other):
+def test_what_another_took_over_is_not_removed(start_cli, tmp_path):
     """The folder was emptied, and another training began there."""
     lock = FolderLock(tmp_path)
     lock.hold()
     for name in os.listdir(tmp_path):
         os.unlink(tmp_path / name)
-    other()
-    with pytest.raises(UserError, match="is being written to by another training"):
-        lock.hold()
-    lock.release()
-    with pytest.raises(UserError, match="is being written to by another training"):
-        FolderLock(tmp_path)
+    with start_cli("-c", HOLD, tmp_path) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="is being written to by another training"):
+            lock.hold()
+        lock.release()
+        with pytest.raises(UserError, match="is being written to by another training"):
+            FolderLock(tmp_path)
+        other.kill()
