@@ -67,6 +67,7 @@ def export_onnx(
     check_target(target, overwrite, (".onnx",))
     try:
         import onnxruntime  # noqa: F401
+        from onnx import helper
 
         from export.onnx_graph import to_onnx
     except ImportError:
@@ -74,11 +75,14 @@ def export_onnx(
             "ONNX files need the packages onnx and onnxruntime: pip install -r requirements-export.txt"
         ) from None
     from export.checking import GREY_LEVELS, check_export
-    from models.checkpoints import load_checkpoint
+    from models.checkpoints import FORMAT, VERSION, load_checkpoint
 
     checkpoint = load_checkpoint(source, flag="the model")
     model = to_onnx(checkpoint.network, precision, size)
-    describe(model, checkpoint, source)
+    # The metadata, which viewers show and ONNX Runtime gives back.
+    model.producer_name, model.producer_version = FORMAT, str(VERSION)
+    model.doc_string = "Johnson, Alahi, Fei-Fei (2016): style transfer. Pictures are RGB in [0, 255], N x 3 x H x W."
+    helper.set_model_props(model, facts(checkpoint, source))
     halves = precision == "float16"
     advice = "--precision float32" if halves else "another version of onnxruntime"
     allowed = _OF_HALVES if halves else GREY_LEVELS
@@ -100,17 +104,6 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not found:
         raise UserError(f"--size {text} is no size: give height and width in pixels, such as 720x1280")
     return int(found[1]), int(found[2])
-
-
-def describe(model, checkpoint, source: str | Path) -> None:
-    """Put what made a network into an ONNX model's metadata, which viewers show and ONNX Runtime gives back."""
-    from onnx import helper
-
-    from models.checkpoints import FORMAT, VERSION
-
-    model.producer_name, model.producer_version = FORMAT, str(VERSION)
-    model.doc_string = "Johnson, Alahi, Fei-Fei (2016): style transfer. Pictures are RGB in [0, 255], N x 3 x H x W."
-    helper.set_model_props(model, facts(checkpoint, source))
 
 
 def runner(model):

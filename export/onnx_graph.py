@@ -42,8 +42,11 @@ def to_onnx(network: TransformerNet, precision: str = "float32", size: tuple[int
     if isinstance(network, MultiStyleNet):
         mixtures = [1 if size else "mixtures", len(network.styles)]
         inputs.append(helper.make_tensor_value_info("style", TensorProto.FLOAT, mixtures))
-    x, end = _prepare_one(graph, network.STRIDE, size) if size else _prepare(graph, network.STRIDE)
-    _finish(graph, _layer(graph, network.layers, x), end)
+    x, end = _prepare(graph, network.STRIDE, size)
+    # ``TransformerNet.finish``: the picture's own size, and values in [0, 255].
+    x = graph("Slice", _layer(graph, network.layers, x), graph.whole(0, 0), end, graph.whole(2, 3))
+    x = graph("Tanh", graph("Div", x, graph.real(TANH_SCALE)))
+    graph("Mul", graph("Add", x, graph.real(1.0)), graph.real(127.5), output="stylized")
     outputs = [helper.make_tensor_value_info("stylized", *image)]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "style_transfer", inputs, outputs, graph.initializers),
@@ -81,32 +84,20 @@ class _Graph:
         return self.initializers[-1].name
 
 
-def _prepare(graph: _Graph, stride: int) -> tuple[str, str]:
+def _prepare(graph: _Graph, stride: int, size: tuple[int, int] | None) -> tuple[str, str]:
     """``TransformerNet.prepare``: the padded picture in [-1, 1]; and its height and width as they were."""
+    x = graph("Sub", graph("Div", "image", graph.real(127.5)), graph.real(1.0))
+    if size is not None:
+        padding = [max(2, -(-side // stride)) * stride - side for side in size]
+        if any(padding):  # not every program can read this
+            x = graph("Pad", x, graph.whole(0, 0, 0, 0, 0, 0, *padding), mode="edge")
+        return x, graph.whole(*size)
     size = graph("Slice", graph("Shape", "image"), graph.whole(2), graph.whole(4))
     steps = graph("Div", graph("Add", size, graph.whole(stride - 1)), graph.whole(stride))
     steps = graph("Add", steps, graph("Div", graph.whole(1), steps))  # at least two: 1 // n is 1 for n = 1 alone
     padding = graph("Sub", graph("Mul", steps, graph.whole(stride)), size)
-    x = graph("Sub", graph("Div", "image", graph.real(127.5)), graph.real(1.0))
     # What is added in front of N, C, H and W, then behind.
     return graph("Pad", x, graph("Concat", graph.whole(0, 0, 0, 0, 0, 0), padding, axis=0), mode="edge"), size
-
-
-def _prepare_one(graph: _Graph, stride: int, size: tuple[int, int]) -> tuple[str, str | None]:
-    """The same of one picture of a known size: without padding, and ``None``, where it needs none."""
-    padding = [max(2, -(-side // stride)) * stride - side for side in size]
-    x = graph("Sub", graph("Div", "image", graph.real(127.5)), graph.real(1.0))
-    if not any(padding):
-        return x, None
-    return graph("Pad", x, graph.whole(0, 0, 0, 0, 0, 0, *padding), mode="edge"), graph.whole(*size)
-
-
-def _finish(graph: _Graph, x: str, size: str | None) -> None:
-    """``TransformerNet.finish``: the picture's own size, and values in [0, 255]."""
-    if size is not None:
-        x = graph("Slice", x, graph.whole(0, 0), size, graph.whole(2, 3))
-    x = graph("Tanh", graph("Div", x, graph.real(TANH_SCALE)))
-    graph("Mul", graph("Add", x, graph.real(1.0)), graph.real(127.5), output="stylized")
 
 
 def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
