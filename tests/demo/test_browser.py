@@ -403,10 +403,10 @@ def test_nothing_sticks_out(open_page, photo, width):
             page.locator("#choose" if step == "empty" else "#save").scroll_into_view_if_needed()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessibility(open_page, photo, scheme):
+@pytest.mark.parametrize("scheme, width", [("light", 1360), ("dark", 820), ("light", 390)])
+def test_accessibility(open_page, photo, scheme, width):
     axe = (node_module("axe-core") / "axe.min.js").read_text(encoding="utf-8")
-    with open_page(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce") as page:
+    with open_page(color_scheme=scheme, width=width, bypass_csp=True, reduced_motion="reduce") as page:
         page.evaluate(axe)
         for step in ("empty", "picture", "mask", "mixture", "camera", "train"):
             if step == "picture":
