@@ -91,9 +91,7 @@ def main() -> int:
 
     calls = {"plain PyTorch, float32": plain_step, "ours": lambda: training_step(ours, photographs)}
     if compiled is not None:
-        compiled.forward, compiled.criterion = compile_step(
-            compiled.network, compiled.objective, (photographs,), None, compiled.compute.autocast()
-        )
+        compile_step(compiled, (photographs,), None)
         calls["ours, torch.compile"] = lambda: training_step(compiled, photographs)
     device = ours.compute.device
     seconds = {name: median(values) for name, values in time_in_turns(calls, device, args.rounds).items()}

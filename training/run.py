@@ -138,9 +138,7 @@ class TrainingRun:
         state, message = self.state, self.log_file.message
         message("Compiling the training step with torch.compile, about a minute")
         start, photographs = time.monotonic(), next(state.calibration_batches())[: self.config.batch_size]
-        state.forward, state.criterion = compile_step(
-            state.network, state.objective, *state.batch_of(photographs, step=1), state.compute.autocast()
-        )
+        compile_step(state, *state.batch_of(photographs, step=1))
         message(f"Compiled in {time.monotonic() - start:.0f} s")
 
     # -- during the loop --------------------------------------------------------------------------------------------

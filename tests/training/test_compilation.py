@@ -9,6 +9,7 @@ import torch
 from models.checkpoints import load_checkpoint
 from tests.comparing import read_metrics, same
 from training import compilation
+from utils.device import Compute
 
 PLAN = [
     "--image_size", 32, "--batch_size", 2, "--num_epochs", 10, "--total_steps", 6, "--device", "cpu",
@@ -66,7 +67,9 @@ def test_trying_out_leaves_no_trace(monkeypatch):
             return SimpleNamespace(total=(stylized - images).square().sum())
 
     criterion, before = Criterion(), copy.deepcopy(network.state_dict())
-    compilation.compile_step(network, criterion, (torch.rand(2, 3, 4, 4),), None, torch.autocast("cpu", enabled=False))
+    compute = Compute(torch.device("cpu"), torch.float32)
+    state = SimpleNamespace(network=network, objective=criterion, compute=compute)
+    compilation.compile_step(state, (torch.rand(2, 3, 4, 4),), None)
     assert criterion.seen == 0
     assert same(before, network.state_dict())
     assert all(parameter.grad is None for parameter in network.parameters())
