@@ -8,8 +8,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.transforms.functional import gaussian_blur
 
-from losses.temporal import Views, warp
-from utils.device import memory_format
+from losses.temporal import warp
 
 # The furthest that a second view goes.
 SHIFT = 0.05  # of the middle, in sides of the picture: 13 pixels of 256
@@ -53,23 +52,6 @@ def soften(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tenso
             photograph = torch.lerp(photograph, blurred, strength)
         results.append(photograph)
     return torch.cat(results), torch.tensor(soft).to(photographs.device, non_blocking=True)
-
-
-def pairs_of_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, Views]:
-    """What a step of the temporal term is given.
-
-    Args:
-        photographs: N x 3 x H x W, RGB in [0, 255].
-        seeds: N, for the random choices of each photograph.
-
-    Returns:
-        ``(pairs, views)``: 2 N x 3 x H x W, the photographs, some of them softened, and their second views; and what is
-        known of these.
-    """
-    photographs, soft = soften(photographs, seeds)
-    moved, motion = second_views(photographs, seeds)
-    pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(photographs.device))
-    return pairs, Views(motion, soft)
 
 
 def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:

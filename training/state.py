@@ -13,7 +13,7 @@ from losses.distillation import Distillation
 from losses.perceptual import Losses, PerceptualLoss
 from losses.temporal import Views
 from models.transformer_net import TransformerNet
-from training.second_view import pairs_of_views
+from training.second_view import second_views, soften
 from training.style_images import style_order
 from utils.device import Compute, memory_format
 from utils.processes import Processes
@@ -92,8 +92,10 @@ class TrainingState:
         if not self.config.temporal_weight:
             return (photographs, *styles), None
         seeds = [f"motion {self.config.seed} {first + place}" for place in range(len(photographs))]
-        pairs, views = pairs_of_views(photographs, seeds)
-        return (pairs, *(numbers.repeat(2) for numbers in styles)), views
+        photographs, soft = soften(photographs, seeds)
+        moved, motion = second_views(photographs, seeds)
+        pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
+        return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""
