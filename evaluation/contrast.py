@@ -18,35 +18,23 @@ PLAIN_PHOTOGRAPHS = 2
 _TONES = ("range", "deviation", "gradient")
 
 
-def on_plain_ground(photograph: torch.Tensor, ground: float, plain: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """A photograph in an ellipse, on a ground of one grey.
-
-    Args:
-        photograph: 1 x 3 x H x W, RGB in [0, 255].
-        ground: grey level, 0 to 255.
-        plain: part of the picture that the ground takes, 0.22 or more.
-
-    Returns:
-        ``(picture, is_ground)``: the picture, of the same shape and type, and where its ground is, H x W.
-    """
-    height, width = photograph.shape[-2:]
-    y = (torch.arange(height, dtype=torch.float64) + 0.5) / height - 0.5
-    x = (torch.arange(width, dtype=torch.float64) + 0.5) / width - 0.5
-    is_ground = y[:, None].square() + x.square() > (1 - plain) / math.pi
-    return photograph.masked_fill(is_ground.to(photograph.device), ground), is_ground
-
-
 def white_less_black(stylizer: Stylizer, photographs: list[torch.Tensor], plain: float) -> float:
     """How much brighter a style paints a white ground than a black one: means of RGB there, grey levels.
 
+    Each photograph is put in an ellipse, on a ground of one grey.
+
     Args:
         photographs: 1 x 3 x H x W each, RGB in [0, 255].
-        plain: part of the picture that the ground takes.
+        plain: part of the picture that the ground takes, 0.22 or more.
     """
     total = 0.0
     for photograph in photographs:
+        height, width = photograph.shape[-2:]
+        y = (torch.arange(height, dtype=torch.float64) + 0.5) / height - 0.5
+        x = (torch.arange(width, dtype=torch.float64) + 0.5) / width - 0.5
+        is_ground = y[:, None].square() + x.square() > (1 - plain) / math.pi
         for ground, sign in ((255, 1), (0, -1)):
-            picture, is_ground = on_plain_ground(photograph, ground, plain)
+            picture = photograph.masked_fill(is_ground.to(photograph.device), ground)
             total += sign * stylizer.stylize_tensor(picture)[..., is_ground].mean().item()
     return total / len(photographs)
 
