@@ -13,18 +13,6 @@ PALETTE_DIRECTIONS = 32
 """Directions through the colour cube along which two palettes are compared."""
 
 
-def luminance(images: torch.Tensor) -> torch.Tensor:
-    """Luma by Rec. 601, as Pillow's mode ``L``.
-
-    Args:
-        images: N x 3 x H x W, RGB in [0, 255].
-
-    Returns:
-        N x H x W, float64, in [0, 255], on the CPU: Apple's MPS has no float64.
-    """
-    return lightness(images.cpu().double())[:, 0]
-
-
 def tones(images: torch.Tensor) -> torch.Tensor:
     """Contrast of a picture's luminance.
 
@@ -35,7 +23,7 @@ def tones(images: torch.Tensor) -> torch.Tensor:
         N x 3, float64, grey levels: the tonal range from the 1st to the 99th percentile; the standard deviation; and
         the mean gradient, the length of (dx, dy) between each pixel and its neighbours to the right and below.
     """
-    grey = luminance(images)
+    grey = lightness(images.cpu().double())[:, 0]  # Apple's MPS has no float64
     low, high = grey.flatten(1).quantile(grey.new_tensor([0.01, 0.99]), dim=1)
     right, down = grey[:, :-1, 1:] - grey[:, :-1, :-1], grey[:, 1:, :-1] - grey[:, :-1, :-1]
     return torch.stack([high - low, grey.std((1, 2), correction=0), right.hypot(down).mean((1, 2))], 1)
