@@ -11,8 +11,6 @@ from losses.perceptual import Losses
 from utils.device import Compute, keep_freed_memory, resolve_compute
 from utils.errors import UserError
 
-STARTS = ("photograph", "noise")
-
 _MOST_EVALUATIONS = 26  # of the objective, in one iteration: one, and 25 of the line search, as in torch.optim.LBFGS
 _HISTORY = 100  # pairs of steps and gradients that L-BFGS remembers
 _LARGEST_SINE = 0.95  # at the start, where black and white would have no gradient: 6 levels from either
@@ -42,9 +40,6 @@ def starting_picture(start: str, photograph: torch.Tensor, seed: int = 0) -> tor
     Args:
         start: ``"photograph"``, or ``"noise"``: white, uniform in [0, 255].
         photograph: 1 x 3 x H x W, RGB in [0, 255].
-
-    Raises:
-        ValueError: on any other start.
     """
     if start == "photograph":
         return photograph.clone()
@@ -84,7 +79,19 @@ def optimize(
         [variable], max_iter=1, max_eval=_MOST_EVALUATIONS, history_size=_HISTORY, line_search_fn="strong_wolfe",
         tolerance_grad=0, tolerance_change=0,
     )  # fmt: skip
-    evaluate = _Evaluations(criterion, photograph, variable)
+    known: list[Iterate] = []  # the line search has been wherever an iteration begins: that halves the evaluations
+
+    def evaluate() -> Iterate:
+        for found in known:
+            if torch.equal(found.variable, variable):
+                return found
+        picture = (torch.sin(variable) + 1) * 127.5
+        losses = criterion(picture, photograph)
+        (gradient,) = torch.autograd.grad(losses.total, variable)
+        losses = dataclasses.replace(losses, total=losses.total.detach())
+        found = Iterate(picture.detach(), losses, losses.total.item(), variable.detach().clone(), gradient)
+        known.append(found)
+        return found
 
     def closure() -> torch.Tensor:
         found = evaluate()
@@ -103,32 +110,9 @@ def optimize(
                 f"the objective became {current.objective} after {number} iterations: give smaller weights, or "
                 "--precision float32"
             )
-        evaluate.known = [current]
+        known = [current]
         yield current
         before = current
-
-
-class _Evaluations:
-    """The objective at the value of a variable. What is known is looked up.
-
-    The line search has been wherever an iteration begins: that halves the evaluations.
-    """
-
-    def __init__(self, criterion: Callable, photograph: torch.Tensor, variable: torch.Tensor):
-        self._criterion, self._photograph, self._variable = criterion, photograph, variable
-        self.known: list[Iterate] = []
-
-    def __call__(self) -> Iterate:
-        for found in self.known:
-            if torch.equal(found.variable, self._variable):
-                return found
-        picture = (torch.sin(self._variable) + 1) * 127.5
-        losses = self._criterion(picture, self._photograph)
-        (gradient,) = torch.autograd.grad(losses.total, self._variable)
-        losses = dataclasses.replace(losses, total=losses.total.detach())
-        found = Iterate(picture.detach(), losses, losses.total.item(), self._variable.detach().clone(), gradient)
-        self.known.append(found)
-        return found
 
 
 def prepare_machine(device: str, precision: str) -> Compute:
