@@ -1,8 +1,8 @@
 """The formulas of Johnson, Alahi and Fei-Fei (2016), section 3.2, as pure functions of tensors.
 
-Every loss is averaged over the batch, so that it does not depend on the batch size. Differences and products of
-features are those of float32, whatever precision the networks run in (float64 stays float64). Training takes its Gram
-matrices from ``losses.fast_gram``: the same values for less time.
+Every loss is each picture's own, or averaged over the batch, so that it does not depend on the batch size. Differences
+and products of features are those of float32, whatever precision the networks run in (float64 stays float64). Training
+takes its Gram matrices from ``losses.fast_gram``: the same values for less time.
 """
 
 import contextlib
@@ -26,18 +26,16 @@ def no_autocast(x: torch.Tensor) -> contextlib.AbstractContextManager:
     return torch.autocast(kind, enabled=False) if enabled else contextlib.nullcontext()
 
 
-def content_loss(features: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Feature reconstruction loss, equation 2: ||phi(y_hat) - phi(y)||^2 / (C H W), averaged over the batch.
+def content_loss(features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Feature reconstruction loss, equation 2: ||phi(y_hat) - phi(y)||^2 / (C H W).
 
     Args:
         features, target: N x C x H x W.
-        reduction: "mean" over the batch; or "none", which gives N values, one for each picture.
 
     Returns:
-        Scalar, float32 (float64 for float64 features), not negative.
+        N values, one for each picture, float32 (float64 for float64 features), not negative.
     """
-    losses = (full_precision(features) - full_precision(target)).square().mean((1, 2, 3))
-    return losses if reduction == "none" else losses.mean()
+    return (full_precision(features) - full_precision(target)).square().mean((1, 2, 3))
 
 
 def gram_matrix(features: torch.Tensor) -> torch.Tensor:
@@ -54,19 +52,17 @@ def gram_matrix(features: torch.Tensor) -> torch.Tensor:
         return psi @ psi.transpose(1, 2) / features[0].numel()
 
 
-def style_loss(gram: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Style reconstruction loss of one layer, equation 4: ||G(y_hat) - G(s)||_F^2, averaged over the batch.
+def style_loss(gram: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Style reconstruction loss of one layer, equation 4: ||G(y_hat) - G(s)||_F^2.
 
     Args:
         gram: N x C x C.
         target: C x C or N x C x C.
-        reduction: "mean" over the batch; or "none", which gives N values, one for each picture.
 
     Returns:
-        Scalar, not negative.
+        N values, one for each picture, not negative.
     """
-    losses = (gram - target).square().sum(dim=(-2, -1))
-    return losses if reduction == "none" else losses.mean()
+    return (gram - target).square().sum(dim=(-2, -1))
 
 
 def total_variation_loss(images: torch.Tensor) -> torch.Tensor:
@@ -186,9 +182,3 @@ def sorted_rows(rows: torch.Tensor) -> torch.Tensor:
     if rows.device.type != "cpu" or torch.compiler.is_compiling():
         return rows.sort(1).values
     return torch.from_numpy(numpy.sort(rows.numpy(), 1))
-
-
-def tone_loss(tones: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-    """Mean squared difference of tones, N x 1 x H x W each, averaged over the batch."""
-    losses = (full_precision(tones) - full_precision(target)).square().mean((1, 2, 3))
-    return losses if reduction == "none" else losses.mean()

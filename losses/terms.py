@@ -61,7 +61,7 @@ class Content(nn.Module):
 
     def distance(self, features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """N values of features of the layer, both N x C x H' x W'."""
-        return content_loss(features, target, reduction="none") / self.scale
+        return content_loss(features, target) / self.scale
 
     def measure(self, batches: Batches) -> None:
         activations = [self.network(images, (self.layer,))[self.layer].float().mean() for images in batches()]
@@ -96,7 +96,7 @@ class Style(nn.Module):
         smaller = octaves(batch.stylized, self.octaves)[1:]
         at_sizes = [batch.features, *(self.network(images, self.layers) for images in smaller)]
         losses = [
-            style_loss(gram_matrix(at_size[name]), gram[batch.style], reduction="none")
+            style_loss(gram_matrix(at_size[name]), gram[batch.style])
             for (at_size, name), gram in zip(itertools.product(at_sizes, self.layers), self.grams)
         ]
         losses = ((self.weights / self.scale)[batch.style] * torch.stack(losses, 1)).sum(1)

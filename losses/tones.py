@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from losses.functional import luminance, sliced_wasserstein, tone_loss
+from losses.functional import content_loss, luminance, sliced_wasserstein
 from losses.terms import Batch, Batches
 from utils.processes import gathered
 
@@ -98,7 +98,7 @@ class Tone(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         target = self.curve(_tones(batch.photographs), batch.style)
-        return tone_loss(_tones(batch.stylized), target, reduction="none") / self.variance[batch.style]
+        return content_loss(_tones(batch.stylized), target) / self.variance[batch.style]
 
     def curve(self, tones: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         """The painting's tones for those of photographs, N x 1 x H x W; linear between the quantiles."""

@@ -45,8 +45,8 @@ def formulas(vgg, content_layer="relu2_2"):
         features, of_photographs, of_painting = (
             vgg(x, (*LAYERS, content_layer)) for x in (STYLIZED, PHOTOGRAPHS, PAINTING)
         )
-        content = content_loss(features[content_layer], of_photographs[content_layer]).item()
-        layers = [style_loss(gram_matrix(features[n]), gram_matrix(of_painting[n])).item() for n in LAYERS]
+        content = content_loss(features[content_layer], of_photographs[content_layer]).mean().item()
+        layers = [style_loss(gram_matrix(features[n]), gram_matrix(of_painting[n])).mean().item() for n in LAYERS]
         return content, layers, total_variation_loss(STYLIZED).item(), checkerboard_loss(STYLIZED).item()
 
 
@@ -99,7 +99,7 @@ def test_layers_and_sizes_can_be_chosen_and_weighed(vgg, is_relative):
         )
         for name, layer_weight in zip(names, layer_weights):
             target = gram_matrix(of_style[name])
-            layer = style_loss(gram_matrix(of_stylized[name]), target).item()
+            layer = style_loss(gram_matrix(of_stylized[name]), target).mean().item()
             scale = 8 * target.square().sum().item() if is_relative else 1.0
             expected += layer / scale * layer_weight / (sum(layer_weights) / 4) * octave_weight / 2
     for factor in (1, 5):
