@@ -74,10 +74,11 @@ class MultiStyleNet(TransformerNet):
 
         Scales and shifts are those of its style of the same name, else the mean over its styles.
         """
-        known, state = styles_of(network), network.state_dict()
-        result = cls(**network.architecture() | {"styles": styles})
-        mean = torch.full((1, len(known)), 1 / len(known))
-        mixtures = torch.cat([one_hot(known.index(name), len(known)) if name in known else mean for name in styles])
+        # A network of one style does not name it.
+        known = network.styles if isinstance(network, MultiStyleNet) else ("",)
+        result, state = cls(**network.architecture() | {"styles": styles}), network.state_dict()
+        alone = torch.eye(len(known))
+        mixtures = torch.stack([alone[known.index(name)] if name in known else alone.mean(0) for name in styles])
         for key, value in result.state_dict().items():  # which shares its memory with the network
             is_table = value.dim() == 2
             value.copy_(mixed(mixtures, state[key].reshape(len(known), -1)) if is_table else state[key])
@@ -150,7 +151,9 @@ class MultiStyleNet(TransformerNet):
         Returns:
             A plain ``TransformerNet``, a copy, that gives what this one gives for that style.
         """
-        weights = one_hot(style, len(self.styles)) if isinstance(style, int) else torch.as_tensor(style)[None]
+        if isinstance(style, int):
+            style = F.one_hot(torch.tensor(style), len(self.styles))
+        weights = torch.as_tensor(style)[None]
         network, state = TransformerNet(**super().architecture()), self.state_dict()
         for key, value in network.state_dict().items():
             row = mixed(weights, state[key]) if state[key].dim() == 2 else state[key]
@@ -184,16 +187,6 @@ def parse_mixture(text: str, flag: str = "--style") -> dict[str, float]:
 def is_style_name(name: object) -> bool:
     """Whether a style may be called so: results are named after it, and ``--style a:0.6,b:0.4`` can name it."""
     return isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100 and not set(name) & set("/\\:,")
-
-
-def styles_of(network: TransformerNet) -> tuple[str, ...]:
-    """The names of a network's styles; of a network of one style, which does not name it, the empty one."""
-    return network.styles if isinstance(network, MultiStyleNet) else ("",)
-
-
-def one_hot(index: int, count: int) -> torch.Tensor:
-    """1 x count: all of one style, nothing of the others."""
-    return F.one_hot(torch.tensor([index]), count).float()
 
 
 def _apply(module: nn.Module, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
