@@ -145,8 +145,8 @@ class ConvLayer(nn.Sequential):
 
     Args:
         in_channels, out_channels, kernel_size, stride: as in ``nn.Conv2d``; the output is ceil(size / stride).
-        norm: ``"batch"`` or ``"instance"``; ``None`` leaves out normalisation (and the convolution then has a bias,
-            which a normalisation would cancel).
+        norm: ``"batch"``, ``"instance"`` or ``"mixed"``; ``None`` leaves out normalisation (and the convolution then
+            has a bias, which a normalisation would cancel).
         relu: whether a ReLU follows.
     """
 

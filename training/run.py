@@ -136,7 +136,7 @@ class TrainingRun:
 
     def _compile(self) -> None:
         state, message = self.state, self.log_file.message
-        message("Compiling the training step with torch.compile, about a minute")
+        message("Compiling the training step with torch.compile, some minutes")
         start, photographs = time.monotonic(), next(state.calibration_batches())[: self.config.batch_size]
         compile_step(state, *state.batch_of(photographs, step=1))
         message(f"Compiled in {time.monotonic() - start:.0f} s")
