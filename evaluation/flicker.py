@@ -5,7 +5,6 @@ python -m evaluation.flicker film.mp4 --model_path gallery --style all --frames 
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -114,7 +113,7 @@ def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
 
     from imaging.films import FilmReader
     from imaging.optical_flow import Motion
-    from inference.repaint import repainted
+    from inference.repaint import reduced_size, repainted, resized
     from utils.progress import progress_bar
 
     generator = torch.Generator().manual_seed(config.seed)
@@ -124,7 +123,8 @@ def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
     with FilmReader(path, max_pixels=config.max_pixels) as film:
         total = min(film.total or config.frames or 0, config.frames or film.total or 0)
         with progress_bar(total or None, "frame") as bar:
-            for pixels in islice(_reduced(film, config.max_size), config.frames):
+            for frame in islice(film.frames(), config.frames):
+                pixels = resized(frame.pixels, reduced_size(film.size, config.max_size))
                 results = {"": pixels} | {name: repainted(stylizer, pixels) for name, stylizer in styles.items()}
                 if before:
                     motion = Motion(before[""], pixels)
@@ -148,20 +148,6 @@ def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
         "frames": frames, "width": width, "height": height, "cuts": frames - 1 - len(seen), "seen": fmean(seen),
         "film": fmean(per_pair[""]), "styles": figures,
     }  # fmt: skip
-
-
-def _reduced(film, max_size: int | None) -> Iterator:
-    """The frames of an open film, H x W x 3, uint8."""
-    import numpy as np
-    from PIL import Image
-
-    for frame in film.frames():
-        pixels = frame.pixels
-        if max_size is not None and max(pixels.shape) > max_size:
-            image = Image.fromarray(pixels)
-            image.thumbnail((max_size, max_size), Image.Resampling.LANCZOS)
-            pixels = np.array(image)
-        yield pixels
 
 
 def _table(films: dict[str, dict]) -> str:

@@ -86,15 +86,9 @@ def tags(picture) -> dict[str, int]:
     Args:
         picture: as ``av`` decodes it; ``None``, as BT.709.
     """
-    kept = picture is not None and not is_converted(picture)
-
-    def known(name: str) -> int:
-        value = getattr(picture, name) if kept else UNKNOWN
-        return BT709 if value in (0, UNKNOWN) else value
-
-    return {
-        "colorspace": BT709,
-        "color_range": LIMITED,
-        "color_primaries": known("color_primaries"),
-        "color_trc": known("color_trc"),
-    }
+    kept = None if picture is None or is_converted(picture) else picture
+    result = {"colorspace": BT709, "color_range": LIMITED}
+    for name in ("color_primaries", "color_trc"):
+        value = getattr(kept, name, UNKNOWN)
+        result[name] = BT709 if value in (0, UNKNOWN) else value
+    return result

@@ -37,7 +37,8 @@ def rgb_to_oklab(images: torch.Tensor) -> torch.Tensor:
 
 def oklab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
     """Oklab to sRGB in [0, 255]; colours that sRGB lacks are clamped, channel by channel."""
-    return _encode(_oklab_to_linear(lab))
+    linear = _oklab_to_linear(lab).clamp(0, 1)
+    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
 
 
 def reduce_chroma(lab: torch.Tensor, steps: int = 12) -> torch.Tensor:
@@ -68,11 +69,6 @@ def _with_chroma(lab: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 
 def _oklab_to_linear(lab: torch.Tensor) -> torch.Tensor:
     return _mix(_LMS_FROM_RGB.inverse(), _mix(_LAB_FROM_LMS.inverse(), lab) ** 3)
-
-
-def _encode(linear: torch.Tensor) -> torch.Tensor:
-    linear = linear.clamp(0, 1)
-    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
 
 
 def _mix(matrix: torch.Tensor, images: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
 from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, reads_heic, refused_tiff
@@ -63,7 +63,8 @@ def read_image(
                 raise
             image = _as_far_as_it_goes(path, image, error)
             remarks.append(f"{path} is damaged ({in_words(error)}): what can be read of it is taken")
-        result = to_rgb(_upright(image))
+        _turn_upright(image)
+        result = to_rgb(image)
         result.info["remarks"] = remarks
         return result
 
@@ -248,25 +249,17 @@ def _pillow_prepared(max_pixels: int):
                 _restore_pillow.close()
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned by its EXIF orientation, with the EXIF of any format in ``info["exif"]``."""
+def _turn_upright(image: Image.Image) -> None:
+    """Turn it by its EXIF orientation; the EXIF of any format is in ``info["exif"]`` then."""
     try:
         exif = image.getexif()
         if exif and "exif" not in image.info:  # TIFF has it among its own tags
             image.info["exif"] = exif.tobytes()
-        return _turned(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except Exception:  # Broken EXIF is no reason to refuse a picture whose pixels are sound;
         image.info.pop("exif", None)
-    try:
-        return _turned(image)  # and its orientation may be.
-    except Exception:
-        return image
-
-
-def _turned(image: Image.Image) -> Image.Image:
-    # Where there is nothing to turn, Pillow's function returns a copy: of a large picture, gigabytes.
-    straight = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    return image if straight else ImageOps.exif_transpose(image)
+        with contextlib.suppress(Exception):
+            ImageOps.exif_transpose(image, in_place=True)  # and its orientation may be.
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

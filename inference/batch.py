@@ -17,11 +17,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
 from config import InferenceConfig
-from imaging.films import in_seconds
+from imaging.films import FilmReader, in_seconds
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
@@ -30,7 +31,7 @@ from inference.inputs import PIPE, ContentImage, names_several
 from inference.named_styles import CONTACT_SHEET, load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
 from inference.outputs import Job, check_taken, is_film, plan_jobs
-from inference.repaint import first_picture, reduced_size, repaint_film
+from inference.repaint import reduced_size, repaint_film
 from inference.report import InferenceReport
 from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
@@ -182,7 +183,8 @@ class InferenceRun:
                 path.write_bytes(content_image.data)
                 return read_photograph(path, max_pixels, called=str(content_image.path))
         if is_film(content_image.path):  # of a contact sheet
-            return first_picture(content_image.path, self._start, self._end, max_pixels)
+            with FilmReader(content_image.path, self._start, self._end, max_pixels) as film:
+                return Image.fromarray(np.ascontiguousarray(film.first_picture()))
         return read_photograph(content_image.path, max_pixels)
 
     def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:

@@ -117,11 +117,10 @@ class TensorCanvas:
 
     Args:
         images: N x 3 x H x W, any type, in [0, 255].
-        output: N x 3 x H x W of any type, or with further channels, which are left alone; left out, float32, made when
-            it is first written to.
+        output: N x 3 x H x W of any type, or with further channels, which are left alone.
     """
 
-    def __init__(self, images: torch.Tensor, output: torch.Tensor | None = None):
+    def __init__(self, images: torch.Tensor, output: torch.Tensor):
         self.images, self.output = images, output
         self.size = images.shape[-1], images.shape[-2]
 
@@ -133,11 +132,6 @@ class TensorCanvas:
 
     def write(self, place: Place, colours: torch.Tensor) -> None:
         """Put N x 3 x H x W, in [0, 255], in their place; rounded, not cut, if the output is uint8."""
-        if self.output is None:
-            if colours.shape == self.images.shape:
-                self.output = colours
-                return
-            self.output = torch.empty(self.images.shape, device=colours.device)
         if self.output.dtype == torch.uint8:
             colours = colours.round()
         self.output[(slice(None), slice(3), *place)] = colours.to(self.output)

@@ -98,8 +98,13 @@ def repaint_film(
             _writer(file, target.suffix.lower(), film, size, quality) as writer,
         ):
             with _behind(writer.write) as write, contextlib.closing(_ahead(film.frames())) as frames:
-                for frame in _repainted_frames(stylizer, frames, options, result):
-                    write(frame)
+                for frame in frames:
+                    since = time.perf_counter()
+                    pixels = repainted(stylizer, resized(frame.pixels, size), options)
+                    result.seconds += time.perf_counter() - since
+                    result.frames += 1
+                    result.length = frame.time + frame.duration
+                    write(Frame(pixels, frame.time, frame.duration))
                     on_frame(result.frames, film.total)
                     if should_stop():
                         result.stopped, result.path = True, _unfinished(target)
@@ -112,35 +117,10 @@ def repaint_film(
         return result
 
 
-def _repainted_frames(
-    stylizer: Stylizer, frames: Iterator[Frame], options: StyleOptions, result: FilmResult
-) -> Iterator[Frame]:
-    """The frames, repainted at the result's size, which takes note of them."""
-    for frame in frames:
-        since = time.perf_counter()
-        pixels = repainted(stylizer, _resized(frame.pixels, result.size), options)
-        result.seconds += time.perf_counter() - since
-        result.frames += 1
-        result.length = frame.time + frame.duration
-        yield Frame(pixels, frame.time, frame.duration)
-
-
 def _unfinished(target: Path) -> Path:
     """A free name for a part of a film: a later command takes it for no result, and replaces none."""
     names = (target.with_stem(f"{target.stem}_unfinished{number}") for number in ("", *range(2, 10**6)))
     return next(name for name in names if not os.path.lexists(name))
-
-
-def first_picture(
-    source: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
-) -> Image.Image:
-    """A picture that shows what a film is about: its first one, or the first that is not of one colour.
-
-    Raises:
-        UserError, ImageError: naming the file.
-    """
-    with _reader(source, start, end, max_pixels) as film:
-        return Image.fromarray(np.ascontiguousarray(film.first_picture()))
 
 
 def reduced_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
@@ -163,7 +143,8 @@ def _writer(file, ending: str, film, size: tuple[int, int], quality: int | None)
     return FilmWriter(file.name, ending, size, film.rate, time_base, film if moving else None, quality)
 
 
-def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """H x W x channels, uint8, brought to (width, height); the same array where that is its size."""
     if pixels.shape[1::-1] == size:
         return pixels
     return np.array(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS))

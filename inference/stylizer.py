@@ -135,13 +135,11 @@ class Stylizer:
         check_images(images)
         width, height = options.working_size(images.shape[-1], images.shape[-2])
         batches = images.split(max(1, len(images)) if self._in_one_pass(height, width) else 1)
-        if len(batches) > 1 and output is None:
+        if output is None:
             output = torch.empty(images.shape, device=self.compute.device)
-        outputs = [None] if output is None else output.split(len(batches[0]))
-        for batch, target in zip(batches, outputs):
-            canvas = TensorCanvas(batch, target)
-            self._paint(canvas, options, _NO_BAR())
-        return canvas.output.to(self.compute.device) if output is None else output
+        for batch, target in zip(batches, output.split(len(batches[0]))):
+            self._paint(TensorCanvas(batch, target), options, _NO_BAR())
+        return output
 
     def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm) -> None:
         """Write what the network and the options make of the content image on a canvas."""

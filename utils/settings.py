@@ -39,17 +39,9 @@ class _Parser(argparse.ArgumentParser):
             message = message.removeprefix("argument ").replace(": ", " ", 1)
         message = re.sub("expected (one|at least one) argument$", "needs a value", message)
         message = message.replace("the following arguments are required:", "give")
+        for value_type in (int, float):
+            message = message.replace(f"invalid {value_type.__name__} value:", f"must be {_CALLED[value_type]}, not", 1)
         raise UserError(re.sub("ignored explicit argument .*", "takes no value", message))
-
-
-def _number(value_type: type):
-    def convert(text: str):
-        try:
-            return value_type(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"must be {_CALLED[value_type]}, not {text!r}") from None
-
-    return convert
 
 
 def build_parser(config_class, description: str) -> argparse.ArgumentParser:
@@ -80,8 +72,7 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
             text += f" (default: {shown(f.default)})"
         metavar = f.metadata["metavar"] or "|".join(f.metadata["choices"] or ()) or _METAVARS[value_type]
         many = {"nargs": "+"} if several else {}
-        convert = value_type if value_type is str else _number(value_type)
-        group.add_argument(f.name if required else f"--{f.name}", type=convert, metavar=metavar, help=text, **many)
+        group.add_argument(f.name if required else f"--{f.name}", type=value_type, metavar=metavar, help=text, **many)
     return parser
 
 

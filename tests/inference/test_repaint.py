@@ -18,7 +18,7 @@ av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
 from imaging.films import FilmReader  # noqa: E402
 from inference.batch import parse_time  # noqa: E402
 from inference.options import StyleOptions, StylizeError  # noqa: E402
-from inference.repaint import first_picture, repaint_film  # noqa: E402
+from inference.repaint import repaint_film  # noqa: E402
 from inference.stylizer import Stylizer  # noqa: E402
 from utils.errors import ImageError, UserError  # noqa: E402
 
@@ -401,7 +401,8 @@ def test_a_first_picture_that_shows_something(tmp_path, plain, is_found):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
         container.mux(stream.encode())
     expected = picture if is_found else picture * 0  # the first of all
-    assert np.abs(np.asarray(first_picture(path)).astype(int) - expected).mean() < 8
+    with FilmReader(path) as film:
+        assert np.abs(film.first_picture().astype(int) - expected).mean() < 8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
