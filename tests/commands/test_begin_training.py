@@ -19,9 +19,6 @@ from PIL import Image
 
 from begin_training import train
 from config import TrainingConfig
-from imaging.reading import read_image
-from imaging.tensors import picture_batch
-from losses.terms import style_grams
 from models.checkpoints import load_checkpoint
 from tests.comparing import read_metrics, same
 from training.folder import newest_checkpoint
@@ -141,15 +138,6 @@ def test_metrics(straight):
         assert line["seconds_per_step"] > 0 and line["photographs_per_second"] > 0
 
 
-def test_scales_are_found_on_painting_and_photographs(straight, vgg, style_image):
-    """Style by the painting resized to --image_size; the other two belong to the photographs."""
-    scales = load_checkpoint(straight / "stripes.pth").provenance["loss_scales"]
-    grams = style_grams(vgg, picture_batch(read_image(style_image), 32), 1, TrainingConfig.style_layers)
-    expected = [5 * gram.square().sum().item() for gram in grams]
-    assert list(scales["style"]) == pytest.approx(expected, rel=1e-3)
-    assert scales["content"] > 0 and scales["total_variation"] > 0
-
-
 def test_monitor_pictures_show_photograph_painting_and_result(straight, monitor):
     with Image.open(monitor) as photograph:
         width = round(photograph.width * 360 / photograph.height)
@@ -244,26 +232,6 @@ def test_another_file_of_the_same_name_cannot_be_slipped_in(resume, straight, tm
     checkpoint = straight / "stripes_training" / "step_000010.pth"
     assert flag in resume(checkpoint, flag, other, "--output_dir", tmp_path / "o").error
     assert not (tmp_path / "o").exists()
-
-
-def test_a_changed_folder_of_photographs_is_noticed(resume, straight, photos, tmp_path):
-    shutil.copytree(photos, tmp_path / "photos")
-    (tmp_path / "photos" / "photo_00.jpg").unlink()
-    fewer = ["--dataset_dir", tmp_path / "photos", "--output_dir", tmp_path / "out", "--total_steps", 11]
-    with pytest.warns(UserWarning, match="12 photographs then, 11 now"):
-        assert "resumed after step 10" in resume(straight / "stripes_training" / "step_000010.pth", *fewer).ok()
-
-
-def test_a_finished_training_has_nothing_to_resume_but_results_that_are_missing(resume, straight, copied):
-    before, expected = snapshot(copied), load_checkpoint(straight / "stripes.pth")
-    again = [copied / "stripes_training", "--output_dir", copied]
-    assert "has finished its 20 steps" in resume(*again).error
-    assert snapshot(copied) == before
-    for name in ("stripes.pth", "stripes_training/filmstrip.png"):
-        (copied / name).unlink()
-    resume(*again).ok()
-    assert same(load_checkpoint(copied / "stripes.pth").network.state_dict(), expected.network.state_dict())
-    assert (copied / "stripes_training" / "filmstrip.png").exists()
 
 
 def test_a_finished_training_can_be_trained_on(resume, copied):
@@ -363,19 +331,7 @@ def test_corrupt_photographs_are_skipped_named_and_counted(run_cli, plan, photos
     assert ".py:" not in result.stderr  # where in the program it was found is of no interest
 
 
-# -- losses that are not finite --------------------------------------------------------------------
-
-
-def test_a_training_that_diverges_names_the_last_good_checkpoint(resume, copied):
-    (copied / "stripes_training" / "step_000020.pth").unlink()
-    good = copied / "stripes_training" / "step_000010.pth"
-    flags = ["--output_dir", copied, "--lr", 1e38, "--checkpoint_every_steps", 0, "--monitor_every_steps", 0]
-    error = resume(good, *flags).error
-    step = re.search(r"the (content|style|total_variation) loss is (nan|inf) at step (\d+)", error)[3]
-    assert 11 <= int(step) <= STEPS
-    assert f"resume from {good}" in error
-    load_checkpoint(good)
-    assert all(line["step"] < int(step) or math.isfinite(line["total"]) for line in read_metrics(copied))
+# -- a network that is no use -----------------------------------------------------------------------
 
 
 def test_a_network_that_collapses_is_refused_and_not_shipped(begin, tmp_path):

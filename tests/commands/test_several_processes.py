@@ -1,9 +1,7 @@
 """``torchrun begin_inference.py``: a folder's photographs are shared out among processes."""
 
+import functools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +11,15 @@ from PIL import Image
 from begin_inference import stylize
 from config import InferenceConfig
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
-def torchrun(style_model, tmp_path):
+def torchrun(run_cli, style_model, tmp_path):
     """``torchrun(*flags)`` stylises ``tmp_path/photos`` with two processes."""
-
-    def run(*flags):
-        command = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
-            ROOT / "begin_inference.py",
-            "--model_path", style_model, "--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results",
-            "--device", "cpu", "--precision", "float32", *flags,
-        ]  # fmt: skip
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=600)
-
-    return run
+    return functools.partial(
+        run_cli, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "begin_inference.py",
+        "--model_path", style_model, "--content_image", tmp_path / "photos", "--output_dir", tmp_path / "results",
+        "--device", "cpu", "--precision", "float32",
+    )  # fmt: skip
 
 
 @pytest.mark.posix
@@ -65,5 +54,4 @@ def test_each_photograph_is_done_once(torchrun, style_model, make_picture, tmp_p
     (tmp_path / "photos" / "2.png").unlink()
     (tmp_path / "results" / "3_stripes.png").unlink()
     result = torchrun("--skip_existing")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("Stylised 1 of 4 photographs") == 1 and "; 3 skipped" in result.stdout
+    assert result.ok().count("Stylised 1 of 4 photographs") == 1 and "; 3 skipped" in result.stdout

@@ -2,7 +2,6 @@
 
 import errno
 import itertools
-import multiprocessing.connection
 import multiprocessing.synchronize
 import os
 import signal
@@ -65,21 +64,12 @@ def test_batches_are_the_crops_of_consecutive_positions(dataset, batches, batch_
     assert torch.equal(torch.cat(found), expected_crops(dataset, range(position)))
 
 
-@pytest.mark.parametrize("num_workers", [2])
-def test_the_number_of_workers_changes_nothing(dataset, num_workers):
+def test_the_number_of_workers_changes_nothing(dataset):
     alone, position = take(6, dataset, 5)
-    by_workers, their_position = take(6, dataset, 5, num_workers=num_workers)
+    by_workers, their_position = take(6, dataset, 5, num_workers=2)
     assert not any(batch.is_shared() for batch in by_workers)  # containers have little shared memory
     assert torch.equal(torch.cat(alone), torch.cat(by_workers))
     assert position == their_position == 30
-
-
-def test_it_goes_on_from_any_position(dataset):
-    crops = torch.cat(take(9, dataset, 4)[0])
-    for start in (0, 1, 5, 11, 12, 23):
-        batches, position = take(2, dataset, 4, start=start)
-        assert torch.equal(torch.cat(batches), crops[start : start + 8])
-        assert position == start + 8
 
 
 @pytest.mark.parametrize("num_workers, broken", [(0, 5), (0, 11), (2, 0)])
@@ -130,16 +120,6 @@ def test_nothing_readable_stops(tmp_path, num_workers):
         take(1, dataset, 2, num_workers=num_workers)
 
 
-def test_workers_end_with_the_stream(dataset):
-    before = set(multiprocessing.active_children())
-    stream = PhotographStream(dataset, 4, num_workers=2)
-    next(stream)
-    started = set(multiprocessing.active_children()) - before
-    assert len(started) == 2
-    stream.close()
-    assert not any(process.is_alive() for process in started)
-
-
 def test_no_room_for_what_processes_share(dataset, monkeypatch):
     def full(*arguments, **settings):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -150,19 +130,6 @@ def test_no_room_for_what_processes_share(dataset, monkeypatch):
 
 
 # -- reading processes that are lost, and folders that hang --------------------------------------------------------
-
-
-@pytest.mark.posix
-def test_a_worker_that_is_killed_is_reported_with_the_next_batch(dataset):
-    """Left to itself torch raises an exception wherever the program is when a worker dies: in the middle of a step."""
-    stream = PhotographStream(dataset, 4, num_workers=2)
-    next(stream)
-    stream._workers[1].kill()
-    multiprocessing.connection.wait([stream._workers[1].sentinel])
-    time.sleep(0.05)  # where the exception would be raised
-    with pytest.raises(UserError, match=r"was lost \(SIGKILL\).*--num_workers"):
-        next(stream)
-    stream.close()
 
 
 @pytest.mark.posix

@@ -44,24 +44,6 @@ def test_width_multiplies_the_channels_and_blocks_are_counted():
             TransformerNet(**wrong)
 
 
-@pytest.mark.parametrize("norm, expected", [("batch", torch.nn.BatchNorm2d), ("instance", torch.nn.InstanceNorm2d)])
-def test_normalisation_and_padding_are_what_was_asked_for(norm, expected):
-    modules = list(build(norm).modules())
-    # Two stride-2 convolutions and the first, two in each of five blocks, two upsampling layers.
-    found = [m for m in modules if isinstance(m, torch.nn.BatchNorm2d | torch.nn.InstanceNorm2d)]
-    assert len(found) == 3 + 10 + 2 and all(isinstance(m, expected) for m in found)
-    assert not any(type(m) in (torch.nn.Conv2d, torch.nn.ConvTranspose2d) for m in modules)  # all reflect
-
-
-def test_strides_divide_by_four_and_multiply_back():
-    sizes = []
-    network = build().eval()
-    for layer in network.layers:
-        layer.register_forward_hook(lambda module, args, output: sizes.append(tuple(output.shape[1:])))
-    network(pictures(1, 32, 24))
-    assert sizes == [(32, 32, 24), (64, 16, 12), *[(128, 8, 6)] * 6, (64, 16, 12), (32, 32, 24), (3, 32, 24)]
-
-
 # -- sizes and values ------------------------------------------------------------------------------
 
 

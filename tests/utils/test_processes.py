@@ -1,9 +1,6 @@
 """Two processes train as one does with their batches put together."""
 
-import json
-import os
-import subprocess
-import sys
+import functools
 import warnings
 from pathlib import Path
 
@@ -11,16 +8,17 @@ import pytest
 import torch
 
 from config import TrainingConfig
+from models.checkpoints import load_checkpoint
+from tests.comparing import read_metrics
 from training.resume import share_batch
 from utils.errors import UserError
 from utils.processes import Processes
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
 PARTING = """
 import os, sys
 import torch
+
+sys.path.insert(0, os.getcwd())
 from utils.processes import Processes
 
 processes = Processes.join(torch.device("cpu"))
@@ -38,24 +36,19 @@ sys.stdout.write(f"{threads >= 3} {gradients}\\n")  # one for the network, two f
 """
 
 
-def run(*command, processes=1):
-    start = [sys.executable]
-    if processes > 1:
-        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [*start, *map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
+@pytest.fixture
+def two_processes(run_cli):
+    """``two_processes(script, *args)``: run by torchrun, to the end."""
+    return functools.partial(run_cli, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system does not list threads")
-def test_gradients_are_averaged_and_parting_leaves_no_thread(tmp_path):
+def test_gradients_are_averaged_and_parting_leaves_no_thread(two_processes, tmp_path):
     """One that outlasts the interpreter aborts it now and then."""
     (tmp_path / "parting.py").write_text(PARTING)
-    result = run(tmp_path / "parting.py", processes=2)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines() == ["True [0.5, 0.5]"] * 2
+    result = two_processes(tmp_path / "parting.py")
+    assert result.ok().splitlines() == ["True [0.5, 0.5]"] * 2
     assert "Warning" not in result.stderr
 
 
@@ -66,22 +59,17 @@ def test_batch_norm_in_several_processes_on_a_cpu_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps, flags", [(3, []), (1, ["--temporal_weight", 200])])
-def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps, flags):
+def test_two_processes_equal_one(run_cli, two_processes, small_training, tmp_path, steps, flags):
     common = [
-        "begin_training.py",
-        *("--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file),
-        *("--image_size", 32, "--total_steps", steps, "--num_epochs", 9, "--monitor_every_steps", 0),
-        *("--device", "cpu", "--precision", "float32", "--num_workers", 0, "--log_every_steps", 1),
-        *("--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--tone_weight", 3),
-        *flags,
-    ]
-    one = run(*common, "--batch_size", 4, "--output_dir", tmp_path / "one")
-    two = run(*common, "--batch_size", 2, "--output_dir", tmp_path / "two", processes=2)
-    assert one.returncode == two.returncode == 0, one.stderr + two.stderr
-    folders = [tmp_path / run / f"{style_image.stem}_training" for run in ("one", "two")]
+        "begin_training.py", *small_training, "--width", 1, "--blocks", 5, "--total_steps", steps,
+        "--checkpoint_every_steps", 1, "--optimizer", "adam", "--lr", 1e-3, "--tone_weight", 3, *flags,
+    ]  # fmt: skip
+    run_cli(*common, "--batch_size", 4, "--output_dir", tmp_path / "one").ok()
+    two_processes(*common, "--output_dir", tmp_path / "two").ok()
+    outputs = [tmp_path / "one", tmp_path / "two"]
 
     # After the first step Adam's first moment is a tenth of the gradient, of the network and of nothing else.
-    one, two = (torch.load(folder / "step_000001.pth", weights_only=True)["resume_state"] for folder in folders)
+    one, two = (load_checkpoint(output / "stripes_training" / "step_000001.pth").resume_state for output in outputs)
     expected, found = (
         torch.cat([state["exp_avg"].flatten() for state in run["optimizer"]["state"].values()]) for run in (one, two)
     )
@@ -90,9 +78,9 @@ def test_two_processes_equal_one(tmp_path, photos, style_image, vgg_file, steps,
     assert two["objective"]["ceiling.log_level"] == pytest.approx(one["objective"]["ceiling.log_level"], rel=1e-4)
 
     # From then on they part by rounding alone.
-    lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in folders]
+    lines = [read_metrics(output) for output in outputs]
     assert len(lines[0]) == len(lines[1]) == steps  # one process writes
-    for expected, found in zip(*(map(json.loads, run) for run in lines)):
+    for expected, found in zip(*lines):
         assert found["raw"] == pytest.approx(expected["raw"], rel=5e-3)
         assert found["content_to_grey"] == pytest.approx(expected["content_to_grey"], rel=5e-3)
 
@@ -107,14 +95,10 @@ def test_another_number_of_processes_takes_as_many_photographs_a_step(processes,
 
 
 @pytest.mark.slow
-def test_a_training_of_two_processes_goes_on_in_one(tmp_path, photos, style_image, vgg_file):
-    common = [
-        *("begin_training.py", "--device", "cpu", "--precision", "float32", "--num_workers", 0),
-        *("--monitor_every_steps", 0, "--vgg_weights", vgg_file, "--dataset_dir", photos, "--style_image", style_image),
-        *("--image_size", 32, "--batch_size", 2, "--num_epochs", 9, "--output_dir", tmp_path),
-    ]
-    run(*common, "--total_steps", 1, processes=2)
-    result = run(*common[:5], "--checkpoint_path", tmp_path / f"{style_image.stem}_training", "--total_steps", 2)
-    assert "resumed after step 1" in result.stdout, result.stderr
-    last = torch.load(tmp_path / f"{style_image.stem}_training" / "step_000002.pth", weights_only=True)
-    assert last["provenance"]["settings"]["batch_size"] == 4 and last["resume_state"]["position"] == 8
+def test_a_training_of_two_processes_goes_on_in_one(run_cli, two_processes, small_training, tmp_path):
+    two_processes("begin_training.py", *small_training, "--output_dir", tmp_path).ok()
+    folder = tmp_path / "stripes_training"
+    result = run_cli("begin_training.py", "--checkpoint_path", folder, "--total_steps", 2)
+    assert "resumed after step 1" in result.ok()
+    last = load_checkpoint(folder / "step_000002.pth")
+    assert last.provenance["settings"]["batch_size"] == 4 and last.resume_state["position"] == 8
