@@ -16,7 +16,7 @@ from utils.files import MODELS, PROGRAM
 PICTURES = Path(__file__).parent / "pictures"
 """Photographs to begin with, and small pictures of paintings, made by ``python -m docs.draw_gallery --paintings``."""
 
-_FAST = "fast"  # folder, beside a model, of its quick twin
+_FAST, _LIVE = "fast", "live"  # folders, beside a model, of its quick twin and of its quickest one
 
 
 @functools.cache
@@ -34,6 +34,7 @@ class Style:
         style: of a network of several, its name; ``None`` of a network of one.
         stamp: changes with its file.
         twin: a smaller network of the same style, for what has to be quick, as ``model``; or ``None``.
+        live: one that is smaller still, for a camera; or ``None``.
         painting: a picture of what it learnt from, or ``None``.
     """
 
@@ -41,6 +42,7 @@ class Style:
     style: str | None
     stamp: tuple = ()
     twin: str | None = None
+    live: str | None = None
     painting: Path | None = None
 
     @property
@@ -77,7 +79,10 @@ class Catalogue:
                 for path in sorted(folder.glob("*")) if folder.is_dir() else ():
                     if path.suffix in MODELS and path.is_file() and not path.name.startswith("."):
                         found.setdefault(path.resolve(), path)
-            read = [self._styles_of(path, (_stamp(real), _stamp(_twin(real)))) for real, path in found.items()]
+            read = [
+                self._styles_of(path, (_stamp(real), _stamp(_twin(real, _FAST)), _stamp(_twin(real, _LIVE))))
+                for real, path in found.items()
+            ]
             self.unreadable = [fault for _, fault in read if fault is not None]
             groups = sorted((styles for styles, _ in read), key=lambda group: len(group) < 2)
             return {style.id: style for group in groups for style in group}
@@ -87,11 +92,12 @@ class Catalogue:
             network = self._read(path).network
         except UserError as error:
             return [], str(error)
-        model, twin = _shortest(path), None
-        with contextlib.suppress(UserError):
-            if _names(self._read(_twin(path)).network) == _names(network):
-                twin = _shortest(_twin(path), f"{_FAST}/{path.stem}")
-        return [Style(model, name, stamp, twin, _painting(path, name)) for name in _names(network)], None
+        twins: list[str | None] = [None, None]
+        for number, folder in enumerate((_FAST, _LIVE)):
+            with contextlib.suppress(UserError):
+                if _names(self._read(_twin(path, folder)).network) == _names(network):
+                    twins[number] = _shortest(_twin(path, folder), f"{folder}/{path.stem}")
+        return [Style(_shortest(path), name, stamp, *twins, _painting(path, name)) for name in _names(network)], None
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""
@@ -106,8 +112,8 @@ def _names(network) -> Sequence[str | None]:
     return network.styles if isinstance(network, MultiStyleNet) else [None]
 
 
-def _twin(path: Path) -> Path:
-    return path.parent / _FAST / path.name
+def _twin(path: Path, folder: str) -> Path:
+    return path.parent / folder / path.name
 
 
 def _painting(path: Path, style: str | None) -> Path | None:

@@ -126,13 +126,13 @@ class Painter:
             size, remarks = image.size, image.info["remarks"]
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
-    def stylizer(self, recipe: Recipe, quick: bool = False) -> Stylizer:
+    def stylizer(self, recipe: Recipe, network: str = "config") -> Stylizer:
         """What paints a recipe; the latest ones are kept, until a file that they were read from changes.
 
         Args:
-            quick: take the quick twins of its models, where they all have one.
+            network: which of its settings, ``config``, ``quick`` or ``live``.
         """
-        config = recipe.quick if quick else recipe.config
+        config = getattr(recipe, network)
         return self._load(config.model_path, config.style, config.blend, recipe.stamps)
 
     def _read_styles(self, model_path, style, blend, stamps) -> Stylizer:
@@ -155,7 +155,7 @@ class Painter:
         shown = reduced_size(screen.size, max(network_size, _PREVIEW))
         image = screen.resize(shown, Image.Resampling.LANCZOS) if shown != screen.size else screen.copy()
         options = dataclasses.replace(options, stroke_scale=max(1.0, max(shown) / network_size))
-        stylizer = self.stylizer(recipe, quick=True)
+        stylizer = self.stylizer(recipe, "quick")
         with self.turns:
             if stop.is_set():
                 raise Cancelled
@@ -178,7 +178,7 @@ class Painter:
 
     def thumbnail(self, image: Image.Image, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
         """A small picture in one style, as a browser shows it."""
-        stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles), quick=True)
+        stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles), "quick")
         with self.turns:
             if stop.is_set():
                 raise Cancelled

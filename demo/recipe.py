@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class Recipe:
     Attributes:
         config: the command's settings, but for the photograph.
         quick: the same with the quick twins of its models; the same settings where one has none.
+        live: the same with the networks for a camera; as ``quick`` where one has none.
         name: of the result, after the photograph's.
         arguments: of the command line, but for the photograph.
         stamps: change with the files of the models.
@@ -30,6 +31,7 @@ class Recipe:
 
     config: InferenceConfig
     quick: InferenceConfig
+    live: InferenceConfig
     name: str
     arguments: tuple[str, ...]
     stamps: tuple
@@ -62,11 +64,9 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
     values |= _naming(chosen)
     if mask is not None:
         values["mask"] = str(mask)
-    config = quick = validate(InferenceConfig(**values))
-    if all(style.twin for style, _ in chosen):
-        quick = dataclasses.replace(
-            config, **_naming([(dataclasses.replace(style, model=style.twin), weight) for style, weight in chosen])
-        )
+    config = validate(InferenceConfig(**values))
+    quick = _replaced(config, chosen, lambda style: style.twin) or config
+    live = _replaced(config, chosen, lambda style: style.live) or quick
     arguments = []
     for name, value in values.items():
         if value == getattr(InferenceConfig, name):
@@ -76,7 +76,13 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
         shown = [] if value is True else value if isinstance(value, tuple) else [value]
         arguments += [f"--{name}", *(f"{one:g}" if isinstance(one, float) else one for one in shown)]
     name, stamps = style_name(config, frozenset(values)), tuple(style.stamp for style, _ in chosen)
-    return Recipe(config, quick, name, tuple(map(str, arguments)), stamps)
+    return Recipe(config, quick, live, name, tuple(map(str, arguments)), stamps)
+
+
+def _replaced(config: InferenceConfig, chosen: list[tuple[Style, float]], twin: Callable) -> InferenceConfig | None:
+    """The settings with another network of each style; ``None`` if one has none."""
+    twins = [(dataclasses.replace(style, model=twin(style)), weight) for style, weight in chosen]
+    return dataclasses.replace(config, **_naming(twins)) if all(style.model for style, _ in twins) else None
 
 
 def _styles(data: object, styles: Mapping[str, Style]) -> list[tuple[Style, float]]:

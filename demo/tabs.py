@@ -382,7 +382,7 @@ class Tab:
                 frame = frame.convert("RGB")
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise UserError("a frame of the camera cannot be read: start it again") from None
-            stylizer, scale = self.painter.stylizer(recipe, quick=True), self._pace.scale
+            stylizer, scale = self.painter.stylizer(recipe, "live"), self._pace.scale
             options = self._pace.enlarged(self.painter.options(recipe), *frame.size)
             with self.painter.turns:
                 frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))

@@ -42,14 +42,17 @@ def test_a_quick_twin_paints_what_is_quick_and_never_the_result(own, trained_lik
     catalogue, path, painter = own
     plain, image = recipe_of(catalogue, path), torch.rand(1, 3, 8, 8) * 255
     assert not plain.has_twin
-    twin = Checkpoint(trained_like("instance", width=0.25, blocks=1, seed=1), {})
-    save_checkpoint(path.parent / "fast" / "own.pth", twin)
-    assert list(catalogue.styles()) == [str(path)]  # the twin is no style of its own
-    recipe = recipe_of(catalogue, path)
-    assert recipe.has_twin and recipe.command("a.jpg") == plain.command("a.jpg")
-    wanted = (plain, False), (recipe, False), (recipe, True)
-    results = [painter.stylizer(one, quick).stylize_tensor(image).clone() for one, quick in wanted]
-    assert torch.equal(results[0], results[1]) and not torch.equal(results[1], results[2])
+    for folder, width in ("fast", 0.2), ("live", 0.125):
+        twin = Checkpoint(trained_like("instance", width=width, blocks=1, seed=1), {})
+        save_checkpoint(path.parent / folder / "own.pth", twin)
+        recipe = recipe_of(catalogue, path)
+        assert recipe.has_twin and recipe.command("a.jpg") == plain.command("a.jpg")
+        for network in ("config", "quick", "live"):
+            expected = {"config": 0.25, "quick": 0.2}.get(network, width)  # a camera takes the smallest that there is
+            assert painter.stylizer(recipe, network).network.width == expected
+    assert list(catalogue.styles()) == [str(path)]  # the twins are no styles of their own
+    results = [painter.stylizer(one).stylize_tensor(image).clone() for one in (plain, recipe)]
+    assert torch.equal(*results)
 
 
 def test_photographs_of_a_server_that_was_killed_are_cleared_and_no_others(tmp_path, monkeypatch):
