@@ -104,8 +104,9 @@ def find_model(name: str | Path, flag: str = "--model_path") -> Path:
             without its ending, that lies in ``checkpoints/`` here or beside the program.
 
     Raises:
-        UserError: naming ``flag``, and the models that there are.
+        UserError: naming ``flag``, and the models that there are; or that it is a web address.
     """
+    refuse_url(name)
     if os.path.isdir(name):
         steps = [path for path in Path(name).glob("step_*.pth") if path.stem.removeprefix("step_").isdecimal()]
         if not steps:
@@ -144,7 +145,6 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     Raises:
         UserError: naming the file, what was wrong with it, and ``flag``.
     """
-    refuse_url(path)
     path = find_model(path, flag)
     try:
         if path.suffix == ".safetensors":

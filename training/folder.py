@@ -37,16 +37,6 @@ def _step_of(path: Path) -> int:
     return int(path.stem.rpartition("_")[2])
 
 
-def newest_checkpoint(path: Path) -> Path:
-    """The file itself, or the checkpoint with the most steps in a folder."""
-    if not os.path.isdir(path):
-        return path
-    found = checkpoints(path)
-    if not found:
-        raise UserError(f"--checkpoint_path {path} holds no step_NNNNNN.pth to resume from")
-    return found[-1]
-
-
 def is_model_of(path: Path, network: TransformerNet) -> bool:
     """Whether a file is the final model that a network leaves."""
     if not path.exists():

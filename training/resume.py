@@ -9,8 +9,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from config import BEFORE, TrainingConfig
-from models.checkpoints import Checkpoint, load_checkpoint
-from training.folder import checkpoints, newest_checkpoint, training_folder
+from models.checkpoints import Checkpoint, find_model, load_checkpoint
+from training.folder import checkpoints, training_folder
 from training.state import TrainingState
 from training.style_images import training_name
 from utils.errors import UserError
@@ -108,7 +108,7 @@ def take_up(
         given = given | {"style_image", "output_dir"}  # they named the folder
     if config.checkpoint_path is None:
         return config, given, None, None
-    path = newest_checkpoint(Path(config.checkpoint_path))
+    path = find_model(config.checkpoint_path, "--checkpoint_path")
     checkpoint = load_checkpoint(path, "--checkpoint_path")
     if checkpoint.resume_state is None:
         raise UserError(

@@ -19,9 +19,8 @@ from PIL import Image
 
 from begin_training import train
 from config import TrainingConfig
-from models.checkpoints import load_checkpoint
+from models.checkpoints import find_model, load_checkpoint
 from tests.comparing import read_metrics, same
-from training.folder import newest_checkpoint
 from utils.errors import UserError
 
 STEPS = 20
@@ -257,8 +256,8 @@ def test_the_newest_checkpoint_is_the_one_with_the_most_steps(tmp_path):
     for step in (999, 50_000, 999_999, 1_000_000):
         (tmp_path / f"step_{step:06d}.pth").write_bytes(b"")
     (tmp_path / ".step_1000001.pth.x.unfinished").write_bytes(b"")
-    assert newest_checkpoint(tmp_path).name == "step_1000000.pth"
-    assert newest_checkpoint(tmp_path / "step_000999.pth") == tmp_path / "step_000999.pth"
+    assert find_model(tmp_path).name == "step_1000000.pth"
+    assert find_model(tmp_path / "step_000999.pth") == tmp_path / "step_000999.pth"
 
 
 # -- nothing is replaced unasked -------------------------------------------------------------------
