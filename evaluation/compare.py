@@ -17,17 +17,17 @@ import json
 from dataclasses import dataclass
 
 from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, setting
-from evaluation.shared_settings import inference_setting, training_setting, with_objective
+from evaluation.shared_settings import shared_setting, with_objective
 from utils.errors import UserError
 from utils.settings import parse_settings, run_command
 
 
 @dataclass(frozen=True)
 class _CompareConfig:
-    model_path: tuple[str, ...] = inference_setting(
+    model_path: tuple[str, ...] = shared_setting(
         "model_path", help="trained styles, or checkpoints of a training", heading="What is judged, and on what"
     )
-    style: tuple[str, ...] | None = inference_setting(
+    style: tuple[str, ...] | None = shared_setting(
         "style",
         help="styles of a model that has several: names, mixtures, or all; left out, the first",
     )
@@ -63,14 +63,14 @@ class _CompareConfig:
     )
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
-    vgg_weights: str | None = training_setting("vgg_weights", heading="The machine")
-    device: str = inference_setting("device")
+    vgg_weights: str | None = shared_setting("vgg_weights", heading="The machine")
+    device: str = shared_setting("device")
     precision: str = setting(
         "float32",
         "arithmetic of the loss network; the styles paint in the precision of begin_inference.py",
         choices=PRECISIONS,
     )
-    max_pixels: int = inference_setting("max_pixels")
+    max_pixels: int = shared_setting("max_pixels")
 
     tones_only: bool = setting(
         False,

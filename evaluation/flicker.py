@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from config import OVERWRITE_HELP, REQUIRED, InferenceConfig, setting
-from evaluation.shared_settings import inference_setting
+from evaluation.shared_settings import shared_setting
 from utils.errors import UserError
 from utils.settings import parse_settings, run_command
 
@@ -25,17 +25,17 @@ class FlickerConfig:
     """Settings of ``evaluation.flicker``."""
 
     films: tuple[str, ...] = setting(REQUIRED, "films to judge by", metavar="FILM")
-    model_path: tuple[str, ...] = inference_setting("model_path", help="trained styles")
-    style: tuple[str, ...] | None = inference_setting(
+    model_path: tuple[str, ...] = shared_setting("model_path", help="trained styles")
+    style: tuple[str, ...] | None = shared_setting(
         "style", help="styles of a model that has several: names, mixtures, or all; left out, the first"
     )
     frames: int | None = setting(None, "frames of each film, the first ones; left out, all", minimum=2)
     max_size: int | None = setting(None, "longest side, pixels: larger films are reduced first", minimum=16)
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
-    device: str = inference_setting("device", heading="The machine")
-    precision: str = inference_setting("precision", help="arithmetic of the network, as in begin_inference.py")
-    max_pixels: int = inference_setting("max_pixels")
+    device: str = shared_setting("device", heading="The machine")
+    precision: str = shared_setting("precision", help="arithmetic of the network, as in begin_inference.py")
+    max_pixels: int = shared_setting("max_pixels")
 
     json: str | None = setting(
         None, "file for all figures, pair by pair: .json", metavar="FILE", heading="What is written"

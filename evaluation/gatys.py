@@ -10,7 +10,7 @@ measured on the photograph itself. Ctrl-C writes the picture as far as it is.
 from dataclasses import dataclass
 
 from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
-from evaluation.shared_settings import inference_setting, training_setting, with_objective
+from evaluation.shared_settings import shared_setting, with_objective
 from utils.settings import parse_settings, run_command
 
 
@@ -22,11 +22,11 @@ class _GatysConfig:
         metavar="PICTURE",
         heading="What to paint, in which style, and where it goes",
     )
-    style_image: str = training_setting(
+    style_image: str = shared_setting(
         "style_image", "styles/swirls.jpg", help="the painting whose style the photograph is given"
     )
     output: str = setting("results/optimised.png", "the result: .png, .jpg, .webp or .tif", metavar="FILE")
-    image_size: int = training_setting(
+    image_size: int = shared_setting(
         "image_size", help="short side that the photograph is resized to, pixels; time and memory grow with its square"
     )
 
@@ -39,14 +39,14 @@ class _GatysConfig:
     start: str = setting("photograph", "what is painted over", choices=("photograph", "noise"))
     seed: int = setting(0, "seed of the noise", minimum=0, maximum=2**63 - 1)
 
-    vgg_weights: str | None = training_setting("vgg_weights", heading="The machine")
-    device: str = inference_setting("device")
+    vgg_weights: str | None = shared_setting("vgg_weights", heading="The machine")
+    device: str = shared_setting("device")
     precision: str = setting(
         "float32",
         "arithmetic of the loss network; L-BFGS compares gradients, which loses its way in less than float32",
         choices=PRECISIONS,
     )
-    max_pixels: int = inference_setting("max_pixels")
+    max_pixels: int = shared_setting("max_pixels")
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
