@@ -84,28 +84,6 @@ class MultiStyleNet(TransformerNet):
             value.copy_(mixed(mixtures, state[key].reshape(len(known), -1)) if is_table else state[key])
         return result.train(network.training)
 
-    @classmethod
-    def merged(cls, networks: Sequence[tuple[TransformerNet, Sequence[str]]]) -> "MultiStyleNet":
-        """The styles of several networks, under the given names, in one.
-
-        Raises:
-            ValueError: unless they share all but the scales and shifts.
-        """
-        first, names = networks[0][0], [name for _, styles in networks for name in styles]
-        tables = {name for name, module in first.named_modules() if module in first.norms()}
-        result = cls(**first.architecture() | {"styles": names})
-        states = [network.state_dict() for network, _ in networks]
-        merged = {}
-        for key, value in states[0].items():
-            if key.rpartition(".")[0] in tables:
-                merged[key] = torch.cat([state[key].reshape(-1, value.shape[-1]) for state in states])
-            elif all(state.keys() == states[0].keys() and torch.equal(state[key], value) for state in states[1:]):
-                merged[key] = value
-            else:
-                raise ValueError(f"they differ in more than their normalisation layers ({key})")
-        result.load_state_dict(merged)
-        return result.eval()
-
     def architecture(self) -> dict:
         """What to build it from again, in plain values."""
         return {**super().architecture(), "styles": list(self.styles)}

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from models.checkpoints import Checkpoint
 from models.multi_style import MultiStyleNet
 from utils.errors import UserError
@@ -41,12 +43,25 @@ def merged(models: Sequence[tuple[Checkpoint, Sequence[str]]]) -> Checkpoint:
     """The styles of several models, under the given names, in one network.
 
     Raises:
-        UserError: unless the networks share all but these layers, and each name is there once.
+        UserError: unless the networks share all but the scales and shifts, and each name is there once.
     """
+    first, cannot = models[0][0].network, "these models cannot be merged"
+    if any(checkpoint.network.norm == "batch" for checkpoint, _ in models):
+        raise UserError(f"{cannot}: several styles need instance or mixed norm, and one of them has batch norm")
     try:
-        network = MultiStyleNet.merged([(checkpoint.network, names) for checkpoint, names in models])
+        network = MultiStyleNet(**first.architecture() | {"styles": [name for _, names in models for name in names]})
     except ValueError as error:
-        raise UserError(f"these models cannot be merged: {error}") from None
+        raise UserError(f"{cannot}: {error}") from None
+    tables = {name for name, module in first.named_modules() if module in first.norms()}
+    states, together = [checkpoint.network.state_dict() for checkpoint, _ in models], {}
+    for key, value in states[0].items():
+        if key.rpartition(".")[0] in tables:
+            together[key] = torch.cat([state[key].reshape(-1, value.shape[-1]) for state in states])
+        elif all(state.keys() == states[0].keys() and torch.equal(state[key], value) for state in states[1:]):
+            together[key] = value
+        else:
+            raise UserError(f"{cannot}: they differ in more than their normalisation layers ({key})")
+    network.load_state_dict(together)
     files, parts = [], []
     for checkpoint, names in models:
         style = checkpoint.provenance.get("style")
@@ -54,7 +69,7 @@ def merged(models: Sequence[tuple[Checkpoint, Sequence[str]]]) -> Checkpoint:
         style = list(style if isinstance(style, list | tuple) and len(style) == len(names) else names)
         files += style
         parts.append({**checkpoint.provenance, "style": style if len(style) > 1 else style[0]})
-    return Checkpoint(network, {"style": files, "merged_from": parts})
+    return Checkpoint(network.eval(), {"style": files, "merged_from": parts})
 
 
 def _provenance_of(provenance: dict, kept: list[int], count: int) -> dict:

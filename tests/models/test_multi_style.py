@@ -5,6 +5,7 @@ import torch
 
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
+from models.styles import merged
 from utils.errors import UserError
 
 STYLES = ("wave", "scream", "mosaic")
@@ -71,12 +72,17 @@ def test_begun_from_several_styles_are_found_by_name(network):
 
 @torch.no_grad()
 def test_merged_holds_the_styles_of_both_and_refuses_other_networks(network, trained_like):
-    both = MultiStyleNet.merged([(network, STYLES), (network.for_style(1), ["again"])])
+    def together(*models):
+        return merged([(Checkpoint(network, {}), names) for network, names in models]).network
+
+    both = together((network, STYLES), (network.for_style(1), ["again"]))
     assert both.styles == (*STYLES, "again")
     assert_same(both(pictures(), 3), network(pictures(), 1))
     assert_same(both(pictures(), 2), network(pictures(), 2))
-    with pytest.raises(ValueError, match="differ in more than"):
-        MultiStyleNet.merged([(network, STYLES), (trained_like("instance", seed=5), ["other"])])
+    with pytest.raises(UserError, match="^these models cannot be merged: they differ in more than"):
+        together((network, STYLES), (trained_like("instance", seed=5), ["other"]))
+    with pytest.raises(UserError, match="^these models cannot be merged: .* one of them has batch norm$"):
+        together((trained_like("batch"), ["one"]), (trained_like("batch"), ["other"]))
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
