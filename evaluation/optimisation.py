@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from losses.perceptual import Losses
-from utils.device import Compute, keep_freed_memory, resolve_compute
+from utils.device import Compute, resolve_compute
 from utils.errors import UserError
 
 _MOST_EVALUATIONS = 26  # of the objective, in one iteration: one, and 25 of the line search, as in torch.optim.LBFGS
@@ -122,8 +122,6 @@ def prepare_machine(device: str, precision: str) -> Compute:
         UserError: if the device or precision does not exist here.
     """
     compute = resolve_compute(device, precision)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
     # TensorFloat-32 keeps ten bits of a product: too few for the differences of gradients that L-BFGS lives on.
     torch.backends.cudnn.allow_tf32 = False
     return compute

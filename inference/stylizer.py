@@ -74,7 +74,7 @@ class Stylizer:
         except UserError as error:  # of a command, whose flags have these names
             raise StylizeError(str(error).removeprefix("--")) from None
         if self.compute.device.type == "cpu":
-            keep_freed_memory()
+            keep_freed_memory()  # for a compute that resolve_compute did not make
         device, dtype, layout = self.compute.device, self.compute.dtype, memory_format(self.compute.device)
         self.network = fuse_batch_norm(network).to(device, memory_format=layout)
         if device.type == "cpu":

@@ -32,7 +32,7 @@ from training.resume import check_identity, cosine_schedule, photographs_of, res
 from training.soap import SOAP
 from training.state import TrainingState
 from training.style_images import style_names
-from utils.device import Compute, keep_freed_memory, memory_format, resolve_compute
+from utils.device import Compute, memory_format, resolve_compute
 from utils.errors import ImageError, UserError
 from utils.files import beside_program
 from utils.processes import ALONE, Processes
@@ -224,8 +224,6 @@ def _pictures_by(teacher: TransformerNet, config: TrainingConfig, compute: Compu
 
 def _prepare_machine(config: TrainingConfig) -> Compute:
     compute = resolve_compute(config.device, config.precision, Processes.local_rank())
-    if compute.device.type == "cpu":
-        keep_freed_memory()
     torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
     return compute
 

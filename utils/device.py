@@ -75,7 +75,7 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute:
-    """The device and precision that the flags ``--device`` and ``--precision`` ask for.
+    """The device and precision that the flags ``--device`` and ``--precision`` ask for, made ready for large tensors.
 
     Args:
         local_rank: number of this process on its machine: of the CUDA GPU that it takes where none is named.
@@ -87,12 +87,13 @@ def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute
     if resolved.type == "cuda":
         torch.cuda.set_device(resolved)
     supported = _supported(resolved)
-    if precision == "auto":
-        return Compute(resolved, _DTYPES[supported[0]])
+    precision = supported[0] if precision == "auto" else precision
     if precision not in supported:
         raise UserError(
             f"--precision {precision} does not work on {resolved.type}: use one of auto, {', '.join(supported)}"
         )
+    if resolved.type == "cpu":
+        keep_freed_memory()
     return Compute(resolved, _DTYPES[precision])
 
 
