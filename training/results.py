@@ -40,15 +40,11 @@ def write_filmstrip(folder: Path, content_image: Image.Image) -> None:
     results = []
     for picture in by_step(folder, "monitor_", ".png"):
         with contextlib.suppress(OSError), Image.open(picture) as image:  # passing over one that was damaged
-            results.append(_last_third(image, content_image))
+            # The result is as wide as the content image is at the picture's height.
+            width = max(1, round(content_image.width * image.height / content_image.height))
+            results.append(image.crop((image.width - width, 0, image.width, image.height)).convert("RGB"))
     if results:
         save_png(filmstrip(results), folder / "filmstrip.png")
-
-
-def _last_third(monitor: Image.Image, content_image: Image.Image) -> Image.Image:
-    """The result out of a monitor picture: as wide as the content image is at the picture's height."""
-    width = max(1, round(content_image.width * monitor.height / content_image.height))
-    return monitor.crop((monitor.width - width, 0, monitor.width, monitor.height)).convert("RGB")
 
 
 def provenance(state: TrainingState) -> dict:
