@@ -220,7 +220,9 @@ class TrainingConfig:
     device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     compile: str = setting(
-        "off", "whether torch.compile makes kernels of the training step, which takes a minute", choices=("on", "off")
+        "off",
+        "whether torch.compile makes kernels of the training step, which takes some minutes",
+        choices=("on", "off"),
     )
     num_workers: int | None = setting(
         None,

@@ -44,7 +44,7 @@ class TrainingTimingConfig(ComputeConfig):
     batch_size: int = setting(TrainingConfig.batch_size, "photographs a step", minimum=1)
     image_size: int = setting(TrainingConfig.image_size, "side of the training crops", minimum=32)
     width: float = setting(TrainingConfig.width, "channels of the network, in those of the paper", minimum=0.05)
-    compile: bool = setting(False, "also under torch.compile, which takes a minute")
+    compile: bool = setting(False, "also under torch.compile, which takes some minutes")
 
 
 def plain_state(ours: TrainingState) -> TrainingState:
