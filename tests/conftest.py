@@ -10,6 +10,7 @@ Real weights, photographs and paintings are used where the environment names the
 import contextlib
 import importlib
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -133,6 +134,14 @@ def stylize(call_cli, style_model, tmp_path):
         )  # fmt: skip
 
     return call
+
+
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

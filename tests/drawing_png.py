@@ -1,7 +1,14 @@
-"""PNG files by hand, as no program writes them."""
+"""The bytes of pictures, and PNG files by hand, as no program writes them."""
 
+import io
 import struct
 import zlib
+
+
+def encoded(picture, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

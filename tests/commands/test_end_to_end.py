@@ -1,12 +1,11 @@
 """The whole method on real input: ImageNet features, photographs, a painting."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from models.checkpoints import load_checkpoint
+from tests.comparing import read_metrics
 
 
 @pytest.fixture(scope="module")
@@ -14,18 +13,16 @@ def trained(run_cli, real_weights, real_photos, real_styles, tmp_path_factory):
     """Sixty steps with default weights; no flag but paths, sizes and cadences."""
     painting = min(p for p in real_styles.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
     output = tmp_path_factory.mktemp("trained")
-    result = run_cli(
+    run_cli(
         "begin_training.py", "--style_image", painting, "--dataset_dir", real_photos,
         "--vgg_weights", real_weights, "--output_dir", output, "--image_size", 48, "--batch_size", 2, "--width", 0.5,
         "--total_steps", 60, "--log_every_steps", 10, "--monitor_every_steps", 0,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    ).ok()  # fmt: skip
     return output / f"{painting.stem}.pth"
 
 
 def test_sixty_steps_lower_the_weighted_sum(trained):
-    log = trained.with_name(f"{trained.stem}_training") / "metrics.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = read_metrics(trained.parent, trained.stem)
     # Both sums with the style term as it is weighted: what eases it on the way must not make the difference.
     first, last = (
         line["weighted"]["content"] + line["weighted"]["style"] / line["style_level"]
@@ -41,8 +38,7 @@ def test_the_model_stylizes_an_odd_sized_photograph(call_cli, trained, real_phot
         photograph = image.convert("RGB").resize((233, 171))
     photograph.save(tmp_path / "photo.png")
     arguments = ["--model_path", trained, "--content_image", tmp_path / "photo.png", "--output_dir", tmp_path]
-    result = call_cli("begin_inference.py", *arguments)
-    assert result.returncode == 0, result.stderr
+    call_cli("begin_inference.py", *arguments).ok()
     with Image.open(tmp_path / f"photo_{trained.stem}.png") as image:
         assert image.size == (233, 171)
         stylized = np.asarray(image, float)

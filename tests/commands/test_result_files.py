@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 import begin_inference
 from inference.stylizer import Stylizer
+from tests.drawing_png import encoded
 from utils.settings import run_command
 
 FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
@@ -29,8 +30,7 @@ def painted(stylize, tmp_path):
     """``painted(photograph, *flags)`` runs the command and returns its result, loaded."""
 
     def call(*arguments):
-        result = stylize(*arguments)
-        assert result.returncode == 0, result.stderr
+        stylize(*arguments).ok()
         (path,) = (tmp_path / "results").iterdir()
         with Image.open(path) as image:
             image.load()
@@ -296,12 +296,6 @@ def pipe(flags, monkeypatch, capsys):
         return exit_.value.code, output.buffer.getvalue(), capsys.readouterr().err
 
     return call
-
-
-def encoded(picture, kind, **options):
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize("kind, more, expected", [("JPEG", [], "JPEG"), ("JPEG", ["--format", "webp"], "WEBP")])

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ import data.loader
 from data.dataset import PhotographDataset, list_photographs
 from data.loader import PhotographStream
 from utils.errors import UserError
+from utils.files import PROGRAM
 
 SIZE = 32
 
@@ -164,7 +164,7 @@ def test_a_script_without_a_guarded_main_module_is_refused(photos, tmp_path):
         f"dataset = PhotographDataset(list_photographs({str(photos)!r}), 32, seed=0)\n"
         "next(PhotographStream(dataset, 4, num_workers=1))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(PROGRAM)}
     command = [sys.executable, script]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("utils.errors.UserError: the processes")

@@ -1,13 +1,12 @@
 """A server of the page within the test's process, and one page that is open."""
 
 import contextlib
-import io
-import json
-import struct
 
 import pytest
 
 from config import DemoConfig
+from demo.tabs import message_bytes, read_message
+from tests.drawing_png import encoded
 
 PORT = 8000
 ORIGIN = f"http://127.0.0.1:{PORT}"
@@ -21,9 +20,7 @@ class Page:
         self.tab = self.until("tab")[0]["tab"]
 
     def receive(self):
-        packed = self.socket.receive_bytes()
-        (length,) = struct.unpack(">I", packed[:4])
-        return json.loads(packed[4 : 4 + length]), packed[4 + length :]
+        return read_message(self.socket.receive_bytes())
 
     def until(self, kind):
         """The next message of a kind, whatever comes before; an error ends the wait as well."""
@@ -33,8 +30,7 @@ class Page:
                 return message, data
 
     def send(self, message, data=b""):
-        text = json.dumps(message).encode()
-        self.socket.send_bytes(struct.pack(">I", len(text)) + text + data)
+        self.socket.send_bytes(message_bytes(message, data))
 
     def upload(self, data, name="photo.jpg", where="/photographs", **headers):
         headers = {"X-Tab": self.tab, "X-Name": name, "Origin": ORIGIN, **headers}
@@ -94,9 +90,7 @@ def large(make_picture, monkeypatch):
     """A JPEG that is too large to be painted at once, by a limit that is lowered for it."""
     for name, value in {"_PREVIEW": 48, "_SMALLEST": 1200, "_LARGEST": 1200}.items():
         monkeypatch.setattr(f"demo.painter.{name}", value)
-    file = io.BytesIO()
-    make_picture(160, 120, seed=3).save(file, "JPEG")
-    return file.getvalue()
+    return encoded(make_picture(160, 120, seed=3), "JPEG")
 
 
 @pytest.fixture

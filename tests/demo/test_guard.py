@@ -16,6 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 from config import MAX_PIXELS
 from demo.__main__ import listening_socket
 from demo.guard import Guard
+from tests.drawing_png import encoded
 from utils.errors import UserError
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -24,9 +25,7 @@ ORIGIN = "http://127.0.0.1:8000"
 @pytest.fixture
 def png(make_picture):
     """The bytes of a small picture."""
-    file = io.BytesIO()
-    make_picture(16, 16, seed=0).save(file, "PNG")
-    return file.getvalue()
+    return encoded(make_picture(16, 16, seed=0), "PNG")
 
 
 def asked(client, path="/styles", method="GET", **headers):

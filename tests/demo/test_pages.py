@@ -17,12 +17,7 @@ pytest.importorskip("starlette")
 
 from benchmarks.page import PATIENCE, Page
 from demo.app import LARGEST_MESSAGE, file_name
-
-
-def jpeg(picture, **more):
-    file = io.BytesIO()
-    picture.save(file, "JPEG", **more)
-    return file.getvalue()
+from tests.drawing_png import encoded
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def photo(make_picture):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "A camera"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return jpeg(make_picture(96, 64, seed=1), exif=exif, icc_profile=profile)
+    return encoded(make_picture(96, 64, seed=1), "JPEG", exif=exif, icc_profile=profile)
 
 
 @pytest.fixture
@@ -125,7 +120,7 @@ def test_a_large_photograph_comes_small_first_and_then_in_tiles(page, style, lar
 
 
 def test_all_photographs_in_one_archive(page, style, make_picture):
-    files = {name: jpeg(make_picture(40, 32, seed=seed)) for seed, name in enumerate(("a.jpg", "b.jpg"))}
+    files = {name: encoded(make_picture(40, 32, seed=seed), "JPEG") for seed, name in enumerate(("a.jpg", "b.jpg"))}
     numbers = [page.add(files[name], name) for name in ("a.jpg", "b.jpg", "a.jpg")]
     _, alone = page.saved(page.paint(numbers[0], [[style, 1]]))
     recipe = {"styles": [[style, 1]]}
@@ -146,14 +141,14 @@ def test_thumbnails_show_the_photograph_in_every_style(page, server, photo, monk
 
 def test_frames_of_a_camera(page, style, make_picture):
     page.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
-    page.send({"type": "frame"}, jpeg(make_picture(32, 24, seed=5)))
+    page.send({"type": "frame"}, encoded(make_picture(32, 24, seed=5), "JPEG"))
     message, data = page.until("frame")
     with Image.open(io.BytesIO(data)) as frame:
         assert message["type"] == "frame" and frame.size == (32, 24)
     assert message["enlarged"] == 1
     page.send({"type": "frame"}, b"\xff\xd8\xff no frame")
     assert "cannot be read" in page.until("frame")[0]["error"]
-    page.send({"type": "frame"}, jpeg(Image.new("RGB", (1400, 1400))))
+    page.send({"type": "frame"}, encoded(Image.new("RGB", (1400, 1400)), "JPEG"))
     assert "too large" in page.until("frame")[0]["error"]
 
 
@@ -215,7 +210,7 @@ def test_another_page_has_its_turn(open_page, style, large, make_picture, monkey
         monkeypatch.setattr("inference.stylizer._SMALL_TILE", 16)  # of 80
         first.ask("paint", first.add(large), [[style, 1]], stroke_scale=1.5)
         first.until("preview")
-        small = second.add(jpeg(make_picture(24, 16, seed=7)))
+        small = second.add(encoded(make_picture(24, 16, seed=7), "JPEG"))
         assert second.paint(small, [[style, 1]])["type"] == "result"
         assert first.until("result")[0]["type"] == "result"
 

@@ -4,20 +4,7 @@ import threading
 
 import pytest
 
-from demo.turns import Cancelled, Newest, TileBar, Turns
-
-
-def test_a_tile_of_what_is_outdated_is_the_last():
-    stop, reports, turns = threading.Event(), [], Turns()
-    with turns:
-        bar = TileBar(turns, stop, lambda done, total: reports.append((done, total)))
-        bar.total += 3
-        bar.update()
-        stop.set()
-        with pytest.raises(Cancelled):
-            bar.update()
-    assert reports == [(1, 3), (2, 3)]
-    assert not turns._queue
+from demo.turns import Cancelled, Newest
 
 
 def test_newer_work_stops_older():

@@ -22,6 +22,7 @@ from models import pretrained
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import one_style
+from tests.comparing import read_metrics
 from utils.errors import UserError
 
 SETTINGS = TrainingConfig(
@@ -313,7 +314,7 @@ def test_a_model_says_the_level_and_the_scales_of_its_training(
     )  # fmt: skip
     with pytest.warns(UserWarning, match="next to nothing of the style"):
         assert train(config) == 0
-    metrics = json.loads((tmp_path / "stripes_training" / "metrics.jsonl").read_text())
+    (metrics,) = read_metrics(tmp_path)
     assert metrics["style_level"] < 0.9
     scales = [
         load_checkpoint(tmp_path / name).provenance["loss_scales"]

@@ -77,21 +77,3 @@ def test_grey_of_a_mask_is_strength_there(content_image, stylized):
     result = StyleOptions(strength=0.5, mask=mask).apply(content_image, stylized, SIZE, BOX)
     expected = StyleOptions(strength=0.2).apply(content_image, stylized, SIZE, BOX)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-3)
-
-
-def test_parts_of_a_mask_join(content_image, stylized):
-    noise = np.random.default_rng(0).integers(0, 256, (15, 20), np.uint8)
-    options = StyleOptions(mask=Image.fromarray(noise).convert("RGB"))  # of any mode
-    whole = options.apply(content_image, stylized, SIZE, BOX)
-    part = options.apply(content_image[..., 7:21, 9:33], stylized[..., 7:21, 9:33], SIZE, (9, 7, 33, 21))
-    torch.testing.assert_close(part, whole[..., 7:21, 9:33], rtol=0, atol=0.5)
-
-
-@pytest.mark.parametrize("size, fits", [((401, 300), True), ((30, 40), False)])
-def test_a_mask_needs_the_proportions_of_the_photograph(size, fits):
-    options = StyleOptions(mask=Image.new("L", size))
-    if fits:
-        options.check_mask(*SIZE)
-    else:
-        with pytest.raises(StylizeError, match=f"^mask is {size[0]} x {size[1]} and the picture 40 x 30"):
-            options.check_mask(*SIZE)

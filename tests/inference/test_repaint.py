@@ -358,14 +358,6 @@ def test_damage_in_the_middle_is_reported(copy, make_film):
     assert 30 <= len(stamps(target)) <= 40 and "is damaged" in result.remarks[0]
 
 
-@pytest.mark.parametrize("content", [b"not a film", b"\0\0\0\x20ftypisom" + bytes(200)])
-def test_no_film(stylizer, tmp_path, content):
-    (tmp_path / "film.mp4").write_bytes(content)
-    with pytest.raises(ImageError, match=f"{tmp_path / 'film.mp4'} (cannot be read as a film|has no moving pictures)"):
-        repaint_film(stylizer, tmp_path / "film.mp4", tmp_path / "result.mp4")
-    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
-
-
 def test_other_files_are_not_read_through_a_list(stylizer, make_film, tmp_path):
     film = make_film()
     (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXTINF:1,\n{film}\n")

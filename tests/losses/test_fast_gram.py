@@ -11,10 +11,6 @@ def random(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def test_gradient_in_float64():
-    assert torch.autograd.gradcheck(gram_matrix, random(2, 3, 4, 5, seed=1).requires_grad_())
-
-
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 2e-2), (torch.float16, 4e-3)])
 def test_value_and_gradient_are_the_plain_ones(dtype, tolerance, layout):
@@ -31,10 +27,9 @@ def test_value_and_gradient_are_the_plain_ones(dtype, tolerance, layout):
     assert (features.grad.double() - reference.grad).norm() < tolerance * reference.grad.norm()
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16])
-def test_it_stays_float32_under_autocast(dtype):
+def test_it_stays_float32_under_autocast():
     """Autocast takes matrix products to half precision, where long sums lose their digits."""
-    features = random(1, 8, 40, 40, dtype=dtype).requires_grad_()
+    features = random(1, 8, 40, 40, dtype=torch.bfloat16).requires_grad_()
     plain = gram_matrix(features)
     (gradient,) = torch.autograd.grad(plain.square().sum(), features)
     with torch.autocast("cpu", torch.bfloat16):

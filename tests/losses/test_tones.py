@@ -19,13 +19,6 @@ def noise(n, height, width, seed=0, low=0, high=255):
     return torch.rand(n, 3, height, width, generator=generator) * (high - low) + low
 
 
-def test_directions_are_unit_vectors_that_see_every_colour_alike():
-    vectors = half_sphere(24)
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(24))
-    # The mean of d d^T is a third of the identity for vectors that are spread evenly.
-    torch.testing.assert_close(vectors.T @ vectors / 24, torch.eye(3) / 3, rtol=0, atol=0.04)
-
-
 def test_sliced_wasserstein_is_the_distance_of_sorted_projections():
     rng = np.random.default_rng(0)
     colours, palette = rng.uniform(0, 255, (60, 3)), rng.normal(100, 30, (60, 3))

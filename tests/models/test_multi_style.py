@@ -12,13 +12,8 @@ STYLES = ("wave", "scream", "mosaic")
 
 
 @pytest.fixture
-def network(trained_like):
-    torch.manual_seed(1)
-    network = MultiStyleNet.begun_from(trained_like("instance", width=0.25, blocks=3), STYLES)
-    for norm in network.norms():
-        norm.weight.data.uniform_(0.5, 1.5)
-        norm.bias.data.normal_()
-    return network
+def network(gallery):
+    return load_checkpoint(gallery).network
 
 
 def pictures(n=3, height=21, width=18):

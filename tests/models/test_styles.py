@@ -99,7 +99,3 @@ def test_the_engine_takes_a_style_too(gallery):
 def test_no_mixture(text):
     with pytest.raises(UserError, match="neither a style nor a mixture"):
         parse_mixture(text)
-
-
-def test_weights_are_brought_to_a_sum_of_one():
-    assert parse_mixture("a") == {"a": 1.0} and parse_mixture("a:3, b:1") == {"a": 0.75, "b": 0.25}

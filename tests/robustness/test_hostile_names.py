@@ -4,15 +4,14 @@ import copy
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
 from models.checkpoints import load_checkpoint, save_checkpoint
+from utils.files import PROGRAM
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAN = ["--image_size", 32, "--batch_size", 2, "--total_steps", 1, "--num_workers", 0, "--device", "cpu"]
 PLAN += ["--width", 0.25]
 
@@ -28,9 +27,8 @@ def test_a_style_of_any_name_stays_in_the_output_folder(train, style_image, tmp_
     """The name goes into those of the results: line breaks and all, but no line that is printed is broken by it."""
     name = "-o\n..\\..\nerror: x\x1b[2J$(touch ran)"
     (tmp_path / f"{name}.png").write_bytes(style_image.read_bytes())
-    result = train("--style_image", tmp_path / f"{name}.png")
-    assert result.returncode == 0, result.stderr
-    assert "\x1b" not in result.stdout and not any(line.startswith("error") for line in result.stdout.splitlines())
+    said = train("--style_image", tmp_path / f"{name}.png").ok()
+    assert "\x1b" not in said and not any(line.startswith("error") for line in said.splitlines())
     found = {path.removeprefix("out/") for path in files(tmp_path) if path.startswith("out/")}
     assert found - {f"{name}_training/losses.png"} == {
         f"{name}.pth", f"{name}_training/metrics.jsonl", f"{name}_training/step_000001.pth"
@@ -173,7 +171,7 @@ runpy.run_module(name, run_name="__main__", alter_sys=True)
 def without_network(module, *arguments, **environment):
     return subprocess.run(
         [sys.executable, "-c", WITHOUT_NETWORK, module, *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment},
+        cwd=PROGRAM, capture_output=True, text=True, env={**os.environ, **environment},
     )  # fmt: skip
 
 

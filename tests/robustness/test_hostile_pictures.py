@@ -16,7 +16,6 @@ import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import PIL
@@ -27,12 +26,13 @@ from data.dataset import PhotographDataset
 from imaging.icc import to_srgb
 from imaging.reading import read_image
 from imaging.writing import save_picture
+from tests.drawing_png import encoded
 from tests.robustness.mutating import mutated
 from utils.errors import ImageError
+from utils.files import PROGRAM
 
 MUTATIONS = int(os.environ.get("STYLE_TRANSFER_FUZZ", 1500))
 LIMIT = 1_000_000  # pixels
-ROOT = Path(__file__).resolve().parents[2]
 
 # Formats that Pillow writes and that are no picture files to this project, each with the reason.
 NOT_FUZZED = {
@@ -68,20 +68,14 @@ def processor_time(seconds):
 # -- samples of every format -----------------------------------------------------------------------
 
 
-def _saved(image, form, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return file.getvalue()
-
-
 def _only_read() -> dict[str, bytes]:
     """24 x 20 pixels in the formats that Pillow reads and does not write, by their descriptions."""
     pixels, grey = bytes(range(240)) * 6, bytes(range(240)) * 2
     card = "{:<80}".format
     cards = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", "NAXIS1  = 24", "NAXIS2  = 20", "END"]
     xpm_rows = "".join(f'"{"ab" * 12}",\n' for _ in range(20))
-    bmp = _saved(Image.new("RGB", (24, 40), "red"), "BMP")[14:]  # of twice the height, the lower half a mask
-    pcx = _saved(Image.new("L", (24, 20), 90), "PCX")
+    bmp = encoded(Image.new("RGB", (24, 40), "red"), "BMP")[14:]  # of twice the height, the lower half a mask
+    pcx = encoded(Image.new("L", (24, 20), 90), "PCX")
     frame = struct.pack("<IHH", 32, 0xF1FA, 1) + bytes(8) + struct.pack("<IH", 6, 13) + bytes(10)
     area = [0, 4, *[0] * 6, 20, 24, 1, 0, 0, 1, *[0] * 19, 256, *[0] * 30]
     return {
@@ -117,25 +111,25 @@ def samples(make_picture):
             if form == "ICNS":  # which enlarges to a megapixel
                 image = image.resize((1, 1))
             with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):  # not in this mode
-                found[f"{form} {mode}"] = _saved(image, form)
+                found[f"{form} {mode}"] = encoded(image, form)
     exif, other = Image.Exif(), make_picture(24, 20, seed=1)
     exif[0x0112], exif[0x010F] = 6, "camera"
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
-        found[f"TIFF {compression}"] = _saved(picture, "TIFF", compression=compression, exif=exif)
-    found["TIFF group4"] = _saved(modes["1"], "TIFF", compression="group4")
+        found[f"TIFF {compression}"] = encoded(picture, "TIFF", compression=compression, exif=exif)
+    found["TIFF group4"] = encoded(modes["1"], "TIFF", compression="group4")
     lab_picture = Image.frombytes("LAB", picture.size, picture.tobytes())
-    found["TIFF lab"] = _saved(lab_picture, "TIFF", icc_profile=lab)
-    found["TIFF float"] = _saved(Image.fromarray(np.array([[np.nan, 1e38], [-np.inf, 0.5]], np.float32)), "TIFF")
-    found["JPEG progressive"] = _saved(picture, "JPEG", progressive=True, exif=exif, icc_profile=srgb)
-    found["MPO"] = _saved(picture, "MPO", save_all=True, append_images=[other])
-    found["PNG exif"] = _saved(picture, "PNG", exif=exif, icc_profile=srgb)
-    found["DDS DXT5"] = _saved(modes["RGBA"], "DDS", pixel_format="DXT5")
-    found["BLP1"] = _saved(modes["P"], "BLP", blp_version="BLP1")
+    found["TIFF lab"] = encoded(lab_picture, "TIFF", icc_profile=lab)
+    found["TIFF float"] = encoded(Image.fromarray(np.array([[np.nan, 1e38], [-np.inf, 0.5]], np.float32)), "TIFF")
+    found["JPEG progressive"] = encoded(picture, "JPEG", progressive=True, exif=exif, icc_profile=srgb)
+    found["MPO"] = encoded(picture, "MPO", save_all=True, append_images=[other])
+    found["PNG exif"] = encoded(picture, "PNG", exif=exif, icc_profile=srgb)
+    found["DDS DXT5"] = encoded(modes["RGBA"], "DDS", pixel_format="DXT5")
+    found["BLP1"] = encoded(modes["P"], "BLP", blp_version="BLP1")
     for form in ("GIF", "WEBP", "PNG", "AVIF"):
         if form in Image.SAVE:
-            found[f"{form} animated"] = _saved(picture, form, save_all=True, append_images=[other])
+            found[f"{form} animated"] = encoded(picture, form, save_all=True, append_images=[other])
     return found | _only_read()
 
 
@@ -232,9 +226,9 @@ def bombs() -> dict[str, bytes]:
     ihdr = (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
     end = (b"IDAT", zlib.compress(bytes(200))), (b"IEND", b"")
     huge_png = _png((b"IHDR", struct.pack(">IIBBBBB", many, many, 8, 2, 0, 0, 0)), *end)
-    jpeg = _saved(Image.new("L", (16, 16)), "JPEG")
+    jpeg = encoded(Image.new("L", (16, 16)), "JPEG")
     at = jpeg.index(b"\xff\xc0") + 5
-    scans = _saved(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
+    scans = encoded(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
     last = scans[scans.rindex(b"\xff\xda") : -2]
     strip = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 64)]
     size = (256, 4, 1, many), (257, 4, 1, many)
@@ -330,9 +324,7 @@ def test_bombs_take_neither_memory_nor_time(tmp_path):
             file.truncate(2**40)
     except OSError:  # a file system that holds no such files
         (tmp_path / "webp of a terabyte").unlink()
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "device.png").symlink_to("/dev/zero")
-    process = subprocess.run([sys.executable, "-c", READER, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-c", READER, tmp_path], cwd=PROGRAM, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr + process.stdout
     answers = [line.split("\t") for line in process.stdout.splitlines()]
     assert len(answers) == len(list(tmp_path.iterdir()))
@@ -366,18 +358,18 @@ def test_the_limit_is_exact_and_can_be_lifted(tmp_path, png_without_pixels):
     assert read_image(tmp_path / "large.png").size == (18_000, 10_000)
 
 
-def test_every_command_keeps_to_the_flag(call_cli, style_model, style_image, photos, vgg_file, tmp_path):
+def test_every_command_keeps_to_the_flag(train, stylize, style_image, tmp_path):
     """For the painting and the monitor picture of a training, its photographs, and those of inference."""
-    Image.new("RGB", (64, 47)).save(tmp_path / "view.png")  # 64 pixels fewer than the style image
-    flags = ["--style_image", style_image, "--dataset_dir", photos, "--vgg_weights", vgg_file, "--total_steps", 1]
-    flags += ["--training_monitor_content_image", tmp_path / "view.png", "--output_dir", tmp_path / "out"]
+    view = tmp_path / "view.png"
+    Image.new("RGB", (64, 47)).save(view)  # 64 pixels fewer than the style image
+    flags = ["--training_monitor_content_image", view, "--monitor_every_steps", 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the photographs that are skipped
-        for limit, named in {3007: tmp_path / "view.png", 3071: style_image, 3072: "--dataset_dir"}.items():
-            assert str(named) in call_cli("begin_training.py", *flags, "--max_pixels", limit).error
-    flags = ["--model_path", style_model, "--content_image", style_image, "--output_dir", tmp_path / "out"]
-    error = call_cli("begin_inference.py", *flags, "--max_pixels", 3071).error
-    assert f"{style_image} has 3072 pixels, more than --max_pixels 3071" in error and not (tmp_path / "out").exists()
+        for limit, named in {3007: view, 3071: style_image, 3072: "--dataset_dir"}.items():
+            assert str(named) in train(*flags, "--max_pixels", limit).error
+    error = stylize(style_image, "--max_pixels", 3071).error
+    assert f"{style_image} has 3072 pixels, more than --max_pixels 3071" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["view.png"]
 
 
 @pytest.mark.parametrize("max_pixels", [10, 10**9])
@@ -411,7 +403,7 @@ def test_formats_that_other_programs_would_draw_are_refused(tmp_path, monkeypatc
     def field(record, number, data):
         return struct.pack(">BBBH", 28, record, number, len(data)) + data
 
-    eps = _saved(Image.new("RGB", (4, 4)), "EPS")
+    eps = encoded(Image.new("RGB", (4, 4)), "EPS")
     head = field(3, 20, b"\0\4") + field(3, 30, b"\0\4") + field(3, 60, b"\1\0") + field(3, 120, b"\5")
     for name in ("check_call", "Popen"):
         monkeypatch.setattr(subprocess, name, lambda *args, **kwargs: pytest.fail("a program was started"))

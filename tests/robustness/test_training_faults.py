@@ -1,6 +1,5 @@
 """What happens around a training while it runs: disks, folders, photographs, other trainings, the clock."""
 
-import contextlib
 import errno
 import itertools
 import os
@@ -111,34 +110,22 @@ def test_an_overwritten_training_killed_before_its_results_still_writes_them(tra
 # -- two trainings --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def running(fork_training, small_training, folder):
-    """``with running(*flags)``: a training that goes on for ever, from its first checkpoint on; killed at the end."""
-
-    @contextlib.contextmanager
-    def run(*more):
-        training = fork_training(
-            *small_training, "--total_steps", 10**6, "--num_epochs", 10**6, "--checkpoint_every_steps", 1,
-            "--keep_checkpoints", 2, "--output_dir", folder.parent, *more,
-        )  # fmt: skip
-        try:
-            deadline = time.monotonic() + 600
-            while not checkpoints(folder):
-                assert time.monotonic() < deadline and training.is_alive(), training.output.read_text()
-                time.sleep(0.02)
-            yield training
-        finally:
-            training.kill()
-            training.join()
-            assert training.exitcode == -signal.SIGKILL
-
-    return run
-
-
-def test_a_second_training_in_the_same_folder_is_refused(train, running, folder):
-    with running("--num_workers", 2):
+def test_a_second_training_in_the_same_folder_is_refused(train, fork_training, small_training, folder):
+    training = fork_training(
+        *small_training, "--total_steps", 10**6, "--num_epochs", 10**6, "--checkpoint_every_steps", 1,
+        "--keep_checkpoints", 2, "--output_dir", folder.parent, "--num_workers", 2,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 600
+        while not checkpoints(folder):
+            assert time.monotonic() < deadline and training.is_alive(), training.output.read_text()
+            time.sleep(0.02)
         for flags in ([], ["--resume"], ["--overwrite"], ["--checkpoint_path", folder]):
             assert f"{folder} is being written to by another training" in train(2, *flags).error
+    finally:
+        training.kill()
+        training.join()
+    assert training.exitcode == -signal.SIGKILL
     # A killed one is in nobody's way, though the processes that read its photographs may live on for seconds.
     assert (folder / NAME).exists()
     last = int(checkpoints(folder)[-1][5:11])

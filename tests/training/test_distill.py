@@ -1,7 +1,5 @@
 """python -m training.distill: a network learns to paint as another one does."""
 
-import json
-
 import pytest
 import torch
 
@@ -9,7 +7,7 @@ from data.dataset import PhotographDataset, list_photographs
 from losses.temporal import temporal_loss
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
-from tests.comparing import same
+from tests.comparing import read_metrics, same
 from training.second_view import second_views
 
 SIZE = 32
@@ -32,8 +30,7 @@ def call(soon_begun, call_cli, photos, tmp_path):
 
 
 def metrics(tmp_path):
-    lines = (tmp_path / "student_training" / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line)["weighted"] for line in lines]
+    return [line["weighted"] for line in read_metrics(tmp_path, "student")]
 
 
 @torch.no_grad()

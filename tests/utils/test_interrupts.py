@@ -7,14 +7,6 @@ import pytest
 from utils.interrupts import Interrupts, ctrl_c_waits
 
 
-@pytest.fixture
-def ctrl_c():
-    """Python's own answer to Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_the_first_signal_says_what_is_saved_and_the_second_what_is_lost(ctrl_c, capfd):
     with pytest.raises(KeyboardInterrupt), Interrupts("Saving", "all of it is lost") as interrupts:
         signal.raise_signal(signal.SIGINT)
