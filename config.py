@@ -221,7 +221,7 @@ class TrainingConfig:
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
     compile: str = setting(
         "off",
-        "whether torch.compile makes kernels of the training step, which takes some minutes",
+        "whether torch.compile makes kernels of the step, which takes some minutes",
         choices=("on", "off"),
     )
     num_workers: int | None = setting(
