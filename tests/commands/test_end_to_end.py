@@ -29,7 +29,7 @@ def test_sixty_steps_lower_the_weighted_sum(trained):
         + line["weighted"]["total_variation"]
         for line in (lines[0], lines[-1])
     )  # fmt: skip
-    assert last < 0.8 * first and lines[-1]["raw"]["style"] < 0.8 * lines[0]["raw"]["style"]
+    assert last < 0.8 * first and lines[-1]["raw"]["style"] < 0.9 * lines[0]["raw"]["style"]
 
 
 def test_the_model_stylizes_an_odd_sized_photograph(call_cli, trained, real_photos, tmp_path):
