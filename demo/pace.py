@@ -24,15 +24,21 @@ class Pace:
 
     def __init__(self):
         self.scale, self._times = 1.0, []
+        self._at_own_size, self._helps = 0.0, True  # seconds of a frame, and whether larger strokes took less
 
     def took(self, seconds: float) -> None:
         """Count a frame. One that is late, among others that are not, changes nothing."""
-        self._times.append(seconds * self.scale**2)  # at strokes of their own size, about
+        self._times.append(seconds)
         if len(self._times) < _FRAMES:
             return
-        took, before = statistics.median(self._times), self.scale
+        took, before, self._times = statistics.median(self._times), self.scale, []
+        if before == 1:
+            self._at_own_size = took
+        elif took >= self._at_own_size:  # resizing took more than a small network saved
+            self._helps = False
+        took *= before**2  # at strokes of their own size, about
         soon = (step for step in STEPS if took <= WANTED * step**2 * (1 if step >= before else _MARGIN))
-        self.scale, self._times = next(soon, STEPS[-1]), []
+        self.scale = next(soon, STEPS[-1]) if self._helps else 1.0
 
     def enlarged(self, options: StyleOptions, width: int, height: int) -> StyleOptions:
         """The options for a frame of a size, with strokes so much larger than they say."""

@@ -53,7 +53,6 @@ class Tab:
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
         self._live, self._films = Newest(interrupt=False), Newest()
         self._live_recipe: Recipe | None = None
-        self._pace = Pace()
         folder.mkdir()
 
     def end(self, patience: float = 60) -> None:
@@ -365,7 +364,9 @@ class Tab:
     # A webcam
 
     def _set_live(self, message: dict) -> None:
-        self._live_recipe = self._recipe(message)
+        before, self._live_recipe = self._live_recipe, self._recipe(message)
+        if before is None or before.stamps != self._live_recipe.stamps:  # other networks
+            self._pace = Pace()
 
     def _paint_frame(self, message: dict, data: bytes) -> None:
         """A frame of a webcam, JPEG; while it is painted the newest of those that come waits, and no other."""

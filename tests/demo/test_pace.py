@@ -23,6 +23,14 @@ def test_strokes_grow_as_far_as_needed_stay_there_and_shrink_again(seconds, scal
     assert scales(0.5 * WANTED, 40, pace)[-1] == 1
 
 
+def test_strokes_keep_their_size_where_larger_ones_take_no_less():
+    pace, found = Pace(), []
+    for _ in range(60):
+        found.append(pace.scale)
+        pace.took(1.25 * WANTED)
+    assert found == [1.0] * 15 + [1.15] * 15 + [1.0] * 30
+
+
 def test_what_was_asked_for_is_multiplied():
     pace = Pace()
     finer = StyleOptions(strength=0.5, stroke_scale=0.5)
