@@ -92,12 +92,17 @@ class Catalogue:
             network = self._read(path).network
         except UserError as error:
             return [], str(error)
-        twins: list[str | None] = [None, None]
-        for number, folder in enumerate((_FAST, _LIVE)):
-            with contextlib.suppress(UserError):
-                if _names(self._read(_twin(path, folder)).network) == _names(network):
-                    twins[number] = _shortest(_twin(path, folder), f"{folder}/{path.stem}")
-        return [Style(_shortest(path), name, stamp, *twins, _painting(path, name)) for name in _names(network)], None
+        names, model = _names(network), _shortest(path)
+        twin, live = (self._twin_of(names, path, folder) for folder in (_FAST, _LIVE))
+        return [Style(model, name, stamp, twin, live, _painting(path, name)) for name in names], None
+
+    def _twin_of(self, names: Sequence[str | None], path: Path, folder: str) -> str | None:
+        """The network of the same styles in a folder beside a model, as ``--model_path`` names it."""
+        twin = _twin(path, folder)
+        with contextlib.suppress(UserError):
+            if _names(self._read(twin).network) == names:
+                return _shortest(twin, f"{folder}/{path.stem}")
+        return None
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""

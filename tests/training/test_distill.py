@@ -58,13 +58,13 @@ def test_a_small_network_comes_to_paint_as_a_large_one(teacher, call, photos, mo
 
 
 def test_a_copy_of_the_teacher_becomes_calm_and_paints_the_same(teacher, call, photos, trained_like, tmp_path):
-    flags = ["--width", 0.25, "--temporal_weight", 0.5, "--total_steps", 25, "--lr", 0.002]
+    flags = ["--width", 0.25, "--temporal_weight", 0.5, "--total_steps", 40, "--lr", 0.001]
     call(teacher, *flags).ok()
     before, after = load_checkpoint(teacher).network, load_checkpoint(tmp_path / "student.pth").network
     _, unsteady = errors(before, before, photos)
     far, calm = errors(after, before, photos)
     another, _ = errors(trained_like("instance", width=0.25, blocks=1, seed=1), before, photos)
-    assert calm < 0.6 * unsteady and far < 0.4 * another  # rounding, by the number of threads, moves far by a tenth
+    assert calm < 0.6 * unsteady and far < 0.3 * another
 
 
 def test_with_the_painting_and_resumed_it_gives_the_same_weights(teacher, call, style_image, vgg_file, tmp_path):
