@@ -34,9 +34,6 @@ from utils.files import PROGRAM, beside_program
 from utils.measuring import table
 from utils.settings import parse_settings, run_command
 
-FRAMES_IN_FLIGHT = 2
-"""One frame of a webcam travels while another is painted, as in ``demo/static/camera.js``."""
-
 PATIENCE = 120
 """Seconds without a word after which the server counts as broken."""
 
@@ -86,17 +83,19 @@ class Page:
     def webcam(self, frames: list[bytes], style: str, seconds: float) -> dict[str, float]:
         """Frames a second, and by how much strokes were enlarged for it at the end."""
         self.send({"type": "live", "recipe": {"styles": [[style, 1]]}})
-        for number in range(FRAMES_IN_FLIGHT):
-            self.send({"type": "frame"}, frames[number % len(frames)])
-        begun, number, counted_from = time.perf_counter(), 0, None
+        begun, sent, back, counted_from, flying, at_once = time.perf_counter(), 0, 0, None, set(), 1
         while (now := time.perf_counter()) - begun < SETTLING + seconds:
             if counted_from is None and now - begun >= SETTLING:
-                counted_from = number, now
+                counted_from = back, now
+            while len(flying) <= at_once:  # as demo/static/camera.js does
+                sent += 1
+                flying.add(sent)
+                self.send({"type": "frame", "number": sent}, frames[sent % len(frames)])
             message = self.until("frame")
-            number += 1
-            self.send({"type": "frame"}, frames[number % len(frames)])
+            back, at_once, number = back + 1, message["at_once"], message["number"]
+            flying = {other for other in flying if other != number and other > number - at_once}
         self.send({"type": "stop"})
-        return {"rate": (number - counted_from[0]) / (now - counted_from[1]), "enlarged": message["enlarged"]}
+        return {"rate": (back - counted_from[0]) / (now - counted_from[1]), "enlarged": message["enlarged"]}
 
 
 @contextlib.contextmanager

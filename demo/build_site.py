@@ -104,19 +104,25 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     every = catalogue.styles()
     styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
     listed, files = [], {}
+
+    def exported(model: str, precision: str, prefix: str = "") -> str:
+        """The name of the network's file."""
+        if model not in files:
+            files[model] = f"{prefix}{Path(model).stem}.onnx"
+            while (folder / files[model]).exists():
+                files[model] = f"_{files[model]}"
+            export_onnx(find_model(model), folder / files[model], precision)
+        return files[model]
+
     for number, style in enumerate(styles):
-        if style.model not in files:
-            files[style.model] = f"{Path(style.model).stem}.onnx"
-            while (folder / files[style.model]).exists():
-                files[style.model] = f"_{files[style.model]}"
-            export_onnx(find_model(style.twin or style.model), folder / files[style.model], "float16")
+        file = exported(style.twin or style.model, "float16")
         rows = [other.style for other in every.values() if other.model == style.model and other.style is not None]
         (folder / f"style_{number}.jpg").write_bytes(painter.sample(style.id, every, threading.Event()))
         listed.append({
-            "id": style.id, "name": style.name, "model": style.model, "file": files[style.model],
+            "id": style.id, "name": style.name, "model": style.model, "file": file,
+            "live": exported(style.live, "float32", "live_") if style.live else file, "quick": style.twin is not None,
             "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",
             "painting": style.painting.name if style.credit else None, "credit": style.credit,
-            "quick": style.twin is not None,
         })  # fmt: skip
     if not listed:
         raise UserError("there is no model to build a site with: give --models")

@@ -45,6 +45,7 @@ _SAMPLE = (192, 144)  # pixels of the photograph that shows a style, at most
 _PAINTING = 480  # pixels of the longer side of a painting that is shown beside its style
 _STYLIZERS = 24  # that are kept, of a few megabytes each
 _LARGE = 4_000_000  # pixels of a picture after which memory is given back
+_FRAMES = 4  # of webcams that are painted at once, at most
 _FRAME_EVERY = 0.7  # seconds between two frames of a film that are shown while it is painted
 
 
@@ -90,11 +91,18 @@ class Photograph:
 
 
 class Painter:
-    """The engine for all visitors, who have their ``turns`` while the network computes."""
+    """The engine for all visitors, who have their ``turns`` while the network computes.
+
+    Attributes:
+        frames_at_once: of webcams, that small networks paint.
+    """
 
     def __init__(self, config: DemoConfig, catalogue: Catalogue):
         self.config, self.catalogue = config, catalogue
-        self.compute = resolve_compute(config.device, config.precision).in_one_thread()
+        self._in_callers_thread = resolve_compute(config.device, config.precision)
+        self.compute = self._in_callers_thread.in_one_thread()
+        self.frames_at_once = min(torch.get_num_threads(), _FRAMES) if self.compute.device.type == "cpu" else 1
+        self._places = threading.Semaphore(self.frames_at_once)
         self.turns, self.room = Turns(), Room(config.max_pixels)
         self._load = functools.lru_cache(_STYLIZERS)(self._read_styles)
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
@@ -133,11 +141,12 @@ class Painter:
             network: which of its settings, ``config``, ``quick`` or ``live``.
         """
         config = getattr(recipe, network)
-        return self._load(config.model_path, config.style, config.blend, recipe.stamps)
+        compute = self._in_callers_thread if network == "live" and self.side_by_side(recipe) > 1 else self.compute
+        return self._load(config.model_path, config.style, config.blend, recipe.stamps, compute)
 
-    def _read_styles(self, model_path, style, blend, stamps) -> Stylizer:
+    def _read_styles(self, model_path, style, blend, stamps, compute) -> Stylizer:
         config = InferenceConfig(model_path=model_path, style=style, blend=blend)
-        return load_styles(config, self.compute, lambda text: None, self.catalogue.read)[0][1]
+        return load_styles(config, compute, lambda text: None, self.catalogue.read)[0][1]
 
     def options(self, recipe: Recipe) -> StyleOptions:
         config = recipe.config
@@ -217,6 +226,21 @@ class Painter:
                 stylizer.stylize_tensor(crops)
                 times.append(time.perf_counter() - since)
         return 6 * min(times)
+
+    def side_by_side(self, recipe: Recipe) -> int:
+        """How many webcam frames are painted at once: two small networks on a core each do more than one on both."""
+        return self.frames_at_once if recipe.has_twin else 1
+
+    def paint_frame(
+        self, frame: Image.Image, recipe: Recipe, options: StyleOptions, stop: threading.Event
+    ) -> Image.Image:
+        """A webcam's frame in style, painted in place."""
+        stylizer = self.stylizer(recipe, "live")
+        if self.side_by_side(recipe) > 1:
+            with self._places:
+                return stylizer.stylize(frame, options, in_place=True)
+        with self.turns:
+            return stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.turns, stop))
 
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None

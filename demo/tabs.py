@@ -19,7 +19,7 @@ from PIL import Image
 from demo.pace import Pace
 from demo.painter import Painter, Photograph, encoded, give_back_memory
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Newest, Report, TileBar
+from demo.turns import Cancelled, Newest, Report
 from inference.options import StylizeError
 from utils.errors import UserError, is_out_of_memory
 
@@ -51,7 +51,7 @@ class Tab:
         self._sizes: dict[Path, int] = {}  # of files that the page sent
         self._send, self._lock = send, threading.Lock()
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
-        self._live, self._films = Newest(interrupt=False), Newest()
+        self._live, self._films = Newest(interrupt=False, threads=painter.frames_at_once), Newest()
         self._live_recipe: Recipe | None = None
         folder.mkdir()
 
@@ -369,10 +369,11 @@ class Tab:
             self._pace = Pace()
 
     def _paint_frame(self, message: dict, data: bytes) -> None:
-        """A frame of a webcam, JPEG; while it is painted the newest of those that come waits, and no other."""
+        """A frame of a webcam, JPEG; while others are painted the newest of those that come waits, and no other."""
         recipe = self._live_recipe
         if recipe is None:
             raise UserError("no style is chosen for the camera: choose one")
+        pace, at_once = self._pace, self.painter.side_by_side(recipe)
 
         def work(stop: threading.Event) -> None:
             since = time.perf_counter()
@@ -383,12 +384,13 @@ class Tab:
                 frame = frame.convert("RGB")
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise UserError("a frame of the camera cannot be read: start it again") from None
-            stylizer, scale = self.painter.stylizer(recipe, "live"), self._pace.scale
-            options = self._pace.enlarged(self.painter.options(recipe), *frame.size)
-            with self.painter.turns:
-                frame = stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.painter.turns, stop))
-            self._send({"type": "frame", "enlarged": scale}, encoded(frame, quality=85))
-            self._pace.took(time.perf_counter() - since)
+            scale, options = pace.scale, pace.enlarged(self.painter.options(recipe), *frame.size)
+            frame = self.painter.paint_frame(frame, recipe, options, stop)
+            picture = encoded(frame, quality=85)
+            with self._lock:
+                pace.took((time.perf_counter() - since) / at_once)
+            number = message.get("number")
+            self._send({"type": "frame", "number": number, "at_once": at_once, "enlarged": scale}, picture)
 
         self._work(self._live, message, work)
 

@@ -4,7 +4,7 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 Report = Callable[[int, int | None], None]
 """Receives how much is done and how much there is, ``None`` where nobody knows."""
@@ -103,15 +103,16 @@ class TileBar:
 
 
 class Newest:
-    """A thread that does the newest of what it is given, and nothing that is outdated.
+    """Threads that do the newest of what they are given, and nothing that is outdated.
 
     Args:
         interrupt: whether newer work stops that under way, or waits for its end.
+        threads: that work at a time.
     """
 
-    def __init__(self, interrupt: bool = True):
-        self._interrupt, self._pool, self._lock = interrupt, ThreadPoolExecutor(1), threading.Lock()
-        self._stop, self._newest, self._last = threading.Event(), None, None
+    def __init__(self, interrupt: bool = True, threads: int = 1):
+        self._interrupt, self._pool, self._lock = interrupt, ThreadPoolExecutor(threads), threading.Lock()
+        self._stop, self._given, self._last = threading.Event(), [], None
 
     def give(self, work: Callable[[threading.Event], None]) -> None:
         """Work to do next, in place of what was given before and not begun."""
@@ -121,7 +122,8 @@ class Newest:
             self._cancel(self._interrupt)
             if self._stop.is_set():
                 self._stop = threading.Event()
-            self._newest = self._pool.submit(self._do, work, self._stop)
+            under_way = (future for future in self._given if not future.done())
+            self._given = [*under_way, self._pool.submit(self._do, work, self._stop)]
 
     def stop(self) -> None:
         """Stop what is under way and drop what waits."""
@@ -133,15 +135,15 @@ class Newest:
         with self._lock:
             self._cancel()
             if self._last is None:
-                self._last = self._pool.submit(lambda: None)
+                self._last = self._pool.submit(wait, self._given)
                 self._pool.shutdown(wait=False)
             return self._last
 
     def _cancel(self, under_way: bool = True) -> None:
         if under_way:
             self._stop.set()
-        if self._newest is not None:
-            self._newest.cancel()  # if it waits
+        if self._given:
+            self._given[-1].cancel()  # if it waits
 
     def _do(self, work: Callable[[threading.Event], None], stop: threading.Event) -> None:
         with contextlib.suppress(Cancelled):

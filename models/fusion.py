@@ -19,8 +19,8 @@ from models.transformer_net import (
     scale_and_shift,
 )
 
-_BLOCK = (4, 2)
-"""Rows and columns that the last convolution gives at once: 24 channels, where 3 leave most lanes idle."""
+_BLOCKS = {3: (4, 2), 4: (1, 2), 8: (1, 2)}
+"""Rows and columns that a 9 x 9 convolution to so few channels gives at once: one pixel's leave most lanes idle."""
 
 _TINY = 1e-12
 
@@ -78,15 +78,22 @@ class _Step:
         # A transposed convolution of stride 2 applies a quarter of its kernel to each pixel, all with the same sums.
         return weight.sum((2, 3)).T / 4 if self.convolution.transposed else weight.sum((2, 3))
 
+    @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns of pixels that it gives at once."""
+        return _BLOCKS.get(self.convolution.out_channels, (1, 1)) if self.convolution.kernel_size == (9, 9) else (1, 1)
+
     @functools.cached_property
-    def block_kernels(self) -> torch.Tensor:
-        """The weight once for each pixel of a block, at its place; the channels of a block x C x H x W."""
+    def kernels(self) -> torch.Tensor:
+        """The weight; of a block once for each of its pixels, at its place: rows x columns x channels x C x H x W."""
         weight = self.convolution.weight.detach()
-        (rows, columns), (channels, _, height, width) = _BLOCK, weight.shape
-        kernels = weight.new_zeros(channels, rows, columns, weight.shape[1], height + rows - 1, width + columns - 1)
+        if self.block == (1, 1):
+            return weight
+        (rows, columns), (channels, _, height, width) = self.block, weight.shape
+        kernels = weight.new_zeros(rows, columns, channels, weight.shape[1], height + rows - 1, width + columns - 1)
         for row in range(rows):
             for column in range(columns):
-                kernels[:, row, column, :, row : row + height, column : column + width] = weight
+                kernels[row, column, :, :, row : row + height, column : column + width] = weight
         return kernels.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
@@ -152,13 +159,13 @@ class FusedNetwork:
         return torch.cat(results) if len(results) > 1 else results[0]
 
     def _stylized(self, image: torch.Tensor) -> torch.Tensor:
-        x = F.pad(self.network.prepare(image).to(self.dtype), (self.steps[0].padding,) * 4, mode="reflect")
+        x = self._prepared(image)
         scale, shift, shortcut, shortcut_shift = None, None, None, None  # the features are scale x + shift
         for step, following in zip(self.steps, self.steps[1:]):
             y = _convolve(step, x, scale, shift)
             scale, shift = _statistics(step.norm, y)
             padding = 0 if following.resize else following.padding
-            x, inside = _room(y, padding)
+            x, inside = _room(y.shape, y.dtype, padding) if padding else (y, y)
             if step.ends_block:
                 torch.addcmul(shortcut, y, _per_channel(scale, y), out=inside)
                 scale, shift = None, shortcut_shift + shift
@@ -173,8 +180,18 @@ class FusedNetwork:
             if following.begins_block:
                 shortcut, shortcut_shift = inside, shift
             _reflect_border(x, padding)
-        x = _last_convolution(self.steps[-1], x, scale, shift)
-        return self.network.finish(x, image)
+        return self.network.finish(_convolve(self.steps[-1], x, scale, shift), image)
+
+    def _prepared(self, image: torch.Tensor) -> torch.Tensor:
+        """See :meth:`models.transformer_net.TransformerNet.prepare`; with the first convolution's padding."""
+        (_, right, _, below), (height, width) = self.network.missing(image), image.shape[2:]
+        shape, padding = (1, 3, height + below, width + right), self.steps[0].padding
+        x, inside = _room(shape, self.dtype, padding)
+        torch.sub(image, 127.5, out=inside[..., :height, :width]).div_(127.5)
+        inside[..., :height, width:] = inside[..., :height, width - 1 : width]
+        inside[..., height:, :] = inside[..., height - 1 : height, :]
+        _reflect_border(x, padding)
+        return x
 
 
 def _per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -196,11 +213,11 @@ def _statistics(norm: nn.Module | None, y: torch.Tensor) -> tuple[torch.Tensor, 
     return scale[0], shift[0]
 
 
-def _room(y: torch.Tensor, padding: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Memory for features like ``y`` with a border around them, and the part of it inside the border."""
-    height, width = y.shape[2:]
-    shape = 1, y.shape[1], height + 2 * padding, width + 2 * padding
-    room = torch.empty(shape, dtype=y.dtype, memory_format=torch.channels_last)
+def _room(shape: tuple[int, ...], dtype: torch.dtype, padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Memory for features of a shape with a border around them, and the part of it inside the border."""
+    number, channels, height, width = shape
+    shape = number, channels, height + 2 * padding, width + 2 * padding
+    room = torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
     return room, room[..., padding : padding + height, padding : padding + width]
 
 
@@ -212,35 +229,20 @@ def _reflect_border(room: torch.Tensor, padding: int) -> None:
             view[:, :, distance - padding - 1] = view[:, :, -distance - padding - 1]
 
 
-def _scaled(step: _Step, weight: torch.Tensor, scale: torch.Tensor | None, shift: torch.Tensor | None):
-    """Weight and bias of a convolution of ``scale x + shift``, as one of ``x``; float32.
-
-    Args:
-        weight: of the step's convolution, or its ``block_kernels``.
-    """
-    bias = step.convolution.bias
+def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: torch.Tensor | None) -> torch.Tensor:
+    """A step's convolution of ``scale x + shift``; ``x`` is padded already, unless it is to be resized first."""
+    convolution, weight, bias = step.convolution, step.kernels, step.convolution.bias
     if shift is not None:
         bias = step.sums @ shift if bias is None else bias + step.sums @ shift
     if scale is not None:
-        weight = weight * (scale[:, None, None, None] if step.convolution.transposed else scale[:, None, None])
-    return weight, bias
-
-
-def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: torch.Tensor | None) -> torch.Tensor:
-    """A step's convolution of ``scale x + shift``; ``x`` is padded already, unless it is to be resized first."""
-    scaled = _scaled(step, step.convolution.weight, scale, shift)
-    weight, bias = (None if value is None else value.to(x.dtype) for value in scaled)
+        weight = weight * (scale[:, None, None, None] if convolution.transposed else scale[:, None, None])
+    (rows, columns), weight = step.block, weight.to(x.dtype)
+    bias = None if bias is None else bias.repeat(rows * columns).to(x.dtype)
     if step.resize:
         x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (step.padding,) * 4, mode="reflect")
-    if step.convolution.transposed:
-        return F.conv_transpose2d(x, weight, bias, step.convolution.stride, step.convolution.padding)
-    return F.conv2d(x, weight, bias, step.convolution.stride)
-
-
-def _last_convolution(step: _Step, x: torch.Tensor, scale, shift) -> torch.Tensor:
-    """The same for the last one, to few channels: it gives a block of pixels at each place, with a kernel for each."""
-    weight, bias = _scaled(step, step.block_kernels, scale, shift)
-    (rows, columns), channels = _BLOCK, step.convolution.out_channels
-    blocks = F.conv2d(x, weight.to(x.dtype), bias.repeat_interleave(rows * columns).to(x.dtype), _BLOCK)
-    blocks = blocks.unflatten(1, (channels, rows, columns)).permute(0, 1, 4, 2, 5, 3)
-    return blocks.flatten(4, 5).flatten(2, 3)
+    if convolution.transposed:
+        return F.conv_transpose2d(x, weight, bias, convolution.stride, convolution.padding)
+    if step.block == (1, 1):
+        return F.conv2d(x, weight, bias, convolution.stride)
+    pixels = F.conv2d(x, weight, bias, step.block).unflatten(1, (rows, columns, -1)).permute(0, 4, 1, 5, 2, 3)
+    return pixels.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)

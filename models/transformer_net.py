@@ -286,17 +286,19 @@ class TransformerNet(nn.Module):
         """The result out of what the last layer gives for ``images``: their size, and values in [0, 255]."""
         # In bfloat16 the steps between 128 and 255 are whole grey levels: leave it before scaling.
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        x = F.pad(x, [-side for side in self._padding(images)])
-        return (torch.tanh(x.div_(TANH_SCALE)) + 1.0).mul_(127.5)
+        x = F.pad(x, [-side for side in self.missing(images)])
+        # 127.5 (1 + tanh(z / 8)), in a form that takes a CPU a third of the time; in place where there is no gradient.
+        x = x.mul_(2 / TANH_SCALE)
+        return torch.sigmoid(x) * 255.0 if x.requires_grad else x.sigmoid_().mul_(255.0)
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
         """What the first layer is given: values in [-1, 1], of the weights' type, sides that the strides divide."""
         x = (images / 127.5 - 1.0).to(next(self.parameters()).dtype)
         # Replication, unlike reflection, works from a single pixel up. Padding on the right and below alone keeps every
         # pixel of the picture where the strides would find it in a larger one.
-        return F.pad(x, self._padding(images), mode="replicate")
+        return F.pad(x, self.missing(images), mode="replicate")
 
-    def _padding(self, images: torch.Tensor) -> list[int]:
+    def missing(self, images: torch.Tensor) -> list[int]:
         """Pixels on the left, on the right, above and below, to sides of at least two strides, which reflection needs.
 
         Sums without a branch: an export to another format holds at every size.

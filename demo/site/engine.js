@@ -149,16 +149,16 @@ function pixels(canvas) {
   return canvas.getContext("2d", { willReadFrequently: true }).getImageData(0, 0, canvas.width, canvas.height);
 }
 
-// The styles by the files and the rows of the networks that paint them.
-function parts(recipe) {
+// The styles by the files and the rows of the networks that paint them; "which" is "file", or "live" for the camera.
+function parts(recipe, which) {
   const total = recipe.styles.reduce((sum, [, weight]) => sum + weight, 0);
   const networks = new Map();
   for (const [id, weight] of recipe.styles) {
     const style = about.styles.find((one) => one.id === id);
-    const network = networks.get(style.file) ?? { file: style.file, weight: 0, rows: new Array(style.rows).fill(0) };
+    const network = networks.get(style[which]) ?? { file: style[which], weight: 0, rows: new Array(style.rows).fill(0) };
     network.weight += weight / total;
     if (style.rows) network.rows[style.row] += weight;
-    networks.set(style.file, network);
+    networks.set(style[which], network);
   }
   return [...networks.values()].map((network) => ({ ...network, rows: network.rows.map((row) => row / network.weight / total) }));
 }
@@ -171,8 +171,8 @@ function workingSize({ width, height }, recipe) {
   return { width: side(width), height: side(height) };
 }
 
-async function stylized(whole, working, recipe, photograph, progress) {
-  const message = { whole, working, recipe, photograph, parts: parts(recipe) };
+async function stylized(whole, working, recipe, which, photograph, progress) {
+  const message = { whole, working, recipe, photograph, parts: parts(recipe, which) };
   return (await compute(message, [whole.data.buffer], progress)).picture;
 }
 
@@ -191,14 +191,14 @@ export function paint(id, recipe, request) {
     const factor = Math.sqrt(QUICK / (working.width * working.height));
     if (factor < 1) {
       const quick = { width: Math.ceil(working.width * factor), height: Math.ceil(working.height * factor) };
-      const picture = await stylized(pixels(await reduced(bitmap, 640)), quick, recipe, id);
+      const picture = await stylized(pixels(await reduced(bitmap, 640)), quick, recipe, "file", id);
       if (outdated()) return;
       tell("preview", about, new Uint8Array(await (await file(picture, "image/jpeg")).arrayBuffer()));
       await new Promise((resolve) => setTimeout(resolve, 100));
       if (outdated()) return;
     }
     const since = performance.now();
-    const picture = await stylized(pixels(drawn(bitmap)), working, recipe, id, ({ done, total }) =>
+    const picture = await stylized(pixels(drawn(bitmap)), working, recipe, "file", id, ({ done, total }) =>
       tell("progress", { ...about, done, total, left: null }),
     );
     if (outdated()) return;
@@ -217,7 +217,7 @@ export function paintThumbnails() {}
 
 // Loads the networks of a recipe before there is a photograph.
 export function prepare(recipe) {
-  worker.postMessage({ prepare: parts(recipe) });
+  worker.postMessage({ prepare: parts(recipe, "file") });
 }
 
 export function setLive(recipe) {
@@ -238,14 +238,14 @@ export function frameWidth(quick) {
   return quick ? 320 : 160;
 }
 
-export function paintFrame(canvas) {
+export function paintFrame(canvas, number) {
   const recipe = live;
   const whole = pixels(canvas);
   const work = async () => {
     const since = performance.now();
     const working = workingSize(whole, { stroke_scale: enlarged * (recipe.stroke_scale ?? 1) });
-    const picture = await stylized(whole, working, recipe);
-    tell("frame", { enlarged }, picture);
+    const picture = await stylized(whole, working, recipe, "live");
+    setTimeout(tell, 0, "frame", { number, enlarged }, picture); // once the next frame is under way
     keepPace(performance.now() - since);
   };
   give(Object.assign(work, { of: "frame" }));

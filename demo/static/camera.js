@@ -9,7 +9,9 @@ export class Camera {
     this.rated = rated;
     this.grabbed = document.createElement("canvas");
     this.shown = [];
-    engine.on("frame", (message, data) => this.show(data, message.enlarged ?? 1));
+    this.flying = new Set(); // numbers of frames that have not come back
+    this.number = this.newest = 0;
+    engine.on("frame", (message, data) => this.show(data, message));
   }
 
   get running() {
@@ -23,8 +25,9 @@ export class Camera {
     await this.video.play();
     this.quick = quick;
     this.setRecipe(recipe);
+    this.atOnce = 1;
+    this.flying.clear();
     this.grab();
-    this.grab(); // one travels while another is painted
   }
 
   stop() {
@@ -42,12 +45,15 @@ export class Camera {
     engine.setLive(recipe);
   }
 
+  // As many frames as are painted at once, and one that travels meanwhile.
   grab() {
-    if (!this.running) return;
-    this.draw(this.grabbed);
-    engine.paintFrame(this.grabbed);
+    while (this.running && this.flying.size <= this.atOnce) {
+      this.draw(this.grabbed);
+      this.flying.add(++this.number);
+      engine.paintFrame(this.grabbed, this.number);
+    }
     clearTimeout(this.patience);
-    this.patience = setTimeout(() => this.grab(), 2000); // where a frame was dropped for a newer one
+    if (this.running) this.patience = setTimeout(() => (this.flying.clear(), this.grab()), 2000); // none came back
   }
 
   // Mirrored, as one knows oneself.
@@ -57,9 +63,13 @@ export class Camera {
     context.drawImage(this.video, 0, 0, canvas.width, canvas.height);
   }
 
-  async show(data, enlarged) {
+  async show(data, { number, at_once: atOnce = 1, enlarged = 1 }) {
     if (!this.running) return;
+    this.atOnce = atOnce;
+    for (const other of this.flying) if (other === number || other <= number - atOnce) this.flying.delete(other);
     this.grab();
+    if (number < this.newest) return; // a newer one was painted sooner
+    this.newest = number;
     const picture = data instanceof ImageData ? data : await createImageBitmap(new Blob([data]));
     const { width, height } = picture; // the camera's proportions
     if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });

@@ -177,8 +177,8 @@ export function setLive(recipe) {
   send({ type: "live", recipe });
 }
 
-export function paintFrame(canvas) {
-  canvas.toBlob(async (blob) => blob && send({ type: "frame" }, await blob.arrayBuffer()), "image/jpeg", 0.9);
+export function paintFrame(canvas, number) {
+  canvas.toBlob(async (blob) => blob && send({ type: "frame", number }, await blob.arrayBuffer()), "image/jpeg", 0.9);
 }
 
 export function stop() {

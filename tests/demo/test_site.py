@@ -148,9 +148,12 @@ def painted_mask(page):
 
 
 def test_the_camera_without_a_server(page):
+    asked = []
+    page.context.on("request", lambda request: asked.append(request.url.rsplit("/")[-1]))
     page.click("[data-view=camera]")
     page.click("#camera-start")
     page.locator("#camera-rate:not(:empty)").wait_for()
+    assert "live_starry_night.onnx" in asked
 
 
 def test_a_bad_file_without_a_server(page, tmp_path):
