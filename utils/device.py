@@ -189,7 +189,8 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # the last on Windows
         return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # M_... of malloc.h
+    trim_threshold, top_pad, mmap_max, arena_max = -1, -2, -4, -8  # M_... of malloc.h
+    mallopt(arena_max, 1)  # else each thread keeps its own
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, -1)  # never
     mallopt(top_pad, 2**28)
