@@ -9,7 +9,7 @@ import torch
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 from torch import nn
 
-from models.fusion import fuse_batch_norm
+from models.fusion import block_kernels, fuse_batch_norm
 from models.multi_style import MultiStyleNet
 from models.transformer_net import (
     TANH_SCALE,
@@ -109,9 +109,15 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
     if isinstance(module, ResidualBlock):
         return graph("Add", x, _layer(graph, module.residual, x))
     if isinstance(module, ReflectionConv2d):
-        return _convolution(graph, "Conv", module, x, module.kernel_size[0] // 2)
+        x = graph("Pad", x, graph.whole(*[0, 0, *[module.kernel_size[0] // 2] * 2] * 2), mode="reflect")
+        if module.out_channels > 3:
+            return _convolution(graph, "Conv", module, x)
+        # Blocks of 2 x 2 pixels: with three outputs most lanes of a processor would idle.
+        weights = graph.real(block_kernels(module.weight, 2, 2)), graph.real(module.bias.repeat(4))
+        return graph("DepthToSpace", graph("Conv", x, *weights, strides=(2, 2)), blocksize=2)
     if isinstance(module, ReflectionConvTranspose2d):
-        return _convolution(graph, "ConvTranspose", module, x, 1)
+        x = graph("Pad", x, graph.whole(*[0, 0, 1, 1] * 2), mode="reflect")
+        return _convolution(graph, "ConvTranspose", module, x)
     if isinstance(module, MixedNorm2d | nn.InstanceNorm2d):
         tables = [module.weight, module.bias]
         if isinstance(module, MixedNorm2d):
@@ -161,7 +167,6 @@ def _mean(graph: _Graph, x: str) -> str:
     return graph("ReduceMean", graph("ReduceMean", x, axes=[3]), axes=[2])
 
 
-def _convolution(graph: _Graph, operator: str, module: nn.Conv2d | nn.ConvTranspose2d, x: str, reflected: int) -> str:
-    x = graph("Pad", x, graph.whole(*[0, 0, reflected, reflected] * 2), mode="reflect")
+def _convolution(graph: _Graph, operator: str, module: nn.Conv2d | nn.ConvTranspose2d, x: str) -> str:
     weights = [graph.real(one) for one in (module.weight, module.bias) if one is not None]
     return graph(operator, x, *weights, kernel_shape=module.kernel_size, strides=module.stride, pads=module.padding * 2)

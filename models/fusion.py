@@ -85,16 +85,23 @@ class _Step:
 
     @functools.cached_property
     def kernels(self) -> torch.Tensor:
-        """The weight; of a block once for each of its pixels, at its place: rows x columns x channels x C x H x W."""
+        """The weight, or that of a block."""
         weight = self.convolution.weight.detach()
-        if self.block == (1, 1):
-            return weight
-        (rows, columns), (channels, _, height, width) = self.block, weight.shape
-        kernels = weight.new_zeros(rows, columns, channels, weight.shape[1], height + rows - 1, width + columns - 1)
-        for row in range(rows):
-            for column in range(columns):
-                kernels[row, column, :, :, row : row + height, column : column + width] = weight
-        return kernels.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        return weight if self.block == (1, 1) else block_kernels(weight, *self.block)
+
+
+def block_kernels(weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """A convolution's weight for a block of pixels at once, with a stride of the block's size.
+
+    Returns:
+        The weight, D x C x H x W, once for each pixel of the block, at its place: rows x columns x D kernels.
+    """
+    channels, _, height, width = weight.shape
+    kernels = weight.new_zeros(rows, columns, channels, weight.shape[1], height + rows - 1, width + columns - 1)
+    for row in range(rows):
+        for column in range(columns):
+            kernels[row, column, :, :, row : row + height, column : column + width] = weight
+    return kernels.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _steps(network: TransformerNet) -> Iterator[_Step]:
