@@ -231,16 +231,11 @@ class Painter:
         """How many webcam frames are painted at once: two small networks on a core each do more than one on both."""
         return self.frames_at_once if recipe.has_twin else 1
 
-    def paint_frame(
-        self, frame: Image.Image, recipe: Recipe, options: StyleOptions, stop: threading.Event
-    ) -> Image.Image:
+    def paint_frame(self, frame: Image.Image, recipe: Recipe, options: StyleOptions) -> Image.Image:
         """A webcam's frame in style, painted in place."""
         stylizer = self.stylizer(recipe, "live")
-        if self.side_by_side(recipe) > 1:
-            with self._places:
-                return stylizer.stylize(frame, options, in_place=True)
-        with self.turns:
-            return stylizer.stylize(frame, options, in_place=True, bar=TileBar(self.turns, stop))
+        with self._places if self.side_by_side(recipe) > 1 else self.turns:
+            return stylizer.stylize(frame, options, in_place=True)
 
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None

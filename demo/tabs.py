@@ -385,7 +385,7 @@ class Tab:
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 raise UserError("a frame of the camera cannot be read: start it again") from None
             scale, options = pace.scale, pace.enlarged(self.painter.options(recipe), *frame.size)
-            frame = self.painter.paint_frame(frame, recipe, options, stop)
+            frame = self.painter.paint_frame(frame, recipe, options)
             picture = encoded(frame, quality=85)
             with self._lock:
                 pace.took((time.perf_counter() - since) / at_once)

@@ -192,9 +192,9 @@ class FusedNetwork:
     def _prepared(self, image: torch.Tensor) -> torch.Tensor:
         """See :meth:`models.transformer_net.TransformerNet.prepare`; with the first convolution's padding."""
         (_, right, _, below), (height, width) = self.network.missing(image), image.shape[2:]
-        shape, padding = (1, 3, height + below, width + right), self.steps[0].padding
-        x, inside = _room(shape, self.dtype, padding)
-        torch.sub(image, 127.5, out=inside[..., :height, :width]).div_(127.5)
+        padding = self.steps[0].padding
+        x, inside = _room((1, 3, height + below, width + right), self.dtype, padding)
+        torch.add(torch.tensor(-1.0), image, alpha=1 / 127.5, out=inside[..., :height, :width])
         inside[..., :height, width:] = inside[..., :height, width - 1 : width]
         inside[..., height:, :] = inside[..., height - 1 : height, :]
         _reflect_border(x, padding)
