@@ -157,9 +157,10 @@ def _norm(graph: _Graph, x: str, module: nn.Module, tables: list[str]) -> str:
         between = graph("Mul", graph("Mul", own, share), graph("Mul", step, step))
         variance = graph("Add", graph("Mul", own, variance), graph("Mul", share, running[1]))
         variance = graph("Add", variance, between)
-        centred = graph("Sub", centred, graph("Mul", share, step))
-    deviation = graph("Sqrt", graph("Add", variance, graph.real(module.eps)))
-    return graph("Add", graph("Mul", centred, graph("Div", scale, deviation)), shift)
+    scale = graph("Div", scale, graph("Sqrt", graph("Add", variance, graph.real(module.eps))))
+    if running:
+        shift = graph("Sub", shift, graph("Mul", graph("Mul", share, step), scale))
+    return graph("Add", graph("Mul", centred, scale), shift)
 
 
 def _mean(graph: _Graph, x: str) -> str:
