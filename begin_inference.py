@@ -10,7 +10,7 @@ For example:
 
 from config import InferenceConfig
 from utils.errors import one_line
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int:
@@ -39,9 +39,5 @@ def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
     return run.exit_status()
 
 
-def main() -> int:
-    return stylize(*parse_settings(InferenceConfig, __doc__))
-
-
 if __name__ == "__main__":
-    run_command(main)
+    run_command(stylize, InferenceConfig, __doc__, with_given=True)

@@ -11,7 +11,7 @@ For example:
 from typing import TYPE_CHECKING
 
 from config import TrainingConfig, with_recipe
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 if TYPE_CHECKING:  # torch is imported later, so that --help and a mistyped flag answer without waiting for it
     from torch import Tensor
@@ -88,9 +88,5 @@ def training_step(
     return losses
 
 
-def main() -> int:
-    return train(*parse_settings(TrainingConfig, __doc__))
-
-
 if __name__ == "__main__":
-    run_command(main)
+    run_command(train, TrainingConfig, __doc__, with_given=True)

@@ -65,9 +65,8 @@ def resident_memory(key: str = "VmRSS", process: int | str = "self") -> int:
     return int(re.search(rf"{key}:\s+(\d+) kB", status)[1]) * 1024
 
 
-def report(compute: Compute, header: list[str], rows: list[list[str]]) -> int:
-    """Print the machine and a table; gives exit status 0."""
+def report(compute: Compute, header: list[str], rows: list[list[str]]) -> None:
+    """Print the machine and a table."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
     print(compute.describe() + (f", no instructions beyond {limit}" if limit else ""))
     print(table(header, rows))
-    return 0

@@ -18,7 +18,7 @@ from inference.stylizer import Stylizer
 from models.checkpoints import load_checkpoint
 from utils.device import resolve_compute
 from utils.measuring import time_in_turns
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 def onnx_network(network: torch.nn.Module):
@@ -43,8 +43,7 @@ class InferenceTimingConfig(ComputeConfig):
     sizes: tuple[int, ...] = setting((256, 512, 1024), "sides of the pictures", minimum=16)
 
 
-def main() -> int:
-    args, _ = parse_settings(InferenceTimingConfig, __doc__)
+def main(args: InferenceTimingConfig) -> None:
     compute = resolve_compute(args.device, args.precision)
     networks = {path: load_checkpoint(path).network for path in args.model_path}
     plain = copy.deepcopy(networks[args.model_path[0]]).to(compute.device)
@@ -78,8 +77,8 @@ def main() -> int:
         "picture", "model", "plain PyTorch, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
         "ours, GiB",
     ]  # fmt: skip
-    return report(compute, header, rows)
+    report(compute, header, rows)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, InferenceTimingConfig, __doc__)

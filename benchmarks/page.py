@@ -32,7 +32,7 @@ from demo.tabs import message_bytes, read_message
 from utils.device import resolve_compute
 from utils.files import PROGRAM, beside_program
 from utils.measuring import table
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 PATIENCE = 120
 """Seconds without a word after which the server counts as broken."""
@@ -235,8 +235,7 @@ class PageConfig(ComputeConfig):
     )
 
 
-def main() -> int:
-    args, _ = parse_settings(PageConfig, __doc__)
+def main(args: PageConfig) -> None:
     site, rows = args.node_modules is not None, []
     with open_site(args.node_modules, args.style) if site else open_page(args.device, args.precision) as page:
         for size in args.sizes:
@@ -254,9 +253,9 @@ def main() -> int:
     header = ["photograph", "first picture, s", "whole picture, s"]
     if site:  # the browser's own threads
         print(table(header, rows))
-        return 0
-    return report(resolve_compute(args.device, args.precision), header, rows)
+    else:
+        report(resolve_compute(args.device, args.precision), header, rows)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, PageConfig, __doc__)

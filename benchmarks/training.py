@@ -32,7 +32,7 @@ from training.soap import SOAP
 from training.state import TrainingState
 from utils.device import Compute
 from utils.measuring import time_in_turns
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def plain_gram():
     return mock.patch("losses.terms.gram_matrix", functional.gram_matrix)
 
 
-def main() -> int:
-    args, _ = parse_settings(TrainingTimingConfig, __doc__)
+def main(args: TrainingTimingConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(
             **training_inputs(Path(folder), args.batch_size, 2 * args.image_size, args.vgg_weights),
@@ -101,8 +100,8 @@ def main() -> int:
         for name, value in seconds.items()
     ]
     print(f"Batch {args.batch_size}, {args.image_size} x {args.image_size}, width {args.width:g}")
-    return report(ours.compute, ["step", "s", "plain : it", "peak memory, GiB"], rows)
+    report(ours.compute, ["step", "s", "plain : it", "peak memory, GiB"], rows)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, TrainingTimingConfig, __doc__)

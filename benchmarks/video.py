@@ -23,7 +23,7 @@ from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 from utils.files import beside_program
 from utils.measuring import time_in_turns
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 LONGER = 4
 """Times the frames of the film whose memory is looked at beside the shorter one's."""
@@ -50,8 +50,7 @@ class VideoConfig(ComputeConfig):
     frames: int = setting(24, "of each film", minimum=1)
 
 
-def main() -> int:
-    args, _ = parse_settings(VideoConfig, __doc__)
+def main(args: VideoConfig) -> None:
     compute = resolve_compute(args.device, args.precision)
     stylizer, rows = Stylizer(args.model_path, compute=compute), []
     with tempfile.TemporaryDirectory() as folder:
@@ -75,8 +74,8 @@ def main() -> int:
         "film", "network alone, frames a second", "from file to file", "of the network's", "memory, GiB",
         "four times as long, GiB",
     ]  # fmt: skip
-    return report(compute, header, rows)
+    report(compute, header, rows)
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, VideoConfig, __doc__)

@@ -17,7 +17,7 @@ import torch
 
 from config import DemoConfig
 from utils.errors import UserError
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 DEFAULT_PORT = 8000
 GRACE = 1
@@ -50,9 +50,8 @@ def reached_at(host: str) -> list[str]:
     return ["127.0.0.1"]
 
 
-def main() -> int:
+def main(config: DemoConfig) -> None:
     """Serve the page until Ctrl-C."""
-    config, _ = parse_settings(DemoConfig, __doc__)
     try:
         import uvicorn
 
@@ -106,4 +105,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, DemoConfig, __doc__)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from config import REQUIRED, setting
 from utils.errors import UserError
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 RUNTIME = (
     "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm",
@@ -140,14 +140,12 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
     return len(listed)
 
 
-def main() -> int:
-    config, _ = parse_settings(SiteConfig, __doc__)
+def main(config: SiteConfig) -> None:
     target = Path(config.target)
     styles = build_site(target, config.models, Path(config.node_modules), config.overwrite)
     size = sum(path.stat().st_size for path in target.iterdir()) / 2**20
     print(f"Wrote {target}, {styles} styles, {size:.1f} MiB; look at it: python -m http.server -d {target}")
-    return 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, SiteConfig, __doc__)

@@ -30,7 +30,7 @@ from demo.catalogue import PICTURES, shipped_pictures
 from imaging.reading import read_image
 from imaging.sheets import contact_sheet
 from inference.stylizer import Stylizer
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
@@ -164,14 +164,13 @@ class GalleryConfig:
     paintings: str | None = setting(None, "folder of the paintings that the styles learnt from", metavar="FOLDER")
 
 
-def main() -> int:
-    config, _ = parse_settings(GalleryConfig, __doc__)
+def main(config: GalleryConfig) -> None:
     if config.paintings is not None:
         draw_page_pictures(Path(config.paintings))
-        return 0
+        return
     if config.film is not None:
         draw_film(Path(config.film)).save(GALLERY / "film.jpg", quality=80)
-        return 0
+        return
     models = sorted(path.stem for path in (ROOT / "checkpoints").glob("*.pth"))
     scenes = [ROOT / "content" / f"{name}.jpg" for name in ("mountains", "harbour")]
     draw_models(scenes, SOME, 320).save(GALLERY / "scenes.jpg", quality=85)
@@ -184,8 +183,7 @@ def main() -> int:
         scratch = Path(folder)
         draw_taste(scratch).save(GALLERY / "taste.jpg", quality=85)
         draw_stroke_scale(scratch).save(GALLERY / "stroke_scale.jpg", quality=85)
-    return 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, GalleryConfig, __doc__)

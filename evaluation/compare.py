@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, setting
 from evaluation.shared_settings import shared_setting, with_objective
 from utils.errors import UserError
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,8 @@ CompareConfig = with_objective(_CompareConfig, as_trained=True)
 """Settings of ``evaluation.compare``."""
 
 
-def compare(config: CompareConfig) -> int:
+def compare(config: CompareConfig) -> None:
     """Judge, print the tables, and write what is asked for.
-
-    Returns:
-        Exit status 0.
 
     Raises:
         UserError: naming the flag or file at fault.
@@ -136,7 +133,6 @@ def compare(config: CompareConfig) -> int:
     for path in (config.json, config.sheet):
         if path is not None:
             print(f"Wrote {path}")
-    return 0
 
 
 def _check(config: CompareConfig) -> None:
@@ -197,10 +193,5 @@ def _judge(config: CompareConfig, compute, styles: list, photographs: list) -> l
         return [judge.run(optimised, config.iterations, config.starts, config.seed) for judge in judges]
 
 
-def main() -> int:
-    config, _ = parse_settings(CompareConfig, __doc__)
-    return compare(config)
-
-
 if __name__ == "__main__":
-    run_command(main)
+    run_command(compare, CompareConfig, __doc__)

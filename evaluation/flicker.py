@@ -11,7 +11,7 @@ from statistics import fmean
 from config import OVERWRITE_HELP, REQUIRED, InferenceConfig, setting
 from evaluation.shared_settings import shared_setting
 from utils.errors import UserError
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 NOISE = 2.0
 """Standard deviation of a still camera's noise, grey levels."""
@@ -64,11 +64,8 @@ def still_camera(stylizer, pixels, generator) -> float:
     return ((one - other).square().mean() / (noisy[0] - noisy[1]).square().mean()).sqrt().item()
 
 
-def judge_films(config: FlickerConfig) -> int:
+def judge_films(config: FlickerConfig) -> None:
     """Measure, print the table, and write what is asked for.
-
-    Returns:
-        Exit status 0.
 
     Raises:
         UserError: naming the flag or file at fault.
@@ -94,7 +91,6 @@ def judge_films(config: FlickerConfig) -> int:
         with atomic_write(config.json) as file:
             file.write(json.dumps(result, indent=1).encode())
         print(f"Wrote {config.json}")
-    return 0
 
 
 def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
@@ -164,10 +160,5 @@ def _table(films: dict[str, dict]) -> str:
     return table(["film", "style", "E_warp", "still camera"], rows)
 
 
-def main() -> int:
-    config, _ = parse_settings(FlickerConfig, __doc__)
-    return judge_films(config)
-
-
 if __name__ == "__main__":
-    run_command(main)
+    run_command(judge_films, FlickerConfig, __doc__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
 from evaluation.shared_settings import shared_setting, with_objective
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,5 @@ def paint(config: GatysConfig) -> int:
     return interrupts.exit_status if interrupts.received else 0
 
 
-def main() -> int:
-    config, _ = parse_settings(GatysConfig, __doc__)
-    return paint(config)
-
-
 if __name__ == "__main__":
-    run_command(main)
+    run_command(paint, GatysConfig, __doc__)

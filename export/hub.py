@@ -23,7 +23,7 @@ from config import OVERWRITE_HELP, REQUIRED, setting
 from export.shared import MODEL_HELP
 from utils.errors import UserError
 from utils.files import PROGRAM, atomic_write
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 # torch is imported where it is needed, so that --help and a mistyped flag answer without waiting for it.
 
@@ -206,13 +206,11 @@ def _cell(value) -> str:
     return " ".join(re.sub(r"([\\|<>`*_\[\]])", r"\\\1", text).split())
 
 
-def main() -> int:
-    config, _ = parse_settings(HubConfig, __doc__)
+def main(config: HubConfig) -> None:
     export_hub(config.model, config.target, config.style_image, config.overwrite)
     hf = "hf" if shutil.which("hf") else "pip install huggingface_hub, then: hf"
     print(f"Wrote {config.target}. To publish it: {hf} upload YOUR_NAME/{Path(config.target).name} {config.target}")
-    return 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, HubConfig, __doc__)

@@ -17,7 +17,7 @@ from config import OVERWRITE_HELP, REQUIRED, setting
 from export.shared import MODEL_HELP
 from utils.errors import UserError
 from utils.files import MODELS, check_target
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,8 @@ def export_model(config: ModelConfig) -> None:
     elif config.without:
         result = without_style(result, config.without, "--without")
     save_checkpoint(config.target, Checkpoint(result.network, result.provenance))
-
-
-def main() -> int:
-    config, _ = parse_settings(ModelConfig, __doc__)
-    export_model(config)
     print(f"Wrote {config.target}")
-    return 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(export_model, ModelConfig, __doc__)

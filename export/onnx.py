@@ -19,7 +19,7 @@ from config import OVERWRITE_HELP, REQUIRED, setting
 from export.shared import MODEL_HELP, facts
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 # torch and onnx are imported where they are needed, so that --help and a mistyped flag answer without waiting for them.
 
@@ -122,12 +122,10 @@ def runner(model):
     return run
 
 
-def main() -> int:
-    config, _ = parse_settings(OnnxConfig, __doc__)
+def main(config: OnnxConfig) -> None:
     difference = export_onnx(config.model, config.target, config.precision, config.overwrite, parse_size(config.size))
     print(f"Wrote {config.target}, {os.path.getsize(config.target) / 1e6:.1f} MB; within {difference:.2g} grey levels")
-    return 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, OnnxConfig, __doc__)

@@ -19,7 +19,7 @@ from config import OVERWRITE_HELP, REQUIRED, setting
 from export.shared import MODEL_HELP, facts
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 FACTS = "facts.json"
 """What is told of the model, among the extra files of the program."""
@@ -98,12 +98,10 @@ def to_program(network):
         raise UserError(f"torch {torch.__version__} cannot export the network ({reason}): take a newer one") from None
 
 
-def main() -> int:
-    config, _ = parse_settings(ProgramConfig, __doc__)
+def main(config: ProgramConfig) -> None:
     difference = export_program(config.model, config.target, config.overwrite)
     print(f"Wrote {config.target}; within {difference:.2g} grey levels")
-    return 0
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, ProgramConfig, __doc__)

@@ -12,7 +12,7 @@ resume; with --resume one and the same command begins, goes on and ends.
 
 from config import DistillConfig
 from utils.files import check_target
-from utils.settings import parse_settings, run_command
+from utils.settings import run_command
 
 
 def distill(config: DistillConfig, given: frozenset[str] = frozenset()) -> int:
@@ -31,9 +31,5 @@ def distill(config: DistillConfig, given: frozenset[str] = frozenset()) -> int:
     return run_training(TrainingRun(config, given, build_distillation, command))
 
 
-def main() -> int:
-    return distill(*parse_settings(DistillConfig, __doc__))
-
-
 if __name__ == "__main__":
-    run_command(main)
+    run_command(distill, DistillConfig, __doc__, with_given=True)

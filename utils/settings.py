@@ -191,17 +191,23 @@ def quoted(*words: object) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def run_command(main) -> typing.NoReturn:
-    """Run a script's ``main() -> exit status`` and exit.
+def run_command(run, config_class, description: str, with_given: bool = False) -> typing.NoReturn:
+    """Run a script with the settings of its command line, and exit.
 
     A :class:`UserError` becomes one sentence and status 2; Ctrl-C, where nothing else answers it, status 130. Warnings
     are one sentence as well, without the place in the program.
+
+    Args:
+        run: takes the settings, and gives the exit status; ``None`` is 0.
+        config_class, description: see :func:`parse_settings`.
+        with_given: whether it takes the names of those that were given as well.
     """
     warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
     with contextlib.suppress(AttributeError):  # of a stand-in for standard output
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
-        status = main()
+        config, given = parse_settings(config_class, description)
+        status = (run(config, given) if with_given else run(config)) or 0
         with writing_output():
             sys.stdout.flush()
     except UserError as error:

@@ -10,6 +10,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 import begin_inference
+from config import InferenceConfig
 from inference.stylizer import Stylizer
 from tests.drawing_png import encoded
 from utils.settings import run_command
@@ -291,7 +292,7 @@ def pipe(flags, monkeypatch, capsys):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data), encoding="utf-8"))
         monkeypatch.setattr(sys, "stdout", output)
         with pytest.raises(SystemExit) as exit_:
-            run_command(begin_inference.main)
+            run_command(begin_inference.stylize, InferenceConfig, "", with_given=True)
         output.flush()
         return exit_.value.code, output.buffer.getvalue(), capsys.readouterr().err
 

@@ -12,6 +12,7 @@ import signal
 import sys
 
 import begin_training
+from config import TrainingConfig
 from training import build, run  # noqa: F401  imported once, before trainings are forked off
 from utils.settings import run_command
 
@@ -48,4 +49,4 @@ def train(arguments: list[str], faults: dict, output: str) -> None:
         die_at_size(faults["bytes"])
     build.CALIBRATION_PHOTOGRAPHS = 4  # a start and a checkpoint take a tenth of the time
     sys.argv = ["begin_training.py", *arguments]
-    run_command(begin_training.main)
+    run_command(begin_training.train, TrainingConfig, begin_training.__doc__, with_given=True)

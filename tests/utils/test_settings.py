@@ -260,12 +260,13 @@ def test_commands_that_are_printed_can_be_pasted(arguments, tmp_path, monkeypatc
         (0, 0, ""), (143, 143, ""),
     ],
 )  # fmt: skip
-def test_a_command_ends_with_a_status_and_at_most_one_sentence(capsys, ending, status, printed):
-    def main():
+def test_a_command_ends_with_a_status_and_at_most_one_sentence(capsys, monkeypatch, ending, status, printed):
+    def run(config):
         if isinstance(ending, BaseException):
             raise ending
         return ending
 
+    monkeypatch.setattr(sys, "argv", ["begin_inference.py"])
     with pytest.raises(SystemExit) as exit_:
-        run_command(main)
+        run_command(run, InferenceConfig, "")
     assert exit_.value.code == status and capsys.readouterr() == ("", printed)
