@@ -7,10 +7,7 @@ from PIL import Image
 
 from evaluation.measures import palette_distance, tones
 from inference.canvas import lightness
-
-
-def pictures(seed, size=48, count=2):
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 255
+from tests.noise import pictures
 
 
 def test_lightness_is_pillows():
@@ -25,7 +22,7 @@ def test_tones_of_a_slope_and_of_noise():
     slope = torch.arange(101.0).view(1, 1, 1, 101).expand(1, 3, 40, 101)
     assert tones(slope)[0].tolist() == pytest.approx([98, np.sqrt((101**2 - 1) / 12), 1])
     assert tones(slope + 2 * torch.arange(40.0)[:, None])[0, 2].item() == pytest.approx(5**0.5)
-    noise = pictures(4, 40, count=1)
+    noise = pictures(1, 40, seed=4)
     grey = lightness(noise.double())[0, 0].numpy()
     dx, dy = np.diff(grey, axis=1)[:-1], np.diff(grey, axis=0)[:, :-1]
     expected = [np.diff(np.percentile(grey, [1, 99])).item(), grey.std(), np.sqrt(dx**2 + dy**2).mean()]
@@ -34,7 +31,7 @@ def test_tones_of_a_slope_and_of_noise():
 
 def test_palette_distance():
     """Of palettes that are apart by one vector: its length over root three, the mean over all directions."""
-    first = pictures(5, 128, count=1) * 0.5
+    first = pictures(1, 128, seed=5) * 0.5
     shift = torch.tensor([30.0, 60.0, 20.0]).view(1, 3, 1, 1)
     moved = first.flip(-1).transpose(-1, -2) + shift  # pixels elsewhere, in a picture of another shape
     assert palette_distance([first], [moved[..., :64], moved[..., 64:]]) == pytest.approx(70 / 3**0.5, rel=0.03)

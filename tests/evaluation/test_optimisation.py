@@ -9,11 +9,8 @@ from evaluation.optimisation import optimize
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
 from losses.perceptual import Losses
+from tests.noise import pictures
 from utils.errors import UserError
-
-
-def picture(seed, height=32, width=32):
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
 
 
 def quadratic(target, scale=1.0):
@@ -36,7 +33,7 @@ def run(criterion, start, iterations):
 
 @pytest.mark.parametrize("style_size, side", [(24, 24), (None, 40)])
 def test_a_painting_is_learnt_at_its_size_and_smoothed(style_size, side):
-    image = tensor_to_image(picture(1, 48, 48)[0])
+    image = tensor_to_image(pictures(1, 48, seed=1)[0])
     settings = TrainingConfig(image_size=40, style_size=style_size, style_smoothing=1.5)
     expected = smooth_strokes(picture_batch(image, side), 1.5)
     assert torch.equal(style_batch(image, settings), expected) and expected.shape == (1, 3, side, side)
@@ -44,15 +41,15 @@ def test_a_painting_is_learnt_at_its_size_and_smoothed(style_size, side):
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0])
 def test_a_known_minimum_is_reached(scale):
-    target = picture(0).clamp(16, 240)
-    iterates = run(quadratic(target, scale), picture(1), 60)
+    target = pictures(1, seed=0).clamp(16, 240)
+    iterates = run(quadratic(target, scale), pictures(1, seed=1), 60)
     assert (iterates[-1].picture - target).abs().max() < 0.05
     assert iterates[-1].objective == pytest.approx(0, abs=scale)
 
 
 def test_pixels_stay_in_range_where_the_minimum_does_not():
     target = torch.where(torch.arange(32) % 2 == 0, torch.tensor(-300.0), torch.tensor(600.0)).expand(1, 3, 32, 32)
-    iterates = run(quadratic(target), picture(1), 60)
+    iterates = run(quadratic(target), pictures(1, seed=1), 60)
     for iterate in iterates:
         assert iterate.picture.min() >= 0 and iterate.picture.max() <= 255
     assert (iterates[-1].picture - target.clamp(0, 255)).abs().max() < 1
@@ -60,7 +57,7 @@ def test_pixels_stay_in_range_where_the_minimum_does_not():
 
 def test_an_iteration_is_one_of_lbfgs():
     """The same steps as of torch's L-BFGS run in one go, with hardly more evaluations than iterations."""
-    start, target = picture(1), picture(0)
+    start, target = pictures(1, seed=1), pictures(1, seed=0)
     criterion = quadratic(target, 1e-3)
     iterates = run(criterion, start, 8)
     assert criterion.evaluations <= 8 + 1 + 6  # the first line search has to find the scale
@@ -82,9 +79,9 @@ def test_an_iteration_is_one_of_lbfgs():
 
 
 def test_it_stops_where_nothing_is_left_to_gain():
-    assert len(run(quadratic(picture(0), 0.0), picture(1), 5)) == 1
+    assert len(run(quadratic(pictures(1, seed=0), 0.0), pictures(1, seed=1), 5)) == 1
 
 
 def test_an_objective_that_is_not_finite():
     with pytest.raises(UserError, match="the objective became nan after 0 iterations: give smaller weights"):
-        run(quadratic(picture(0), float("nan")), picture(1), 3)
+        run(quadratic(pictures(1, seed=0), float("nan")), pictures(1, seed=1), 3)

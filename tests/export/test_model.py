@@ -12,6 +12,7 @@ from models.multi_style import MultiStyleNet
 from models.styles import one_style, without_style
 from models.transformer_net import TransformerNet
 from tests.comparing import same
+from tests.noise import pictures
 from utils.errors import UserError
 
 PROVENANCE = {"style": "stripes.png", "step": 7, "settings": {"lr": 0.001, "style_size": None, "sizes": (1, 2)}}
@@ -67,7 +68,7 @@ def test_without_the_package_it_is_one_sentence(call, model, tmp_path, monkeypat
 @torch.no_grad()
 def stylized(network):
     network = network.network if isinstance(network, Checkpoint) else network
-    return network(torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0)) * 255)
+    return network(pictures(1, 16, 20))
 
 
 def assert_alike(one, other):

@@ -5,10 +5,7 @@ import torch
 
 from losses.fast_gram import gram_matrix
 from losses.functional import gram_matrix as plain_gram_matrix
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+from tests.noise import random
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -7,11 +7,7 @@ import pytest
 import torch
 
 from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
-
+from tests.noise import random
 
 # -- plain loops: the formulas as they are printed, one number after the other ----------------------
 

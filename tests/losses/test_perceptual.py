@@ -10,6 +10,7 @@ from losses.content_ceiling import ContentCeiling
 from losses.functional import checkerboard_loss, content_loss, gram_matrix, style_loss, total_variation_loss
 from losses.perceptual import PerceptualLoss
 from losses.terms import style_grams
+from tests.noise import pictures
 
 SIZE = 32
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -20,12 +21,8 @@ PAPER = {
 RELATIVE = PAPER | {"content_weight": 1.0, "style_weight": 60.0, "tv_weight": 0.05}
 
 
-def pictures(n, seed):
-    return torch.rand(n, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) * 255
-
-
-PAINTING, STYLIZED, PHOTOGRAPHS = pictures(1, 7), pictures(2, 1), pictures(2, 2)
-CALIBRATION = [pictures(2, 8), pictures(2, 9)]
+PAINTING, STYLIZED, PHOTOGRAPHS = pictures(1, seed=7), pictures(2, seed=1), pictures(2, seed=2)
+CALIBRATION = [pictures(2, seed=8), pictures(2, seed=9)]
 
 
 def objective(vgg, settings=RELATIVE, is_relative=True, ceiling=None, batches=CALIBRATION, **more):
@@ -105,7 +102,7 @@ def test_a_flat_photograph_has_no_gradient(vgg, contrast, is_flat):
     stylized = STYLIZED.clone().requires_grad_()
     flat = torch.full((1, 3, SIZE, SIZE), 7.0)
     flat[:, 1, 16:] += contrast
-    (gradient,) = torch.autograd.grad(objective(vgg)(stylized, torch.cat([pictures(1, 2), flat])).total, stylized)
+    (gradient,) = torch.autograd.grad(objective(vgg)(stylized, torch.cat([pictures(1, seed=2), flat])).total, stylized)
     assert gradient[0].norm() > 0 and bool(gradient[1].any()) is not is_flat
 
 
@@ -115,7 +112,7 @@ def test_a_zero_weight_leaves_its_term_out_of_value_and_gradient(vgg, term):
         "content_weight": 1.0, "style_weight": 1e4, "tv_weight": 1e-6, "checkerboard_weight": 0.3,
         "palette_weight": 100.0, "tone_weight": 100.0,
     }  # fmt: skip
-    stylized, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2)
+    stylized, photographs = pictures(1, seed=1).requires_grad_(), pictures(1, seed=2)
 
     def losses_of(chosen):
         return objective(vgg, dict.fromkeys(weights, 0.0) | chosen, is_relative=False)(stylized, photographs)
@@ -132,7 +129,7 @@ def test_a_zero_weight_leaves_its_term_out_of_value_and_gradient(vgg, term):
 
 
 def test_gradient_reaches_the_stylized_pictures_alone(vgg):
-    stylized, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2).requires_grad_()
+    stylized, photographs = pictures(1, seed=1).requires_grad_(), pictures(1, seed=2).requires_grad_()
     losses = objective(vgg)(stylized, photographs)
     losses.total.backward()
     assert stylized.grad.isfinite().all() and stylized.grad.norm() > 0
@@ -184,7 +181,7 @@ def test_content_is_reported_relative_to_grey(vgg):
 
 def test_eased_style_is_in_the_sum_and_its_gradient(vgg):
     """The style term, alone, is multiplied by the level as it stood before the batch was seen."""
-    stylized, photographs = pictures(1, 1).requires_grad_(), pictures(1, 2)
+    stylized, photographs = pictures(1, seed=1).requires_grad_(), pictures(1, seed=2)
     ceiling = ContentCeiling(ceiling=0.01, total_steps=20)
     found, plain = objective(vgg, ceiling=ceiling), objective(vgg)(stylized, photographs)
     assert ceiling.level().item() == 1.0

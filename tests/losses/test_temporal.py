@@ -8,14 +8,11 @@ import torch
 from config import TrainingConfig
 from losses.perceptual import PerceptualLoss
 from losses.temporal import Views, temporal_loss
+from tests.noise import pictures
 from training import second_view
 from training.second_view import grid, random_homography, second_views, soften
 
 SIZE = 32
-
-
-def pictures(n, seed, size=SIZE):
-    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 255
 
 
 def shift(columns, rows, n=1, size=SIZE):
@@ -34,7 +31,7 @@ def test_a_homography_moves_places_as_written():
 
 
 def test_loss_is_the_mean_squared_difference_where_both_see():
-    stylized, moved, motion = pictures(2, 1), pictures(2, 2), shift(5, -3, 2)
+    stylized, moved, motion = pictures(2, seed=1), pictures(2, seed=2), shift(5, -3, 2)
     rolled = stylized.roll((-5, 3), (3, 2))
     inside = (slice(None), slice(None), slice(3, None), slice(None, -5))
     expected = ((moved - rolled)[inside] / 255).square().mean().item()
@@ -45,7 +42,7 @@ def test_loss_is_the_mean_squared_difference_where_both_see():
 
 
 def test_a_pair_counts_the_same_in_any_batch():
-    stylized, moved = pictures(2, 1), pictures(2, 2)
+    stylized, moved = pictures(2, seed=1), pictures(2, seed=2)
     motion = torch.cat([shift(1, 0), shift(9, 9)])  # of which less is seen
     alone = [temporal_loss(stylized[i : i + 1], moved[i : i + 1], motion[i : i + 1]).item() for i in (0, 1)]
     assert temporal_loss(stylized, moved, motion).item() == pytest.approx(sum(alone) / 2, rel=1e-5)
@@ -53,7 +50,7 @@ def test_a_pair_counts_the_same_in_any_batch():
 
 def test_a_view_depends_on_its_photograph_and_seed_alone():
     """In whatever batch: several processes that share one out see what one process sees."""
-    images = pictures(3, 1)
+    images = pictures(3, seed=1)
     views, motion = second_views(images, "abc")
     parts = [second_views(images[:1], "a"), second_views(images[1:], "bc")]
     torch.testing.assert_close(views, torch.cat([part[0] for part in parts]), rtol=0, atol=1e-2)
@@ -65,7 +62,7 @@ def test_a_view_depends_on_its_photograph_and_seed_alone():
 
 
 def test_some_photographs_are_softened():
-    images = pictures(1, 1).expand(200, -1, -1, -1)
+    images = pictures(1, seed=1).expand(200, -1, -1, -1)
     softened, soft = soften(images, [str(number) for number in range(200)])
     assert abs(soft.float().mean().item() - second_view.SOFT) < 0.1
     assert torch.equal(softened[~soft], images[~soft])
@@ -80,7 +77,7 @@ def test_some_photographs_are_softened():
 def test_a_view_shows_the_photograph_moved(monkeypatch):
     monkeypatch.setattr(second_view, "NOISE", 0.0)
     monkeypatch.setattr(second_view, "EXPOSURE", 0.0)
-    images = torch.nn.functional.avg_pool2d(pictures(2, 1, 2 * SIZE), 9, 1, 4)[..., ::2, ::2]  # smooth
+    images = torch.nn.functional.avg_pool2d(pictures(2, 2 * SIZE, seed=1), 9, 1, 4)[..., ::2, ::2]  # smooth
     views, motion = second_views(images, "ab")
     assert temporal_loss(images, views, motion) == 0 < temporal_loss(images.flip(3), views, motion)
     back = shift(0, 0, 2) - (motion - shift(0, 0, 2))  # the way back, but for what the motion bends
@@ -95,8 +92,9 @@ def objective(vgg, *paintings, temporal_weight=50.0, **weights):
 
 
 def test_second_views_count_in_the_temporal_term_alone(vgg):
-    criterion = objective(vgg, pictures(1, 7), pictures(1, 8))
-    stylized, photographs, style, motion = pictures(4, 1), pictures(4, 2), torch.tensor([1, 0, 1, 0]), shift(2, 1, 2)
+    criterion = objective(vgg, pictures(1, seed=7), pictures(1, seed=8))
+    stylized, photographs, motion = pictures(4, seed=1), pictures(4, seed=2), shift(2, 1, 2)
+    style = torch.tensor([1, 0, 1, 0])
     alone = criterion(stylized[:2], photographs[:2], style[:2])
     pair = criterion(stylized, photographs, style, Views(motion, torch.tensor([False, False])))
     temporal = pair.raw.pop("temporal").item()
@@ -109,8 +107,8 @@ def test_second_views_count_in_the_temporal_term_alone(vgg):
 
 
 def test_soft_photographs_count_in_all_but_the_style_term(vgg):
-    criterion = objective(vgg, pictures(1, 7))
-    stylized, photographs, motion = pictures(4, 1), pictures(4, 2), shift(2, 1, 2)
+    criterion = objective(vgg, pictures(1, seed=7))
+    stylized, photographs, motion = pictures(4, seed=1), pictures(4, seed=2), shift(2, 1, 2)
     views = [Views(motion, torch.tensor([one, False])) for one in (False, True)]
     sharp, soft = (criterion(stylized, photographs, views=one) for one in views)
     for values in ("raw", "weighted"):
@@ -122,8 +120,8 @@ def test_soft_photographs_count_in_all_but_the_style_term(vgg):
 
 def test_a_flat_photograph_has_no_temporal_gradient(vgg):
     no_others = dict.fromkeys(("content_weight", "style_weight", "tv_weight", "checkerboard_weight"), 0.0)
-    criterion = objective(vgg, pictures(1, 7), temporal_weight=1.0, **no_others)
-    stylized, photographs = pictures(4, 1).requires_grad_(), pictures(4, 2)
+    criterion = objective(vgg, pictures(1, seed=7), temporal_weight=1.0, **no_others)
+    stylized, photographs = pictures(4, seed=1).requires_grad_(), pictures(4, seed=2)
     photographs[1] = 90.0
     views = Views(shift(1, 0, 2), torch.tensor([False, False]))
     (gradient,) = torch.autograd.grad(criterion(stylized, photographs, views=views).total, stylized)

@@ -14,13 +14,10 @@ from models.cpu_kernels import (
 )
 from models.multi_style import ConditionalInstanceNorm2d
 from models.transformer_net import MixedNorm2d, TransformerNet
+from tests.noise import random
 
 EXACT = dict(rtol=0, atol=1e-11)  # float64
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
-
-
-def random(*shape, seed=0, dtype=torch.float64):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 def gradients(function, inputs):

@@ -6,12 +6,9 @@ import pytest
 import torch
 
 from models.fusion import fuse_batch_norm, fused_pass
+from tests.noise import pictures
 
 VARIANTS = [("batch", "resize"), ("instance", "transposed"), ("mixed", "transposed")]
-
-
-def pictures(n=2, height=45, width=38):
-    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
 
 
 @torch.inference_mode()
@@ -23,15 +20,15 @@ def stylized(network, images):
 def test_merged_is_apart(norm, upsample, trained_like):
     """Batch norm in float64, to its rounding; the fused pass in float32. The network itself is left as it is."""
     network = trained_like(norm, upsample).double()
-    expected = stylized(network, pictures().double())
+    expected = stylized(network, pictures(2, 45, 38).double())
     network.train()
     before = copy.deepcopy(network.state_dict())
     fused = fuse_batch_norm(network)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fused.modules())
     assert network.training and not fused.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    torch.testing.assert_close(stylized(fused, pictures().double()), expected, rtol=0, atol=1e-9)
-    by_pass = stylized(fused_pass(fused.float(), torch.float32), pictures())
+    torch.testing.assert_close(stylized(fused, pictures(2, 45, 38).double()), expected, rtol=0, atol=1e-9)
+    by_pass = stylized(fused_pass(fused.float(), torch.float32), pictures(2, 45, 38))
     torch.testing.assert_close(by_pass, expected.float(), rtol=0, atol=5e-3)
 
 

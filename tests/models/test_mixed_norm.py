@@ -6,11 +6,8 @@ from torch.nn import functional as F
 
 from models.multi_style import MultiStyleNet
 from models.transformer_net import MixedNorm2d, TransformerNet
+from tests.noise import pictures
 from training.norm_statistics import estimate_statistics
-
-
-def pictures(n=2, side=24, seed=0):
-    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 255
 
 
 @torch.no_grad()
@@ -56,7 +53,7 @@ def test_a_batch_enters_the_running_statistics(momentum, share):
 @torch.no_grad()
 def test_statistics_are_estimated_over_all_batches():
     network = TransformerNet("mixed")
-    batches = [pictures(seed=seed) for seed in range(3)]
+    batches = [pictures(2, 24, seed=seed) for seed in range(3)]
     estimate_statistics(network, batches)
     convolution, norm, _ = network.layers[0]
     features = torch.cat([convolution(network.prepare(batch)) for batch in batches])
@@ -87,7 +84,7 @@ def test_a_network_of_instance_norm_goes_on_with_mixed_norm(trained_like):
 @torch.no_grad()
 def test_each_style_has_statistics_of_its_own():
     network = filled(MultiStyleNet(("wave", "scream", "kiss"), norm="mixed"))
-    images = pictures(2)
+    images = pictures(2, 24)
     mixture = network(images, torch.tensor([[0.0, 0.25, 0.75], [1.0, 0.0, 0.0]]))
     torch.testing.assert_close(mixture[:1], network.for_style([0, 0.25, 0.75])(images[:1]), rtol=0, atol=2e-3)
     torch.testing.assert_close(mixture[1:], network.for_style(0)(images[1:]), rtol=0, atol=2e-3)

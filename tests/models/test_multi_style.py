@@ -6,6 +6,7 @@ import torch
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import merged
+from tests.noise import pictures
 from utils.errors import UserError
 
 STYLES = ("wave", "scream", "mosaic")
@@ -16,17 +17,13 @@ def network(gallery):
     return load_checkpoint(gallery).network
 
 
-def pictures(n=3, height=21, width=18):
-    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
-
-
 def assert_same(one, other):
     torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
 
 
 @torch.no_grad()
 def test_each_picture_of_a_batch_has_its_own_style(network):
-    images = pictures()
+    images = pictures(3, 21, 18)
     together = network(images, torch.tensor([2, 0, 0]))
     for image, number, result in zip(images, (2, 0, 0), together):
         assert_same(network.for_style(number)(image[None])[0], result)
@@ -36,7 +33,7 @@ def test_each_picture_of_a_batch_has_its_own_style(network):
 
 @torch.no_grad()
 def test_a_mixture_interpolates_scales_and_shifts(network):
-    images, weights = pictures(2), torch.tensor([[0.2, 0.0, 0.8], [0.5, 0.5, 0.0]])
+    images, weights = pictures(2, 21, 18), torch.tensor([[0.2, 0.0, 0.8], [0.5, 0.5, 0.0]])
     mixed, plain = network(images, weights), network.for_style([0.2, 0.0, 0.8])
     assert_same(plain(images[:1]), mixed[:1])
     for norm, table in zip(plain.norms(), network.norms()):
@@ -45,7 +42,7 @@ def test_a_mixture_interpolates_scales_and_shifts(network):
 
 
 def test_a_picture_moves_the_scales_and_shifts_of_its_style_alone(network):
-    network.train()(pictures(2), torch.tensor([1, 1])).square().mean().backward()
+    network.train()(pictures(2, 21, 18), torch.tensor([1, 1])).square().mean().backward()
     for norm in network.norms():
         for table in (norm.weight, norm.bias):
             assert table.grad[1].abs().sum() > 0 and not table.grad[[0, 2]].any()
@@ -55,14 +52,14 @@ def test_a_picture_moves_the_scales_and_shifts_of_its_style_alone(network):
 def test_begun_from_one_style_each_is_that_one(trained_like):
     plain = trained_like("instance")
     network = MultiStyleNet.begun_from(plain, STYLES)
-    assert_same(network(pictures(), torch.tensor([0, 1, 2])), plain(pictures()))
+    assert_same(network(pictures(3, 21, 18), torch.tensor([0, 1, 2])), plain(pictures(3, 21, 18)))
 
 
 @torch.no_grad()
 def test_begun_from_several_styles_are_found_by_name(network):
     other = MultiStyleNet.begun_from(network, ("new", "mosaic"))
-    assert_same(other(pictures(), 1), network(pictures(), 2))
-    assert_same(other(pictures(), 0), network.for_style([1 / 3] * 3)(pictures()))
+    assert_same(other(pictures(3, 21, 18), 1), network(pictures(3, 21, 18), 2))
+    assert_same(other(pictures(3, 21, 18), 0), network.for_style([1 / 3] * 3)(pictures(3, 21, 18)))
 
 
 @torch.no_grad()
@@ -72,8 +69,8 @@ def test_merged_holds_the_styles_of_both_and_refuses_other_networks(network, tra
 
     both = together((network, STYLES), (network.for_style(1), ["again"]))
     assert both.styles == (*STYLES, "again")
-    assert_same(both(pictures(), 3), network(pictures(), 1))
-    assert_same(both(pictures(), 2), network(pictures(), 2))
+    assert_same(both(pictures(3, 21, 18), 3), network(pictures(3, 21, 18), 1))
+    assert_same(both(pictures(3, 21, 18), 2), network(pictures(3, 21, 18), 2))
     with pytest.raises(UserError, match="^these models cannot be merged: they differ in more than"):
         together((network, STYLES), (trained_like("instance", seed=5), ["other"]))
     with pytest.raises(UserError, match="^these models cannot be merged: .* one of them has batch norm$"):

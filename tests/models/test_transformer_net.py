@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.transformer_net import ReflectionConvTranspose2d, ResidualBlock, TransformerNet, UpsampleLayer
+from tests.noise import pictures
 
 VARIANTS = [(norm, upsample) for norm in ("batch", "instance") for upsample in ("transposed", "resize")]
 UPSAMPLES = ("transposed", "resize")
@@ -12,10 +13,6 @@ UPSAMPLES = ("transposed", "resize")
 def build(norm="batch", upsample="transposed", seed=0):
     torch.manual_seed(seed)
     return TransformerNet(norm, upsample)
-
-
-def pictures(n, height, width, seed=0):
-    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 255
 
 
 # -- architecture ----------------------------------------------------------------------------------

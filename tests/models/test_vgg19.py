@@ -6,16 +6,13 @@ import torchvision
 
 from models.pretrained import load_vgg19
 from models.vgg19 import VGG19
+from tests.noise import pictures
 from utils.errors import UserError
 
 NAMES = [
     "relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu3_2", "relu3_3", "relu3_4",
     "relu4_1", "relu4_2", "relu4_3", "relu4_4", "relu5_1",
 ]  # fmt: skip
-
-
-def pictures(n=1, height=48, width=40):
-    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0)) * 255
 
 
 @torch.no_grad()
@@ -48,14 +45,14 @@ def compare(vgg, state, images):
 
 
 def test_features_equal_torchvisions_with_random_weights(vgg, vgg_state):
-    compare(vgg, vgg_state, pictures())
+    compare(vgg, vgg_state, pictures(1, 48, 40))
 
 
 def test_features_equal_torchvisions_with_real_weights(real_weights):
     state = torch.load(real_weights, weights_only=True)
     state = {key: state[key] for key in VGG19().state_dict()}
     vgg = load_vgg19(str(real_weights), torch.device("cpu"), torch.float32)
-    compare(vgg, state, pictures())
+    compare(vgg, state, pictures(1, 48, 40))
 
 
 def test_vgg16_weights_give_vgg16_features(tmp_path):
@@ -69,8 +66,8 @@ def test_vgg16_weights_give_vgg16_features(tmp_path):
     }
     torch.save(state, tmp_path / "vgg16.pth")
     vgg = load_vgg19(str(tmp_path / "vgg16.pth"), torch.device("cpu"), torch.float32)
-    expected = torchvision_features(state, pictures(), torchvision.models.vgg16, 26)
-    for name, found in vgg(pictures(), tuple(expected)).items():
+    expected = torchvision_features(state, pictures(1, 48, 40), torchvision.models.vgg16, 26)
+    for name, found in vgg(pictures(1, 48, 40), tuple(expected)).items():
         torch.testing.assert_close(found, expected[name], rtol=0, atol=1e-5 * expected[name].abs().max().item())
     del state["features.24.bias"]
     torch.save(state, tmp_path / "vgg16.pth")
@@ -81,7 +78,7 @@ def test_vgg16_weights_give_vgg16_features(tmp_path):
 def test_unknown_name_lists_the_valid_ones(vgg):
     for name in ("relu5_2", "conv4_2", ""):
         with pytest.raises(ValueError) as error:
-            vgg(pictures(), ("relu1_1", name))
+            vgg(pictures(1, 48, 40), ("relu1_1", name))
         assert repr(name) in str(error.value)
         assert all(valid in str(error.value) for valid in NAMES)
 
@@ -89,7 +86,7 @@ def test_unknown_name_lists_the_valid_ones(vgg):
 def test_bfloat16_weights_give_bfloat16_features_near_the_float32_ones(vgg, vgg_file):
     """Pictures are normalised before they are rounded: bfloat16 would lose the grey levels above 128."""
     half = load_vgg19(str(vgg_file), torch.device("cpu"), torch.bfloat16)
-    images = pictures()
+    images = pictures(1, 48, 40)
     for name in ("relu1_1", "relu4_2"):
         feature, expected = half(images, (name,))[name], vgg(images, (name,))[name]
         assert feature.dtype == torch.bfloat16
@@ -101,6 +98,6 @@ def test_bfloat16_weights_give_bfloat16_features_near_the_float32_ones(vgg, vgg_
 @pytest.mark.gpu
 def test_gpu_agrees_with_cpu(vgg, vgg_file):
     on_gpu = load_vgg19(str(vgg_file), torch.device("cuda"), torch.float32)
-    for name, expected in vgg(pictures(), tuple(NAMES)).items():
-        feature = on_gpu(pictures().cuda(), (name,))[name].cpu()
+    for name, expected in vgg(pictures(1, 48, 40), tuple(NAMES)).items():
+        feature = on_gpu(pictures(1, 48, 40).cuda(), (name,))[name].cpu()
         assert (feature - expected).norm() < 5e-3 * expected.norm()  # convolutions run in TF32 there

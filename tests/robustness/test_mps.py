@@ -15,6 +15,7 @@ from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from losses.perceptual import PerceptualLoss
 from models.transformer_net import TransformerNet
+from tests.noise import pictures
 from training import soap
 from utils.device import Compute
 
@@ -54,7 +55,7 @@ def test_a_step_is_trained_with_what_mps_has(vgg, monkeypatch):
     moved = []
     monkeypatch.setattr(soap, "_where_lapack_is", lambda matrix: moved.append(matrix) or matrix)
     network = TransformerNet("instance")
-    photographs = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 255
+    photographs = pictures(2, 48)
     criterion = PerceptualLoss(TrainingConfig(), vgg, [photographs[:1]], 48)
     optimizer = soap.SOAP(network.parameters(), lr=1e-3, basis_every_steps=1)
     with Watched() as watch:

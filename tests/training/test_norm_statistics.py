@@ -6,11 +6,8 @@ import torch
 from torch import nn
 
 from models.transformer_net import TransformerNet
+from tests.noise import pictures
 from training.norm_statistics import estimate_statistics
-
-
-def pictures(n, side, seed):
-    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 255
 
 
 def network(norm="batch"):
@@ -27,7 +24,7 @@ def network(norm="batch"):
 
 def test_statistics_are_the_means_over_the_batches():
     """Whatever stood there before. Against mean and unbiased variance of what enters each layer, taken by a hook."""
-    net, batches = network(), [pictures(3, 24, seed) for seed in range(4)]
+    net, batches = network(), [pictures(3, 24, seed=seed) for seed in range(4)]
     seen = {}
     probe = copy.deepcopy(net).train()
     for name, layer in probe.named_modules():
@@ -51,7 +48,7 @@ def test_nothing_else_changes():
     before = copy.deepcopy(net.state_dict())
     momenta = [m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
     random_state = torch.get_rng_state()
-    estimate_statistics(net, [pictures(2, 16, 1)])
+    estimate_statistics(net, [pictures(2, 16, seed=1)])
     assert net.training is training and all(m.training is training for m in net.modules())
     assert [m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)] == momenta
     assert torch.equal(torch.get_rng_state(), random_state)
