@@ -38,8 +38,10 @@ def assert_same(one, other):
     assert same(one.network.state_dict(), other.network.state_dict())
 
 
-def test_there_and_back_again(call, model, tmp_path):
+@pytest.mark.parametrize("name", ["model", "gallery"])
+def test_there_and_back_again(call, request, name, tmp_path):
     pytest.importorskip("safetensors")
+    model = request.getfixturevalue(name)
     assert call(model, tmp_path / "m.safetensors").ok() == f"Wrote {tmp_path / 'm.safetensors'}\n"
     assert_same(model, tmp_path / "m.safetensors")
     assert (tmp_path / "m.safetensors").stat().st_size < 4e6
@@ -113,6 +115,7 @@ def test_removed_and_merged_again(gallery, call, tmp_path):
     assert merged.network.styles == ("wave", "mosaic", "scream")
     assert merged.provenance["style"] == ["wave.jpg", "mosaic.jpg", "scream.jpg"]
     assert_alike(stylized(merged.network.for_style(2)), stylized(network.for_style(1)))
+    assert_alike(stylized(merged.network.for_style(1)), stylized(network.for_style(2)))
     # What made each style stays with it, however often it is taken out and merged.
     for name, level in (("wave", 0.1), ("mosaic", 0.3), ("scream", 0.2)):
         kept = one_style(merged, name).provenance
@@ -120,3 +123,10 @@ def test_removed_and_merged_again(gallery, call, tmp_path):
         assert kept["loss_scales"]["style"] == [10 * level] * 5
     parts = without_style(merged, "wave").provenance["merged_from"]
     assert [part["style"] for part in parts] == ["mosaic.jpg", "scream.jpg"]
+
+
+@pytest.mark.parametrize("norm, words", [("instance", "they differ in more than"), ("batch", "has batch norm")])
+def test_other_networks_cannot_be_merged(gallery, trained_like, call, tmp_path, norm, words):
+    save_checkpoint(tmp_path / "other.pth", Checkpoint(trained_like(norm, width=0.25, seed=5), {"style": "kiss.jpg"}))
+    error = call(gallery, tmp_path / "other.pth", tmp_path / "m.pth").error
+    assert "these models cannot be merged: " in error and words in error

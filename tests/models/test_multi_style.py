@@ -5,7 +5,6 @@ import torch
 
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
-from models.styles import merged
 from tests.noise import pictures
 from utils.errors import UserError
 
@@ -60,33 +59,6 @@ def test_begun_from_several_styles_are_found_by_name(network):
     other = MultiStyleNet.begun_from(network, ("new", "mosaic"))
     assert_same(other(pictures(3, 21, 18), 1), network(pictures(3, 21, 18), 2))
     assert_same(other(pictures(3, 21, 18), 0), network.for_style([1 / 3] * 3)(pictures(3, 21, 18)))
-
-
-@torch.no_grad()
-def test_merged_holds_the_styles_of_both_and_refuses_other_networks(network, trained_like):
-    def together(*models):
-        return merged([(Checkpoint(network, {}), names) for network, names in models]).network
-
-    both = together((network, STYLES), (network.for_style(1), ["again"]))
-    assert both.styles == (*STYLES, "again")
-    assert_same(both(pictures(3, 21, 18), 3), network(pictures(3, 21, 18), 1))
-    assert_same(both(pictures(3, 21, 18), 2), network(pictures(3, 21, 18), 2))
-    with pytest.raises(UserError, match="^these models cannot be merged: they differ in more than"):
-        together((network, STYLES), (trained_like("instance", seed=5), ["other"]))
-    with pytest.raises(UserError, match="^these models cannot be merged: .* one of them has batch norm$"):
-        together((trained_like("batch"), ["one"]), (trained_like("batch"), ["other"]))
-
-
-@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
-def test_files_hold_names_and_weights(network, tmp_path, ending):
-    if ending == ".safetensors":
-        pytest.importorskip("safetensors")
-    path = tmp_path / f"gallery{ending}"
-    save_checkpoint(path, Checkpoint(network, {"style": list(STYLES)}))
-    loaded = load_checkpoint(path).network
-    assert loaded.styles == STYLES and loaded.architecture() == network.architecture()
-    for norm, table in zip(loaded.norms(), network.norms()):
-        assert torch.equal(norm.weight, table.weight) and torch.equal(norm.bias, table.bias)
 
 
 @pytest.mark.parametrize(
