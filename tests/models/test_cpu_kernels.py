@@ -95,7 +95,7 @@ def test_norms_are_their_formula_in_any_layout(kind, styles, pictures, layout, o
     for seed, table in enumerate(norm.state_dict().values()):
         table.copy_(random(*table.shape, seed=seed).abs() + 0.1)
     assert accelerate(layers)[0] is not norm and layers.state_dict().keys() == {f"0.{key}" for key in norm.state_dict()}
-    norm = layers[0]
+    plain, norm = norm, layers[0]
     mixture = random(pictures, styles, seed=2).abs() if styles > 1 else torch.ones(pictures, 1).double()
 
     def formula(x):
@@ -113,6 +113,7 @@ def test_norms_are_their_formula_in_any_layout(kind, styles, pictures, layout, o
     x = random(pictures, 8, 6, 5).contiguous(memory_format=layout).requires_grad_()
     gradient = random(*x.shape, seed=9).contiguous(memory_format=of_gradient)
     results = [norm(x, mixture) if styles > 1 else norm(x), formula(x)]
+    torch.testing.assert_close(plain(x, mixture) if styles > 1 else plain(x), results[1], **EXACT)
     assert results[0].is_contiguous(memory_format=layout)
     ours, exact = (torch.autograd.grad(result, [x, *norm.parameters()], gradient) for result in results)
     torch.testing.assert_close((results[0], *ours), (results[1], *exact), **EXACT)
