@@ -1,5 +1,6 @@
 """Several style images in one training: which, their names and turns, and what the training leaves behind."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,6 @@ from tests.comparing import read_metrics, same
 from training.style_images import find_style_images, style_names, style_order, training_name
 from utils.errors import UserError
 
-PLAN = ["--image_size", 32, "--batch_size", 2, "--num_epochs", 9, "--num_workers", 0, "--precision", "float32"]
-
 
 @pytest.fixture(scope="module")
 def paintings(tmp_path_factory, make_picture):
@@ -29,14 +28,8 @@ def paintings(tmp_path_factory, make_picture):
 
 
 @pytest.fixture
-def train(soon_begun, call_cli, photos, vgg_file, tmp_path, paintings):
-    def run(*flags):
-        return call_cli(
-            "begin_training.py", "--style_image", paintings, "--dataset_dir", photos, "--vgg_weights", vgg_file, *PLAN,
-            "--training_monitor_content_image", paintings / "wave.png", "--output_dir", tmp_path, *flags,
-        )  # fmt: skip
-
-    return run
+def train(train, paintings, tmp_path):
+    return functools.partial(train, "--style_image", paintings, "--output_dir", tmp_path)
 
 
 # -- which, names, turns ---------------------------------------------------------------------------
@@ -105,8 +98,7 @@ def test_each_photograph_is_judged_by_its_own_style(vgg, make_picture):
 
 
 def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path, paintings):
-    plan = ["--width", 0.25, "--total_steps", 3, "--monitor_every_steps", 3, "--log_every_steps", 1]
-    plan += ["--checkpoint_every_steps", 2]
+    plan = ["--total_steps", 3, "--monitor_every_steps", 3, "--checkpoint_every_steps", 2]
     name = paintings.name
     assert f"Training {name}, 3 styles," in train(*plan).ok()
     whole = load_checkpoint(tmp_path / f"{name}.pth")
@@ -129,10 +121,11 @@ def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path, p
 
 def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_like, style_image, make_picture):
     begun = tmp_path / "begun.pth"
-    save_checkpoint(begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance"), ["a", "b"]), {}))
+    save_checkpoint(
+        begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance", width=0.25, blocks=2), ["a", "b"]), {})
+    )
     before = load_checkpoint(begun).network
-    flags = ["--start_from", begun, "--train", "norms", "--style_image", style_image, "--monitor_every_steps", 0]
-    train(*flags, "--total_steps", 2).ok()
+    train("--start_from", begun, "--train", "norms", "--style_image", style_image, "--total_steps", 2).ok()
     model = load_checkpoint(next(tmp_path.glob("begun_*.pth")))
     after = model.network
     assert after.styles[:2] == ("a", "b") and "stripes" in after.styles
