@@ -46,6 +46,15 @@ def until(page, expression, patience=PATIENCE):
         time.sleep(0.02)
 
 
+def stroke(page):
+    """A stroke of the brush down the left side."""
+    box = page.locator("#brushed").bounding_box()
+    page.mouse.move(box["x"] + 9, box["y"] + 9)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 9, box["y"] + box["height"] - 9, steps=4)
+    page.mouse.up()
+
+
 def ready(page):
     until(page, "document.getElementById('status').textContent === 'The full size is ready'")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.demo.browsing import PATIENCE, browser, give, node_module, ready, saved, until
+from tests.demo.browsing import PATIENCE, browser, give, node_module, ready, saved, stroke, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -242,15 +242,6 @@ def test_by_keyboard_alone(page):
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename == "cat_stripes.jpg"
-
-
-def stroke(page):
-    """A stroke of the brush down the left side."""
-    box = page.locator("#brushed").bounding_box()
-    page.mouse.move(box["x"] + 9, box["y"] + 9)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 9, box["y"] + box["height"] - 9, steps=4)
-    page.mouse.up()
 
 
 def test_masks_stay_with_their_photographs_and_strokes_are_undone(page, photo, make_picture, tmp_path):

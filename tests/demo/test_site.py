@@ -14,7 +14,7 @@ from PIL import Image
 
 from inference.options import StyleOptions
 from inference.stylizer import Blend, Stylizer
-from tests.demo.browsing import PATIENCE, browser, give, node_module, ready, saved, until
+from tests.demo.browsing import PATIENCE, browser, give, node_module, ready, saved, stroke, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,15 +133,11 @@ def test_to_taste_as_in_python(page, photo, stylizers):
 
 
 def painted_mask(page):
-    """What the page saves of a stroke through the middle, with which the photograph is painted."""
+    """What the page saves of a stroke, with which the photograph is painted."""
     forget_status(page)
     page.click("#mask")
     page.locator("#brush-size").fill("20")
-    box = page.locator("#brushed").bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 3)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
-    page.mouse.up()
+    stroke(page)
     ready(page)
     page.click("#brush-done")
     return Image.open(io.BytesIO(saved(page, "#mask-save")[1]))

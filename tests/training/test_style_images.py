@@ -119,11 +119,9 @@ def test_a_gallery_is_trained_and_a_resumed_one_ends_the_same(train, tmp_path, p
     assert same(whole.network.state_dict(), again.network.state_dict())
 
 
-def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_like, style_image, make_picture):
-    begun = tmp_path / "begun.pth"
-    save_checkpoint(
-        begun, Checkpoint(MultiStyleNet.begun_from(trained_like("instance", width=0.25, blocks=2), ["a", "b"]), {})
-    )
+def test_one_more_style_is_learnt_and_the_others_stay(train, tmp_path, trained_like, style_image):
+    begun, one = tmp_path / "begun.pth", trained_like("instance", width=0.25, blocks=2)
+    save_checkpoint(begun, Checkpoint(MultiStyleNet.begun_from(one, ["a", "b"]), {}))
     before = load_checkpoint(begun).network
     train("--start_from", begun, "--train", "norms", "--style_image", style_image, "--total_steps", 2).ok()
     model = load_checkpoint(next(tmp_path.glob("begun_*.pth")))
