@@ -19,16 +19,10 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cpu:0", "cuda:x", "mps:0", "meta"])
-def test_unknown_devices_are_refused(name):
-    with pytest.raises(UserError, match="--device") as error:
-        resolve_compute(name, "auto")
-    assert name in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:7", "mps"])
-def test_absent_devices_are_refused(no_gpu, name):
-    with pytest.raises(UserError, match=f"--device {name}: .* use auto or cpu"):
+@pytest.mark.parametrize("name", ["gpu", "cpu:0", "cuda:x", "mps:0", "meta", "cuda", "cuda:7", "mps"])
+def test_unknown_and_absent_devices_are_refused(no_gpu, name):
+    words = ": .* use auto or cpu" if name in ("cuda", "cuda:7", "mps") else ""
+    with pytest.raises(UserError, match=f"--device .*{name}{words}"):
         resolve_compute(name, "auto")
 
 
