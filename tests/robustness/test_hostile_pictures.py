@@ -26,7 +26,7 @@ from data.dataset import PhotographDataset
 from imaging.icc import to_srgb
 from imaging.reading import read_image
 from imaging.writing import save_picture
-from tests.drawing_png import encoded
+from tests.drawing_png import chunk, encoded, png
 from tests.robustness.mutating import mutated
 from utils.errors import ImageError
 from utils.files import PROGRAM
@@ -152,13 +152,13 @@ def test_every_format_that_pillow_writes_is_fuzzed(samples, tmp_path):
 # -- mutations -------------------------------------------------------------------------------------
 
 
-def _with_right_checksums(png: bytes) -> bytes:
+def _with_right_checksums(data: bytes) -> bytes:
     """A PNG whose chunks are believed again after they were changed."""
-    out, at = [png[:8]], 8
-    while at + 12 <= len(png):
-        (length,) = struct.unpack_from(">I", png, at)
-        body = png[at + 4 : at + 8 + length]
-        out += [png[at : at + 4], body, struct.pack(">I", zlib.crc32(body))]
+    out, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        body = data[at + 4 : at + 8 + length]
+        out += [data[at : at + 4], body, struct.pack(">I", zlib.crc32(body))]
         at += 12 + length
     return b"".join(out)
 
@@ -210,11 +210,6 @@ def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capfd,
 # -- bombs: small files that promise much ----------------------------------------------------------
 
 
-def _png(*chunks: tuple[bytes, bytes]) -> bytes:
-    body = b"".join(struct.pack(">I", len(data)) + kind + data + bytes(4) for kind, data in chunks)
-    return _with_right_checksums(b"\x89PNG\r\n\x1a\n" + body)
-
-
 def _tiff(*tags: tuple[int, int, int, int]) -> bytes:
     """(tag, type, count, value) each, and a strip of no pixels."""
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags) + bytes(8)
@@ -223,16 +218,15 @@ def _tiff(*tags: tuple[int, int, int, int]) -> bytes:
 def bombs() -> dict[str, bytes]:
     """Name -> a small file that promises more than 200 megapixels, or unpacks to hundreds of megabytes."""
     many, zeros = 1_000_000, zlib.compress(bytes(400_000_000))
-    ihdr = (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
-    end = (b"IDAT", zlib.compress(bytes(200))), (b"IEND", b"")
-    huge_png = _png((b"IHDR", struct.pack(">IIBBBBB", many, many, 8, 2, 0, 0, 0)), *end)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(200)))
+    huge_png = png(many, many, pixels)
     jpeg = encoded(Image.new("L", (16, 16)), "JPEG")
     at = jpeg.index(b"\xff\xc0") + 5
     scans = encoded(Image.new("L", (4000, 4000), 128), "JPEG", progressive=True)
     last = scans[scans.rindex(b"\xff\xda") : -2]
     strip = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (262, 3, 1, 1), (273, 4, 1, 8), (279, 4, 1, 64)]
     size = (256, 4, 1, many), (257, 4, 1, many)
-    texts = [(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)]
+    texts = [chunk(b"zTXt", b"k%d\0\0" % n + zlib.compress(bytes(2**20))) for n in range(200)]
     cards = ["SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 2", f"NAXIS1  = {many}", f"NAXIS2  = {many}", "END"]
 
     def gif(screen, frame):
@@ -244,12 +238,12 @@ def bombs() -> dict[str, bytes]:
     # fmt: off
     return {
         "png size": huge_png,
-        "png one row": _png((b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 1, 1, 0, 0, 0, 0)), *end),
-        "png zTXt": _png(ihdr, (b"zTXt", b"Comment\0\0" + zeros), *end),
-        "png iTXt": _png(ihdr, (b"iTXt", b"Comment\0\1\0\0\0" + zeros), *end),
-        "png iCCP": _png(ihdr, (b"iCCP", b"profile\0\0" + zeros), *end),
-        "png many texts": _png(ihdr, *texts, *end),
-        "png IDAT": _png(ihdr, (b"IDAT", zeros), (b"IEND", b"")),
+        "png one row": png(2**31 - 1, 1, pixels, bits=1, colour_type=0),
+        "png zTXt": png(8, 8, chunk(b"zTXt", b"Comment\0\0" + zeros), pixels),
+        "png iTXt": png(8, 8, chunk(b"iTXt", b"Comment\0\1\0\0\0" + zeros), pixels),
+        "png iCCP": png(8, 8, chunk(b"iCCP", b"profile\0\0" + zeros), pixels),
+        "png many texts": png(8, 8, *texts, pixels),
+        "png IDAT": png(8, 8, chunk(b"IDAT", zeros)),
         "png chunk length": huge_png[:8] + b"\xff\xff\xff\xff" + huge_png[12:],
         "gif screen": gif((65535, 65535), (1, 1)),
         "gif frame": gif((1, 1), (65535, 65535)),
