@@ -1,14 +1,13 @@
 """torch.compile: the same training, or a sentence that says why not."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tests.comparing import read_metrics, same
 from training import compilation
-from utils.device import Compute
+from training.build import build_state
 
 PLAN = [
     "--total_steps", 6, "--checkpoint_every_steps", 3, "--optimizer", "adam", "--lr", 1e-3, "--norm", "batch",
@@ -43,26 +42,14 @@ def test_a_compiler_that_fails_is_named(train, monkeypatch):
     assert "--compile on does not work here" in error and "no_such_backend" in error
 
 
-def test_trying_out_leaves_no_trace(monkeypatch):
+@pytest.mark.slow
+def test_trying_out_leaves_no_trace(small_config, monkeypatch):
     monkeypatch.setattr(compilation, "BACKEND", "eager")
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.BatchNorm2d(3))
-
-    class Criterion(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("seen", torch.zeros(()))
-
-        def forward(self, stylized, images, views):
-            self.seen.add_(1)
-            return SimpleNamespace(total=(stylized - images).square().sum())
-
-    criterion, before = Criterion(), copy.deepcopy(network.state_dict())
-    compute = Compute(torch.device("cpu"), torch.float32)
-    state = SimpleNamespace(network=network, objective=criterion, compute=compute)
-    compilation.compile_step(state, (torch.rand(2, 3, 4, 4),), None)
-    assert criterion.seen == 0
-    assert same(before, network.state_dict())
-    assert all(parameter.grad is None for parameter in network.parameters())
+    state = build_state(small_config())
+    before = [copy.deepcopy(module.state_dict()) for module in (state.network, state.objective)]
+    compilation.compile_step(state, *state.batch_of(next(state.calibration_batches()), step=1))
+    assert same(before, [state.network.state_dict(), state.objective.state_dict()])
+    assert all(parameter.grad is None for parameter in state.network.parameters())
 
 
 def test_compiling_in_several_processes_is_refused(train, monkeypatch):
