@@ -8,6 +8,8 @@ Real weights, photographs and paintings are used where the environment names the
 """
 
 import contextlib
+import dataclasses
+import math
 import os
 import runpy
 import signal
@@ -15,7 +17,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,16 +32,6 @@ from tests.drawing_png import chunk, png
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Channels of VGG-19's convolutions up to conv5_1, by their place in torchvision's ``vgg19().features``;
-# written down here again, so that a wrong table in the program is found.
-VGG_CONVOLUTIONS = {
-    0: (3, 64), 2: (64, 64),
-    5: (64, 128), 7: (128, 128),
-    10: (128, 256), 12: (256, 256), 14: (256, 256), 16: (256, 256),
-    19: (256, 512), 21: (512, 512), 23: (512, 512), 25: (512, 512),
-    28: (512, 512),
-}  # fmt: skip
-
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked slow
 def pytest_collection_modifyitems(items):
@@ -53,7 +44,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
 
 
-@dataclass
+@dataclasses.dataclass
 class Result:
     """What a command left behind."""
 
@@ -179,13 +170,13 @@ def hostile(tmp_path):
 @pytest.fixture(scope="session")
 def vgg_state():
     """Random VGG-19 weights that keep the size of the activations from layer to layer (He et al., 2015)."""
+    import torchvision
+
     generator = torch.Generator().manual_seed(0)
-    state = {}
-    for index, (in_channels, out_channels) in VGG_CONVOLUTIONS.items():
-        weight = torch.randn(out_channels, in_channels, 3, 3, generator=generator) * (2 / (9 * in_channels)) ** 0.5
-        state[f"features.{index}.weight"] = weight.half()
-        state[f"features.{index}.bias"] = (torch.randn(out_channels, generator=generator) * 0.1).half()
-    return state
+    with torch.device("meta"):  # torchvision's own table of the layers, so that a wrong one in the program is found
+        layers = torchvision.models.vgg19(weights=None).features[:29].state_dict(prefix="features.")
+    scales = {name: 0.1 if value.dim() == 1 else (2 / value[0].numel()) ** 0.5 for name, value in layers.items()}
+    return {name: (torch.randn(layers[name].shape, generator=generator) * scales[name]).half() for name in layers}
 
 
 @pytest.fixture(scope="session")
@@ -253,17 +244,22 @@ def make_film(tmp_path_factory):
         matrix: (a, b, c, d) of an MP4's display matrix.
         chapters: (begin, end, title) in thousandths of a second.
         metadata: of the file.
+        drawn: other pictures than those of the scene, H x W x 3, uint8.
     """
     av = pytest.importorskip("av", reason="needs PyAV, requirements-video.txt")
 
     def make(
-        name="film.mp4", frames=8, size=(64, 48), cut_at=None, times=None, codec="libx264", pix_fmt="yuv420p",
+        name="film.mp4", frames=8, size=(64, 48), cut_at=math.inf, times=None, codec="libx264", pix_fmt="yuv420p",
         colours=(), sound=None, rate=48000, layout="stereo", subtitles=None, matrix=None, metadata=(), chapters=(),
+        drawn=None,
     ):  # fmt: skip
         path, (width, height) = tmp_path_factory.mktemp("films") / name, size
-        scenes = [film_scene(width + 2 * frames, height + frames, seed) for seed in (1, 2)]
-        times = times or [40 * number for number in range(frames)]
-        with av.open(str(path), "w", options={"movflags": "use_metadata_tags"} if metadata else {}) as container:
+        times = times or [40 * number for number in range(frames if drawn is None else len(drawn))]
+        if drawn is None:
+            scenes = [film_scene(width + 2 * len(times), height + len(times), seed) for seed in (1, 2)]
+            drawn = [scenes[n >= cut_at][n : n + height, 2 * n : 2 * n + width] for n in range(len(times))]
+        flags = {"movflags": "use_metadata_tags" if metadata else "faststart"} if name.endswith(".mp4") else {}
+        with av.open(str(path), "w", options=flags) as container:
             container.metadata.update(dict(metadata))
             container.set_chapters([
                 {"id": number, "start": begin, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
@@ -281,11 +277,9 @@ def make_film(tmp_path_factory):
             if read:
                 read.codec_context.subtitle_header = SUBTITLE_HEADER
                 read.codec_context.time_base = Fraction(1, 1000)
-            for number, time in enumerate(times):
-                scene = scenes[cut_at is not None and number >= cut_at]
-                pixels = np.ascontiguousarray(scene[number : number + height, 2 * number : 2 * number + width])
-                given = dict(colours)
-                picture = av.VideoFrame.from_ndarray(pixels).reformat(
+            given = dict(colours)
+            for time, pixels in zip(times, drawn, strict=True):
+                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels)).reformat(
                     format=pix_fmt, src_color_range=2, dst_colorspace=given.get("colorspace", 5),
                     dst_color_range=given.get("color_range", 1), interpolation=0x46004,
                 )  # fmt: skip
@@ -419,16 +413,13 @@ def train(call_cli, small_training, soon_begun, tmp_path):
 
 
 @pytest.fixture
-def small_config(soon_begun, photos, style_image, vgg_file, tmp_path):
-    """``small_config(**settings)``: of a small training, which writes to ``tmp_path/out``."""
+def small_config(soon_begun, small_training, tmp_path):
+    """``small_config(**settings)``: of that training with a photograph a step, in ``tmp_path/out``."""
     from config import TrainingConfig
+    from utils.settings import parse_settings
 
-    common = {
-        "style_image": str(style_image), "dataset_dir": str(photos), "vgg_weights": str(vgg_file), "image_size": 32,
-        "batch_size": 1, "total_steps": 8, "device": "cpu", "precision": "float32", "num_workers": 0,
-        "output_dir": str(tmp_path / "out"), "monitor_every_steps": 0, "width": 0.25, "blocks": 2,
-    }  # fmt: skip
-    return lambda **settings: TrainingConfig(**{**common, **settings})
+    config, _ = parse_settings(TrainingConfig, "", [*map(str, small_training), "--batch_size", "1"])
+    return lambda **settings: dataclasses.replace(config, **{"output_dir": str(tmp_path / "out"), **settings})
 
 
 @pytest.fixture(scope="session")
@@ -470,25 +461,23 @@ def gallery(trained_like, tmp_path_factory):
     return path
 
 
-def _from_environment(variable, is_right):
+def _from_environment(variable):
     value = os.environ.get(variable)
     if not value:
         pytest.skip(f"{variable} is not set")
-    path = Path(value).resolve()
-    assert is_right(path), f"{variable}={value} does not exist"
-    return path
+    return Path(value).resolve(strict=True)
 
 
 @pytest.fixture(scope="session")
 def real_weights():
-    return _from_environment("STYLE_TRANSFER_VGG_WEIGHTS", Path.is_file)
+    return _from_environment("STYLE_TRANSFER_VGG_WEIGHTS")
 
 
 @pytest.fixture(scope="session")
-def real_photos():
-    return _from_environment("STYLE_TRANSFER_PHOTOS", Path.is_dir)
-
-
-@pytest.fixture(scope="session")
-def real_styles():
-    return _from_environment("STYLE_TRANSFER_STYLES", Path.is_dir)
+def real_inputs(real_weights):
+    """The flags that name what a training of the whole method is made of, and the name of its model."""
+    folder = _from_environment("STYLE_TRANSFER_STYLES")
+    painting = min(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    photographs = _from_environment("STYLE_TRANSFER_PHOTOS")
+    flags = ["--style_image", painting, "--dataset_dir", photographs, "--vgg_weights", real_weights]
+    return flags, painting.stem

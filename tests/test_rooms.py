@@ -35,48 +35,37 @@ def room(path: Path) -> str:
     return path.parts[0].removesuffix(".py")
 
 
-def imported(tree: ast.AST) -> set[str]:
-    """Top-level names of the modules that a file imports, wherever in it."""
+def imported(path: Path) -> set[str]:
+    """Full names of all that a file imports, wherever in it."""
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add("." if node.level else node.module.partition(".")[0])
+            module = "." * node.level + (node.module or "")
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     return names
-
-
-def runs_up(path: Path, source: str) -> set[str]:
-    """What a file of a room imports and may not."""
-    here = room(path)
-    ours = {*MAY_IMPORT, *FREE, "."}  # relative imports hide where they go
-    wrong = (imported(ast.parse(source)) & ours) - {here} - set(MAY_IMPORT[here]) - set(LOOPS.get(str(path), ()))
-    if here == "config":
-        wrong |= imported(ast.parse(source)) - set(sys.stdlib_module_names)
-    return wrong
 
 
 def test_imports_run_one_way():
     files = [path for path in python_files() if room(path) not in FREE]
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - set(FREE)
     assert packages | {"begin_inference", "begin_training", "config"} == {room(path) for path in files}
-    wrong = {str(path): runs_up(path, (ROOT / path).read_text(encoding="utf-8")) for path in files}
-    assert {path: names for path, names in wrong.items() if names} == {}
+    ours = {*MAY_IMPORT, *FREE, ""}  # relative imports hide where they go
+    for path in files:
+        allowed = {room(path), *MAY_IMPORT[room(path)], *LOOPS.get(path.as_posix(), ())}
+        names = {name.partition(".")[0] for name in imported(path)}
+        assert names & ours <= allowed, path
+        assert names <= sys.stdlib_module_names or room(path) != "config"
 
 
 def test_no_modules_import_in_a_circle():
     modules = {".".join(path.with_suffix("").parts): path for path in python_files() if room(path) != "tests"}
-    graph = {name: set() for name in modules}
-    for name, path in modules.items():
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module, *(f"{node.module}.{one}" for one in names)]
-            graph[name] |= modules.keys() & set(names)
+    graph = {name: modules.keys() & imported(path) for name, path in modules.items()}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names them
 
 
 def test_there_is_one_way_to_make_a_command_line():
     """``utils.settings``: see ``config.setting``."""
-    texts = {str(path): (ROOT / path).read_text(encoding="utf-8") for path in python_files() if room(path) != "tests"}
-    assert [path for path, text in texts.items() if "import argparse" in text] == [str(Path("utils", "settings.py"))]
+    files = [path for path in python_files() if room(path) != "tests" and "argparse" in imported(path)]
+    assert files == [Path("utils", "settings.py")]

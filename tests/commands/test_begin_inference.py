@@ -45,22 +45,6 @@ def test_result_has_the_photographs_size_and_is_what_the_network_says(
     assert difference.max() <= 0.6  # rounding to whole grey levels, and float32
 
 
-@pytest.mark.parametrize(
-    "name, expected, kind",
-    [
-        ("a VIEW.JPG", "a VIEW_stripes.jpg", "JPEG"),
-        ("view.v2.jpeg", "view.v2_stripes.jpg", "JPEG"),
-        ("view.webp", "view_stripes.png", "PNG"),
-    ],
-)
-def test_result_is_named_after_photograph_and_model(stylize, tmp_path, make_picture, name, expected, kind):
-    make_picture(21, 18, seed=1).save(tmp_path / name)
-    result = stylize(tmp_path / name)
-    assert result.returncode == 0 and f"Wrote {tmp_path / 'results' / expected}, 21 x 18" in result.stdout
-    with Image.open(tmp_path / "results" / expected) as image:
-        assert image.format == kind and image.size == (21, 18)
-
-
 # -- nothing is replaced unasked, nothing is written on a fault ------------------------------------
 
 
@@ -143,29 +127,20 @@ def test_the_folder_of_a_training_stands_for_its_newest_checkpoint(elsewhere, st
 # -- settings made in Python -----------------------------------------------------------------------
 
 
-def test_one_path_is_a_path_and_settings_are_validated(style_model, tmp_path, make_picture):
-    make_picture(21, 18, seed=1).save(tmp_path / "photo.png")
-    config = InferenceConfig(
-        content_image=str(tmp_path / "photo.png"), model_path=style_model, output_dir=tmp_path / "results", device="cpu"
-    )
-    assert begin_inference.stylize(config) == 0
-    assert [path.name for path in (tmp_path / "results").iterdir()] == ["photo_stripes.png"]
-    for wrong in ({"strength": 2}, {"format": "gif"}, {"content_image": ()}, {"quality": "high"}, {"mask": ""}):
-        with pytest.raises(UserError, match=f"^--{next(iter(wrong))} "):
-            begin_inference.stylize(dataclasses.replace(config, **wrong))
-
-
 @pytest.mark.parametrize("console", ["cp1252", None])
 def test_pictures_are_stylized_outside_the_main_thread(style_model, tmp_path, make_picture, monkeypatch, console):
     """As by a server or a window, with a console that has no letters for a name, or with none at all."""
-    make_picture(21, 18, seed=1).save(tmp_path / "\u6728.png")
-    config = InferenceConfig(
-        model_path=style_model, content_image=tmp_path / "\u6728.png", output_dir=tmp_path / "results", device="cpu"
-    )
+    photo = str(tmp_path / "\u6728.png")
+    make_picture(21, 18, seed=1).save(photo)
+    config = InferenceConfig(style_model, content_image=photo, output_dir=tmp_path / "results", device="cpu")
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(sys, name, console and io.TextIOWrapper(io.BytesIO(), encoding=console))
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(begin_inference.stylize, config).result() == 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["\u6728_stripes.png"]
+    for wrong in ({"strength": 2}, {"format": "gif"}, {"content_image": ()}, {"quality": "high"}, {"mask": ""}):
+        with pytest.raises(UserError, match=f"^--{next(iter(wrong))} "):
+            begin_inference.stylize(dataclasses.replace(config, **wrong))
 
 
 # -- the engine behind it --------------------------------------------------------------------------

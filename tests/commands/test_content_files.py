@@ -17,16 +17,6 @@ def folder(tmp_path, make_picture):
     return tmp_path / "photos"
 
 
-def test_an_animation_is_announced(stylize, folder, make_picture):
-    """Where the format holds no motion."""
-    path = folder / "b.gif"
-    make_picture(40, 32, seed=2).save(path, save_all=True, append_images=[make_picture(40, 32, seed=3)])
-    for value in (path, folder):
-        result = stylize(value, "--overwrite", "--format", "tiff")
-        assert result.returncode == 0
-        assert result.stderr.count(f"warning: {path} is animated: its first frame alone is taken") == 1
-
-
 def test_a_picture_whose_end_is_missing_is_done_with_a_warning(stylize, folder, tmp_path):
     path = folder / "a.png"
     path.write_bytes(path.read_bytes()[:-200])
@@ -44,7 +34,7 @@ def test_a_web_address_is_named_in_full(stylize, tmp_path):
 
 
 def test_heic_without_its_package_is_named(stylize, folder, monkeypatch):
-    """In a folder, alone in one, and in one of a training."""
+    """As a file, in a folder, alone in one, and in one of a training."""
     for module in ("formats", "reading"):
         monkeypatch.setattr(f"imaging.{module}.reads_heic", lambda: False)
     Image.init()  # before its table is replaced, which it fills once
@@ -53,6 +43,7 @@ def test_heic_without_its_package_is_named(stylize, folder, monkeypatch):
     monkeypatch.setattr(Image, "EXTENSION", endings)
     for name in ("1.HEIC", "2.heic"):
         (folder / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert "2.heic is HEIC, which needs a package: pip install pillow-heif" in stylize(folder / "2.heic").error
     assert_left_out(stylize, folder, "2 HEIC need a package: pip install pillow-heif")
 
 

@@ -33,20 +33,38 @@ def results(tmp_path):
     return sorted(str(path.relative_to(top)) for path in top.rglob("*") if not path.is_dir())
 
 
+@pytest.fixture
+def on_stylize(monkeypatch):
+    """``on_stylize(call)`` has ``call(width)`` called before each picture is stylised."""
+    stylize = Stylizer.stylize
+
+    def hook(call):
+        def calling(self, image, *args, **kwargs):
+            call(image.width)
+            return stylize(self, image, *args, **kwargs)
+
+        monkeypatch.setattr(Stylizer, "stylize", calling)
+
+    return hook
+
+
 # -- which photographs -----------------------------------------------------------------------------
 
 
 def test_a_folder_is_mirrored(stylize, tmp_path, folder):
-    photos = folder("b.jpg", "a.png", "sub/c.jpg", "sub/deep er/d.webp", "sub/e.mpo", ".hidden/f.png", "._a.png")
+    photos = folder("B.v2.JPEG", "a.png", "sub/c c.JPG", "sub/deep er/d.webp", "sub/e.mpo", ".hidden/f.png", "._a.png")
     for name in ("notes.txt", "sub/1.TXT", "README", ".hidden.txt"):
         (photos / name).write_text("no picture by its name")
     (photos / "d.jpg").mkdir()
     printed = stylize(photos).ok()
-    expected = ["a_stripes.png", "b_stripes.jpg", "sub/c_stripes.jpg", "sub/deep er/d_stripes.png", "sub/e_stripes.jpg"]
-    assert results(tmp_path) == expected
-    for name, width in zip(expected, (21, 20, 22, 23, 24)):
+    sizes = {
+        "B.v2_stripes.jpg": 20, "a_stripes.png": 21, "sub/c c_stripes.jpg": 22, "sub/deep er/d_stripes.png": 23,
+        "sub/e_stripes.jpg": 24,
+    }  # fmt: skip
+    assert results(tmp_path) == list(sizes)
+    for name, width in sizes.items():
         with Image.open(tmp_path / "results" / name) as image:
-            assert image.size == (width, 16)
+            assert image.size == (width, 16) and image.format == ("PNG" if name.endswith("png") else "JPEG")
     assert "Stylised 5 of 5 photographs" in printed and ".txt (2), no ending (1)" in printed
 
 
@@ -161,7 +179,7 @@ def test_a_result_that_would_replace_a_photograph_is_refused(stylize, tmp_path, 
 # -- some fail -------------------------------------------------------------------------------------
 
 
-def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder, stages):
+def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder, on_stylize):
     """Damaged, missing, and too large for the memory."""
     photos = folder("a.png", "b.png", "c.png", "d.png")
     (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:50])
@@ -170,7 +188,7 @@ def test_bad_files_are_named_and_the_rest_is_done(stylize, tmp_path, folder, sta
         if width == 22:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    stages[1]["stylize"] = fail
+    on_stylize(fail)
     result = stylize(photos, photos / "missing.png")
     assert result.returncode == 1 and "Stylised 2 of 5" in result.stdout and "3 failed" in result.stdout
     assert results(tmp_path) == ["photos/a_stripes.png", "photos/d_stripes.png"]
@@ -208,15 +226,14 @@ def test_existing_results_are_refused_replaced_or_skipped(stylize, tmp_path, fol
     assert "--overwrite" in stylize(photos, "--overwrite", "--skip_existing").error
 
 
-def test_a_file_that_came_to_exist_meanwhile_is_not_replaced(stylize, tmp_path, folder, stages):
-    _, hooks = stages
+def test_a_file_that_came_to_exist_meanwhile_is_not_replaced(stylize, tmp_path, folder, on_stylize):
     theirs = tmp_path / "results" / "b_stripes.png"
 
     def write(width):
         theirs.parent.mkdir(exist_ok=True)
         theirs.write_bytes(b"mine")
 
-    hooks["stylize"] = write
+    on_stylize(write)
     result = stylize(folder("a.png", "b.png"))
     assert result.returncode == 1 and f"{theirs} exists now" in result.stderr
     assert theirs.read_bytes() == b"mine" and len(results(tmp_path)) == 2
@@ -261,55 +278,28 @@ def test_standard_output_without_room_is_no_fault_of_a_photograph(stylize, folde
 # -- stages that overlap ---------------------------------------------------------------------------
 
 
-@pytest.fixture
-def stages(monkeypatch):
-    """Notes ``("read", width)``, ``("stylize", width)`` and ``("written", width)``, and calls what a test hooks in."""
-    events, hooks = [], {}
-
-    def note(stage, width):
-        events.append((stage, width))
-        hooks.get(stage, lambda width: None)(width)
-
-    read, save, stylize = batch.read_image, batch.save_picture, Stylizer.stylize
-
-    def noting_read(path, *args, **kwargs):
-        image = read(path, *args, **kwargs)
-        note("read", image.width)
-        return image
-
-    def noting_stylize(self, image, *args, **kwargs):
-        note("stylize", image.width)
-        return stylize(self, image, *args, **kwargs)
-
-    def noting_save(image, *args):
-        save(image, *args)
-        note("written", image.width)
-
-    monkeypatch.setattr(batch, "read_image", noting_read)
-    monkeypatch.setattr(batch, "save_picture", noting_save)
-    monkeypatch.setattr(Stylizer, "stylize", noting_stylize)
-    return events, hooks
-
-
-def test_only_so_much_is_read_ahead(stylize, folder, stages, monkeypatch):
+def test_only_so_much_is_read_ahead(stylize, folder, on_stylize, monkeypatch):
     """In pixels: there are never more decoded pictures than fit, and the one in the network."""
     monkeypatch.setattr(batch, "MOST_PIXELS", 21 * 16 + 1)
-    events, _ = stages
+    read_image, ahead, most = batch.read_image, [], []
+
+    def read(path, **settings):
+        ahead.append(path)
+        most.append(len(ahead))
+        return read_image(path, **settings)
+
+    monkeypatch.setattr(batch, "read_image", read)
+    on_stylize(lambda width: ahead.pop())
     assert stylize(folder(*(f"{i}.png" for i in range(9)))).returncode == 0
-    ahead, most = 0, 0
-    for stage, _ in events:
-        ahead += (stage == "read") - (stage == "stylize")
-        most = max(most, ahead)
-    assert most == 1 and ahead == 0
+    assert max(most) == 1 and len(most) == 9 and not ahead
 
 
 # -- signals ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_command_after_the_picture(stylize, tmp_path, folder, stages, ctrl_c, number, status):
-    events, hooks = stages
-    hooks["stylize"] = lambda width: width == 21 and signal.raise_signal(number)
+def test_a_signal_ends_the_command_after_the_picture(stylize, tmp_path, folder, on_stylize, ctrl_c, number, status):
+    on_stylize(lambda width: width == 21 and signal.raise_signal(number))
     result = stylize(folder(*(f"{i}.png" for i in range(6))))
     assert result.returncode == status and "2 of 6" in result.stdout and "4 not reached" in result.stdout
     assert results(tmp_path) == ["0_stripes.png", "1_stripes.png"]
@@ -319,15 +309,13 @@ def test_a_signal_ends_the_command_after_the_picture(stylize, tmp_path, folder, 
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylize, tmp_path, folder, stages, ctrl_c):
-    _, hooks = stages
-
+def test_a_second_ctrl_c_ends_it_at_once_and_leaves_no_half_file(stylize, tmp_path, folder, on_stylize, ctrl_c):
     def twice(width):
         if width == 21:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
-    hooks["stylize"] = twice
+    on_stylize(twice)
     result = stylize(folder(*(f"{i}.png" for i in range(6))))
     assert result.returncode == 130 and "Traceback" not in result.stderr
     assert results(tmp_path) == ["0_stripes.png"]

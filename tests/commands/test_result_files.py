@@ -10,10 +10,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 import begin_inference
-from config import InferenceConfig
 from inference.stylizer import Stylizer
 from tests.drawing_png import encoded
-from utils.settings import run_command
 
 FORMATS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif"}
 
@@ -192,35 +190,17 @@ def test_broken_exif_never_stops_a_picture(painted, tmp_path, make_picture, dama
 # -- colours ---------------------------------------------------------------------------------------
 
 
-def profile_of(primaries, gamma):
-    """An ICC profile of version 2 from the XYZ values (D50) of red, green and blue."""
-    curve = b"curv" + bytes(4) + struct.pack(">IHH", 1, round(gamma * 256), 0)
-
-    def xyz(values):
-        return b"XYZ " + bytes(4) + struct.pack(">iii", *(round(value * 65536) for value in values))
-
-    tags = {b"wtpt": xyz((0.9642, 1.0, 0.8249))}
-    tags |= {name: xyz(value) for name, value in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries)}
-    tags |= {name: curve for name in (b"rTRC", b"gTRC", b"bTRC")}
-    return packed_profile(tags, b"mntrRGB XYZ ")
+def with_primaries(profile, *primaries):
+    """An ICC profile with other XYZ values (D50) of red, green and blue."""
+    for name, values in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries):
+        (start,) = struct.unpack_from(">I", profile, profile.index(name) + 4)
+        packed = struct.pack(">iii", *(round(value * 65536) for value in values))
+        profile = profile[: start + 8] + packed + profile[start + 20 :]
+    return profile
 
 
-def packed_profile(tags, kind):
-    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"test\0" + bytes(12 + 67)
-    tags = {b"desc": text, b"cprt": b"text" + bytes(4) + b"none\0"} | tags
-    table, body, start = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for name, value in tags.items():
-        value += bytes(-len(value) % 4)
-        table += name + struct.pack(">II", start + len(body), len(value))
-        body += value
-    head = struct.pack(">I4sI", start + len(body), b"none", 0x02100000) + kind
-    head += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
-    head += struct.pack(">iii", 63190, 65536, 54061) + bytes(48)
-    return head + table + body
-
-
-WIDE = profile_of([(0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)], 2.2)  # Adobe RGB
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+WIDE = with_primaries(SRGB, (0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446))  # Adobe RGB
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -263,11 +243,15 @@ def test_a_profile_that_is_not_the_results_is_left_out(painted, tmp_path, make_p
 
 
 def test_inks_are_seen_through_their_profile(painted, tmp_path, make_picture):
-    """One of which says that every mixture of inks is the same grey."""
+    """One of which, version 2, says that every mixture of inks is the same grey."""
     identity = bytes(range(256))
     table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
     table += 4 * identity + 16 * bytes((128, 128, 128)) + 3 * identity
-    profile = packed_profile({b"A2B0": table}, b"prtrCMYKLab ")
+    table += bytes(-len(table) % 4)
+    head = struct.pack(">I4sI", 128 + 4 + 12 + len(table), b"none", 0x02100000) + b"prtrCMYKLab "
+    head += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    head += struct.pack(">iii", 63190, 65536, 54061) + bytes(48)
+    profile = head + struct.pack(">I4sII", 1, b"A2B0", 128 + 4 + 12, len(table)) + table
     make_picture(40, 24, seed=1).convert("CMYK").save(tmp_path / "photo.jpg", icc_profile=profile)
     image = painted(tmp_path / "photo.jpg", "--format", "png", "--strength", "0")
     assert "icc_profile" not in image.info
@@ -278,58 +262,41 @@ def test_inks_are_seen_through_their_profile(painted, tmp_path, make_picture):
 
 
 @pytest.fixture
-def flags(style_model):
-    return ["--model_path", style_model, "--device", "cpu", "--precision", "float32", "--content_image", "-"]
+def pipe(call_cli, style_model, monkeypatch):
+    """``pipe(data, *flags)`` gives the command ``data`` on standard input."""
 
-
-@pytest.fixture
-def pipe(flags, monkeypatch, capsys):
-    """``pipe(data, *flags)`` gives the command ``data`` on standard input: status, standard output, error."""
-
-    def call(data, *more, file=io.BytesIO):
-        monkeypatch.setattr(sys, "argv", ["begin_inference.py", *map(str, [*flags, *more])])
-        output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file(data), encoding="utf-8"))
-        monkeypatch.setattr(sys, "stdout", output)
-        with pytest.raises(SystemExit) as exit_:
-            run_command(begin_inference.stylize, InferenceConfig, "", with_given=True)
-        output.flush()
-        return exit_.value.code, output.buffer.getvalue(), capsys.readouterr().err
+    def call(data, *more):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        return call_cli("begin_inference.py", "--model_path", style_model, "--content_image", "-", *more)
 
     return call
 
 
-@pytest.mark.parametrize("kind, more, expected", [("JPEG", [], "JPEG"), ("JPEG", ["--format", "webp"], "WEBP")])
-def test_a_pipe(pipe, make_picture, kind, more, expected):
-    picture = make_picture(40, 24, seed=1)
-    status, output, error = pipe(encoded(picture, kind), *more)
-    assert status == 0 and "Stylising on" in error and "Wrote standard output, 40 x 24" in error
-    with Image.open(io.BytesIO(output)) as image:
-        assert image.format == expected and image.size == (40, 24)
-
-
-def test_a_pipe_on_the_real_command_line(flags, tmp_path, make_picture):
-    data = encoded(make_picture(40, 24, seed=1), "PNG")
-    command = [sys.executable, begin_inference.__file__, *map(str, flags)]
+@pytest.mark.parametrize("kind, more, expected", [("PNG", [], "PNG"), ("JPEG", [], "JPEG"), ("JPEG", ["webp"], "WEBP")])
+def test_a_pipe(style_model, tmp_path, make_picture, kind, more, expected):
+    """On the real command line."""
+    command = [sys.executable, begin_inference.__file__, "--model_path", style_model, "--content_image", "-"]
+    command += ["--format", *more] if more else []
+    data = encoded(make_picture(40, 24, seed=1), kind)
     result = subprocess.run(command, input=data, capture_output=True, cwd=tmp_path, check=True)
+    assert b"Stylising on" in result.stderr and b"Wrote standard output, 40 x 24" in result.stderr
     with Image.open(io.BytesIO(result.stdout)) as image:
-        assert image.size == (40, 24) and image.format == "PNG"
+        assert image.size == (40, 24) and image.format == expected
     assert not list(tmp_path.iterdir())
 
 
 def test_a_pipe_with_no_picture(pipe):
     for data in (b"", b"no picture"):
-        status, output, error = pipe(data)
-        assert status == 2 and output == b"" and error.startswith("error: standard input ") and error.count("\n") == 1
+        result = pipe(data)
+        assert result.error.startswith("error: standard input ") and result.stdout == ""
 
 
 def test_a_pipe_with_more_than_a_picture_needs(pipe, make_picture):
     picture = encoded(make_picture(8, 8, seed=1), "PNG")
-    status, output, error = pipe(picture + bytes(2**20 + 16 * 64), "--max_pixels", 64)
-    assert status == 2 and output == b"" and "error: standard input has more bytes than a picture of" in error
+    error = pipe(picture + bytes(2**20 + 16 * 64), "--max_pixels", 64).error
+    assert "standard input has more bytes than a picture of" in error
 
 
-def test_what_makes_no_sense_with_a_pipe_is_refused(pipe, make_picture):
+def test_what_makes_no_sense_with_a_pipe_is_refused(pipe):
     for more in (["photo.jpg"], ["--output_dir", "x"], ["--overwrite"], ["--skip_existing"], ["--json"]):
-        status, output, error = pipe(encoded(make_picture(8, 8, seed=1), "PNG"), *more)
-        assert status == 2 and output == b"" and ("other photographs" if more[0] == "photo.jpg" else more[0]) in error
+        assert ("other photographs" if more[0] == "photo.jpg" else more[0]) in pipe(b"", *more).error

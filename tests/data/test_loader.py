@@ -56,20 +56,14 @@ def expected_crops(dataset, positions):
     return torch.cat([dataset[[(p, dataset.order(p // n)[p % n])]][1] for p in positions])
 
 
-@pytest.mark.parametrize("batches, batch_size", [(8, 5), (1, 30)])  # over the ends of passes over twelve
-def test_batches_are_the_crops_of_consecutive_positions(dataset, batches, batch_size):
-    found, position = take(batches, dataset, batch_size)
+@pytest.mark.parametrize("batches, batch_size, num_workers", [(8, 5, 0), (1, 30, 0), (6, 5, 2)])
+def test_batches_are_the_crops_of_consecutive_positions(dataset, batches, batch_size, num_workers):
+    """Over the ends of passes over twelve photographs; the number of workers changes nothing."""
+    found, position = take(batches, dataset, batch_size, num_workers=num_workers)
     assert all(batch.shape == (batch_size, 3, SIZE, SIZE) and batch.dtype == torch.uint8 for batch in found)
+    assert not any(batch.is_shared() for batch in found)  # containers have little shared memory
     assert position == batches * batch_size
     assert torch.equal(torch.cat(found), expected_crops(dataset, range(position)))
-
-
-def test_the_number_of_workers_changes_nothing(dataset):
-    alone, position = take(6, dataset, 5)
-    by_workers, their_position = take(6, dataset, 5, num_workers=2)
-    assert not any(batch.is_shared() for batch in by_workers)  # containers have little shared memory
-    assert torch.equal(torch.cat(alone), torch.cat(by_workers))
-    assert position == their_position == 30
 
 
 @pytest.mark.parametrize("num_workers, broken", [(0, 5), (0, 11), (2, 0)])

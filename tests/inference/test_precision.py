@@ -29,20 +29,17 @@ def test_shipped_styles_look_the_same_in_bfloat16(model):
 
 
 @in_hardware
-def test_losses_of_a_training_in_bfloat16_are_those_of_float32(
-    call_cli, real_weights, real_photos, real_styles, tmp_path
-):
-    painting = min(path for path in real_styles.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    totals = []
+def test_losses_of_a_training_in_bfloat16_are_those_of_float32(call_cli, real_inputs, tmp_path):
+    (flags, name), totals = real_inputs, []
     for precision in ("float32", "bfloat16"):
         call_cli(
-            "begin_training.py", "--style_image", painting, "--dataset_dir", real_photos, "--vgg_weights", real_weights,
-            "--output_dir", tmp_path / precision, "--image_size", 64, "--total_steps", 24, "--log_every_steps", 8,
-            "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--device", "cpu", "--precision", precision,
+            "begin_training.py", *flags, "--output_dir", tmp_path / precision, "--image_size", 64, "--total_steps", 24,
+            "--log_every_steps", 8, "--monitor_every_steps", 0, "--checkpoint_every_steps", 0, "--device", "cpu",
+            "--precision", precision,
             # With the paper's optimiser and layers, where rounding is amplified the least.
             "--optimizer", "adam", "--lr", 1e-3, "--norm", "batch", "--style_weight", 60,
             "--style_layer_weights", 1, 1, 1, 1, 1, "--checkerboard_weight", 0, "--tv_weight", 0.05,
         ).ok()  # fmt: skip
-        totals.append([line["total"] for line in read_metrics(tmp_path / precision, painting.stem)])
+        totals.append([line["total"] for line in read_metrics(tmp_path / precision, name)])
     assert totals[0] != totals[1] and len(totals[0]) == 3
     assert totals[1] == pytest.approx(totals[0], rel=0.02)

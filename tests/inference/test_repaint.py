@@ -68,16 +68,6 @@ def stream_of(path, kind):
         return stream.codec_context.name, stream
 
 
-def encode_h264(path, frames, rate=25, options=()):
-    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
-        height, width = frames[0].shape[:2]
-        stream = container.add_stream("libx264", rate=rate, options=dict(options))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
-        container.mux(stream.encode())
-
-
 # -- pictures -------------------------------------------------------------------------------------------------------
 
 
@@ -337,10 +327,9 @@ def test_stopped_on_the_way_it_plays_so_far_under_another_name(copy, make_film, 
 
 
 @pytest.mark.parametrize("whole", [13, 22])
-def test_every_whole_frame_of_a_film_that_is_cut_short_is_done(copy, tmp_path, whole):
+def test_every_whole_frame_of_a_film_that_is_cut_short_is_done(copy, make_film, whole):
     """Also those that the decoder holds back when it meets the broken one."""
-    film, noise = tmp_path / "film.mp4", np.random.default_rng(0)
-    encode_h264(film, noise.integers(0, 256, (30, 48, 64, 3), np.uint8))
+    film = make_film(drawn=np.random.default_rng(0).integers(0, 256, (30, 48, 64, 3), np.uint8))
     with av.open(str(film)) as container:
         cut = next(itertools.islice(container.demux(video=0), whole, None))
         cut = cut.pos + cut.size // 2
@@ -383,18 +372,12 @@ def test_a_fault_leaves_what_was_there(stylizer, make_film, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("plain, is_found", [(2, True), (250, False)])
-def test_a_first_picture_that_shows_something(tmp_path, plain, is_found):
-    path = tmp_path / "fade.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        picture = np.asarray(Image.effect_mandelbrot((64, 48), (-2, -1.5, 1, 1.5), 50).convert("RGB"))
-        for shown in (*[picture * 0] * (plain - 1), picture // 100, picture, 255 - picture):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(shown)))
-        container.mux(stream.encode())
+def test_a_first_picture_that_shows_something(make_film, plain, is_found):
+    picture = np.asarray(Image.effect_mandelbrot((64, 48), (-2, -1.5, 1, 1.5), 50).convert("RGB"))
+    film = make_film(drawn=[*[picture * 0] * (plain - 1), picture // 100, picture, 255 - picture])
     expected = picture if is_found else picture * 0  # the first of all
-    with FilmReader(path) as film:
-        assert np.abs(film.first_picture().astype(int) - expected).mean() < 8
+    with FilmReader(film) as reader:
+        assert np.abs(reader.first_picture().astype(int) - expected).mean() < 8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
