@@ -17,6 +17,7 @@ from evaluation.objective import criterion_of
 from evaluation.optimisation import optimize
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
 from evaluation.trained import Style, objective_of
+from imaging.tensors import picture_batch
 from inference.stylizer import Stylizer
 from models import pretrained
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -132,8 +133,7 @@ def test_compare(compare, model, photos, style_image, vgg, tmp_path):
     assert judged["painting_size"] == 48 and judged["style_level"] == 1
 
     photographs = [read_square(next(photos.rglob(f"{name}.*")), 48, 10**6).float() for name in result["photographs"]]
-    with Image.open(style_image) as image:  # 64 x 48: at its own size
-        painting = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].float()
+    painting = picture_batch(Image.open(style_image))  # 64 x 48: at its own size
     rows = judged["rows"]["stripes"]["per_photograph"]
     photograph, own, row = photographs[0], judged["rows"]["photographs"]["per_photograph"][0], rows[0]
     picture = Stylizer(str(model), device="cpu").stylize_tensor(photograph).clone().round()
@@ -227,8 +227,7 @@ def test_tones_of_all_styles_in_one_table(compare, trained_like, photos, style_i
     result = json.loads((tmp_path / "tones.json").read_text())
     photographs = [read_square(next(photos.rglob(f"{name}.*")), 48, 10**6) for name in result["photographs"]]
     stylizer = Stylizer(tmp_path / "gallery.pth", device="cpu", style="b")
-    painting = torch.from_numpy(np.array(Image.open(tmp_path / "paintings" / "b.png").convert("RGB")))
-    painting = painting.permute(2, 0, 1)[None]
+    painting = picture_batch(Image.open(tmp_path / "paintings" / "b.png"))
     judged = result["models"][1]["tones"]
     results = [stylizer.stylize_tensor(photograph).round().byte() for photograph in photographs]
     range_, deviation, gradient = torch.cat([tones(picture) for picture in results]).mean(0).tolist()

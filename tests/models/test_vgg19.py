@@ -5,7 +5,6 @@ import torch
 import torchvision
 
 from models.pretrained import load_vgg19
-from models.vgg19 import VGG19
 from tests.noise import pictures
 from utils.errors import UserError
 
@@ -21,7 +20,7 @@ def torchvision_features(state, images, model=torchvision.models.vgg19, layers=3
     with torch.device("meta"):  # its classifier, of half a gigabyte, is never filled
         features = model(weights=None).features
     features = features[:layers].to_empty(device="cpu").eval()
-    features.load_state_dict({key.removeprefix("features."): value.float() for key, value in state.items()})
+    features.load_state_dict({key: state[f"features.{key}"].float() for key in features.state_dict()})
     preset = torchvision.models.VGG19_Weights.IMAGENET1K_V1.transforms()
     x = torchvision.transforms.functional.normalize(images / 255, preset.mean, preset.std)
     found, block, convolution = {}, 1, 1
@@ -35,24 +34,22 @@ def torchvision_features(state, images, model=torchvision.models.vgg19, layers=3
     return found
 
 
-def compare(vgg, state, images):
-    expected, features = torchvision_features(state, images), vgg(images, tuple(NAMES))
-    assert list(features) == list(expected) == NAMES
-    for name in NAMES:
+def assert_features(path, *of_torchvision):
+    """The weights of a file give what they give in torchvision's network; the names of the features."""
+    vgg, state = load_vgg19(str(path), torch.device("cpu"), torch.float32), torch.load(path, weights_only=True)
+    expected = torchvision_features(state, pictures(1, 48, 40), *of_torchvision)
+    features = vgg(pictures(1, 48, 40), tuple(expected))
+    assert list(features) == list(expected)
+    for name, found in features.items():
         scale = expected[name].abs().max().item()
         assert scale > 0
-        torch.testing.assert_close(features[name], expected[name], rtol=0, atol=1e-5 * scale)
+        torch.testing.assert_close(found, expected[name], rtol=0, atol=1e-5 * scale)
+    return list(expected)
 
 
-def test_features_equal_torchvisions_with_random_weights(vgg, vgg_state):
-    compare(vgg, vgg_state, pictures(1, 48, 40))
-
-
-def test_features_equal_torchvisions_with_real_weights(real_weights):
-    state = torch.load(real_weights, weights_only=True)
-    state = {key: state[key] for key in VGG19().state_dict()}
-    vgg = load_vgg19(str(real_weights), torch.device("cpu"), torch.float32)
-    compare(vgg, state, pictures(1, 48, 40))
+@pytest.mark.parametrize("weights", ["vgg_file", "real_weights"])
+def test_features_equal_torchvisions(request, weights):
+    assert assert_features(request.getfixturevalue(weights)) == NAMES
 
 
 def test_vgg16_weights_give_vgg16_features(tmp_path):
@@ -65,10 +62,7 @@ def test_vgg16_weights_give_vgg16_features(tmp_path):
         for name, value in shapes.items()
     }
     torch.save(state, tmp_path / "vgg16.pth")
-    vgg = load_vgg19(str(tmp_path / "vgg16.pth"), torch.device("cpu"), torch.float32)
-    expected = torchvision_features(state, pictures(1, 48, 40), torchvision.models.vgg16, 26)
-    for name, found in vgg(pictures(1, 48, 40), tuple(expected)).items():
-        torch.testing.assert_close(found, expected[name], rtol=0, atol=1e-5 * expected[name].abs().max().item())
+    assert_features(tmp_path / "vgg16.pth", torchvision.models.vgg16, 26)
     del state["features.24.bias"]
     torch.save(state, tmp_path / "vgg16.pth")
     with pytest.raises(UserError, match="expected features.28.bias"):

@@ -1,9 +1,27 @@
-"""Trainings as processes of their own, which can be killed."""
+"""Trainings to which something happens, and trainings as processes of their own, which can be killed."""
 
 import itertools
 import multiprocessing
 
 import pytest
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """``at_step(step, call)`` has something happen in the middle of a training; ``call`` gets its run."""
+    from training.run import TrainingRun
+
+    def arrange(step, call):
+        finish_step = TrainingRun.finish_step
+
+        def finish(run, here, losses):
+            finish_step(run, here, losses)
+            if here == step:
+                call(run)
+
+        monkeypatch.setattr(TrainingRun, "finish_step", finish)
+
+    return arrange
 
 
 @pytest.fixture(scope="session")

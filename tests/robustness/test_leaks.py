@@ -87,22 +87,15 @@ def test_a_training_returns_all_it_took(config, monkeypatch, owner, where, what)
     assert what is None or caught.value is what
 
 
-def test_steps_leave_no_objects_behind(config, monkeypatch):
+def test_steps_leave_no_objects_behind(config, at_step):
     """Nor do lines of metrics, monitor pictures and checkpoints: as many objects after thirty steps as after ten."""
-    counts = {}
-    finish_step = TrainingRun.finish_step
-
-    def finish(run, step, losses):
-        finish_step(run, step, losses)
-        if step in (11, 31):  # at the same place between two lines of the log
-            del losses
-            counts[step] = pickle.dumps((objects(), held()))  # which are no objects that would be counted
-
+    counts = []
     train(config(total_steps=6))  # the first of all fills caches,
     objects()  # and so does the first count
-    monkeypatch.setattr(TrainingRun, "finish_step", finish)
+    for step in (11, 31):  # at the same place between two lines of the log; bytes are no objects that would be counted
+        at_step(step, lambda run: counts.append(pickle.dumps((objects(), held()))))
     train(config(total_steps=32))
-    (before, held_before), (after, held_after) = pickle.loads(counts[11]), pickle.loads(counts[31])
+    (before, held_before), (after, held_after) = map(pickle.loads, counts)
     # Twenty steps, or four of all else, that kept a single object each would be found.
     assert {name: after[name] - before[name] for name in after if after[name] - before[name] >= 4} == {}
     for held_then in (held_before, held_after):  # batches that lie ready are more or fewer

@@ -13,7 +13,6 @@ from data.dataset import PhotographDataset
 from losses.content_ceiling import ContentCeiling
 from losses.perceptual import PerceptualLoss
 from models.checkpoints import load_checkpoint
-from training.run import TrainingRun
 
 FOUR_STEPS = ["--total_steps", 4, "--checkpoint_every_steps", 1]
 
@@ -44,16 +43,9 @@ def test_numbers_that_are_too_large_and_that_overflow(train, tmp_path, flags, st
     assert not (stops and finite)
 
 
-def test_a_moment_that_overflows_stops_at_the_next_line_of_the_log(train, monkeypatch, tmp_path):
+def test_a_moment_that_overflows_stops_at_the_next_line_of_the_log(train, at_step, tmp_path):
     """Losses and weights are finite still: the weights would stand still from here on."""
-    finish_step = TrainingRun.finish_step
-
-    def overflow(run, step, losses):
-        finish_step(run, step, losses)
-        if step == 2:
-            next(iter(run.state.optimizer.state.values()))["exp_avg_sq"].fill_(float("inf"))
-
-    monkeypatch.setattr(TrainingRun, "finish_step", overflow)
+    at_step(2, lambda run: next(iter(run.state.optimizer.state.values()))["exp_avg_sq"].fill_(float("inf")))
     error = train("--total_steps", 4, "--checkpoint_every_steps", 0).error
     assert "not finite after step 2" in error and not list(tmp_path.rglob("*.pth"))
 

@@ -19,7 +19,6 @@ from tests.comparing import same
 from training import build, log
 from training import run as training_run
 from training.folder_lock import NAME
-from training.run import TrainingRun
 from utils.errors import UserError
 
 
@@ -33,23 +32,6 @@ def train(train):
 def folder(tmp_path):
     """Where that training keeps its files."""
     return tmp_path / "out" / "stripes_training"
-
-
-@pytest.fixture
-def at_step(monkeypatch):
-    """``at_step(step, call)`` has something happen in the middle of a training."""
-
-    def arrange(step, call):
-        finish_step = TrainingRun.finish_step
-
-        def finish(run, here, losses):
-            finish_step(run, here, losses)
-            if here == step:
-                call()
-
-        monkeypatch.setattr(TrainingRun, "finish_step", finish)
-
-    return arrange
 
 
 def checkpoints(folder):
@@ -241,7 +223,7 @@ def test_an_output_folder_that_cannot_be_written_is_named_before_the_training(tr
 
 def test_an_output_folder_that_is_removed_is_made_again(train, folder, at_step, tmp_path):
     """Hours of training are worth more than an explanation."""
-    at_step(2, lambda: shutil.rmtree(tmp_path / "out"))
+    at_step(2, lambda run: shutil.rmtree(tmp_path / "out"))
     with pytest.warns(UserWarning, match="was removed while the training ran"):
         train(3, "--checkpoint_every_steps", 1).ok()
     assert checkpoints(folder) == ["step_000002.pth", "step_000003.pth"]
@@ -264,7 +246,7 @@ def own_photos(photos, tmp_path):
 def test_photographs_that_vanish_break_and_come_while_it_runs(train, own_photos, at_step, folder):
     """Three of forty: skipped and named. New ones are not looked at."""
 
-    def change():
+    def change(run):
         victims = sorted(own_photos.iterdir())[:3]
         victims[0].unlink()
         victims[1].write_bytes(b"broken")
@@ -286,7 +268,7 @@ def test_photographs_that_are_all_gone_cost_no_step_and_come_back(train, own_pho
     flags = ["--dataset_dir", own_photos, "--checkpoint_every_steps", 0]
     train(9, *flags).ok()
     shutil.move(tmp_path / "out", tmp_path / "straight")
-    at_step(4, lambda: own_photos.rename(tmp_path / "away"))
+    at_step(4, lambda run: own_photos.rename(tmp_path / "away"))
     with pytest.warns(UserWarning, match="skipped: "):
         error = train(9, *flags, "--resume").error
     assert "of the 40 photographs in --dataset_dir cannot be read" in error
@@ -321,7 +303,7 @@ def test_a_reading_process_that_is_killed_costs_no_step(train, at_step, monkeypa
     streams = []
     begin = PhotographStream.__init__
     monkeypatch.setattr(PhotographStream, "__init__", lambda s, *a: (begin(s, *a), streams.append(s))[0])
-    at_step(3, lambda: streams[-1]._workers and (streams[-1]._workers[0].kill(), streams[-1]._workers[0].join()))
+    at_step(3, lambda run: streams[-1]._workers and (streams[-1]._workers[0].kill(), streams[-1]._workers[0].join()))
     error = train(6, *flags, "--num_workers", 2).error
     assert "was lost (SIGKILL)" in error and f"resume from {folder / 'step_000003.pth'}" in error
     train(6, *flags, "--num_workers", 0).ok()
@@ -331,7 +313,7 @@ def test_a_reading_process_that_is_killed_costs_no_step(train, at_step, monkeypa
 def test_a_rescue_that_fails_does_not_hide_what_it_was_for(train, own_photos, at_step, monkeypatch, tmp_path):
     """Photographs that are lost, and then no room to save what was trained."""
 
-    def lose():
+    def lose(run):
         own_photos.rename(tmp_path / "away")
         monkeypatch.setattr(training_run, "save_checkpoint", fail)
 
