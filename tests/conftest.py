@@ -152,19 +152,17 @@ def full_disk():
     return limit
 
 
-class Hostile:
-    """An object whose pickle runs a command when it is read without care, which makes the file ``marker``."""
-
-    def __init__(self, marker: Path):
-        self.marker = marker
-
-    def __reduce__(self):
-        return subprocess.call, ([sys.executable, "-c", f"open({str(self.marker)!r}, 'w')"],)
-
-
 @pytest.fixture
 def hostile(tmp_path):
-    return Hostile(tmp_path / "was_run")
+    """An object whose pickle runs a command when it is read without care, which makes the file ``marker``."""
+
+    class Hostile:
+        marker = tmp_path / "was_run"
+
+        def __reduce__(self):
+            return subprocess.call, ([sys.executable, "-c", f"open({str(self.marker)!r}, 'w')"],)
+
+    return Hostile()
 
 
 @pytest.fixture(scope="session")

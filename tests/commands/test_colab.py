@@ -27,10 +27,9 @@ def shell(command: str) -> None:
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
 
 
-@pytest.fixture
-def colab(tmp_path, monkeypatch):
-    """``(uploads, shown, downloads)``: files that are given to Colab's modules and that those were given."""
-    uploads, shown, downloads = [], [], []
+def test_the_notebook_repaints_and_trains(tmp_path, monkeypatch, make_picture, style_image, photos, vgg_file):
+    make_picture(48, 36, seed=1).save(tmp_path / "my photo.jpg")
+    uploads, shown, downloads = [tmp_path / "my photo.jpg", style_image], [], []
 
     def upload():
         path = uploads.pop(0)
@@ -43,15 +42,8 @@ def colab(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
     monkeypatch.chdir(tmp_path)
-    return uploads, shown, downloads
-
-
-def test_the_notebook_repaints_and_trains(colab, tmp_path, make_picture, style_image, photos, vgg_file):
-    uploads, shown, downloads = colab
     cloned = tmp_path / "style_transfer"
     shutil.copytree(ROOT, cloned, ignore=shutil.ignore_patterns(*NOT_NEEDED))
-    make_picture(48, 36, seed=1).save(tmp_path / "my photo.jpg")
-    uploads += [tmp_path / "my photo.jpg", style_image]
     archive = shutil.make_archive(tmp_path / "photos", "zip", photos)
     tiny = {
         "photographs": Path(archive).as_uri(), "total_steps": 2, "num_epochs": 1, "image_size": 32, "batch_size": 2,

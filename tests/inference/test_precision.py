@@ -13,11 +13,6 @@ from utils.files import PROGRAM
 
 MODELS = sorted((PROGRAM / "checkpoints").glob("*.pth"))
 
-in_hardware = pytest.mark.skipif(
-    resolve_compute("cpu", "auto").dtype != torch.bfloat16,
-    reason="without instructions for bfloat16 this processor takes many minutes",
-)
-
 
 @pytest.mark.parametrize("model", MODELS[:2], ids=lambda path: path.stem)
 def test_shipped_styles_look_the_same_in_bfloat16(model):
@@ -28,7 +23,10 @@ def test_shipped_styles_look_the_same_in_bfloat16(model):
     assert psnr([full], [half]) > 40
 
 
-@in_hardware
+@pytest.mark.skipif(
+    resolve_compute("cpu", "auto").dtype != torch.bfloat16,
+    reason="without instructions for bfloat16 this processor takes many minutes",
+)
 def test_losses_of_a_training_in_bfloat16_are_those_of_float32(call_cli, real_inputs, tmp_path):
     (flags, name), totals = real_inputs, []
     for precision in ("float32", "bfloat16"):
