@@ -25,7 +25,7 @@ from imaging.animations import AnimationReader
 from imaging.film_writing import FILM_FORMATS
 from imaging.films import FilmReader
 from imaging.reading import picture_size, read_image
-from imaging.writing import ending_of, result_ending, save_picture
+from imaging.writing import save_picture
 from inference.batch import read_mask, read_photograph
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
@@ -252,8 +252,7 @@ class Painter:
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         with self.room.taken(photograph.pixels, stop):
             image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
-            ending = ending_of(image, result_ending("auto", photograph.name))
-            info = image.info
+            ending, info = planned(photograph.path, "auto", still=True)[0], image.info
             if stop.is_set():
                 raise Cancelled
             with self.turns:

@@ -16,6 +16,7 @@ from imaging.icc import to_srgb
 from imaging.reading import faults_of, opened, read_image, to_rgb
 from imaging.writing import PICTURE_OPTIONS
 from utils.errors import ImageError
+from utils.file_kinds import head_of
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
 """Endings of pictures that may be animated."""
@@ -37,9 +38,8 @@ def is_animation(path: str | Path) -> bool:
     """Whether a file is an animated picture, by its name and its first bytes."""
     if Path(path).suffix.lower() not in ANIMATION_ENDINGS:
         return False
+    head = head_of(path)
     try:
-        with open(path, "rb") as file:
-            head = file.read(32)
         if head.startswith(b"RIFF"):  # a flag in the header of WebP: Pillow would read the whole file
             return head[12:16] == b"VP8X" and bool(head[20] & 2)
         if head[4:8] == b"ftyp" and head[8:12] != b"avis":

@@ -20,7 +20,7 @@ from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, re
 from imaging.icc import through_own_profile
 from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
-from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
+from utils.file_kinds import HEAD_BYTES, known_kind, open_without_waiting, refuse_url
 
 _LARGEST_PROFILE = 2**26
 """Bytes of a colour profile, or of a text, in a PNG; Pillow's own limit is a megabyte."""
@@ -105,7 +105,7 @@ def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
 def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iterator[Image.Image]:
     """A picture whose header was read and found harmless, with Pillow set up to decode it; of an APNG without motion
     where ``still``."""
-    with open(path, "rb", opener=_open_without_waiting) as file, _pillow_prepared(max_pixels):
+    with open(path, "rb", opener=open_without_waiting) as file, _pillow_prepared(max_pixels):
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path} is not a file but a pipe or a device: give the path of a picture")
@@ -205,11 +205,6 @@ def _jpeg_scans(file: BinaryIO) -> int:
         end = block[-1:]
     file.seek(position)
     return count
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for whoever writes to it.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 _readers = 0

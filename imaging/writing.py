@@ -9,13 +9,6 @@ from imaging.icc import from_srgb
 from imaging.tensors import flatten
 from utils.files import atomic_write
 
-_JPEG_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
-
-_ENDINGS = {
-    "jpeg": ".jpg", "jpg": ".jpg", "png": ".png", "webp": ".webp", "avif": ".avif", "tiff": ".tif", "tif": ".tif",
-}  # fmt: skip
-"""Of the files of each ``--format``."""
-
 PICTURE_OPTIONS = {
     ".jpg": {"quality": 95, "subsampling": 0},  # brush strokes have sharp edges of colour
     ".png": {},
@@ -34,17 +27,11 @@ def has_quality(ending: str) -> bool:
     return "quality" in PICTURE_OPTIONS.get(ending, {})
 
 
-def result_ending(format: str, content_image: str | Path) -> str:
-    """The ending of a result; with ``auto``, ``.jpg`` for what is named as a JPEG and ``.png`` for all else."""
-    if format != "auto":
-        return _ENDINGS[format]
-    return ".jpg" if Path(content_image).suffix.lower() in _JPEG_ENDINGS else ".png"
-
-
-def ending_of(image: Image.Image, ending: str) -> str:
-    """The ending of a result with ``auto`` once the photograph is read: what has transparency is no JPEG, whatever its
-    name."""
-    return ".png" if image.mode == "RGBA" and ending == ".jpg" else ending
+def result_ending(format: str, head: bytes) -> str:
+    """The ending of a result; with ``auto``, by the photograph's first bytes, ``.jpg`` for a JPEG, else ``.png``."""
+    if format == "auto":
+        return ".jpg" if head.startswith(b"\xff\xd8\xff") else ".png"
+    return {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}")
 
 
 def save_picture(

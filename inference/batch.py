@@ -26,7 +26,7 @@ from imaging.films import FilmReader, in_seconds
 from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
-from imaging.writing import ending_of, result_ending, save_picture
+from imaging.writing import result_ending, save_picture
 from inference.inputs import PIPE, ContentImage, names_several
 from inference.named_styles import CONTACT_SHEET, load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
@@ -193,25 +193,7 @@ class InferenceRun:
             image = waiting.future.result()
             for remark in image.info.pop("remarks", ()):
                 self.report.warn(remark)
-            if self.config.format == "auto" and ending_of(image, job.ending) != job.ending:
-                job = self._as_png(job)
-            if job is not None:
-                yield job, image
-
-    def _as_png(self, job: Job) -> Job | None:
-        job = dataclasses.replace(
-            job, ending=".png", output=job.output if self.piped else job.output.with_suffix(".png")
-        )
-        if self.piped or not (os.path.lexists(job.output) or job.output in self._outputs):
-            return job
-        if self.config.skip_existing:
-            self.report.skipped(job)
-            return None
-        if job.output in self._outputs or not self.config.overwrite:
-            raise UserError(
-                f"{job.content_image.path} is not the JPEG it is named as, and {job.output} exists: {_IF_IT_EXISTS}"
-            )
-        return job
+            yield job, image
 
     def stylize(self, job: Job, content_image: Image.Image | None) -> None:
         """Stylise a photograph, which may be painted over, or a film, and have the result written."""
@@ -421,9 +403,8 @@ def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
             f"standard input has more bytes than a picture of --max_pixels {config.max_pixels} needs: give a smaller "
             "picture or a larger --max_pixels"
         )
-    ending = result_ending(config.format, "photo.jpg" if data.startswith(b"\xff\xd8\xff") else "photo")
     content_image = ContentImage(Path("standard input"), Path(PIPE), data=data)
-    return Job(content_image, Path("standard output"), ending)
+    return Job(content_image, Path("standard output"), result_ending(config.format, data))
 
 
 @contextlib.contextmanager

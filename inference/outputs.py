@@ -16,7 +16,7 @@ from imaging.formats import picture_endings
 from imaging.writing import has_quality, result_ending
 from inference.inputs import ContentImage, find_content_images
 from utils.errors import UserError
-from utils.file_kinds import begins_as_film
+from utils.file_kinds import begins_as_film, head_of
 
 _FILMS = {ending[1:]: ending for ending in FILM_FORMATS}
 _MOTION_ALONE = {**_FILMS, "gif": ".gif", "apng": ".png"}
@@ -53,7 +53,7 @@ def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:
         ending = path.suffix.lower()
         own = {".apng": ".png", ".avifs": ".avif"}.get(ending, ending)
         return _IN_MOTION.get(format, own), True
-    return result_ending("auto" if format in _MOTION_ALONE else format, path), False
+    return result_ending("auto" if format in _MOTION_ALONE else format, head_of(path)), False
 
 
 def check_taken(format: str, quality: int | None, results: list[tuple[str, bool]]) -> None:
@@ -71,7 +71,7 @@ def check_taken(format: str, quality: int | None, results: list[tuple[str, bool]
             raise UserError(f"--format {format} is for films, and only pictures are given: give another --format")
     elif format != "auto":
         Image.init()
-        if Image.registered_extensions().get(result_ending(format, "")) not in Image.SAVE:
+        if Image.registered_extensions().get(result_ending(format, b"")) not in Image.SAVE:
             raise UserError(f"--format {format}: the Pillow installed here cannot write it; give another format")
         if all(ending in FILM_FORMATS for ending, _ in results):
             formats = ", ".join(_MOTION_ALONE)

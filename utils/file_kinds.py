@@ -1,5 +1,6 @@
 """Recognise files of other kinds by their first bytes. Standard library alone."""
 
+import os
 import re
 from pathlib import Path
 
@@ -44,13 +45,23 @@ def known_kind(head: bytes) -> str | None:
     return next(found, None)
 
 
+def open_without_waiting(path: str, flags: int) -> int:
+    """An ``opener``. Opening a named pipe would wait for whoever writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def head_of(path: str | Path) -> bytes:
+    """The first ``HEAD_BYTES`` bytes of a file; none of what cannot be read."""
+    try:
+        with open(path, "rb", opener=open_without_waiting) as file:
+            return file.read(HEAD_BYTES) or b""
+    except OSError:
+        return b""
+
+
 def begins_as_film(path: str | Path) -> bool:
     """Whether a file is a film by its first bytes."""
-    try:
-        with open(path, "rb") as file:
-            return bool(re.match(_FILM, file.read(HEAD_BYTES), re.DOTALL))
-    except OSError:
-        return False
+    return bool(re.match(_FILM, head_of(path), re.DOTALL))
 
 
 def is_url(text: object) -> bool:
