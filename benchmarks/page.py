@@ -189,11 +189,11 @@ def open_site(node_modules: str, style: str):
     """The static site of one style in Chromium, loaded, until the block ends."""
     from playwright.sync_api import sync_playwright
 
-    from demo.build_site import build_site
+    from demo.build_site import SiteConfig, build_site
     from tests.demo.browsing import CHROMIUM, FLAGS
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        build_site(Path(folder, "site"), [style], Path(node_modules))
+        build_site(SiteConfig(str(Path(folder, "site")), (style,), node_modules))
         files = functools.partial(_Files, directory=str(Path(folder, "site")))
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -25,12 +25,13 @@ from starlette.websockets import WebSocket
 from config import DemoConfig
 from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
 from demo.guard import Guard
-from demo.painter import Painter, calling
+from demo.painter import Painter
 from demo.tabs import Tab, for_visitors, message_bytes, read_message
 from demo.trainings import Trainings
 from demo.turns import Cancelled
 from imaging.animations import ANIMATION_ENDINGS
 from imaging.reading import largest_file
+from inference.batch import calling
 from utils.errors import UserError, one_line
 
 MOST_TABS = 32
@@ -140,20 +141,19 @@ class Server:
         data = self._pictures.get(request.path_params["name"])
         return Response(data, media_type="image/jpeg") if data else Response("there is no such picture", 404)
 
-    async def painting(self, request: Request) -> Response:
+    # What is no coroutine is called by a thread.
+
+    def painting(self, request: Request) -> Response:
         """What a style of one's own learnt from, small."""
-        data = await asyncio.to_thread(self._painting, request.query_params.get("style", ""))
-        return Response(data, media_type="image/jpeg") if data else Response("there is no painting", 404)
-
-    def _painting(self, name: str) -> bytes | None:
-        style = self.catalogue.styles().get(name)
+        style = self.catalogue.styles().get(request.query_params.get("style"))
         with contextlib.suppress(UserError):
-            return self.painter.small(style.painting) if style and style.painting else None
+            if style and style.painting:
+                return Response(self.painter.small(style.painting), media_type="image/jpeg")
+        return Response("there is no painting", 404)
 
-    async def styles(self, request: Request) -> Response:
-        styles = await asyncio.to_thread(self.catalogue.styles)
+    def styles(self, request: Request) -> Response:
         shown = []
-        for style in styles.values():
+        for style in self.catalogue.styles().values():
             query = f"?style={quote(style.id)}"
             painting = f"pictures/{style.painting.name}" if style.credit else f"painting{query}"
             shown.append({
@@ -219,8 +219,8 @@ class Server:
                     raise UserError(f"the file has more bytes than a picture of {self.config.max_pixels} pixels")
                 file.write(chunk)
 
-    async def training(self, request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(self._training_status))
+    def training(self, request: Request) -> Response:
+        return JSONResponse(self._training_status())
 
     def _training_status(self) -> dict:
         status = self.trainings.status()
@@ -230,8 +230,8 @@ class Server:
             status["seconds_per_step"] = self._step.result() if self._step.done() else None
         return status
 
-    async def training_picture(self, request: Request) -> Response:
-        data = await asyncio.to_thread(self.trainings.picture)
+    def training_picture(self, request: Request) -> Response:
+        data = self.trainings.picture()
         return Response(data, media_type="image/png") if data else Response("there is no picture yet", 404)
 
     @_answered

@@ -14,11 +14,10 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import REQUIRED, setting
+from config import REQUIRED, DemoConfig, setting
 from utils.errors import UserError
 from utils.settings import run_command
 
@@ -46,39 +45,34 @@ class SiteConfig:
     overwrite: bool = setting(False, "replace the site in OUT")
 
 
-def build_site(target: Path, models: Sequence[str] | None, node_modules: Path, overwrite: bool = False) -> int:
-    """Write the site into a folder, which appears whole or not at all.
-
-    Args:
-        models: names or paths, the first the one that the page begins with; left out, all in ``checkpoints/``.
-        node_modules: the folder that npm installed onnxruntime-web in.
+def build_site(config: SiteConfig) -> int:
+    """Write the site, which appears whole or not at all; the page begins with the first of the models.
 
     Returns:
         The number of styles.
 
     Raises:
-        UserError: if something is missing, or ``target`` is there and not to be replaced.
+        UserError: if something is missing, or the folder is there and not to be replaced.
     """
-    runtime = node_modules / "onnxruntime-web" / "dist"
+    target, runtime = Path(config.target), Path(config.node_modules, "onnxruntime-web", "dist")
     missing = [name for name in RUNTIME if not (runtime / name).is_file()]
     if missing:
         raise UserError(f"{runtime} has no {missing[0]}: npm install onnxruntime-web, or give --node_modules")
     is_site = (target / "site.json").is_file()
-    if os.path.lexists(target) and not (overwrite and is_site):
+    if os.path.lexists(target) and not (config.overwrite and is_site):
         what = "add --overwrite to replace it" if is_site else "give a folder that is not there"
         raise UserError(f"{target} exists already: {what}")
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".site_") as scratch:
         built = Path(scratch, "site")
-        styles = _fill(built, models, runtime)
+        styles = _fill(built, config.models, runtime)
         if os.path.lexists(target):
             os.replace(target, Path(scratch, "old"))
         os.replace(built, target)
     return styles
 
 
-def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
-    from config import DemoConfig
+def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     from demo.catalogue import PICTURES, Catalogue, shipped_pictures
     from demo.painter import Painter
     from export.onnx import export_onnx
@@ -141,8 +135,7 @@ def _fill(folder: Path, models: list[str] | None, runtime: Path) -> int:
 
 
 def main(config: SiteConfig) -> None:
-    target = Path(config.target)
-    styles = build_site(target, config.models, Path(config.node_modules), config.overwrite)
+    styles, target = build_site(config), Path(config.target)
     size = sum(path.stat().st_size for path in target.iterdir()) / 2**20
     print(f"Wrote {target}, {styles} styles, {size:.1f} MiB; look at it: python -m http.server -d {target}")
 

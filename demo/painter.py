@@ -9,7 +9,7 @@ import io
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +20,19 @@ from PIL import Image
 from config import DemoConfig, InferenceConfig
 from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Report, Room, TileBar, Turns
+from demo.turns import Cancelled, Report, TileBar, Turns
 from imaging.animations import AnimationReader
 from imaging.film_writing import FILM_FORMATS
 from imaging.films import FilmReader
 from imaging.reading import picture_size, read_image
 from imaging.writing import save_picture
-from inference.batch import read_mask, read_photograph
+from inference.batch import calling, read_mask, read_photograph
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
 from inference.outputs import planned
 from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
-from utils.errors import UserError
 
 SCREEN = 1600
 """Longest side of what is shown on a screen, pixels."""
@@ -103,7 +102,7 @@ class Painter:
         self.compute = self._in_callers_thread.in_one_thread()
         self.frames_at_once = min(torch.get_num_threads(), _FRAMES) if self.compute.device.type == "cpu" else 1
         self._places = threading.Semaphore(self.frames_at_once)
-        self.turns, self.room = Turns(), Room(config.max_pixels)
+        self.turns, self.room = Turns(), Turns(config.max_pixels)  # of the network; and of pixels held decoded
         self._load = functools.lru_cache(_STYLIZERS)(self._read_styles)
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
@@ -124,12 +123,12 @@ class Painter:
                 pixels = math.prod(film.size)
                 held = pixels if reader is FilmReader else pixels * (film.total or most)  # with all of the result
                 if held <= most:
-                    with self.room.taken(pixels, stop):
+                    with self.room.taken(stop, pixels):
                         screen = _on_screen(Image.fromarray(np.ascontiguousarray(film.first_picture())))
                     seconds = getattr(film, "seconds", None)
                     length = None if seconds is None else float(seconds)
                     return Photograph(path, name, film.size, screen, held, [], ending, length)
-        with self.room.taken(math.prod(picture_size(path, most)), stop):
+        with self.room.taken(stop, math.prod(picture_size(path, most))):
             image = read_photograph(path, most, called=name)
             size, remarks = image.size, image.info["remarks"]
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
@@ -165,9 +164,7 @@ class Painter:
         image = screen.resize(shown, Image.Resampling.LANCZOS) if shown != screen.size else screen.copy()
         options = dataclasses.replace(options, stroke_scale=max(1.0, max(shown) / network_size))
         stylizer = self.stylizer(recipe, "quick")
-        with self.turns:
-            if stop.is_set():
-                raise Cancelled
+        with self.turns.taken(stop):
             since = time.perf_counter()
             stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop))
             took = (time.perf_counter() - since) / math.prod(options.working_size(*shown))
@@ -188,9 +185,7 @@ class Painter:
     def thumbnail(self, image: Image.Image, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
         """A small picture in one style, as a browser shows it."""
         stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles), "quick")
-        with self.turns:
-            if stop.is_set():
-                raise Cancelled
+        with self.turns.taken(stop):
             return encoded(stylizer.stylize(image, bar=TileBar(self.turns, stop)), 85)
 
     def sample(self, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
@@ -221,7 +216,7 @@ class Painter:
         crops = torch.full((2, 3, 128, 128), 128.0)
         times = []
         for _ in range(3):  # the first one prepares kernels
-            with self.turns:
+            with self.turns.taken():
                 since = time.perf_counter()
                 stylizer.stylize_tensor(crops)
                 times.append(time.perf_counter() - since)
@@ -234,7 +229,7 @@ class Painter:
     def paint_frame(self, frame: Image.Image, recipe: Recipe, options: StyleOptions) -> Image.Image:
         """A webcam's frame in style, painted in place."""
         stylizer = self.stylizer(recipe, "live")
-        with self._places if self.side_by_side(recipe) > 1 else self.turns:
+        with self._places if self.side_by_side(recipe) > 1 else self.turns.taken():
             return stylizer.stylize(frame, options, in_place=True)
 
     def paint(
@@ -250,12 +245,10 @@ class Painter:
             The file, and the result as it is shown on a screen.
         """
         options, stylizer = self.options(recipe), self.stylizer(recipe)
-        with self.room.taken(photograph.pixels, stop):
+        with self.room.taken(stop, photograph.pixels):
             image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
             ending, info = planned(photograph.path, "auto", still=True)[0], image.info
-            if stop.is_set():
-                raise Cancelled
-            with self.turns:
+            with self.turns.taken(stop):
                 image = stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop, report))
             path = target.with_name(target.name + ending)
             with open(path, "wb") as file:
@@ -295,7 +288,7 @@ class Painter:
             if stop.is_set():
                 raise Cancelled
 
-        with self.room.taken(film.pixels, stop), self.turns, calling(film.path, film.name):
+        with self.room.taken(stop, film.pixels), self.turns.taken(stop), calling(film.path, film.name):
             result = repaint_film(
                 stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
             )
@@ -323,19 +316,6 @@ def give_back_memory() -> None:
     gc.collect()
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
-
-
-@contextlib.contextmanager
-def calling(path: Path, name: str) -> Iterator[None]:
-    """A block whose errors call a file what the visitor does.
-
-    Raises:
-        UserError: with ``name`` in place of ``path``.
-    """
-    try:
-        yield
-    except UserError as error:
-        raise UserError(str(error).replace(str(path), name)) from None
 
 
 def encoded(image: Image.Image, quality: int = 90) -> bytes:

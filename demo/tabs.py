@@ -52,6 +52,7 @@ class Tab:
         self._send, self._lock = send, threading.Lock()
         self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
         self._live, self._films = Newest(interrupt=False, threads=painter.frames_at_once), Newest()
+        self._workers = self._painting, self._all, self._thumbnails, self._live, self._films
         self._live_recipe: Recipe | None = None
         folder.mkdir()
 
@@ -64,10 +65,6 @@ class Tab:
         if self.photographs:
             self.photographs.clear()
             give_back_memory()
-
-    @property
-    def _workers(self) -> tuple[Newest, ...]:
-        return self._painting, self._all, self._thumbnails, self._live, self._films
 
     # Files that come in
 

@@ -9,75 +9,62 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 Report = Callable[[int, int | None], None]
 """Receives how much is done and how much there is, ``None`` where nobody knows."""
 
+_NEVER = threading.Event()
+
 
 class Cancelled(Exception):
     """What was asked for is wanted no longer."""
 
 
 class Turns:
-    """A lock that goes to whoever has waited longest, so that none of several visitors waits for all of another's."""
-
-    def __init__(self):
-        self._condition = threading.Condition()
-        self._queue: collections.deque[object] = collections.deque()
-
-    def __enter__(self):
-        mine = object()
-        with self._condition:
-            self._queue.append(mine)
-            self._condition.wait_for(lambda: self._queue[0] is mine)
-        return self
-
-    def __exit__(self, *exception):
-        with self._condition:
-            self._queue.popleft()
-            self._condition.notify_all()
-
-    def let_others(self) -> None:
-        """To be called by whoever has the turn: all who wait have theirs first."""
-        with self._condition:
-            if len(self._queue) == 1:
-                return
-        self.__exit__()
-        self.__enter__()
-
-
-class Room:
-    """Pixels that may be held decoded at a time by all visitors together; those who came first have them first.
+    """So much of something at a time, for whoever has waited longest: no visitor waits for all of another's work.
 
     Args:
-        pixels: in all. What asks for more has the room to itself.
+        most: in all. What asks for more has all of it.
     """
 
-    def __init__(self, pixels: int):
-        self._condition, self._free, self._most = threading.Condition(), pixels, pixels
+    def __init__(self, most: int = 1):
+        self._condition, self._free, self._most = threading.Condition(), most, most
         self._queue: collections.deque[object] = collections.deque()
 
     @contextlib.contextmanager
-    def taken(self, pixels: int, stop: threading.Event) -> Iterator[None]:
-        """A block that holds so many.
+    def taken(self, stop: threading.Event = _NEVER, amount: int = 1) -> Iterator[None]:
+        """A block that holds so much.
 
         Raises:
-            Cancelled: if ``stop`` is set while it waits.
+            Cancelled: if ``stop`` is set before its turn comes.
         """
-        pixels, mine = min(pixels, self._most), object()
-        with self._condition:
-            self._queue.append(mine)
-            try:
-                while not (self._queue[0] is mine and self._free >= pixels):
-                    if stop.is_set():
-                        raise Cancelled
-                    self._condition.wait(0.1)
-                self._free -= pixels
-            finally:
-                self._queue.remove(mine)
-                self._condition.notify_all()
+        amount = min(amount, self._most)
+        self._take(amount, stop)
         try:
             yield
         finally:
-            with self._condition:
-                self._free += pixels
+            self._give_back(amount)
+
+    def let_others(self) -> None:
+        """To be called by whoever has the one turn: all who wait have theirs first."""
+        if self._queue:
+            self._give_back(1)
+            self._take(1)
+
+    def _take(self, amount: int, stop: threading.Event = _NEVER) -> None:
+        mine = object()
+        with self._condition:
+            self._queue.append(mine)
+            try:
+                while not (stop.is_set() or (self._queue[0] is mine and self._free >= amount)):
+                    self._condition.wait(0.1)
+                if stop.is_set():
+                    raise Cancelled
+                self._free -= amount
+            finally:
+                self._queue.remove(mine)
                 self._condition.notify_all()
+
+    def _give_back(self, amount: int) -> None:
+        with self._condition:
+            self._free += amount
+            self._condition.notify_all()
 
 
 class TileBar:

@@ -181,7 +181,7 @@ class InferenceRun:
             with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
                 path = Path(folder, "photograph")
                 path.write_bytes(content_image.data)
-                return read_photograph(path, max_pixels, called=str(content_image.path))
+                return read_photograph(path, max_pixels, called=content_image.path)
         if is_film(content_image.path):  # of a contact sheet
             with FilmReader(content_image.path, self._start, self._end, max_pixels) as film:
                 return Image.fromarray(np.ascontiguousarray(film.first_picture()))
@@ -355,7 +355,16 @@ def parse_time(text: str) -> float:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> Image.Image:
+@contextlib.contextmanager
+def calling(path: Path, name: str) -> Iterator[None]:
+    """A block whose errors have ``name`` in place of ``path``."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(str(error).replace(str(path), name)) from None
+
+
+def read_photograph(path: Path, max_pixels: int, called: object = None) -> Image.Image:
     """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
 
     Args:
@@ -364,11 +373,9 @@ def read_photograph(path: Path, max_pixels: int, called: str | None = None) -> I
     Raises:
         ImageError: naming the file and the reason.
     """
-    called = str(path) if called is None else called
-    try:
+    called = str(called or path)
+    with calling(path, called):
         image = to_srgb(read_image(path, max_pixels=max_pixels, partial=True))
-    except ImageError as error:
-        raise ImageError(str(error).replace(str(path), called)) from None
     image.info["remarks"] = [text.replace(str(path), called) for text in image.info["remarks"]]
     return image
 

@@ -2,20 +2,20 @@
 
 import pytest
 
-from demo.build_site import RUNTIME, build_site
+from demo.build_site import RUNTIME, SiteConfig, build_site
 from utils.errors import UserError
 
 
 def test_what_is_missing_or_there_is_refused(tmp_path):
     with pytest.raises(UserError, match="npm install onnxruntime-web"):
-        build_site(tmp_path / "site", None, tmp_path)
+        build_site(SiteConfig(tmp_path / "site", None, tmp_path))
     (tmp_path / "onnxruntime-web" / "dist").mkdir(parents=True)
     for name in RUNTIME:
         (tmp_path / "onnxruntime-web" / "dist" / name).touch()
     with pytest.raises(UserError, match="give a folder that is not there"):
-        build_site(tmp_path, None, tmp_path, overwrite=True)
+        build_site(SiteConfig(tmp_path, None, tmp_path, overwrite=True))
     with pytest.raises(UserError, match="--models"):
-        build_site(tmp_path / "site", ["no such model"], tmp_path)
+        build_site(SiteConfig(tmp_path / "site", ("no such model",), tmp_path))
     assert not (tmp_path / "site").exists()
 
 

@@ -32,12 +32,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """A site of two models of one style; its folder."""
-    from demo.build_site import build_site
+    from demo.build_site import SiteConfig, build_site
 
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     folder = tmp_path_factory.mktemp("built") / "site"
-    assert build_site(folder, ["starry_night", "wave"], node_module("onnxruntime-web").parent) == 2
+    assert build_site(SiteConfig(folder, ("starry_night", "wave"), node_module("onnxruntime-web").parent)) == 2
     return folder
 
 
