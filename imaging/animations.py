@@ -50,7 +50,7 @@ def is_animation(path: str | Path) -> bool:
         return False
 
 
-class AnimationReader:
+class AnimationReader(contextlib.AbstractContextManager):
     """An animated picture; arguments, attributes and errors are those of :class:`imaging.films.FilmReader`.
 
     Attributes:
@@ -74,9 +74,6 @@ class AnimationReader:
                 self.total = self._image.n_frames
         self.rate = Fraction(1000, max(1, round(self._image.info.get("duration") or _USUAL)))
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *exception):
         self._opening.__exit__(*exception)
 
@@ -96,10 +93,8 @@ class AnimationReader:
                     count += 1
                     yield Frame(np.array(to_srgb(to_rgb(image.copy()))), begins, duration)
         except Exception as error:  # of many kinds, as for a single picture
-            if isinstance(error, MemoryError | ImageError):
-                raise
             with faults_of(self.path, self._max_pixels):
-                if isinstance(error, Image.DecompressionBombError):
+                if isinstance(error, MemoryError | ImageError | Image.DecompressionBombError):
                     raise
                 if not count:  # viewers show the first picture of an animation that is damaged
                     time, count = Fraction(_USUAL, 1000), 1
@@ -115,7 +110,7 @@ class AnimationReader:
         return next(self.frames()).pixels
 
 
-class AnimationWriter:
+class AnimationWriter(contextlib.AbstractContextManager):
     """An animated picture that is written at the end of a block; its frames stay in memory until then.
 
     Args:
@@ -136,9 +131,6 @@ class AnimationWriter:
             self._options["loop"] = loop
         self._frames, self._durations = [], []
         self.remarks: list[str] = []
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, kind, *exception):
         if kind is None and self._frames:

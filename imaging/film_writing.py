@@ -36,7 +36,7 @@ def largest_quality(ending: str) -> int:
     return _FORMATS[ending][1][2]
 
 
-class FilmWriter:
+class FilmWriter(contextlib.AbstractContextManager):
     """A film that is written frame by frame, in a block: H.264 in MP4, QuickTime or Matroska; VP9 in WebM.
 
     4:2:0, BT.709, limited range; odd sides get a row or column more, a copy of the last. Sound and subtitles are
@@ -99,9 +99,6 @@ class FilmWriter:
                 if not film.start and film.end is None:
                     self._container.set_chapters(film.container.chapters())
         self.remarks = self._others.remarks if self._others else []
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, kind, *exception):
         try:

@@ -72,7 +72,7 @@ class Frame:
     duration: Fraction
 
 
-class FilmReader:
+class FilmReader(contextlib.AbstractContextManager):
     """A film that is read frame by frame, in a block.
 
     >>> with FilmReader("film.mp4") as film:
@@ -189,9 +189,6 @@ class FilmReader:
     def _coded_size(self, picture) -> tuple[int, int, Fraction]:
         """Width, height, and width of a pixel over its height, as the codec says; to be asked once."""
         return picture.width, picture.height, self._aspects.pop(picture.pts, self._aspect)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *exception):
         self._decoded.close()

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from utils.errors import ImageError
-from utils.file_kinds import HEIF, RAW
+from utils.file_kinds import HEIF, OTHER_HEIF, RAW
 
 HEIC = re.compile(rb"....ftyp(hei[cmsx]|hev[cmsx]|(mif1|msf1).{4}(?!.*avif).*he[iv])", re.DOTALL)  # ISO/IEC 23008-12
 HEIC_ENDINGS = (".heic", ".heif", ".hif")
@@ -118,7 +118,7 @@ def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
     if path.suffix.lower() in RAW_ENDINGS:
         return ImageError(f"{path} is {RAW}")
     if re.match(HEIF, head, re.DOTALL):
-        return ImageError(f"{path} is a HEIF picture of a kind that is not read here: export it as JPEG")
+        return ImageError(f"{path} is {OTHER_HEIF}")
     reason = "no format that this Pillow decodes" if isinstance(error, Image.UnidentifiedImageError) else None
     return ImageError(f"{path} cannot be read as a picture ({reason or in_words(error)}): give another file")
 

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import datetime
 import io
 import os
@@ -27,10 +26,10 @@ from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import result_ending, save_picture
-from inference.inputs import PIPE, ContentImage, names_several
+from inference.inputs import PIPE, Job, names_several
 from inference.named_styles import CONTACT_SHEET, load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
-from inference.outputs import Job, check_taken, is_film, plan_jobs
+from inference.outputs import check_taken, is_film, plan_jobs
 from inference.repaint import reduced_size, repaint_film
 from inference.report import InferenceReport
 from inference.stylizer import Stylizer
@@ -96,8 +95,8 @@ class InferenceRun:
             self.jobs, self._left_out = plan_jobs(
                 config.content_image, config.output_dir, style, config.format, still=style == CONTACT_SHEET
             )
-        check_taken(config.format, config.quality, [(job.ending, job.moves) for job in self.jobs])
-        if (self._start or self._end) and not any(job.moves or is_film(job.content_image.path) for job in self.jobs):
+        check_taken(config.format, config.quality, self.jobs)
+        if (self._start or self._end) and not any(job.moves or is_film(job.path) for job in self.jobs):
             raise UserError("--start and --end are for films, and no film is given: leave them out")
         self._outputs = {job.output for job in self.jobs}
         self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
@@ -114,7 +113,6 @@ class InferenceRun:
         self.jobs = self.jobs[self.processes.rank :: self.processes.count]
         self.interrupts = Interrupts("Finishing the pictures under way; a film ends here", "what was under way is lost")
         self._encoding: collections.deque[_Waiting] = collections.deque()
-        self._said: set[str] = set()
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         mask = None if config.mask is None else read_mask(config.mask, config.max_pixels)
         self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
@@ -161,7 +159,7 @@ class InferenceRun:
             if job.output in self._existing and self.config.skip_existing:
                 self.report.skipped(job)
                 continue
-            width, height = (0, 0) if job.moves else picture_size(job.content_image.path, self.config.max_pixels)
+            width, height = (0, 0) if job.moves else picture_size(job.path, self.config.max_pixels)
             while waiting and (job.moves or not _fits(waiting, width * height, self._most)):
                 yield from self._decoded(waiting.popleft())
             if self.interrupts.received:
@@ -174,18 +172,18 @@ class InferenceRun:
             yield from self._decoded(waiting.popleft())
 
     def _read(self, job: Job) -> Image.Image:
-        content_image, max_pixels = job.content_image, self.config.max_pixels
-        if content_image.error:
-            raise ImageError(content_image.error)
-        if content_image.data is not None:
+        max_pixels = self.config.max_pixels
+        if job.error:
+            raise ImageError(job.error)
+        if job.data is not None:
             with tempfile.TemporaryDirectory() as folder:  # which decoders can go back and forth in
                 path = Path(folder, "photograph")
-                path.write_bytes(content_image.data)
-                return read_photograph(path, max_pixels, called=content_image.path)
-        if is_film(content_image.path):  # of a contact sheet
-            with FilmReader(content_image.path, self._start, self._end, max_pixels) as film:
+                path.write_bytes(job.data)
+                return read_photograph(path, max_pixels, called=job.path)
+        if is_film(job.path):  # of a contact sheet
+            with FilmReader(job.path, self._start, self._end, max_pixels) as film:
                 return Image.fromarray(np.ascontiguousarray(film.first_picture()))
-        return read_photograph(content_image.path, max_pixels)
+        return read_photograph(job.path, max_pixels)
 
     def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
         job = waiting.job
@@ -197,7 +195,7 @@ class InferenceRun:
 
     def stylize(self, job: Job, content_image: Image.Image | None) -> None:
         """Stylise a photograph, which may be painted over, or a film, and have the result written."""
-        self._say_once(f"Stylising on {self.compute.describe()}")
+        self.report.say(f"Stylising on {self.compute.describe()}")
         if job.moves:
             self._report_written(all_of_them=True)
             with self._faults_of(job):
@@ -213,8 +211,8 @@ class InferenceRun:
 
     def _repaint(self, job: Job) -> None:
         """From film to film."""
-        if job.content_image.error:
-            raise ImageError(job.content_image.error)
+        if job.error:
+            raise ImageError(job.error)
         self._refuse_what_appeared(job)
         with progress_bar(0, "frame") as bar:
 
@@ -223,7 +221,7 @@ class InferenceRun:
                 bar.update()
 
             result = repaint_film(
-                self.styles[0][1], job.content_image.path, job.output, self.options, start=self._start, end=self._end,
+                self.styles[0][1], job.path, job.output, self.options, start=self._start, end=self._end,
                 max_size=self.config.max_size, quality=self.config.quality,
                 max_pixels=self.config.max_pixels, on_frame=on_frame,
                 should_stop=lambda: self.interrupts.received is not None,
@@ -235,7 +233,7 @@ class InferenceRun:
         self._say_stroke_scale(self._reduced(result.source_size))
         if result.stopped:
             self.report.warn(f"interrupted: {result.path} plays up to {in_seconds(result.length)}")
-            job = dataclasses.replace(job, output=result.path)
+            job.output = result.path
         self.report.written(job, result.size, result.seconds, result.frames, unfinished=result.stopped)
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
@@ -258,19 +256,14 @@ class InferenceRun:
         """A photograph's size in its result."""
         reduced = reduced_size(size, self.config.max_size)
         if reduced != size:
-            self._say_once(f"Reduced to {self.config.max_size} pixels on the longer side, by --max_size")
+            self.report.say(f"Reduced to {self.config.max_size} pixels on the longer side, by --max_size")
         return reduced
 
     def _say_stroke_scale(self, size: tuple[int, int]) -> None:
         if self.options.stroke_scale is None and self.options.working_size(*size) != size:
-            self._say_once(
+            self.report.say(
                 f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels: --stroke_scale 1 draws finer ones"
             )
-
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self.report.say(text)
 
     def _report_written(self, all_of_them: bool = False) -> None:
         """Report the results that are written; wait for the earliest while too many, or too large ones, are not."""
@@ -305,12 +298,12 @@ class InferenceRun:
         except UserError as error:
             fault = error
         except StylizeError as error:
-            fault = UserError(f"{job.content_image.path}: {f'--{error}' if error.option else error}")
+            fault = UserError(f"{job.path}: {f'--{error}' if error.option else error}")
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             what = f" at {size[0]} x {size[1]} pixels" if size else ""
-            fault = UserError(f"{job.content_image.path} needs more memory than there is{what}: reduce it first")
+            fault = UserError(f"{job.path} needs more memory than there is{what}: reduce it first")
         self.report.failed(job, str(fault))
         if not self.several:
             raise fault
@@ -410,8 +403,8 @@ def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
             f"standard input has more bytes than a picture of --max_pixels {config.max_pixels} needs: give a smaller "
             "picture or a larger --max_pixels"
         )
-    content_image = ContentImage(Path("standard input"), Path(PIPE), data=data)
-    return Job(content_image, Path("standard output"), result_ending(config.format, data))
+    ending = result_ending(config.format, data)
+    return Job(Path("standard input"), Path(PIPE), data=data, output=Path("standard output"), ending=ending)
 
 
 @contextlib.contextmanager

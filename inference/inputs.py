@@ -14,14 +14,17 @@ PIPE = "-"
 """The value of ``--content_image`` that stands for standard input and output."""
 
 
-@dataclass(frozen=True)
-class ContentImage:
-    """A photograph that was named, on its own or as part of a folder or pattern."""
+@dataclass
+class Job:
+    """A photograph or film that was named, on its own or as part of a folder or pattern, and what becomes of it."""
 
     path: Path
     relative: Path  # its place below the output folder, with its own name
     error: str | None = None  # why it cannot be read, if that is known already
     data: bytes | None = None  # the content of what is no file
+    output: Path = Path()  # receives the result
+    ending: str = ""  # tells the result's format, such as ".png"
+    moves: bool = False  # whether the result does
 
 
 def names_several(values: Sequence[str]) -> bool:
@@ -29,19 +32,20 @@ def names_several(values: Sequence[str]) -> bool:
     return len(values) > 1 or os.path.isdir(values[0]) or is_pattern(values[0])
 
 
-def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[list[ContentImage], set[str]]:
+def find_jobs(values: Sequence[str], output_dir: str | Path) -> tuple[list[Job], set[str]]:
     """What the values of ``--content_image`` name: in their order, folders sorted, every file once.
 
     One folder is mirrored below the output folder, each of several values under its own name; so is what a pattern
     matches, from its first wildcard on. The output folder is left out of the folder that it lies in.
 
     Returns:
-        The photographs, and the real paths of the files in folders that are no pictures by their endings.
+        The photographs without their results, and the real paths of the files in folders that are no pictures by their
+        endings.
 
     Raises:
         UserError: if a folder holds no picture, or a pattern matches nothing.
     """
-    found: list[ContentImage] = []
+    found: list[Job] = []
     others: set[str] = set()
     for value in values:
         refuse_url(value)
@@ -53,22 +57,22 @@ def find_content_images(values: Sequence[str], output_dir: str | Path) -> tuple[
         else:  # a missing file is reported when its turn comes, like one that is damaged
             path = beside_program(value)
             error = f"--content_image {value} does not exist: give the path of a picture"
-            found.append(ContentImage(path, Path(path.name), None if os.path.lexists(path) else error))
-    once: dict[str, ContentImage] = {}
-    for content_image in found:
-        once.setdefault(os.path.realpath(content_image.path), content_image)
+            found.append(Job(path, Path(path.name), None if os.path.lexists(path) else error))
+    once: dict[str, Job] = {}
+    for job in found:
+        once.setdefault(os.path.realpath(job.path), job)
     return list(once.values()), others
 
 
-def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[ContentImage]:
+def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Job]:
     fixed = Path(pattern).parent
     while is_pattern(str(fixed)):
         fixed = fixed.parent
-    found: list[ContentImage] = []
+    found: list[Job] = []
     for name in matching(pattern):
         relative = Path(os.path.relpath(name, fixed))
         if not os.path.isdir(name):
-            found.append(ContentImage(Path(name), relative))
+            found.append(Job(Path(name), relative))
         elif os.path.realpath(name) != os.path.realpath(output_dir):
             found += _in_folder(name, relative, output_dir, others)
     if not found:
@@ -76,9 +80,7 @@ def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Con
     return found
 
 
-def _in_folder(
-    root: str, place: Path, output_dir: str | Path, others: set[str], named: bool = False
-) -> list[ContentImage]:
+def _in_folder(root: str, place: Path, output_dir: str | Path, others: set[str], named: bool = False) -> list[Job]:
     """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files.
 
     A folder that a flag names must hold one.
@@ -87,9 +89,9 @@ def _in_folder(
     pictures = contents.pictures + contents.dangling
     if named and not pictures:
         raise no_pictures(f"--content_image {root}", contents, films=True)
-    found = [ContentImage(Path(path), place / os.path.relpath(path, root)) for path in pictures]
+    found = [Job(Path(path), place / os.path.relpath(path, root)) for path in pictures]
     for folder, error in contents.unlisted:
         reason = f"{folder} cannot be listed ({error}): its pictures are left out"
-        found.append(ContentImage(Path(folder), place / os.path.relpath(folder, root), reason))
+        found.append(Job(Path(folder), place / os.path.relpath(folder, root), reason))
     others.update(os.path.realpath(path) for path in contents.others)
-    return sorted(found, key=lambda content_image: content_image.relative)
+    return sorted(found, key=lambda job: job.relative)

@@ -39,8 +39,6 @@ def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> 
         return "+".join(Path(path).stem for path, _ in _parse_blend(config.blend))[:100]
     models = find_models(config.model_path)
     if config.style is not None:
-        if len(models) > 1:
-            raise UserError(f"--style needs one model, and --model_path names {len(models)}: give one")
         mixtures = [list(parse_mixture(style)) for style in config.style]
         return "+".join(mixtures[0])[:100] if len(mixtures) == 1 and mixtures[0] != [ALL] else CONTACT_SHEET
     return Path(os.path.abspath(models[0])).stem if len(models) == 1 else CONTACT_SHEET

@@ -107,6 +107,9 @@ class StyleOptions:
             )
 
 
+AS_TRAINED = StyleOptions()
+
+
 def with_colours_of(content_image: torch.Tensor, stylized: torch.Tensor) -> torch.Tensor:
     """Oklab lightness of one picture with the colours (a, b) of another, less colourful where sRGB has no such colour.
 

@@ -3,7 +3,6 @@
 import collections
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -14,7 +13,7 @@ from imaging.films import FILM_ENDINGS
 from imaging.folders import lies_in
 from imaging.formats import picture_endings
 from imaging.writing import has_quality, result_ending
-from inference.inputs import ContentImage, find_content_images
+from inference.inputs import Job, find_jobs
 from utils.errors import UserError
 from utils.file_kinds import begins_as_film, head_of
 
@@ -22,16 +21,6 @@ _FILMS = {ending[1:]: ending for ending in FILM_FORMATS}
 _MOTION_ALONE = {**_FILMS, "gif": ".gif", "apng": ".png"}
 """Values of ``--format`` that hold no photograph."""
 _IN_MOTION = {**_MOTION_ALONE, "webp": ".webp", "avif": ".avif"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """A photograph or film, the file that receives its result, the ending that tells the format, whether it moves."""
-
-    content_image: ContentImage
-    output: Path
-    ending: str
-    moves: bool = False
 
 
 def is_film(path: str | Path) -> bool:
@@ -56,30 +45,27 @@ def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:
     return result_ending("auto" if format in _MOTION_ALONE else format, head_of(path)), False
 
 
-def check_taken(format: str, quality: int | None, results: list[tuple[str, bool]]) -> None:
-    """Refuse a format or a quality that no result takes, or that would mean two things.
-
-    Args:
-        format, quality: as the flags.
-        results: of all files, as :func:`planned` has them.
+def check_taken(format: str, quality: int | None, jobs: list[Job]) -> None:
+    """Refuse a format or a quality, as the flags give them, that no result takes, or that would mean two things.
 
     Raises:
         UserError: naming the flag.
     """
+    endings = {job.ending for job in jobs}
     if format in _MOTION_ALONE:
-        if not any(moves for _, moves in results):
+        if not any(job.moves for job in jobs):
             raise UserError(f"--format {format} is for films, and only pictures are given: give another --format")
     elif format != "auto":
         Image.init()
         if Image.registered_extensions().get(result_ending(format, b"")) not in Image.SAVE:
             raise UserError(f"--format {format}: the Pillow installed here cannot write it; give another format")
-        if all(ending in FILM_FORMATS for ending, _ in results):
+        if endings <= set(FILM_FORMATS):
             formats = ", ".join(_MOTION_ALONE)
             raise UserError(f"--format {format} holds no film, and only films are given: give one of {formats}")
     if quality is None:
         return
-    films = [ending for ending, _ in results if ending in FILM_FORMATS]
-    others = {ending for ending, _ in results} - set(films)
+    films = endings & set(FILM_FORMATS)
+    others = endings - films
     if not films and not any(map(has_quality, others)):
         raise UserError(
             f"--quality {quality} means nothing to {', '.join(sorted(others))}, which --format {format} takes here: "
@@ -104,26 +90,23 @@ def plan_jobs(
     ``view.png_<style>.png``.
 
     Returns:
-        The jobs, and the files that are left out, see :func:`find_content_images`.
+        The jobs, and the files that are left out, see :func:`find_jobs`.
 
     Raises:
         UserError: if a result would take the place of another or of a photograph, or would lie among photographs
             that the next command would find it with.
     """
-    content_images, left_out = find_content_images(values, output_dir)
+    jobs, left_out = find_jobs(values, output_dir)
 
-    def job(content_image: ContentImage, result: tuple[str, bool], stem: str) -> Job:
-        ending, moves = result
-        output = Path(output_dir, content_image.relative.parent, f"{stem}_{style}{ending}")
-        return Job(content_image, output, ending, moves)
+    def output(job: Job, name: str) -> Path:
+        return Path(output_dir, job.relative.parent, f"{name}_{style}{job.ending}")
 
-    results = [planned(each.path, format, still) for each in content_images]
-    jobs = [job(each, result, each.path.stem) for each, result in zip(content_images, results)]
-    times = collections.Counter(job.output for job in jobs)
-    jobs = [
-        job(one.content_image, result, one.content_image.path.name) if times[one.output] > 1 else one
-        for one, result in zip(jobs, results)
-    ]
+    for job in jobs:
+        job.ending, job.moves = planned(job.path, format, still)
+    times = collections.Counter(output(job, job.path.stem) for job in jobs)
+    for job in jobs:
+        alone = output(job, job.path.stem)
+        job.output = alone if times[alone] == 1 else output(job, job.path.name)
     _refuse_to_leave_or_collide(jobs, output_dir)
     _refuse_results_among_content_images(jobs, [value for value in values if os.path.isdir(value)], output_dir)
     return jobs, left_out
@@ -133,26 +116,26 @@ def _refuse_to_leave_or_collide(jobs: list[Job], output_dir: str | Path) -> None
     """Refuse a result outside the output folder, where a pattern with ``..`` or a link inside it would put it, and one
     in the place of another result or of a photograph."""
     top = os.path.realpath(output_dir)
-    sources = {os.path.normcase(os.path.realpath(job.content_image.path)) for job in jobs}
+    sources = {os.path.normcase(os.path.realpath(job.path)) for job in jobs}
     folders = {folder: os.path.realpath(folder) for folder in {job.output.parent for job in jobs}}
     first: dict[str, Job] = {}
     for job in jobs:
         folder = folders[job.output.parent]
         if not lies_in(folder, top):
             raise UserError(
-                f"{job.output}, the result of {job.content_image.path}, would lie outside --output_dir {output_dir}: "
+                f"{job.output}, the result of {job.path}, would lie outside --output_dir {output_dir}: "
                 "remove the link in it, or name the photographs without '..'"
             )
         real = os.path.normcase(os.path.join(folder, job.output.name))
         other = first.setdefault(real, job)
         if other is not job:
             raise UserError(
-                f"{other.content_image.path} and {job.content_image.path} would both become {job.output}: "
+                f"{other.path} and {job.path} would both become {job.output}: "
                 "give the folder that holds both, or two commands with an --output_dir each"
             )
         if real in sources:
             raise UserError(
-                f"{job.output} is one of the photographs and would be the result of {job.content_image.path}: "
+                f"{job.output} is one of the photographs and would be the result of {job.path}: "
                 "give another --output_dir, or leave it out"
             )
 

@@ -18,14 +18,12 @@ from config import MAX_PIXELS
 from imaging.animations import AnimationReader, AnimationWriter, is_animation
 from imaging.film_writing import FILM_FORMATS, FilmWriter
 from imaging.films import FilmReader, Frame
-from inference.options import StyleOptions
+from inference.options import AS_TRAINED, StyleOptions
 from inference.stylizer import Stylizer
 from utils.files import atomic_write
 
 _AHEAD = 3
 """Frames that wait decoded, and that wait to be encoded."""
-
-_AS_TRAINED = StyleOptions()
 
 
 @dataclass
@@ -58,7 +56,7 @@ def repaint_film(
     stylizer: Stylizer,
     source: str | Path,
     target: str | Path,
-    options: StyleOptions = _AS_TRAINED,
+    options: StyleOptions = AS_TRAINED,
     *,
     start: float | None = None,
     end: float | None = None,
@@ -150,7 +148,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.LANCZOS))
 
 
-def repainted(stylizer: Stylizer, pixels: np.ndarray, options: StyleOptions = _AS_TRAINED) -> np.ndarray:
+def repainted(stylizer: Stylizer, pixels: np.ndarray, options: StyleOptions = AS_TRAINED) -> np.ndarray:
     """H x W x 3 or 4, uint8, of the same; transparency is kept as it is."""
     frame = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].to(stylizer.compute.device)
     output = torch.empty_like(frame) if frame.shape[1] == 3 else frame.clone()

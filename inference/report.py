@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from imaging.folders import unread
-from inference.outputs import Job
+from inference.inputs import Job
 from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
 
@@ -29,13 +29,14 @@ class InferenceReport:
         self.output_dir, self.several, self.as_json, self._first = output_dir, several, as_json, first
         self._people = sys.stderr if to_stderr else sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0, "unfinished": 0}
-        self._since = time.perf_counter()
+        self._since, self._said = time.perf_counter(), set()
         self._bar = progress_bar(total, unit="picture", disable=not (several and first))
 
     def say(self, text: str) -> None:
-        """A line for people."""
-        if not self._first:
+        """A line for people, once."""
+        if not self._first or text in self._said:
             return
+        self._said.add(text)
         with writing_output():
             self._bar.write(one_line(text, self._people), file=self._people)
 
@@ -86,7 +87,7 @@ class InferenceReport:
         self.counts[status] += 1
         self._bar.update(1)
         if self.as_json:
-            line = {"input": str(job.content_image.path), "output": str(job.output), "status": status}
+            line = {"input": str(job.path), "output": str(job.output), "status": status}
             line |= dict.fromkeys(("width", "height", "seconds", "error")) | facts
             with writing_output():
                 self._bar.write(json.dumps(line), file=sys.stdout)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
 from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images, lightness
 from inference.instance_norm import fix_statistics
-from inference.options import StyleOptions, StylizeError
+from inference.options import AS_TRAINED, StyleOptions, StylizeError
 from inference.tiling import tiles
 from models.checkpoints import load_checkpoint
 from models.fusion import fuse_batch_norm, fused_pass
@@ -31,7 +31,6 @@ _SMALL_TILE = 1024  # where larger ones would be no faster
 _BYTES_PER_PIXEL = {2: 340, 4: 630}  # that a pass takes, by the bytes of a number; measured on a CPU
 _TILE_BYTES = 384 * 2**20  # what a tile and the row of a picture that it lies in may take on a CPU
 
-_AS_TRAINED = StyleOptions()
 _AT_OWN_SIZE = StyleOptions(stroke_scale=1)
 _NO_BAR = functools.partial(tqdm, total=0, disable=True)
 
@@ -89,7 +88,7 @@ class Stylizer:
     def stylize(
         self,
         image: Image.Image | np.ndarray,
-        options: StyleOptions = _AS_TRAINED,
+        options: StyleOptions = AS_TRAINED,
         *,
         in_place: bool = False,
         bar: tqdm | None = None,
@@ -117,7 +116,7 @@ class Stylizer:
 
     @torch.inference_mode()
     def stylize_tensor(
-        self, images: torch.Tensor, options: StyleOptions = _AS_TRAINED, output: torch.Tensor | None = None
+        self, images: torch.Tensor, options: StyleOptions = AS_TRAINED, output: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The same for a batch of tensors, such as frames of a film: all at once if they are small, else by tiles.
 

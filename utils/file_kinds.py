@@ -18,17 +18,10 @@ _UNREAD_HEIF = rb"(?=%b)(?!.*(?:avi[fs]|av01|he[iv][cmsx]|h[ev][vc]1)).*" % HEIF
 
 RAW = "a camera's raw file: export a JPEG of it"
 
+OTHER_HEIF = "a HEIF picture of a kind that is not read here: export it as JPEG"
+
 _KINDS = {
-    _UNREAD_HEIF + codec: f"a HEIF picture {name}, which is not read here: export it as JPEG"
-    for codec, name in {
-        rb"avc[1is]": "compressed as H.264",
-        rb"vv[ci][1cs]": "compressed as H.266",
-        rb"j2k[1is]": "compressed as JPEG 2000",
-        rb"(jpeg|jpgs)": "compressed as JPEG",
-        rb"unc[iv]": "that is not compressed",
-    }.items()
-}
-_KINDS |= {
+    _UNREAD_HEIF + rb"(avc[1is]|vv[ci][1cs]|j2k[1is]|jpeg|jpgs|unc[iv])": OTHER_HEIF,
     rb"%PDF": "a PDF document: export its page as a picture",
     rb"FUJIFILMCCD-RAW|....ftypcrx |II(RO|RS|U\0)|MM(OR|RS)|\0MRM|FOVb|II\x1a\0\0\0HEAP|II\*\0....CR\x02": RAW,
     _FILM: "a film: give it the ending of one, such as .mp4, or export a frame of it as a picture",
