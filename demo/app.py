@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -23,7 +24,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from config import DemoConfig
-from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
+from demo.catalogue import PICTURES, Catalogue, shipped_pictures
 from demo.guard import Guard
 from demo.painter import Painter
 from demo.tabs import Tab, for_visitors, message_bytes, read_message
@@ -97,7 +98,7 @@ class Server:
         # Read now: no path of a request is ever opened.
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
         self._pictures = {path.name: path.read_bytes() for path in PICTURES.glob("*.jpg")}
-        self._thumbnails: dict[Style, bytes] = {}
+        self._sample = functools.cache(lambda style: self.painter.sample(style, self.ended))
         self._step: Future | None = None  # of the seconds that one of a training may take
         self._thumbnailer = ThreadPoolExecutor(1)  # of its own: what a visitor waits for is not to wait for these
         self.ended = threading.Event()
@@ -179,13 +180,10 @@ class Server:
         return Response(data, media_type="image/jpeg")
 
     def _thumbnail(self, name: str) -> bytes:
-        styles = self.catalogue.styles()
-        if name not in styles:
+        style = self.catalogue.styles().get(name)
+        if style is None:
             raise UserError("there is no such style")
-        style = styles[name]
-        if style not in self._thumbnails:
-            self._thumbnails[style] = self.painter.sample(name, styles, self.ended)
-        return self._thumbnails[style]
+        return self._sample(style)
 
     @_answered
     async def upload(self, request: Request, tab: Tab) -> dict:

@@ -111,7 +111,7 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     for number, style in enumerate(styles):
         file = exported(style.twin or style.model, "float16")
         rows = [other.style for other in every.values() if other.model == style.model and other.style is not None]
-        (folder / f"style_{number}.jpg").write_bytes(painter.sample(style.id, every, threading.Event()))
+        (folder / f"style_{number}.jpg").write_bytes(painter.sample(style, threading.Event()))
         listed.append({
             "id": style.id, "name": style.name, "model": style.model, "file": file,
             "live": exported(style.live, "float32", "live_") if style.live else file, "quick": style.twin is not None,

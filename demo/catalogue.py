@@ -27,23 +27,14 @@ def shipped_pictures() -> dict[str, dict[str, dict[str, str]]]:
 
 @dataclass(frozen=True)
 class Style:
-    """A style to choose.
+    """A style to choose."""
 
-    Attributes:
-        model: what ``--model_path`` names its file: a name where that suffices, else a path.
-        style: of a network of several, its name; ``None`` of a network of one.
-        stamp: changes with its file.
-        twin: a smaller network of the same style, for what has to be quick, as ``model``; or ``None``.
-        live: one that is smaller still, for a camera; or ``None``.
-        painting: a picture of what it learnt from, or ``None``.
-    """
-
-    model: str
-    style: str | None
-    stamp: tuple = ()
-    twin: str | None = None
-    live: str | None = None
-    painting: Path | None = None
+    model: str  # what ``--model_path`` names its file: a name where that suffices, else a path
+    style: str | None  # of a network of several, its name
+    stamp: tuple = ()  # changes with its file
+    twin: str | None = None  # a smaller network of the same style, for what has to be quick, as ``model``
+    live: str | None = None  # one that is smaller still, for a camera
+    painting: Path | None = None  # a picture of what it learnt from
 
     @property
     def id(self) -> str:

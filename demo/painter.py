@@ -9,7 +9,7 @@ import io
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,35 +50,20 @@ _FRAME_EVERY = 0.7  # seconds between two frames of a film that are shown while 
 
 @dataclass
 class Photograph:
-    """One that a visitor gave, or a film or an animated picture.
+    """One that a visitor gave, or a film or an animated picture."""
 
-    Attributes:
-        path: where its bytes lie.
-        name: what the visitor calls it.
-        size: width and height.
-        screen: the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``.
-        pixels: that are held decoded while it is painted.
-        remarks: what its owner should know.
-        film: of what moves, the ending of its result, such as ``".mp4"``; ``None`` of a photograph.
-        seconds: of a film, as far as its file tells.
-        given: what the visitor's own file is called, where that is another name.
-        result: the recipe and the file of the newest result.
-        shown: the file of ``screen``.
-        mask: what the visitor brushed over, black.
-    """
-
-    path: Path
-    name: str
-    size: tuple[int, int]
-    screen: Image.Image
-    pixels: int
-    remarks: list[str]
-    film: str | None = None
-    seconds: float | None = None
-    given: str | None = None
-    result: tuple[Recipe, Path] | None = None
-    shown: Path | None = None
-    mask: Path | None = None
+    path: Path  # where its bytes lie
+    name: str  # what the visitor calls it
+    size: tuple[int, int]  # width and height
+    screen: Image.Image  # the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``
+    pixels: int  # that are held decoded while it is painted
+    remarks: list[str]  # what its owner should know
+    film: str | None = None  # of what moves, the ending of its result, such as ".mp4"
+    seconds: float | None = None  # of a film, as far as its file tells
+    given: str | None = None  # what the visitor's own file is called, where that is another name
+    result: tuple[Recipe, Path] | None = None  # the recipe and the file of the newest one
+    shown: Path | None = None  # the file of ``screen``
+    mask: Path | None = None  # what the visitor brushed over, black
 
     def result_name(self, recipe: Recipe, ending: str) -> str:
         """As the command names it."""
@@ -182,17 +167,17 @@ class Painter:
         most = min(max(_SOON / self._seconds_per_pixel[twin], _SMALLEST), _LARGEST)
         return max(1.0, math.sqrt(math.prod(options.working_size(*photograph.size)) / most))
 
-    def thumbnail(self, image: Image.Image, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
+    def thumbnail(self, image: Image.Image, style: Style, stop: threading.Event) -> bytes:
         """A small picture in one style, as a browser shows it."""
-        stylizer = self.stylizer(read_recipe({"styles": [[style, 1]]}, styles), "quick")
+        stylizer = self.stylizer(_plain(style), "quick")
         with self.turns.taken(stop):
             return encoded(stylizer.stylize(image, bar=TileBar(self.turns, stop)), 85)
 
-    def sample(self, style: str, styles: Mapping[str, Style], stop: threading.Event) -> bytes:
+    def sample(self, style: Style, stop: threading.Event) -> bytes:
         """The same of the photograph that shows what a style looks like."""
         small = read_image(PICTURES / f"{next(iter(shipped_pictures()['examples']))}.jpg")
         small.thumbnail(_SAMPLE, Image.Resampling.LANCZOS)
-        return self.thumbnail(small, style, styles, stop)
+        return self.thumbnail(small, style, stop)
 
     def small(self, path: Path) -> bytes:
         """A picture of this machine, as a browser shows it.
@@ -212,7 +197,7 @@ class Painter:
         styles = self.catalogue.styles()
         if self.compute.device.type != "cpu" or not styles:
             return None
-        stylizer = self.stylizer(read_recipe({"styles": [[next(iter(styles)), 1]]}, styles))
+        stylizer = self.stylizer(_plain(next(iter(styles.values()))))
         crops = torch.full((2, 3, 128, 128), 128.0)
         times = []
         for _ in range(3):  # the first one prepares kernels
@@ -293,6 +278,11 @@ class Painter:
                 stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
             )
         return [text.replace(str(film.path), film.name) for text in [*result.remarks, *result.notes]]
+
+
+def _plain(style: Style) -> Recipe:
+    """One style as it is."""
+    return read_recipe({"styles": [[style.id, 1]]}, {style.id: style})
 
 
 class _Watched:

@@ -18,23 +18,14 @@ MOST_STYLES = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """Styles and options.
+    """Styles and options."""
 
-    Attributes:
-        config: the command's settings, but for the photograph.
-        quick: the same with the quick twins of its models; the same settings where one has none.
-        live: the same with the networks for a camera; as ``quick`` where one has none.
-        name: of the result, after the photograph's.
-        arguments: of the command line, but for the photograph.
-        stamps: change with the files of the models.
-    """
-
-    config: InferenceConfig
-    quick: InferenceConfig
-    live: InferenceConfig
-    name: str
-    arguments: tuple[str, ...]
-    stamps: tuple
+    config: InferenceConfig  # the command's settings, but for the photograph
+    quick: InferenceConfig  # the same with the quick twins of its models; the same settings where one has none
+    live: InferenceConfig  # the same with the networks for a camera; as ``quick`` where one has none
+    name: str  # of the result, after the photograph's
+    arguments: tuple[str, ...]  # of the command line, but for the photograph
+    stamps: tuple  # change with the files of the models
 
     @property
     def has_twin(self) -> bool:

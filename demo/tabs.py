@@ -344,17 +344,16 @@ class Tab:
 
     def _paint_thumbnails(self, message: dict) -> None:
         """The photograph in every style, small."""
-        photograph = self._photograph(message)
-        styles = self.painter.catalogue.styles()
+        photograph, styles = self._photograph(message), self.painter.catalogue.styles()
 
         def work(stop: threading.Event) -> None:
             if stop.wait(1.0):  # what the visitor looks at comes first
                 return
             small = photograph.screen.copy()
             small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-            for name in styles:
-                about = {"type": "thumbnail", "photograph": message["photograph"], "style": name}
-                self._send(about, self.painter.thumbnail(small, name, styles, stop))
+            for style in styles.values():
+                about = {"type": "thumbnail", "photograph": message["photograph"], "style": style.id}
+                self._send(about, self.painter.thumbnail(small, style, stop))
 
         self._work(self._thumbnails, message, work)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from config import MAX_PIXELS
 from imaging.film_colours import is_converted, to_bt709
-from utils.errors import ImageError, UserError
+from utils.errors import ImageError, optional
 from utils.file_kinds import refuse_url
 
 FILM_ENDINGS = (
@@ -29,16 +29,8 @@ _LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, 
 
 
 def pyav(path: str | Path):
-    """The package ``av``, for a film.
-
-    Raises:
-        UserError: where it is not installed.
-    """
-    try:
-        import av
-    except ImportError:
-        raise UserError(f"{path}: films need packages, pip install -r requirements-video.txt") from None
-    return av
+    """The package ``av``, for a film; see :func:`optional`."""
+    return optional("av", f"{path}: films need packages, pip install -r requirements-video.txt")
 
 
 def reads_films() -> bool:
@@ -59,17 +51,11 @@ def in_seconds(seconds: float) -> str:
 
 @dataclass
 class Frame:
-    """A picture of a film.
+    """A picture of a film."""
 
-    Attributes:
-        pixels: H x W x 3, uint8, RGB; or x 4, with transparency.
-        time: seconds from the beginning of the film, or of the part of it that was asked for.
-        duration: seconds, 0 where the film does not say.
-    """
-
-    pixels: np.ndarray
-    time: Fraction
-    duration: Fraction
+    pixels: np.ndarray  # H x W x 3, uint8, RGB; or x 4, with transparency
+    time: Fraction  # seconds from the beginning of the film, or of the part of it that was asked for
+    duration: Fraction  # seconds, 0 where the film does not say
 
 
 class FilmReader(contextlib.AbstractContextManager):

@@ -13,19 +13,12 @@ from utils.file_kinds import begins_as_film
 
 @dataclass
 class FolderContents:
-    """What lies below a folder, as paths that begin with its own.
+    """What lies below a folder, as paths that begin with its own."""
 
-    Attributes:
-        pictures: files that are pictures by their endings.
-        dangling: the same, of links that lead to no file.
-        others: all other files.
-        unlisted: (folder, reason) of those that the system does not list.
-    """
-
-    pictures: list[str] = field(default_factory=list)
-    dangling: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    unlisted: list[tuple[str, str]] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)  # files that are pictures by their endings
+    dangling: list[str] = field(default_factory=list)  # the same, of links that lead to no file
+    others: list[str] = field(default_factory=list)  # all other files
+    unlisted: list[tuple[str, str]] = field(default_factory=list)  # (folder, reason) that the system does not list it
 
 
 def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: bool = False) -> FolderContents:

@@ -31,12 +31,6 @@ wrapping of any other format."""
 _SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
 """Formats whose first bytes are like no others'."""
 
-_TIFF_COMPRESSIONS = {
-    34661: "JBIG", 34712: "JPEG 2000", 34887: "LERC", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP",
-    50002: "JPEG XL",
-}  # fmt: skip
-"""Those that a libtiff, or Pillow, may lack."""
-
 _IN_WORDS = {
     r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
     r"decoder (\w+) not available": r"this Pillow has no decoder {0}",
@@ -92,15 +86,12 @@ def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     is_named = path.suffix.lower() in RAW_ENDINGS
     if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
         return RAW
-    scheme = tags.get(ExifTags.Base.Compression)
-    lacking = scheme not in TiffImagePlugin.COMPRESSION_INFO or (
-        libtiff() is not None and not libtiff().TIFFIsCODECConfigured(scheme)
-    )
-    if not lacking or scheme not in _TIFF_COMPRESSIONS:
+    scheme, known = tags.get(ExifTags.Base.Compression, 1), TiffImagePlugin.COMPRESSION_INFO
+    if scheme in known and (libtiff() is None or libtiff().TIFFIsCODECConfigured(scheme)):
         return None
     return (
-        f"a TIFF compressed with {_TIFF_COMPRESSIONS[scheme]}, which the Pillow installed here does not decode: save "
-        "it with another compression, such as LZW"
+        f"a TIFF of compression {known.get(scheme, scheme)}, which the Pillow installed here does not decode: save it "
+        "with another, such as LZW"
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils.errors import UserError
+from utils.errors import optional
 
 LEAST_SEEN = 0.25
 """Part of a frame that its neighbour must show as well; where it is less, there is a cut between them."""
@@ -51,13 +51,5 @@ class Motion:
 
 
 def opencv():
-    """The package ``cv2``.
-
-    Raises:
-        UserError: where it is not installed.
-    """
-    try:
-        import cv2
-    except ImportError:
-        raise UserError("flow needs OpenCV: pip install -r requirements-video.txt") from None
-    return cv2
+    """The package ``cv2``; see :func:`optional`."""
+    return optional("cv2", "flow needs OpenCV: pip install -r requirements-video.txt")

@@ -28,28 +28,17 @@ _AHEAD = 3
 
 @dataclass
 class FilmResult:
-    """What became of a film.
+    """What became of a film."""
 
-    Attributes:
-        path: of the file that was written.
-        frames: that were repainted.
-        source_size, size: (width, height) of the film's frames, and of the file's.
-        seconds: in the network.
-        length: of what was written, seconds.
-        stopped: whether ``should_stop`` ended it before its end; the file has another name then.
-        remarks: sentences on what could not be read.
-        notes: sentences on what was converted or left out.
-    """
-
-    path: Path
-    frames: int
-    source_size: tuple[int, int]
-    size: tuple[int, int]
-    seconds: float = 0.0
-    length: Fraction = Fraction(0)
-    stopped: bool = False
-    remarks: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    path: Path  # of the file that was written
+    source_size: tuple[int, int]  # (width, height) of the film's frames
+    size: tuple[int, int]  # of the file's
+    frames: int = 0  # that were repainted
+    seconds: float = 0.0  # in the network
+    length: Fraction = Fraction(0)  # of what was written, seconds
+    stopped: bool = False  # whether ``should_stop`` ended it before its end; the file has another name then
+    remarks: list[str] = field(default_factory=list)  # sentences on what could not be read
+    notes: list[str] = field(default_factory=list)  # sentences on what was converted or left out
 
 
 def repaint_film(
@@ -90,7 +79,7 @@ def repaint_film(
     with _reader(source, start, end, max_pixels) as film:
         size = reduced_size(film.size, max_size)
         options.check_mask(*size)
-        result = FilmResult(target, 0, film.size, size)
+        result = FilmResult(target, film.size, size)
         with (
             atomic_write(target, lambda: result.path) as file,
             _writer(file, target.suffix.lower(), film, size, quality) as writer,

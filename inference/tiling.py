@@ -7,17 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of a picture.
+    """One tile of a picture, as (rows, columns)."""
 
-    Attributes:
-        source: (rows, columns), slices of the picture that the network is given.
-        inside: (rows, columns), slices of the network's output that are kept.
-        target: (rows, columns), slices of the picture that they fill.
-    """
-
-    source: tuple[slice, slice]
-    inside: tuple[slice, slice]
-    target: tuple[slice, slice]
+    source: tuple[slice, slice]  # of the picture, that the network is given
+    inside: tuple[slice, slice]  # of the network's output, that are kept
+    target: tuple[slice, slice]  # of the picture, that they fill
 
 
 def tiles(height: int, width: int, size: int, margin: int) -> Iterator[Tile]:

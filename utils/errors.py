@@ -1,8 +1,10 @@
 """Errors meant for the person who typed the command. Standard library alone."""
 
 import contextlib
+import importlib
 import unicodedata
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TextIO
 
 
@@ -44,6 +46,18 @@ def writing_output() -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"standard output cannot be written ({error.strerror}): give a file with room") from None
+
+
+def optional(package: str, otherwise: str) -> ModuleType:
+    """A package that not everybody has.
+
+    Raises:
+        UserError: ``otherwise``, where it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise UserError(otherwise) from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
