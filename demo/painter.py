@@ -27,9 +27,9 @@ from imaging.films import FilmReader
 from imaging.reading import picture_size, read_image
 from imaging.writing import save_picture
 from inference.batch import calling, read_mask, read_photograph
+from inference.jobs import planned
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
-from inference.outputs import planned
 from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute

@@ -2,8 +2,7 @@
 
 import torch
 
-from inference.canvas import lightness
-from losses.functional import sorted_rows
+from losses.functional import luminance, sorted_rows
 from losses.tones import half_sphere
 
 PALETTE_PIXELS = 2**16
@@ -23,7 +22,7 @@ def tones(images: torch.Tensor) -> torch.Tensor:
         N x 3, float64, grey levels: the tonal range from the 1st to the 99th percentile; the standard deviation; and
         the mean gradient, the length of (dx, dy) between each pixel and its neighbours to the right and below.
     """
-    grey = lightness(images.cpu().double())[:, 0]  # Apple's MPS has no float64
+    grey = luminance(images.cpu().double())[:, 0]  # Apple's MPS has no float64
     low, high = grey.flatten(1).quantile(grey.new_tensor([0.01, 0.99]), dim=1)
     right, down = grey[:, :-1, 1:] - grey[:, :-1, :-1], grey[:, 1:, :-1] - grey[:, :-1, :-1]
     return torch.stack([high - low, grey.std((1, 2), correction=0), right.hypot(down).mean((1, 2))], 1)

@@ -29,8 +29,6 @@ _FORMATS = {
 }
 """By ending: Pillow's name, and options of its ``save``."""
 
-ANIMATION_FORMATS = tuple(_FORMATS)
-
 _USUAL = 100  # milliseconds of a frame that says nothing of its own, as browsers have it
 
 
@@ -112,7 +110,7 @@ class AnimationWriter(contextlib.AbstractContextManager):
     """An animated picture that is written at the end of a block; its frames stay in memory until then.
 
     Args:
-        ending: one of :data:`ANIMATION_FORMATS`.
+        ending: .gif, .webp, .png or .avif.
         loop: how often it is shown, 0 for ever; ``None`` once.
         quality: 1 to 100, for WebP and AVIF; 90 and 80 by default.
 

@@ -175,12 +175,10 @@ def _correct_transparency(image: Image.Image) -> None:
     if image.format != "PNG" or isinstance(transparent, bytes | None) or not image.tile:
         return
     depth = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
-    values = transparent if isinstance(transparent, tuple) else (transparent,)
-    if image.mode == "1":
-        values = tuple(255 if value else 0 for value in values)
+    if isinstance(transparent, tuple):
+        image.info["transparency"] = tuple(int(value * depth) for value in transparent)
     else:
-        values = tuple(int(value * depth) for value in values)
-    image.info["transparency"] = values if isinstance(transparent, tuple) else values[0]
+        image.info["transparency"] = 255 * bool(transparent) if image.mode == "1" else int(transparent * depth)
 
 
 def largest_file(max_pixels: int) -> int:

@@ -26,10 +26,9 @@ from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import result_ending, save_picture
-from inference.inputs import PIPE, Job, names_several
-from inference.named_styles import CONTACT_SHEET, load_styles, style_name
+from inference.jobs import PIPE, Job, check_taken, is_film, names_several, plan_jobs
+from inference.named_styles import load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
-from inference.outputs import check_taken, is_film, plan_jobs
 from inference.repaint import reduced_size, repaint_film
 from inference.report import InferenceReport
 from inference.stylizer import Stylizer
@@ -92,9 +91,7 @@ class InferenceRun:
         if self.piped:
             self.jobs, self._left_out = [_piped_job(config, given)], set()
         else:
-            self.jobs, self._left_out = plan_jobs(
-                config.content_image, config.output_dir, style, config.format, still=style == CONTACT_SHEET
-            )
+            self.jobs, self._left_out = plan_jobs(config, style)
         check_taken(config.format, config.quality, self.jobs)
         if (self._start or self._end) and not any(job.moves or is_film(job.path) for job in self.jobs):
             raise UserError("--start and --end are for films, and no film is given: leave them out")

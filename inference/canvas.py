@@ -7,6 +7,7 @@ from PIL import Image
 from imaging.resampling import resized, resized_region
 from imaging.tensors import tensor_to_image
 from inference.options import StylizeError
+from losses.functional import luminance
 
 Place = tuple[slice, slice]  # rows, columns
 
@@ -46,12 +47,6 @@ def check_images(images: torch.Tensor) -> None:
         raise StylizeError(f"a tensor N x 3 x H x W is expected, not {type(images).__name__}: give pictures to stylize")
     if images.dim() != 4 or images.shape[1] != 3 or not images.shape[2] or not images.shape[3]:
         raise StylizeError(f"a tensor N x 3 x H x W is expected, not of shape {tuple(images.shape)}")
-
-
-def lightness(images: torch.Tensor) -> torch.Tensor:
-    """N x 1 x H x W of N x 3 x H x W, both in [0, 255], as Pillow's mode ``L``: luma by Rec. 601."""
-    red, green, blue = images.split(1, 1)
-    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 class PictureCanvas:
@@ -139,7 +134,7 @@ class TensorCanvas:
     def reduced(self, size: tuple[int, int]) -> "TensorCanvas":
         """The images resized to ``size``; the output has their lightness as a fourth channel."""
         images = resized(self.images, size).clamp_(0, 255)
-        return TensorCanvas(images, torch.cat([images, lightness(images)], 1))
+        return TensorCanvas(images, torch.cat([images, luminance(images)], 1))
 
     def enlarged(self, size: tuple[int, int], place: Place) -> torch.Tensor:
         """N x channels x H x W, float32: a place of what the output resized to ``size`` shows."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from imaging.folders import unread
-from inference.inputs import Job
+from inference.jobs import Job
 from utils.errors import one_line, writing_output
 from utils.progress import progress_bar
 

@@ -15,10 +15,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
-from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images, lightness
+from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images
 from inference.instance_norm import fix_statistics
 from inference.options import AS_TRAINED, StyleOptions, StylizeError
 from inference.tiling import tiles
+from losses.functional import luminance
 from models.checkpoints import load_checkpoint
 from models.fusion import fuse_batch_norm, fused_pass
 from models.multi_style import MultiStyleNet
@@ -186,7 +187,7 @@ class Stylizer:
             enlarged = working.enlarged(canvas.size, place.target).to(self.compute.device)
             stylized, reduced_lightness = enlarged.split([3, 1], 1)
             if is_smaller:
-                content_lightness = lightness(content_image.to(self.compute.device).float())
+                content_lightness = luminance(content_image.to(self.compute.device).float())
                 stylized = stylized + (content_lightness - reduced_lightness)
             yield place.target, content_image, stylized.clamp(0, 255)
             bar.update()

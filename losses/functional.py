@@ -138,7 +138,7 @@ def is_flat(images: torch.Tensor) -> torch.Tensor:
 
 
 def luminance(images: torch.Tensor) -> torch.Tensor:
-    """Luma by ITU-R Rec. 601.
+    """Luma by ITU-R Rec. 601, as Pillow's mode ``L``.
 
     Args:
         images: N x 3 x H x W, RGB in [0, 255].

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from evaluation.measures import palette_distance, tones
-from inference.canvas import lightness
+from losses.functional import luminance
 from tests.noise import pictures
 
 
@@ -14,7 +14,7 @@ def test_lightness_is_pillows():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
     expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=float)
-    found = lightness(torch.from_numpy(pixels).double().permute(2, 0, 1)[None])[0, 0].numpy()
+    found = luminance(torch.from_numpy(pixels).double().permute(2, 0, 1)[None])[0, 0].numpy()
     assert np.abs(found - expected).max() <= 0.51  # Pillow rounds
 
 
@@ -23,7 +23,7 @@ def test_tones_of_a_slope_and_of_noise():
     assert tones(slope)[0].tolist() == pytest.approx([98, np.sqrt((101**2 - 1) / 12), 1])
     assert tones(slope + 2 * torch.arange(40.0)[:, None])[0, 2].item() == pytest.approx(5**0.5)
     noise = pictures(1, 40, seed=4)
-    grey = lightness(noise.double())[0, 0].numpy()
+    grey = luminance(noise.double())[0, 0].numpy()
     dx, dy = np.diff(grey, axis=1)[:-1], np.diff(grey, axis=0)[:, :-1]
     expected = [np.diff(np.percentile(grey, [1, 99])).item(), grey.std(), np.sqrt(dx**2 + dy**2).mean()]
     assert tones(noise)[0].tolist() == pytest.approx(expected)
