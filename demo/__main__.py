@@ -16,7 +16,7 @@ import webbrowser
 import torch
 
 from config import DemoConfig
-from utils.errors import UserError
+from utils.errors import UserError, optional
 from utils.settings import run_command
 
 DEFAULT_PORT = 8000
@@ -52,14 +52,11 @@ def reached_at(host: str) -> list[str]:
 
 def main(config: DemoConfig) -> None:
     """Serve the page until Ctrl-C."""
-    try:
-        import uvicorn
+    for package in ("starlette", "uvicorn", "websockets"):
+        optional(package, f"the page needs {package}: pip install -r requirements-demo.txt")
+    import uvicorn
 
-        from demo.app import LARGEST_MESSAGE, Server
-    except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn", "websockets"):
-            raise
-        raise UserError(f"the page needs {error.name}: pip install -r requirements-demo.txt") from None
+    from demo.app import LARGEST_MESSAGE, Server
     from demo.guard import is_loopback
 
     for flag, folders in (("models", config.models), ("dataset_dir", config.dataset_dir)):

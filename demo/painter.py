@@ -26,7 +26,7 @@ from imaging.film_writing import FILM_FORMATS
 from imaging.films import FilmReader
 from imaging.reading import picture_size, read_image
 from imaging.writing import save_picture
-from inference.batch import calling, read_mask, read_photograph
+from inference.batch import calling, read_photograph, style_options
 from inference.jobs import planned
 from inference.named_styles import load_styles
 from inference.options import StyleOptions
@@ -110,9 +110,8 @@ class Painter:
                 if held <= most:
                     with self.room.taken(stop, pixels):
                         screen = _on_screen(Image.fromarray(np.ascontiguousarray(film.first_picture())))
-                    seconds = getattr(film, "seconds", None)
-                    length = None if seconds is None else float(seconds)
-                    return Photograph(path, name, film.size, screen, held, [], ending, length)
+                    seconds = None if film.seconds is None else float(film.seconds)
+                    return Photograph(path, name, film.size, screen, held, [], ending, seconds)
         with self.room.taken(stop, math.prod(picture_size(path, most))):
             image = read_photograph(path, most, called=name)
             size, remarks = image.size, image.info["remarks"]
@@ -133,9 +132,7 @@ class Painter:
         return load_styles(config, compute, lambda text: None, self.catalogue.read)[0][1]
 
     def options(self, recipe: Recipe) -> StyleOptions:
-        config = recipe.config
-        mask = None if config.mask is None else read_mask(config.mask, self.config.max_pixels)
-        return StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
+        return style_options(recipe.config, self.config.max_pixels)
 
     def preview(self, photograph: Photograph, recipe: Recipe, stop: threading.Event) -> Image.Image:
         """The photograph in style, as small as it has to be to be there at once.
@@ -237,7 +234,7 @@ class Painter:
                 image = stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop, report))
             path = target.with_name(target.name + ending)
             with open(path, "wb") as file:
-                save_picture(image, file, ending, None, info.get("exif"), info.get("icc_profile"))
+                save_picture(image, file, ending, info)
             image = _on_screen(image)
         if photograph.pixels > _LARGE:
             give_back_memory()

@@ -129,7 +129,7 @@ def compare(config: CompareConfig) -> None:
         with atomic_write(config.json) as file:
             file.write(json.dumps(result, indent=1).encode())
     if config.sheet is not None:
-        write_picture(config.sheet, sheet(result["photographs"], pictures))
+        write_picture(config.sheet, sheet(result["photographs"], pictures), {})
     for path in (config.json, config.sheet):
         if path is not None:
             print(f"Wrote {path}")

@@ -94,7 +94,7 @@ def paint(config: GatysConfig) -> int:
             if interrupts.received:
                 break
     picture = tensor_to_image(current.picture[0])
-    write_picture(config.output, picture, exif=image.info.get("exif"), profile=image.info.get("icc_profile"))
+    write_picture(config.output, picture, image.info)
     terms = unweighted(criterion, current.losses).items()
     terms = ", ".join(f"{term.replace('_', ' ')} {value:.4g}" for term, value in terms)
     print(f"After {number} iterations: {terms}; weighted and summed {current.objective:.4g}")

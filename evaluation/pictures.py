@@ -96,13 +96,10 @@ def read_whole(path: str, flag: str, max_pixels: int) -> Image.Image:
     return image
 
 
-def write_picture(path: str | Path, image: Image.Image, **metadata: bytes | None) -> None:
-    """Write an sRGB picture in the format of its ending, one of :data:`ENDINGS`, whole or not at all.
-
-    ``metadata`` are ``exif`` and ``profile``, see :func:`imaging.writing.save_picture`.
-    """
+def write_picture(path: str | Path, image: Image.Image, info: dict) -> None:
+    """Write a picture, see ``save_picture``, in the format of its ending, of :data:`ENDINGS`, whole or not at all."""
     try:
         with atomic_write(path) as file:
-            save_picture(image, file, Path(path).suffix.lower(), **metadata)
+            save_picture(image, file, Path(path).suffix.lower(), info)
     except (ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be written ({error}): give another ending") from None

@@ -21,14 +21,6 @@ from utils.file_kinds import head_of
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
 """Endings of pictures that may be animated."""
 
-_FORMATS = {
-    ".gif": ("GIF", {}),
-    ".webp": ("WEBP", {**PICTURE_OPTIONS[".webp"], "kmax": 1}),  # each frame whole: differences lose transparency
-    ".png": ("PNG", {}),
-    ".avif": ("AVIF", PICTURE_OPTIONS[".avif"]),
-}
-"""By ending: Pillow's name, and options of its ``save``."""
-
 _USUAL = 100  # milliseconds of a frame that says nothing of its own, as browsers have it
 
 
@@ -55,7 +47,7 @@ class AnimationReader(contextlib.AbstractContextManager):
         info: Pillow's, of the file; ``loop`` counts.
     """
 
-    converted = None
+    converted = seconds = None
 
     def __init__(
         self, path: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
@@ -119,8 +111,9 @@ class AnimationWriter(contextlib.AbstractContextManager):
     """
 
     def __init__(self, file: BinaryIO, ending: str, loop: int | None = 0, quality: int | None = None):
-        self._file, self._format = file, _FORMATS[ending][0]
-        self._options = {**_FORMATS[ending][1], "save_all": True}
+        self._file, self._format = file, Image.registered_extensions()[ending]
+        # WebP's kmax has each frame whole: differences lose transparency.
+        self._options = {**PICTURE_OPTIONS.get(ending, {}), "save_all": True, "kmax": 1}
         if quality is not None and "quality" in self._options:
             self._options["quality"] = quality
         if loop is not None:

@@ -157,24 +157,17 @@ class FilmReader(contextlib.AbstractContextManager):
         if self.start:
             with contextlib.suppress(self._av.FFmpegError):  # read from the beginning then
                 self.container.seek(int((self.start + self.origin) * 10**6))
-        # Width of a pixel over its height, as the codec says; by time stamp, for pictures where it is another one.
-        self._aspect, self._aspects = None, {}
         self._decoded = self._decode()
-        self.first = next(self._decoded, None)
+        self.first, self._coded = next(self._decoded, (None, None))
         if self.first is None:
             where = " in that part" if self.start or self.end is not None else ""
             raise ImageError(f"{path} has no picture that can be read{where}: give another film")
         self.converted = is_converted(self.first)
-        self._coded = self._coded_size(self.first)
         self.size = self._coded[:2]
         aspect = self.stream.sample_aspect_ratio or Fraction(1)
         self.pixel_aspect = aspect
         if _display_matrix(self.first)[0]:
             self.size, self.pixel_aspect = self.size[::-1], 1 / aspect
-
-    def _coded_size(self, picture) -> tuple[int, int, Fraction]:
-        """Width, height, and width of a pixel over its height, as the codec says; to be asked once."""
-        return picture.width, picture.height, self._aspects.pop(picture.pts, self._aspect)
 
     def __exit__(self, *exception):
         self._decoded.close()
@@ -182,7 +175,8 @@ class FilmReader(contextlib.AbstractContextManager):
 
     def frames(self) -> Iterator[Frame]:
         """The frames, once."""
-        before, picture, usual = None, self.first, 1 / self.rate
+        before, usual = None, 1 / self.rate
+        picture, coded = self.first, self._coded
         while picture is not None:
             time = self._time(picture)
             if time is None or (before is not None and time <= before):  # damaged, or a stream without time stamps
@@ -194,9 +188,8 @@ class FilmReader(contextlib.AbstractContextManager):
                 self._remark(
                     "fields", "is interlaced: each frame is painted with both of its fields; deinterlace it first"
                 )
-            coded = self._coded if picture is self.first else self._coded_size(picture)
             yield Frame(self._upright(picture, coded), time, duration)
-            picture = next(self._decoded, None)
+            picture, coded = next(self._decoded, (None, None))
         self._note_end(before)
 
     def _upright(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
@@ -239,7 +232,11 @@ class FilmReader(contextlib.AbstractContextManager):
         return stamp * time_base - self.origin - self.start
 
     def _decode(self):
-        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``."""
+        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``.
+
+        Each with width, height, and width of a pixel over its height, as the codec says.
+        """
+        usual_aspect, aspects = None, {}  # by time stamp, for pictures where it is another one
         end = None if self.end is None else self.end - self.start
         late = set()  # streams that have been read to the end of the part
         waited_for = {stream for stream in self.others if stream.type == "audio"}
@@ -258,9 +255,9 @@ class FilmReader(contextlib.AbstractContextManager):
                 continue
             pictures = self.decoded(packet, stream.decode)
             aspect = stream.codec_context.sample_aspect_ratio or Fraction(1)
-            self._aspect = self._aspect or aspect
-            if packet is not None and packet.pts is not None and aspect != self._aspect:
-                self._aspects[packet.pts] = aspect
+            usual_aspect = usual_aspect or aspect
+            if packet is not None and packet.pts is not None and aspect != usual_aspect:
+                aspects[packet.pts] = aspect
             for picture in pictures:
                 if picture.is_corrupt:
                     self.note_damage("a picture is incomplete")
@@ -270,7 +267,7 @@ class FilmReader(contextlib.AbstractContextManager):
                 if end is not None and time is not None and time >= end:
                     late.add(self.stream)
                     break
-                yield picture
+                yield picture, (picture.width, picture.height, aspects.pop(picture.pts, usual_aspect))
 
     def _read(self) -> Iterator:
         """Packets of the streams; after damage, ``None``, with which the decoder gives what it holds back."""
@@ -300,11 +297,8 @@ class FilmReader(contextlib.AbstractContextManager):
     def _note_end(self, last: Fraction) -> None:
         """Say so if the film ends long before its header says."""
         own = self.stream.duration and self.stream.duration * self.stream.time_base
-        if (
-            self.seconds
-            and "damage" not in self._remarked
-            and last + 1 + 2 / self.rate < self._of_part(own or self._length)
-        ):
+        is_short = self.seconds and last + 1 + 2 / self.rate < self._of_part(own or self._length)
+        if is_short and "damage" not in self._remarked:
             self.remarks.append(
                 f"{self.path} ends at {in_seconds(last)} of {in_seconds(self.seconds)}: the rest of it is missing"
             )

@@ -34,21 +34,14 @@ def result_ending(format: str, head: bytes) -> str:
     return {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}")
 
 
-def save_picture(
-    image: Image.Image,
-    file: BinaryIO,
-    ending: str,
-    quality: int | None = None,
-    exif: bytes | None = None,
-    profile: bytes | None = None,
-) -> None:
+def save_picture(image: Image.Image, file: BinaryIO, ending: str, info: dict, quality: int | None = None) -> None:
     """Encode a picture.
 
     Args:
         image: ``RGB`` or ``RGBA``, sRGB; transparency becomes white in a JPEG.
         ending: as :func:`result_ending` has it.
+        info: Pillow's, of the photograph: its EXIF is kept, and the colours are brought back into its profile.
         quality: 1 to 100; left out, a good one. Nothing to a lossless format.
-        exif, profile: of the photograph; the colours are brought back into the profile.
 
     Raises:
         ValueError: if the format does not hold so large a picture.
@@ -61,7 +54,7 @@ def save_picture(
         options["quality"] = quality
     if ending == ".jpg":
         image = flatten(image)
-    exif = _carried_exif(exif, image.size)
+    exif, profile = _carried_exif(info.get("exif"), image.size), info.get("icc_profile")
     if exif and not (ending == ".jpg" and len(exif) > _MOST_EXIF):
         options["exif"] = exif
     if profile:

@@ -111,8 +111,7 @@ class InferenceRun:
         self.interrupts = Interrupts("Finishing the pictures under way; a film ends here", "what was under way is lost")
         self._encoding: collections.deque[_Waiting] = collections.deque()
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
-        mask = None if config.mask is None else read_mask(config.mask, config.max_pixels)
-        self.options = StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
+        self.options = style_options(config, config.max_pixels)
         self._notes: list[str] = []
         self.styles = load_styles(config, self.compute, self._notes.append)
 
@@ -124,10 +123,7 @@ class InferenceRun:
         # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        to_stderr = self.config.json or self.piped
-        self.report = InferenceReport(
-            len(self.jobs), self.config.output_dir, self.several, self.config.json, to_stderr, self.processes.first
-        )
+        self.report = InferenceReport(len(self.jobs), self.config, self.several, self.piped, self.processes.first)
         self._stack.callback(self.report.close)
         self.report.left_out(self._left_out)
         for note in self._notes:
@@ -279,7 +275,7 @@ class InferenceRun:
         self._refuse_what_appeared(job)
         try:
             with _standard_output() if self.piped else atomic_write(job.output) as file:
-                save_picture(image, file, job.ending, self.config.quality, info.get("exif"), info.get("icc_profile"))
+                save_picture(image, file, job.ending, info, self.config.quality)
         except (ValueError, struct.error) as error:  # Pillow's, of what a format does not hold
             raise UserError(f"{job.output} cannot be written ({error}): give another --format") from None
         return image.size
@@ -370,16 +366,17 @@ def read_photograph(path: Path, max_pixels: int, called: object = None) -> Image
     return image
 
 
-def read_mask(path: str, max_pixels: int) -> Image.Image:
-    """The picture that ``--mask`` names.
+def style_options(config: InferenceConfig, max_pixels: int) -> StyleOptions:
+    """What the settings choose after training.
 
     Raises:
-        UserError: naming the flag, the file and the reason.
+        UserError: naming ``--mask``, its file and the reason.
     """
     try:
-        return read_image(path, max_pixels=max_pixels)
+        mask = None if config.mask is None else read_image(config.mask, max_pixels=max_pixels)
     except UserError as error:
         raise UserError(f"--mask: {error}") from None
+    return StyleOptions(config.strength, config.preserve_color, mask, config.stroke_scale)
 
 
 def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from config import InferenceConfig
 from imaging.folders import unread
 from inference.jobs import Job
 from utils.errors import one_line, writing_output
@@ -15,19 +16,19 @@ from utils.progress import progress_bar
 
 
 class InferenceReport:
-    """Notes what became of each photograph, and says so to people or, with ``as_json``, to programs.
+    """Notes what became of each photograph, and says so to people or, with ``--json``, to programs.
 
     Args:
         total: photographs of this process.
+        config: of the command. With ``json``, standard output holds one JSON object for each photograph.
         several: whether a collection was asked for. A single photograph has neither bar nor summary.
-        as_json: standard output holds one JSON object for each photograph.
-        to_stderr: what is meant for people goes to standard error.
+        piped: whether standard output is for the result.
         first: whether this process speaks; the others report faults alone.
     """
 
-    def __init__(self, total: int, output_dir: str, several: bool, as_json: bool, to_stderr: bool, first: bool = True):
-        self.output_dir, self.several, self.as_json, self._first = output_dir, several, as_json, first
-        self._people = sys.stderr if to_stderr else sys.stdout
+    def __init__(self, total: int, config: InferenceConfig, several: bool, piped: bool, first: bool):
+        self._config, self.several, self._first = config, several, first
+        self._people = sys.stderr if config.json or piped else sys.stdout
         self.counts = {"done": 0, "skipped": 0, "failed": 0, "unfinished": 0}
         self._since, self._said = time.perf_counter(), set()
         self._bar = progress_bar(total, unit="picture", disable=not (several and first))
@@ -86,7 +87,7 @@ class InferenceReport:
     def _note(self, job: Job, status: str, **facts) -> None:
         self.counts[status] += 1
         self._bar.update(1)
-        if self.as_json:
+        if self._config.json:
             line = {"input": str(job.path), "output": str(job.output), "status": status}
             line |= dict.fromkeys(("width", "height", "seconds", "error")) | facts
             with writing_output():
@@ -103,5 +104,5 @@ class InferenceReport:
         seconds = time.perf_counter() - self._since
         left = total - done - skipped - failed - unfinished
         rest = {"skipped": skipped, "failed": failed, "unfinished": unfinished, "not reached": left}
-        text = f"Stylised {done} of {total} photographs into {Path(self.output_dir)} in {seconds:.1f} s"
+        text = f"Stylised {done} of {total} photographs into {Path(self._config.output_dir)} in {seconds:.1f} s"
         self.say("; ".join([text, *(f"{count} {what}" for what, count in rest.items() if count)]))

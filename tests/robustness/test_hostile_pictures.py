@@ -190,9 +190,8 @@ def test_mutations_are_read_or_refused_in_one_sentence(samples, tmp_path, capfd,
                     if image.width * image.height < 10_000:  # what follows takes time by the pixel
                         warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command does around all this
                         image = to_srgb(image)
-                        carried = image.info.get("exif"), image.info.get("icc_profile")
                         with contextlib.suppress(ValueError, struct.error):  # which the command reports
-                            save_picture(image, io.BytesIO(), rng.choice((".jpg", ".png", ".webp")), None, *carried)
+                            save_picture(image, io.BytesIO(), rng.choice((".jpg", ".png", ".webp")), image.info)
                 warnings.simplefilter("always")
                 positions, crops, failures = dataset[[(number, 0)]]
                 assert len(crops) == len(positions) == 1 - len(failures)
