@@ -20,7 +20,7 @@ from PIL import Image
 from config import DemoConfig, InferenceConfig
 from demo.catalogue import PICTURES, Catalogue, Style, shipped_pictures
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Report, TileBar, Turns
+from demo.turns import Report, TileBar, Turns
 from imaging.animations import AnimationReader
 from imaging.film_writing import FILM_FORMATS
 from imaging.films import FilmReader
@@ -259,16 +259,15 @@ class Painter:
             Sentences on what could not be read or was left out.
         """
         options, stylizer, shown = self.options(recipe), _Watched(self.stylizer(recipe)), 0.0
+        bar = TileBar(self.turns, stop, report)  # whose tiles are frames
 
         def on_frame(done: int, total: int | None) -> None:
             nonlocal shown
-            report(done, total)
+            bar.total = total
+            bar.update()
             if time.perf_counter() - shown > _FRAME_EVERY:
                 show(stylizer.newest())
                 shown = time.perf_counter()
-            self.turns.let_others()
-            if stop.is_set():
-                raise Cancelled
 
         with self.room.taken(stop, film.pixels), self.turns.taken(stop), calling(film.path, film.name):
             result = repaint_film(
