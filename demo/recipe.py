@@ -10,7 +10,7 @@ from config import InferenceConfig
 from demo.catalogue import Style
 from inference.named_styles import style_name
 from utils.errors import UserError
-from utils.settings import quoted, validate
+from utils.settings import quoted, shown, validate
 
 MOST_STYLES = 8
 """In a mixture."""
@@ -60,14 +60,11 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
     live = _replaced(config, chosen, lambda style: style.live) or quick
     arguments = []
     for name, value in values.items():
-        if value == getattr(InferenceConfig, name):
-            continue
-        if name == "mask":
-            value = "mask.png"
-        shown = [] if value is True else value if isinstance(value, tuple) else [value]
-        arguments += [f"--{name}", *(f"{one:g}" if isinstance(one, float) else one for one in shown)]
+        if value != getattr(InferenceConfig, name):
+            shown_value = "mask.png" if name == "mask" else shown(value)
+            arguments += [f"--{name}"] if value is True else [f"--{name}", shown_value]
     name, stamps = style_name(config, frozenset(values)), tuple(style.stamp for style, _ in chosen)
-    return Recipe(config, quick, live, name, tuple(map(str, arguments)), stamps)
+    return Recipe(config, quick, live, name, tuple(arguments), stamps)
 
 
 def _replaced(config: InferenceConfig, chosen: list[tuple[Style, float]], twin: Callable) -> InferenceConfig | None:
