@@ -1,6 +1,7 @@
 """Animated pictures, GIF, WebP, APNG and AVIF, frame by frame, by Pillow alone."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -70,13 +71,10 @@ class AnimationReader(contextlib.AbstractContextManager):
     def frames(self) -> Iterator[Frame]:
         """The frames, once, with transparency where the picture has any."""
         time, count = Fraction(0), 0
-        skipped = bool(self.info.get("default_image"))  # of an APNG: what programs show that do not know of motion
+        first = int(self.info.get("default_image", 0))  # of an APNG: what programs show that do not know of motion
         try:
-            for image in ImageSequence.Iterator(self._image):
+            for image in itertools.islice(ImageSequence.Iterator(self._image), first, None):
                 image.load()
-                if skipped:
-                    skipped = False
-                    continue
                 duration = Fraction(image.info.get("duration") or _USUAL) / 1000
                 begins, time = time - self.start, time + duration
                 if begins >= 0 and (self.end is None or begins + self.start < self.end):
