@@ -5,6 +5,7 @@ import torch
 from torch.export import Dim
 
 from models.checkpoints import load_checkpoint
+from tests.noise import pictures
 
 if not hasattr(Dim, "AUTO"):
     pytest.skip("torch.export is younger than this torch", allow_module_level=True)
@@ -13,20 +14,16 @@ SIZES = [(3, 6), (8, 8), (13, 18), (24, 40), (33, 47)]  # what four divides and 
 AXES = {"image": {0: "n", 2: "h", 3: "w"}, "stylized": {0: "n", 2: "h", 3: "w"}}
 
 
-def images(batch, size):
-    return torch.rand(batch, 3, *size, generator=torch.Generator().manual_seed(sum(size))) * 255
-
-
 def right_sizes(run, network) -> list[tuple[int, int]]:
     """The sizes at which an exported network answers; there it has to be right."""
     right = []
     for size in SIZES:
         try:
-            result = torch.as_tensor(run(images(1, size)))
+            result = torch.as_tensor(run(pictures(1, *size)))
         except Exception:  # whatever the runtime raises
             continue
         with torch.no_grad():
-            torch.testing.assert_close(result, network(images(1, size)), rtol=0, atol=0.05)
+            torch.testing.assert_close(result, network(pictures(1, *size)), rtol=0, atol=0.05)
         right.append(size)
     return right
 
@@ -46,7 +43,7 @@ def network():
     ],
 )
 def test_torch_export(shapes, right, network):
-    exported = torch.export.export(network, (images(1, SIZES[-1]),), dynamic_shapes=shapes)
+    exported = torch.export.export(network, (pictures(1, *SIZES[-1]),), dynamic_shapes=shapes)
     assert right_sizes(exported.module(), network) == right
 
 
@@ -66,7 +63,7 @@ def test_torch_onnx_export(how, least, network, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     names = {"input_names": ["image"], "output_names": ["stylized"]}
-    torch.onnx.export(network, (images(1, example),), tmp_path / "m.onnx", **names, **how)
+    torch.onnx.export(network, (pictures(1, *example),), tmp_path / "m.onnx", **names, **how)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     right = right_sizes(lambda x: session.run(None, {"image": x.numpy()})[0], network)
     assert example in right and len(right) >= least
