@@ -6,7 +6,7 @@ Plain PyTorch is the same network, objective and optimiser by torch's own layers
 left to autograd. Without weights for the loss network, random ones are used, which take the same time.
 """
 
-import copy
+import contextlib
 import dataclasses
 import tempfile
 from dataclasses import dataclass
@@ -19,18 +19,9 @@ import torch
 from begin_training import training_step
 from benchmarks.common import ComputeConfig, peak_memory, report, training_inputs
 from config import TrainingConfig, setting
-from imaging.tensors import picture_batch, whole_batch
 from losses import functional
-from losses.perceptual import PerceptualLoss
-from models.pretrained import load_vgg19
-from models.transformer_net import TransformerNet
-from models.vgg19 import VGG19
 from training.build import build_state
 from training.compilation import compile_step
-from training.resume import cosine_schedule
-from training.soap import SOAP
-from training.state import TrainingState
-from utils.device import Compute
 from utils.measuring import time_in_turns
 from utils.settings import run_command
 
@@ -47,28 +38,16 @@ class TrainingTimingConfig(ComputeConfig):
     compile: bool = setting(False, "also under torch.compile, which takes some minutes")
 
 
-def plain_state(ours: TrainingState) -> TrainingState:
-    """The same training without anything that makes ours fast; call its steps under :func:`plain_gram`."""
-    config, device = ours.config, ours.compute.device
-    network = TransformerNet(**ours.network.architecture()).to(device).train()
-    network.load_state_dict(ours.network.state_dict())
-    vgg = VGG19().to(device)
-    vgg.load_state_dict(load_vgg19(config.vgg_weights, device, torch.float32).state_dict())
-    (image,), ceiling = ours.style_images, copy.deepcopy(ours.objective.ceiling)
-    painting, whole = (batch.to(device) for batch in (picture_batch(image, config.image_size), whole_batch(image)))
-    objective = PerceptualLoss(config, vgg, [painting], config.image_size, ceiling, [whole])
-    objective.load_state_dict(ours.objective.state_dict())
-    optimizer = SOAP(network.parameters(), config.lr, weight_decay=config.weight_decay)
-    return dataclasses.replace(
-        ours, compute=Compute(device, torch.float32), network=network, forward=network, objective=objective,
-        criterion=objective, optimizer=optimizer, scheduler=cosine_schedule(optimizer, config.lr, ours.total_steps),
-        scaler=torch.amp.GradScaler(device.type, enabled=False),
-    )  # fmt: skip
-
-
-def plain_gram():
-    """Within this block the style term takes its Gram matrices by their formula."""
-    return mock.patch("losses.terms.gram_matrix", functional.gram_matrix)
+@contextlib.contextmanager
+def plain():
+    """Within this block, networks, layout of memory and Gram matrices are those of plain PyTorch."""
+    with contextlib.ExitStack() as patches:
+        for module in ("training.build", "models.pretrained"):
+            patches.enter_context(mock.patch(f"{module}.accelerate", lambda network: network))
+        for module in ("training.build", "models.pretrained", "training.state"):
+            patches.enter_context(mock.patch(f"{module}.memory_format", lambda device: torch.contiguous_format))
+        patches.enter_context(mock.patch("losses.terms.gram_matrix", functional.gram_matrix))
+        yield
 
 
 def main(args: TrainingTimingConfig) -> None:
@@ -80,15 +59,14 @@ def main(args: TrainingTimingConfig) -> None:
         )  # fmt: skip
         ours = build_state(config)
         compiled = build_state(config) if args.compile else None
-        plain = plain_state(ours)
+        with plain():
+            theirs = build_state(dataclasses.replace(config, precision="float32"))
     photographs = next(ours.calibration_batches())
-    plain_photographs = photographs.contiguous()
-
-    def plain_step():
-        with plain_gram():
-            training_step(plain, plain_photographs)
-
-    calls = {"plain PyTorch, float32": plain_step, "ours": lambda: training_step(ours, photographs)}
+    in_plain_layout = photographs.contiguous()
+    calls = {
+        "plain PyTorch, float32": plain()(lambda: training_step(theirs, in_plain_layout)),
+        "ours": lambda: training_step(ours, photographs),
+    }
     if compiled is not None:
         compile_step(compiled, (photographs,), None)
         calls["ours, torch.compile"] = lambda: training_step(compiled, photographs)

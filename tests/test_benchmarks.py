@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.common import training_inputs
-from benchmarks.training import plain_gram, plain_state
+from benchmarks.training import plain
 from config import TrainingConfig
 from training.build import build_state
 
@@ -17,14 +17,16 @@ def command(call_cli):
 
 def test_the_baseline_is_the_same_training(tmp_path, vgg_file):
     inputs = training_inputs(tmp_path, 4, 64, str(vgg_file))
-    ours = build_state(TrainingConfig(**inputs, image_size=32, batch_size=2, width=0.25, device="cpu"))
-    plain, photographs = plain_state(ours), next(ours.calibration_batches())
+    config = TrainingConfig(**inputs, image_size=32, batch_size=2, width=0.25, device="cpu")
+    ours = build_state(config)
+    photographs = next(ours.calibration_batches())
     losses = [ours.objective(ours.network(photographs), photographs)]
-    with plain_gram():
-        losses.append(plain.objective(plain.network(photographs.contiguous()), photographs.contiguous()))
+    with plain():
+        theirs = build_state(config)
+        losses.append(theirs.objective(theirs.network(photographs.contiguous()), photographs.contiguous()))
     for name, value in losses[0].raw.items():
         torch.testing.assert_close(value, losses[1].raw[name], rtol=1e-3, atol=1e-6)
-    assert {type(module) for module in plain.network.modules()}.isdisjoint(
+    assert {type(module) for module in theirs.network.modules()}.isdisjoint(
         type(module) for module in ours.network.modules() if "cpu_kernels" in type(module).__module__
     )
 

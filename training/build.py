@@ -51,7 +51,8 @@ def build_state(
     """Build the state of a training. Reads files, and writes none.
 
     Args:
-        config: the settings; of a training that goes on, as :func:`training.resume.take_up` gives them.
+        config: the settings; of a training that goes on, as :func:`training.resume.take_up` gives them. With a
+            ``DistillConfig`` another network teaches: the objective is :class:`losses.distillation.Distillation`.
         given: names of those that were given explicitly, for refusals.
         checkpoint: to go on from, checked; the state is then as it was after its step.
         processes: that train together, each on ``config.batch_size`` photographs a step.
@@ -60,107 +61,67 @@ def build_state(
         UserError: naming the flag or file at fault.
     """
     config = validate(config)
-    compute = _prepare_machine(config)
-    begun = None
-    if checkpoint is None and config.start_from is not None:
-        begun, config = _begin_from(config, given)
-    styles = style_names(config.style_image)
+    compute = resolve_compute(config.device, config.precision, Processes.local_rank())
+    torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
+    config, teacher, begun = _other_networks(config, given, checkpoint is None)
+    styles = teacher.styles(config.teacher) if teacher else style_names(config.style_image)
     check_styles(config, styles)
-    style_images = pictures = [_read_style_image(config, path) for path in config.style_image]
+    style_images = pictures = _read_style_images(config, styles)
     paintings = [picture_batch(image, config.style_size or config.image_size) for image in pictures]
-    check_style_term(config, min(config.image_size, config.style_size or config.image_size))
-    photographs = _find_photographs(config)
+    paths = list_photographs(config.dataset_dir)
+    photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
-    vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
+    vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
     # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
-    identity = _identity(config, paintings, photographs, vgg, processes)
+    identity = _identity(config, paintings, photographs, vgg, processes, teacher)
     _check_resumed(checkpoint, identity, photographs, given)
     if config.style_smoothing:
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    objective = _build_objective(config, vgg, paintings, pictures, total_steps)
-    return _assemble(
-        config, compute, processes, checkpoint, begun, objective, total_steps,
-        style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, why=why,
-        identity=identity, started_from=_origin_of(begun),
-    )  # fmt: skip
-
-
-def build_distillation(
-    config: DistillConfig,
-    given: frozenset[str] = frozenset(),
-    checkpoint: Checkpoint | None = None,
-    processes: Processes = ALONE,
-) -> TrainingState:
-    """The same for a network that another one teaches: its objective is :class:`losses.distillation.Distillation`."""
-    config = validate(config)
-    compute = _prepare_machine(config)
-    teacher = load_checkpoint(config.teacher, "TEACHER")
-    config = _with_settings_of(teacher, config, given)
-    styles = teacher.styles(config.teacher)
-    check_styles(config, styles)
-    pictures = _pictures_of(config, styles)
-    paintings = [picture_batch(image, config.style_size or config.image_size) for image in pictures]
-    photographs = _find_photographs(config)
-    total_steps, why = planned_steps(config, len(photographs), processes.count)
-    vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
-    weights = b"".join(value.numpy().tobytes() for value in teacher.network.state_dict().values())
-    identity = _identity(config, paintings, photographs, vgg, processes) | {"teacher": _digest(weights)}
-    _check_resumed(checkpoint, identity, photographs, given)
-    calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    begun = teacher if _same_sizes(teacher.network, config) else None
-    started_from = None
-    if checkpoint is None and config.start_from is not None:
-        begun, config = _begin_from(config, given)
-        started_from = _origin_of(begun)
-    if isinstance(teacher.network, MultiStyleNet) and len(styles) == 1:
-        teacher.network = teacher.network.for_style(0)
-    painting, painting_from = None, 0
-    if paintings:
-        of_painting = dataclasses.replace(config, temporal_weight=_settings_of(teacher).get("temporal_weight", 0.0))
-        if config.style_smoothing:
-            paintings = [smooth_strokes(one, config.style_smoothing) for one in paintings]
-        painting_from = round((1 - config.painting_share) * total_steps)
-        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
-    frozen = fuse_batch_norm(teacher.network).to(compute.device, memory_format=memory_format(compute.device))
-    frozen = fused_pass(frozen, compute.dtype) if compute.device.type == "cpu" else frozen.to(compute.dtype)
-    objective = Distillation(frozen, config.temporal_weight, len(styles), painting, painting_from)
-    return _assemble(
-        config, compute, processes, checkpoint, begun, objective, total_steps,
-        style_images=_pictures_by(teacher.network, config, compute), styles=styles, photographs=photographs,
-        calibration=calibration, why=why, identity=identity, teacher=teacher.provenance, started_from=started_from,
-    )  # fmt: skip
-
-
-def _assemble(
-    config: TrainingConfig,
-    compute: Compute,
-    processes: Processes,
-    checkpoint: Checkpoint | None,
-    begun: Checkpoint | None,
-    objective: PerceptualLoss | Distillation,
-    total_steps: int,
-    **parts,
-) -> TrainingState:
-    """The state, as it is before the first step, or after the checkpoint's."""
+    if teacher is None:
+        objective = _build_objective(config, vgg, paintings, pictures, total_steps)
+    else:
+        objective = _build_distillation(config, compute, teacher, vgg, paintings, pictures, total_steps)
+        style_images = _pictures_by(teacher.network, config, compute)
     torch.manual_seed(config.seed)
-    network = _new_network(config, parts["styles"], begun) if checkpoint is None else checkpoint.network
+    network = _build_network(config, styles, begun) if checkpoint is None else checkpoint.network
     network = _prepare_network(config, network, compute.device, processes)
     optimizer = _build_optimizer(config, network)
     state = TrainingState(
-        config=config, compute=compute, processes=processes, network=network, forward=processes.forward_of(network),
-        objective=objective, criterion=objective, optimizer=optimizer, total_steps=total_steps,
+        config=config, compute=compute, processes=processes, style_images=style_images, styles=styles,
+        photographs=photographs, calibration=calibration, network=network, forward=processes.forward_of(network),
+        objective=objective, criterion=objective, optimizer=optimizer,
         scheduler=cosine_schedule(optimizer, config.lr, total_steps),
-        scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16), **parts,
+        scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16),
+        total_steps=total_steps, why=why, identity=identity, teacher=teacher and teacher.provenance,
+        started_from=None if begun is teacher else _origin_of(begun),
     )  # fmt: skip
     if checkpoint is not None:
         restore(state, checkpoint)
-        return state
-    objective.measure(state.calibration_batches)
-    if config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
-        estimate_statistics(network, state.calibration_batches())
+    else:
+        _measure(state, begun)
     return state
+
+
+def _measure(state: TrainingState, begun: Checkpoint | None) -> None:
+    state.objective.measure(state.calibration_batches)
+    if state.config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
+        estimate_statistics(state.network, state.calibration_batches())
+
+
+def _other_networks(
+    config: TrainingConfig, given: frozenset[str], is_new: bool
+) -> tuple[TrainingConfig, Checkpoint | None, Checkpoint | None]:
+    """The settings with what other networks decide of them, the teacher, and what a new training begins with."""
+    teacher = begun = None
+    if isinstance(config, DistillConfig):
+        teacher = load_checkpoint(config.teacher, "TEACHER")
+        config = _with_settings_of(teacher, config, given)
+        begun = teacher if _same_sizes(teacher.network, config) else None
+    if is_new and config.start_from is not None:
+        begun, config = _begin_from(config, given)
+    return config, teacher, begun
 
 
 def _check_resumed(
@@ -196,8 +157,8 @@ def _same_sizes(network: TransformerNet, config: DistillConfig) -> bool:
     return alike and (network.norm == config.norm or (network.norm, config.norm) == ("instance", "mixed"))
 
 
-def _pictures_of(config: DistillConfig, styles: tuple[str, ...]) -> list[Image.Image]:
-    """The paintings in the order of the teacher's styles; none where none are named."""
+def _read_style_images(config: TrainingConfig, styles: tuple[str, ...]) -> list[Image.Image]:
+    """The paintings, in the order of the styles; none where a teacher's pictures are all that is learnt from."""
     paths = dict(zip(style_names(config.style_image), config.style_image))
     if len(styles) == len(paths) == 1:
         paths = dict(zip(styles, config.style_image))
@@ -222,32 +183,27 @@ def _pictures_by(teacher: TransformerNet, config: TrainingConfig, compute: Compu
     return [Stylizer(network, compute=compute).stylize(image) for network in networks]
 
 
-def _prepare_machine(config: TrainingConfig) -> Compute:
-    compute = resolve_compute(config.device, config.precision, Processes.local_rank())
-    torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
-    return compute
-
-
-def _find_photographs(config: TrainingConfig) -> PhotographDataset:
-    return PhotographDataset(list_photographs(config.dataset_dir), config.image_size, config.seed, config.max_pixels)
-
-
 def _identity(
     config: TrainingConfig,
     paintings: list[torch.Tensor],
     photographs: PhotographDataset,
     vgg: VGG19 | None,
     processes: Processes,
+    teacher: Checkpoint | None,
 ) -> dict:
     """What a training is made of, which a resumed one must find again."""
     names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in photographs.paths)
-    return {
+    identity = {
         "style": _digest(b"".join(painting.byte().numpy().tobytes() for painting in paintings)),
         "processes": processes.count,
         "photographs": len(photographs),
         "photograph_names": _digest(names.encode("utf-8", "surrogateescape")),
         "loss_network": vgg.fingerprint if vgg else "",
     }
+    if teacher is not None:
+        values = teacher.network.state_dict().values()
+        identity["teacher"] = _digest(b"".join(value.numpy().tobytes() for value in values))
+    return identity
 
 
 def _build_objective(
@@ -265,6 +221,29 @@ def _build_objective(
     paintings = [painting.to(device) for painting in paintings]
     whole = [whole_batch(picture).to(device) for picture in pictures]
     return PerceptualLoss(config, vgg, paintings, config.image_size, ceiling, whole)
+
+
+def _build_distillation(
+    config: DistillConfig,
+    compute: Compute,
+    teacher: Checkpoint,
+    vgg: VGG19 | None,
+    paintings: list[torch.Tensor],
+    pictures: list[Image.Image],
+    total_steps: int,
+) -> Distillation:
+    painting, painting_from = None, round((1 - config.painting_share) * total_steps)
+    if paintings:
+        temporal_weight = _settings_of(teacher).get("temporal_weight", 0.0)
+        of_painting = dataclasses.replace(config, temporal_weight=temporal_weight)
+        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
+    network, count = teacher.network, 1
+    if isinstance(network, MultiStyleNet):
+        count = len(network.styles)
+        network = network if count > 1 else network.for_style(0)
+    network = fuse_batch_norm(network).to(compute.device, memory_format=memory_format(compute.device))
+    network = fused_pass(network, compute.dtype) if compute.device.type == "cpu" else network.to(compute.dtype)
+    return Distillation(network, config.temporal_weight, count, painting, painting_from)
 
 
 def _prepare_network(
@@ -320,7 +299,7 @@ def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
         raise UserError(f"--{name}: {error}") from None
 
 
-def _new_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpoint | None) -> TransformerNet:
+def _build_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpoint | None) -> TransformerNet:
     """What a training begins with: random weights, or those of ``--start_from``."""
     if begun is None and len(styles) == 1:
         return TransformerNet(config.norm, config.upsample, config.width, config.blocks)

@@ -10,25 +10,20 @@ lower the objective of a training, with the settings that the teacher was traine
 resume; with --resume one and the same command begins, goes on and ends.
 """
 
+from begin_training import train
 from config import DistillConfig
 from utils.files import check_target
 from utils.settings import run_command
 
 
 def distill(config: DistillConfig, given: frozenset[str] = frozenset()) -> int:
-    """Teach ``config.student`` to the end, or until Ctrl-C or SIGTERM; see ``begin_training.train``.
+    """Teach ``config.student`` to the end, or until Ctrl-C or SIGTERM, as ``begin_training.train`` does.
 
     Raises:
         UserError: naming the flag or file at fault.
     """
     check_target(config.student, True, (".pth",), "STUDENT")  # what may be replaced, the folder of the training knows
-    # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from begin_training import run_training
-    from training.build import build_distillation
-    from training.run import TrainingRun
-
-    command = ("-m", "training.distill", config.teacher, config.student)
-    return run_training(TrainingRun(config, given, build_distillation, command))
+    return train(config, given)
 
 
 if __name__ == "__main__":

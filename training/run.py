@@ -5,7 +5,7 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
@@ -25,7 +25,6 @@ from training.norm_statistics import estimate_statistics
 from training.plan import ENOUGH_STEPS, strange_weights
 from training.results import monitor_picture, provenance, write_filmstrip, write_model
 from training.resume import resume_state_of, take_up
-from training.state import TrainingState
 from training.style_images import find_style_images, training_name
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import UserError
@@ -45,8 +44,6 @@ class TrainingRun:
 
     Args:
         config, given: as in ``begin_training.train``.
-        build: makes the state, see :func:`training.build.build_state`.
-        command: that began it, and resumes it.
 
     Attributes:
         state: the parts and where they stand, see :class:`training.state.TrainingState`.
@@ -55,14 +52,8 @@ class TrainingRun:
         UserError: naming the flag or file at fault; nothing has been written or replaced then.
     """
 
-    def __init__(
-        self,
-        config: TrainingConfig,
-        given: frozenset[str] = frozenset(),
-        build: Callable[..., TrainingState] = build_state,
-        command: tuple[str, ...] = ("begin_training.py",),
-    ):
-        self._command = command
+    def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
+        self._command = config.command
         with contextlib.ExitStack() as taken:
             config = validate(config)
             config = dataclasses.replace(config, style_image=find_style_images(config.style_image))
@@ -84,7 +75,7 @@ class TrainingRun:
                 self.monitor_content_image = read_picture(
                     config, "training_monitor_content_image", config.training_monitor_content_image
                 )
-            self.state = state = build(config, given, checkpoint, processes)
+            self.state = state = build_state(config, given, checkpoint, processes)
             if checkpoint is None:
                 check_pictures(state)
             self.config = state.config
