@@ -7,6 +7,7 @@ alone, so that ``--help`` answers at once.
 
 import dataclasses
 import sys
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -296,65 +297,6 @@ def with_recipe(config: TrainingConfig, given: frozenset[str]) -> tuple[Training
 
 
 @dataclass(frozen=True)
-class _Networks:
-    # A class of its own, for what has no default comes first.
-    teacher: str = setting(REQUIRED, "trained style: a file, or the name of a model", metavar="TEACHER")
-    student: str = setting(
-        REQUIRED,
-        "receives the new model; its name ends in .pth, and STUDENT_training/ lies beside it",
-        metavar="STUDENT",
-    )
-
-
-@dataclass(frozen=True)
-class DistillConfig(TrainingConfig, _Networks):
-    """Settings of ``training.distill``: those of a training, with other defaults, and the two networks."""
-
-    style_image: tuple[str, ...] = setting(
-        (),
-        "the painting: with it the last steps lower the objective of a training; with a teacher of several styles, a "
-        "picture for each, of its name",
-        metavar="PICTURE",
-    )
-    painting_share: float = setting(
-        0.2, "share of the steps, the last ones, that lower the painting's objective", above=0, maximum=1
-    )
-    temporal_weight: float = setting(
-        0.0,
-        "weight of the term that keeps films from flickering, beside the distance to the teacher; 2 to 4 is useful",
-        minimum=0,
-    )
-    image_size: int = setting(160, "side of the square training crops, pixels", minimum=32, maximum=4096)
-    norm: str | None = setting(
-        None, "normalisation layers; left out, the teacher's", choices=("batch", "instance", "mixed")
-    )
-    upsample: str | None = setting(None, "upsampling layers; left out, the teacher's", choices=("transposed", "resize"))
-    width: float = setting(
-        0.25,
-        "multiplies the channels of the paper; with the teacher's width and blocks the student begins as a copy",
-        minimum=0.05,
-        maximum=2,
-    )
-    blocks: int | None = setting(None, "residual blocks; left out, as many as the teacher has", minimum=1, maximum=9)
-    start_from: str | None = setting(
-        None,
-        "model that the student begins from: a file or a name; a small one of another style saves steps",
-        metavar="MODEL",
-    )
-    total_steps: int | None = setting(2000, "steps at most, see num_epochs", minimum=1)
-    batch_size: int = setting(2, "photographs a step", minimum=1)
-    lr: float = setting(0.01, "learning rate at the start; it falls to zero along a cosine", above=0)
-
-    # What begin_training.py alone takes.
-    recipe: ClassVar = None
-    train: ClassVar = "all"
-    compile: ClassVar = "off"
-    output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
-    name: ClassVar = property(lambda self: Path(self.student).stem)
-    command: ClassVar = property(lambda self: ("-m", "training.distill", self.teacher, self.student))
-
-
-@dataclass(frozen=True)
 class InferenceConfig:
     """Settings of ``begin_inference.py``."""
 
@@ -444,6 +386,77 @@ class InferenceConfig:
         "(done, skipped or failed), width, height, seconds (in the network), error, for a film frames; null where "
         "there is nothing to say",
     )
+
+
+def shared_setting(name: str, default=..., help: str | None = None, heading: str | None = None):
+    """A field like inference's setting of this name, or else training's, with its bounds; all else if given."""
+    original = {**TrainingConfig.__dataclass_fields__, **InferenceConfig.__dataclass_fields__}[name]
+    metadata = {**original.metadata, "help": help or original.metadata["help"], "heading": heading}
+    return dataclasses.field(default=original.default if default is ... else default, metadata=metadata)
+
+
+def with_objective(config_class: type, as_trained: bool = False) -> type:
+    """A class of settings with the objective's in addition.
+
+    Args:
+        as_trained: a setting that is left out is ``None``, for the one that a model was trained with.
+    """
+    hints, fields = typing.get_type_hints(TrainingConfig), []
+    for name in OBJECTIVE:
+        changes = {} if fields else {"heading": "The objective"}
+        if as_trained:
+            help = TrainingConfig.__dataclass_fields__[name].metadata["help"]
+            changes |= {"default": None, "help": f"{help}; left out, as the model was trained"}
+        hint = hints[name] | None if as_trained else hints[name]
+        fields.append((name, hint, shared_setting(name, **changes)))
+    return dataclasses.make_dataclass(config_class.__name__, fields, bases=(config_class,), frozen=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(TrainingConfig):
+    """Settings of ``training.distill``: those of a training, with other defaults, and the two networks."""
+
+    teacher: str = setting(REQUIRED, "trained style: a file, or the name of a model", metavar="TEACHER")
+    student: str = setting(
+        REQUIRED,
+        "receives the new model; its name ends in .pth, and STUDENT_training/ lies beside it",
+        metavar="STUDENT",
+    )
+    style_image: tuple[str, ...] = shared_setting(
+        "style_image", (),
+        "the painting: with it the last steps lower the objective of a training; with a teacher of several styles, a "
+        "picture for each, of its name",
+    )  # fmt: skip
+    painting_share: float = setting(
+        0.2, "share of the steps, the last ones, that lower the painting's objective", above=0, maximum=1
+    )
+    temporal_weight: float = shared_setting(
+        "temporal_weight", 0.0,
+        "weight of the term that keeps films from flickering, beside the distance to the teacher; 2 to 4 is useful",
+    )  # fmt: skip
+    image_size: int = shared_setting("image_size", 160)
+    norm: str | None = shared_setting("norm", None, "normalisation layers; left out, the teacher's")
+    upsample: str | None = shared_setting("upsample", None, "upsampling layers; left out, the teacher's")
+    width: float = shared_setting(
+        "width", 0.25,
+        "multiplies the channels of the paper; with the teacher's width and blocks the student begins as a copy",
+    )  # fmt: skip
+    blocks: int | None = shared_setting("blocks", None, "residual blocks; left out, as many as the teacher has")
+    start_from: str | None = shared_setting(
+        "start_from",
+        help="model that the student begins from: a file or a name; a small one of another style saves steps",
+    )  # fmt: skip
+    total_steps: int | None = shared_setting("total_steps", 2000, "steps at most, see num_epochs")
+    batch_size: int = shared_setting("batch_size", 2)
+    lr: float = shared_setting("lr", 0.01, "learning rate at the start; it falls to zero along a cosine")
+
+    # What begin_training.py alone takes.
+    recipe: ClassVar = None
+    train: ClassVar = "all"
+    compile: ClassVar = "off"
+    output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
+    name: ClassVar = property(lambda self: Path(self.student).stem)
+    command: ClassVar = property(lambda self: ("-m", "training.distill", self.teacher, self.student))
 
 
 @dataclass(frozen=True)

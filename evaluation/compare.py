@@ -13,17 +13,20 @@ optimises each photograph for the same objective, which takes minutes on a CPU: 
 """
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 
-from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, setting
-from evaluation.shared_settings import shared_setting, with_objective
+from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, setting, shared_setting, with_objective
 from utils.errors import UserError
 from utils.settings import run_command
 
 
+@functools.partial(with_objective, as_trained=True)
 @dataclass(frozen=True)
-class _CompareConfig:
+class CompareConfig:
+    """Settings of ``evaluation.compare``."""
+
     model_path: tuple[str, ...] = shared_setting(
         "model_path", help="trained styles, or checkpoints of a training", heading="What is judged, and on what"
     )
@@ -88,10 +91,6 @@ class _CompareConfig:
     )
     sheet: str | None = setting(None, "file for a sheet of the pictures: .png, .jpg, .webp or .tif", metavar="FILE")
     overwrite: bool = setting(False, OVERWRITE_HELP)
-
-
-CompareConfig = with_objective(_CompareConfig, as_trained=True)
-"""Settings of ``evaluation.compare``."""
 
 
 def compare(config: CompareConfig) -> None:

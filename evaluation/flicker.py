@@ -8,8 +8,7 @@ import json
 from dataclasses import dataclass
 from statistics import fmean
 
-from config import OVERWRITE_HELP, REQUIRED, InferenceConfig, setting
-from evaluation.shared_settings import shared_setting
+from config import OVERWRITE_HELP, REQUIRED, InferenceConfig, setting, shared_setting
 from utils.errors import UserError
 from utils.settings import run_command
 

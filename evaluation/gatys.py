@@ -9,13 +9,15 @@ measured on the photograph itself. Ctrl-C writes the picture as far as it is.
 
 from dataclasses import dataclass
 
-from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting
-from evaluation.shared_settings import shared_setting, with_objective
+from config import OBJECTIVE, OVERWRITE_HELP, PRECISIONS, TrainingConfig, setting, shared_setting, with_objective
 from utils.settings import run_command
 
 
+@with_objective
 @dataclass(frozen=True)
-class _GatysConfig:
+class GatysConfig:
+    """Settings of ``evaluation.gatys``."""
+
     content_image: str = setting(
         "content/mountains.jpg",
         "the photograph",
@@ -48,10 +50,6 @@ class _GatysConfig:
     )
     max_pixels: int = shared_setting("max_pixels")
     overwrite: bool = setting(False, OVERWRITE_HELP)
-
-
-GatysConfig = with_objective(_GatysConfig)
-"""Settings of ``evaluation.gatys``."""
 
 
 def paint(config: GatysConfig) -> int:

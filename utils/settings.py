@@ -72,7 +72,8 @@ def build_parser(config_class, description: str) -> argparse.ArgumentParser:
             text += f" (default: {shown(f.default)})"
         metavar = f.metadata["metavar"] or "|".join(f.metadata["choices"] or ()) or _METAVARS[value_type]
         many = {"nargs": "+"} if several else {}
-        group.add_argument(f.name if required else f"--{f.name}", type=value_type, metavar=metavar, help=text, **many)
+        where, name = (parser, f.name) if required else (group, f"--{f.name}")
+        where.add_argument(name, type=value_type, metavar=metavar, help=text, **many)
     return parser
 
 
