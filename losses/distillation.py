@@ -1,5 +1,6 @@
 """What a network lowers that another one teaches: distillation (Hinton et al., 2015, arXiv:1503.02531)."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -7,8 +8,7 @@ import torch
 from torch import nn
 
 from losses.content_ceiling import ContentCeiling
-from losses.functional import is_flat
-from losses.perceptual import Losses, PerceptualLoss
+from losses.perceptual import Losses, PerceptualLoss, apart, summed
 from losses.temporal import Views, temporal_loss
 from losses.terms import Batches
 
@@ -78,23 +78,12 @@ class Distillation(nn.Module):
         nothing = dict.fromkeys(["teacher", "temporal", *names], zero)  # what is not computed counts as 0
         if self.painting is not None and self.steps > self.painting_from:
             losses = self.painting(stylized, photographs, style, views)
-            raw, weighted = nothing | losses.raw, nothing | losses.weighted
-            return Losses(losses.total, raw, weighted, losses.content_to_grey, losses.style)
-        inputs = [photographs] if style is None else [photographs, style]
-        if views is not None:
-            inputs = [value.chunk(2)[0] for value in inputs]
+            return dataclasses.replace(losses, raw=nothing | losses.raw, weighted=nothing | losses.weighted)
+        stylized, moved, photographs, numbers = apart(stylized, photographs, style, views)
         with torch.no_grad():
-            target = self._teacher(*inputs)
-        flat = is_flat(inputs[0])
-        parts = [torch.where(flat, part.detach(), part) for part in stylized.float().chunk(1 if views is None else 2)]
-        raw = {"teacher": distance((parts[0] - target) / 255).mean((1, 2, 3)), "temporal": zero}
+            target = self._teacher(photographs) if style is None else self._teacher(photographs, numbers)
+        raw = nothing | {"teacher": distance((stylized.float() - target) / 255).mean((1, 2, 3))}
         if views is not None:
-            raw["temporal"] = STEADINESS * temporal_loss(*parts, views.motion)
+            raw["temporal"] = STEADINESS * temporal_loss(stylized, moved, views.motion)
         weighted = raw | {"temporal": self.temporal_weight * raw["temporal"]}
-        total = sum(value.mean() for value in weighted.values())
-        raw, weighted = (nothing | {name: value.detach() for name, value in each.items()} for each in (raw, weighted))
-        if style is None:
-            numbers = torch.zeros(len(target), dtype=torch.long, device=target.device)
-        else:
-            numbers = inputs[1]
-        return Losses(total, raw, weighted, None if self.painting is None else zero, numbers)
+        return summed(raw, weighted, None if self.painting is None else zero, numbers)

@@ -165,34 +165,43 @@ class PerceptualLoss(nn.Module):
             views: where the second half of the batch are second views of the first half. They count in the temporal
                 term alone, and photographs that were softened count in all but the style term.
         """
-        batch = self._look(stylized, photographs, style, views)
+        stylized, moved, photographs, style = apart(stylized, photographs, style, views)
+        with torch.no_grad():
+            target = self.network(photographs, (self.content_layer,))[self.content_layer]
+        features = self.network(stylized, self._layers)
+        batch = Batch(stylized, photographs, style, features, target, moved, views)
         zero = stylized.new_zeros(())
         raw = {  # the content counts against grey, whatever its weight
             term.name: term.function(batch) if term.weight or term.name == "content" else zero for term in self.terms
         }
-        level = self.ceiling.level()[batch.style]
+        level = self.ceiling.level()[style]
         weighted = {
             term.name: term.weight * (level * raw[term.name] if term.eased else raw[term.name]) for term in self.terms
         }
-        total = sum(value.mean() for value in weighted.values())
-        greys = self.functions["content"].distance(self.grey.expand_as(batch.target), batch.target)
-        content_to_grey = self.ceiling.observe(raw["content"].detach(), greys, batch.style)
-        raw, weighted = ({name: value.detach() for name, value in each.items()} for each in (raw, weighted))
-        return Losses(total, raw, weighted, content_to_grey, batch.style)
+        greys = self.functions["content"].distance(self.grey.expand_as(target), target)
+        return summed(raw, weighted, self.ceiling.observe(raw["content"].detach(), greys, style), style)
 
-    def _look(self, stylized, photographs, style, views) -> Batch:
-        """The photographs and their second views taken apart, and what the loss network sees in them."""
-        if style is None:
-            style = torch.zeros(len(photographs), dtype=torch.long, device=photographs.device)
-        moved = None
-        if views is not None:
-            stylized, moved = stylized.chunk(2)
-            photographs, style = photographs.chunk(2)[0], style.chunk(2)[0]
-        flat = is_flat(photographs)
-        stylized = torch.where(flat, stylized.detach(), stylized)
-        if moved is not None:
-            moved = torch.where(flat, moved.detach(), moved)
-        with torch.no_grad():
-            target = self.network(photographs, (self.content_layer,))[self.content_layer]
-        features = self.network(stylized, self._layers)
-        return Batch(stylized, photographs, style, features, target, moved, views)
+
+def apart(stylized, photographs, style, views) -> tuple:
+    """The arguments of an objective without second views, and these by themselves: stylized, moved, photographs, style.
+
+    Where a photograph is of next to one colour, what was made of it has no gradient.
+    """
+    if style is None:
+        style = torch.zeros(len(photographs), dtype=torch.long, device=photographs.device)
+    moved = None
+    if views is not None:
+        stylized, moved = stylized.chunk(2)
+        photographs, style = photographs.chunk(2)[0], style.chunk(2)[0]
+    flat = is_flat(photographs)
+    stylized = torch.where(flat, stylized.detach(), stylized)
+    if moved is not None:
+        moved = torch.where(flat, moved.detach(), moved)
+    return stylized, moved, photographs, style
+
+
+def summed(raw, weighted, content_to_grey, style) -> Losses:
+    """The losses of a batch out of those with gradients."""
+    total = sum(value.mean() for value in weighted.values())
+    raw, weighted = ({name: value.detach() for name, value in each.items()} for each in (raw, weighted))
+    return Losses(total, raw, weighted, content_to_grey, style)
