@@ -101,18 +101,22 @@ def compare(config: CompareConfig) -> None:
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from evaluation.optimisation import prepare_machine
-    from evaluation.pictures import read_square, select_photographs, write_picture
+    from evaluation.pictures import ENDINGS, read_square, select_photographs, write_picture
     from evaluation.report import print_result, sheet
     from evaluation.trained import read_styles
-    from utils.files import atomic_write
+    from utils.files import atomic_write, check_target
     from utils.labels import file_labels
     from utils.measuring import describe_machine
 
-    _check(config)
+    if config.teacher and not config.tones_only:
+        raise UserError("--teacher goes with --tones_only: add it, or leave out --teacher")
+    for name, endings in {"json": (".json",), "sheet": ENDINGS}.items():
+        if getattr(config, name) is not None:
+            check_target(getattr(config, name), config.overwrite, endings, f"--{name}")
     compute = prepare_machine(config.device, config.precision)
     paths, names = select_photographs(config.photographs, config.names)
     paths = paths[: config.photograph_count]
-    styles = read_styles(config.model_path, config.style, config.style_image, config.device, config.max_pixels)
+    styles = read_styles(config)
     photographs = [read_square(path, config.image_size, config.max_pixels) for path in paths]
     judged = _tones(config, styles, photographs) if config.tones_only else _judge(config, compute, styles, photographs)
     pictures = [model.pop("pictures") for model in judged]
@@ -132,17 +136,6 @@ def compare(config: CompareConfig) -> None:
     for path in (config.json, config.sheet):
         if path is not None:
             print(f"Wrote {path}")
-
-
-def _check(config: CompareConfig) -> None:
-    from evaluation.pictures import ENDINGS
-    from utils.files import check_target
-
-    if config.teacher and not config.tones_only:
-        raise UserError("--teacher goes with --tones_only: add it, or leave out --teacher")
-    for name, allowed in {"json": (".json",), "sheet": ENDINGS}.items():
-        if getattr(config, name) is not None:
-            check_target(getattr(config, name), config.overwrite, allowed, f"--{name}")
 
 
 def _tones(config: CompareConfig, styles: list, photographs: list) -> list[dict]:
@@ -189,7 +182,7 @@ def _judge(config: CompareConfig, compute, styles: list, photographs: list) -> l
             Judge(style, objective, vgg, photographs, compute.device, bar)
             for style, objective in zip(styles, objectives)
         ]
-        return [judge.run(optimised, config.iterations, config.starts, config.seed) for judge in judges]
+        return [judge.run(config) for judge in judges]
 
 
 if __name__ == "__main__":

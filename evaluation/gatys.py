@@ -62,11 +62,11 @@ def paint(config: GatysConfig) -> int:
         UserError: naming the flag or file at fault.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from evaluation.objective import criterion_of, style_batch, unweighted
+    from evaluation.objective import criterion_of, unweighted
     from evaluation.optimisation import optimize, prepare_machine, starting_picture
     from evaluation.pictures import ENDINGS, read_whole, write_picture
     from imaging.icc import to_srgb
-    from imaging.tensors import picture_batch, tensor_to_image, whole_batch
+    from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
     from utils.files import check_target
     from utils.interrupts import Interrupts
@@ -77,10 +77,9 @@ def paint(config: GatysConfig) -> int:
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     painting = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
-    style_image, whole = style_batch(painting, config).to(compute.device), whole_batch(painting).to(compute.device)
-    settings = TrainingConfig(**{name: getattr(config, name) for name in OBJECTIVE})
+    settings = TrainingConfig(**{name: getattr(config, name) for name in (*OBJECTIVE, "image_size")})
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype)
-    criterion = criterion_of(settings, vgg, style_image, [photograph], painting=whole)
+    criterion = criterion_of(settings, vgg, painting, [photograph])
     height, width = photograph.shape[-2:]
     print(f"{width} x {height} pixels from the {config.start}, on {compute.describe()}")
     start = starting_picture(config.start, photograph, config.seed)

@@ -8,11 +8,10 @@ import torch
 from tqdm import tqdm
 
 from config import OBJECTIVE
-from evaluation.objective import criterion_of, style_batch, unweighted
-from evaluation.optimisation import iterations_equalled, optimize, starting_picture
+from evaluation.objective import criterion_of, unweighted
+from evaluation.optimisation import optimize, starting_picture
 from evaluation.report import FROM
 from evaluation.trained import Objective, Style
-from imaging.tensors import whole_batch
 from models.vgg19 import VGG19
 from utils.errors import UserError
 
@@ -46,21 +45,14 @@ class Judge:
     ):
         self.style, self.objective, self.device, self.bar = style, objective, device, bar
         self.photographs = photographs
-        painting = style_batch(style.painting, objective.settings).to(device)
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
         try:
-            self.criterion = criterion_of(
-                objective.settings, vgg, painting, scales_on, objective.scales, whole_batch(style.painting).to(device)
-            )
+            self.criterion = criterion_of(objective.settings, vgg, style.painting, scales_on, objective.scales)
         except (TypeError, ValueError):
             raise UserError(f"{style.path} holds scales that no training has: give another file") from None
 
-    def run(self, optimised: int, iterations: int, starts: Sequence[str], seed: int) -> dict:
-        """Paint the photographs, and measure the results.
-
-        Args:
-            optimised: how many photographs are optimised beside it, the first ones.
-            iterations, starts, seed: of L-BFGS.
+    def run(self, config) -> dict:
+        """Paint the photographs, and measure the results; with L-BFGS as the settings of evaluation.compare say.
 
         Returns:
             The figures of a model, and ``"pictures"``: row by row, each N x 3 x H x W, uint8.
@@ -69,13 +61,18 @@ class Judge:
         pictures = {"photographs": self.photographs, name: self.style.paint(self.photographs, self.bar)}
         rows = {row: self._measure_all(found) for row, found in pictures.items()}
         equalled = {}
-        for start in starts if optimised else ():
-            row = f"{FROM[start]}, {iterations} iterations"
-            found = [self._optimised(one, start, iterations, seed) for one in self.photographs[:optimised]]
+        for start in config.starts if config.iterations else ():
+            row = f"{FROM[start]}, {config.iterations} iterations"
+            chosen = self.photographs[: config.lbfgs_photographs]
+            found = [self._optimised(one, start, config.iterations, config.seed) for one in chosen]
             curves, pictures[row] = map(list, zip(*found))
-            steps = [iterations_equalled(curve, own["objective"]) for curve, own in zip(curves, rows[name])]
+            # The first iteration that is as low: 0 where the start is already, None where the last one is not yet.
+            steps = [
+                next((number for number, value in enumerate(curve) if value <= own["objective"]), None)
+                for curve, own in zip(curves, rows[name])
+            ]
             equalled[start] = {
-                "iterations": steps, "quartiles": quartiles(steps), "run": iterations, "curves": curves
+                "iterations": steps, "quartiles": quartiles(steps), "run": config.iterations, "curves": curves
             }  # fmt: skip
             rows[row] = self._measure_all(pictures[row])
         return {

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -125,17 +125,3 @@ def prepare_machine(device: str, precision: str) -> Compute:
     # TensorFloat-32 keeps ten bits of a product: too few for the differences of gradients that L-BFGS lives on.
     torch.backends.cudnn.allow_tf32 = False
     return compute
-
-
-def iterations_equalled(curve: Sequence[float], objective: float) -> int | None:
-    """How many iterations of optimisation an objective is worth.
-
-    Args:
-        curve: objective of the start, then after each iteration.
-        objective: of what is compared with it, on the same photograph.
-
-    Returns:
-        The first iteration after which optimisation is as low: 0 where its start is already, ``None`` where its last
-        one is not yet.
-    """
-    return next((number for number, value in enumerate(curve) if value <= objective), None)

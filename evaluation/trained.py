@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from config import BEFORE, MAX_PIXELS, OBJECTIVE, TrainingConfig
+from config import BEFORE, OBJECTIVE, TrainingConfig
 from data.dataset import list_photographs
 from evaluation.contrast import judge_tones
 from evaluation.pictures import read_whole
@@ -75,27 +75,19 @@ class Objective:
     scales: dict | None
 
 
-def read_styles(
-    model_path: Sequence[str],
-    style: Sequence[str] | None,
-    style_image: Sequence[str],
-    device: str,
-    max_pixels: int = MAX_PIXELS,
-) -> list[Style]:
-    """The styles that ``--model_path`` and ``--style`` name, with their paintings.
-
-    Args:
-        style_image: a picture for each style in their order, one for all, or a folder of paintings with their names.
+def read_styles(config) -> list[Style]:
+    """The styles that the settings of evaluation.compare name, with their paintings.
 
     Raises:
         UserError: naming the flag and the file at fault.
     """
-    chosen = choose_styles(model_path, style, print)
-    paths = model_path if style is None else [*model_path] * len(chosen)
-    compute = resolve_compute(device, "auto")  # as begin_inference.py would
+    chosen = choose_styles(config.model_path, config.style, print)
+    paths = config.model_path if config.style is None else [*config.model_path] * len(chosen)
+    pictures = _style_images(config.style_image, chosen)
+    compute = resolve_compute(config.device, "auto")  # as begin_inference.py would
     styles = []
-    for (name, checkpoint), path, picture in zip(chosen, paths, _style_images(style_image, chosen), strict=True):
-        painting = read_whole(picture, "--style_image", max_pixels)
+    for (name, checkpoint), path, picture in zip(chosen, paths, pictures, strict=True):
+        painting = read_whole(picture, "--style_image", config.max_pixels)
         styles.append(Style(name, path, picture, checkpoint, painting, Stylizer(checkpoint.network, compute=compute)))
     return styles
 

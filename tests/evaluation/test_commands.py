@@ -133,7 +133,7 @@ def test_compare(compare, model, photos, style_image, vgg, tmp_path):
     assert judged["painting_size"] == 48 and judged["style_level"] == 1
 
     photographs = [read_square(next(photos.rglob(f"{name}.*")), 48, 10**6).float() for name in result["photographs"]]
-    painting = picture_batch(Image.open(style_image))  # 64 x 48: at its own size
+    painting = Image.open(style_image).convert("RGB")  # 64 x 48: at its own size
     rows = judged["rows"]["stripes"]["per_photograph"]
     photograph, own, row = photographs[0], judged["rows"]["photographs"]["per_photograph"][0], rows[0]
     picture = Stylizer(str(model), device="cpu").stylize_tensor(photograph).clone().round()
