@@ -41,6 +41,7 @@ MAX_PIXELS = 200_000_000
 MAX_PIXELS_HELP = (
     "refuse pictures of more pixels than this before they are decoded: a small file may hold more than fits into memory"
 )
+MODEL_HELP = "trained style, .pth or .safetensors, or the name of a model"
 OVERWRITE_HELP = "replace results that an earlier command left in the same place"
 
 

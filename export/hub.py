@@ -19,8 +19,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import OVERWRITE_HELP, REQUIRED, setting
-from export.shared import MODEL_HELP
+from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
 from utils.errors import UserError
 from utils.files import PROGRAM, atomic_write
 from utils.settings import run_command

@@ -13,8 +13,7 @@ normalisation layers, as those do that --train norms leaves.
 
 from dataclasses import dataclass
 
-from config import OVERWRITE_HELP, REQUIRED, setting
-from export.shared import MODEL_HELP
+from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
 from utils.errors import UserError
 from utils.files import MODELS, check_target
 from utils.settings import run_command

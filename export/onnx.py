@@ -15,8 +15,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import OVERWRITE_HELP, REQUIRED, setting
-from export.shared import MODEL_HELP, facts
+from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
 from utils.settings import run_command
@@ -82,7 +81,7 @@ def export_onnx(
     # The metadata, which viewers show and ONNX Runtime gives back.
     model.producer_name, model.producer_version = FORMAT, str(VERSION)
     model.doc_string = "Johnson, Alahi, Fei-Fei (2016): style transfer. Pictures are RGB in [0, 255], N x 3 x H x W."
-    helper.set_model_props(model, facts(checkpoint, source))
+    helper.set_model_props(model, checkpoint.facts(source))
     halves = precision == "float16"
     advice = "--precision float32" if halves else "another version of onnxruntime"
     allowed = _OF_HALVES if halves else GREY_LEVELS

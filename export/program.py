@@ -15,8 +15,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import OVERWRITE_HELP, REQUIRED, setting
-from export.shared import MODEL_HELP, facts
+from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
 from utils.settings import run_command
@@ -52,7 +51,7 @@ def export_program(source: str | Path, target: str | Path, overwrite: bool = Fal
 
     checkpoint = load_checkpoint(source, flag="the model")
     file = io.BytesIO()
-    torch.export.save(to_program(checkpoint.network), file, extra_files={FACTS: json.dumps(facts(checkpoint, source))})
+    torch.export.save(to_program(checkpoint.network), file, extra_files={FACTS: json.dumps(checkpoint.facts(source))})
     file.seek(0)
     difference = check_export(target, torch.export.load(file).module(), checkpoint.network)
     with atomic_write(target) as written:

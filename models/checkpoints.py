@@ -64,6 +64,14 @@ class Checkpoint:
         name = Path(style if isinstance(style, str) else path).stem
         return ("".join(c if is_style_name(c) else "_" for c in name)[:100] or "style",)
 
+    def facts(self, path: str | Path) -> dict[str, str]:
+        """What another format tells of the model in the file: its styles and what made it, in JSON; its licence."""
+        return {
+            "styles": json.dumps(self.styles(path)),
+            "provenance": json.dumps(self.provenance),
+            "license": (PROGRAM / "LICENSE").read_text(encoding="utf-8"),
+        }
+
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the file appears whole or not at all.

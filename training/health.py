@@ -1,11 +1,15 @@
-"""Whether a training is sound: its weights are finite, and its network paints something."""
+"""Whether a training is sound: its pictures show something, its weights are finite, its network paints something."""
 
 import itertools
+import warnings
 
 import torch
 
+from imaging.tensors import picture_batch
+from losses.functional import is_flat
 from models.multi_style import MultiStyleNet
 from training.state import TrainingState
+from utils.errors import UserError
 
 SAME = 0.01
 """A network has collapsed if its outputs differ by less than 1% of what its inputs do.
@@ -20,6 +24,32 @@ SATURATED = 0.99
 
 class Unsound(Exception):
     """A training cannot go on; the message says why, and at which step."""
+
+
+def check_pictures(state: TrainingState) -> None:
+    """Refuse a painting, or photographs, of one colour; warn where most photographs are.
+
+    Args:
+        state: of the training, before its first step.
+
+    Raises:
+        UserError: naming the flag, and the painting.
+    """
+    config = state.config
+    for path, image in zip(config.style_image, state.style_images):
+        if is_flat(picture_batch(image)).all():
+            raise UserError(f"--style_image {path} is of one colour, which is no style: give a painting")
+    plain = torch.cat([is_flat(batch.float()) for batch in state.calibration])
+    if plain.all():
+        raise UserError(
+            f"--dataset_dir {config.dataset_dir} holds pictures of one colour, from which nothing can be learnt: give "
+            "a folder of photographs"
+        )
+    if plain.float().mean() > 0.5:
+        warnings.warn(
+            f"{plain.sum()} of {len(plain)} crops of the photographs are of one colour: the model will be poor",
+            stacklevel=2,
+        )
 
 
 def check_numbers(state: TrainingState) -> None:

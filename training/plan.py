@@ -1,5 +1,7 @@
 """How many steps a training takes, and which of its settings cannot work or look like a mistake."""
 
+import warnings
+
 from config import TrainingConfig
 from models.checkpoints import load_checkpoint
 from models.vgg19 import LAYERS
@@ -32,6 +34,20 @@ def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) 
     if config.total_steps is not None and (config.num_epochs is None or config.total_steps <= steps):
         steps, reason = config.total_steps, ", as --total_steps says"
     return steps, f"{steps} steps, {steps * batch / photographs:.3g} passes over {photographs} photographs{reason}"
+
+
+def check_weights(config: TrainingConfig) -> None:
+    """Refuse an objective without content and style; warn of one that lacks one of them.
+
+    Raises:
+        UserError: naming the flags.
+    """
+    if not config.content_weight and not config.style_weight:
+        raise UserError("--content_weight 0 and --style_weight 0 leave nothing to learn: give one of them a weight")
+    if not config.style_weight:
+        warnings.warn("with --style_weight 0 the model learns no style: it copies photographs", stacklevel=2)
+    if not config.content_weight:
+        warnings.warn("with --content_weight 0 the model learns to ignore the photographs", stacklevel=2)
 
 
 def strange_weights(config: TrainingConfig) -> str | None:

@@ -18,11 +18,10 @@ from models.checkpoints import Checkpoint, save_checkpoint
 from training.build import build_state, read_picture
 from training.compilation import compile_step
 from training.folder import TrainingFolder, is_model_of, training_folder
-from training.health import Unsound, check_network, check_numbers
-from training.learnable import check_pictures, check_weights
+from training.health import Unsound, check_network, check_numbers, check_pictures
 from training.log import TrainingLog, plot_losses
 from training.norm_statistics import estimate_statistics
-from training.plan import ENOUGH_STEPS, strange_weights
+from training.plan import ENOUGH_STEPS, check_weights, strange_weights
 from training.results import monitor_picture, provenance, write_filmstrip, write_model
 from training.resume import resume_state_of, take_up
 from training.style_images import find_style_images, training_name
