@@ -75,7 +75,7 @@ def build_site(config: SiteConfig) -> int:
 def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     from demo.catalogue import PICTURES, Catalogue, shipped_pictures
     from demo.painter import Painter
-    from export.onnx import export_onnx
+    from export.onnx import OnnxConfig, export_onnx
     from models.checkpoints import find_model
 
     here = Path(__file__).parent
@@ -105,7 +105,7 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
             files[model] = f"{prefix}{Path(model).stem}.onnx"
             while (folder / files[model]).exists():
                 files[model] = f"_{files[model]}"
-            export_onnx(find_model(model), folder / files[model], precision)
+            export_onnx(OnnxConfig(find_model(model), folder / files[model], precision))
         return files[model]
 
     for number, style in enumerate(styles):

@@ -49,33 +49,28 @@ class HubConfig:
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
-def export_hub(
-    source: str | Path, folder: str | Path, style_image: str | Path | None = None, overwrite: bool = False
-) -> None:
-    """Write the style model ``source`` as a folder that ``transformers.AutoModel.from_pretrained`` reads.
-
-    Args:
-        style_image: the painting, which the model card then shows.
+def export_hub(config: HubConfig) -> None:
+    """Write the style model as a folder that ``transformers.AutoModel.from_pretrained`` reads.
 
     Raises:
-        UserError: if ``source`` is no model, ``style_image`` no picture; if ``folder`` holds something or cannot be
-            written; if safetensors is missing.
+        UserError: if the model is none, or the painting no picture; if the folder holds something or cannot be written;
+            if safetensors is missing.
     """
     from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
-    folder = Path(folder)
+    folder = Path(config.target)
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{folder} is a file: give a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    if folder.is_dir() and any(folder.iterdir()) and not config.overwrite:
         raise UserError(f"{folder} is not empty: give another folder, or add --overwrite to replace what is there")
-    checkpoint = load_checkpoint(source, flag="the model")
+    checkpoint = load_checkpoint(config.model, flag="the model")
     files = {f"{name}.py": text.encode() for name, text in code().items()}
     for name, value in configuration(checkpoint).items():
         files[f"{name}.json"] = (json.dumps(value, indent=2) + "\n").encode()
     files["LICENSE"] = (PROGRAM / "LICENSE").read_bytes()
-    pictures = sample_pictures(checkpoint.network, style_image)
+    pictures = sample_pictures(checkpoint.network, config.style_image)
     files |= pictures
-    files["README.md"] = model_card(checkpoint, source, folder.name, list(pictures)).encode()
+    files["README.md"] = model_card(checkpoint, config.model, folder.name, list(pictures)).encode()
     save_checkpoint(folder / "model.safetensors", Checkpoint(checkpoint.network, checkpoint.provenance))
     for name, content in files.items():
         with atomic_write(folder / name) as file:
@@ -206,7 +201,7 @@ def _cell(value) -> str:
 
 
 def main(config: HubConfig) -> None:
-    export_hub(config.model, config.target, config.style_image, config.overwrite)
+    export_hub(config)
     hf = "hf" if shutil.which("hf") else "pip install huggingface_hub, then: hf"
     print(f"Wrote {config.target}. To publish it: {hf} upload YOUR_NAME/{Path(config.target).name} {config.target}")
 

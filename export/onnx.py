@@ -13,7 +13,6 @@ through ONNX Runtime. With --size it takes one picture of that size alone, as Op
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
 from utils.errors import UserError
@@ -45,17 +44,8 @@ class OnnxConfig:
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
-def export_onnx(
-    source: str | Path,
-    target: str | Path,
-    precision: str = "float32",
-    overwrite: bool = False,
-    size: tuple[int, int] | None = None,
-) -> float:
-    """Write the style model ``source`` as the ONNX file ``target``, if that gives what the network gives.
-
-    Args:
-        precision, size: see :func:`export.onnx_graph.to_onnx`.
+def export_onnx(config: OnnxConfig) -> float:
+    """Write the style model as an ONNX file, if that gives what the network gives.
 
     Returns:
         The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
@@ -63,7 +53,8 @@ def export_onnx(
     Raises:
         UserError: if the model, a package, or the target cannot be used, or would differ. Nothing is written then.
     """
-    check_target(target, overwrite, (".onnx",))
+    size = parse_size(config.size)
+    check_target(config.target, config.overwrite, (".onnx",))
     try:
         import onnxruntime  # noqa: F401
         from onnx import helper
@@ -76,17 +67,17 @@ def export_onnx(
     from export.checking import GREY_LEVELS, check_export
     from models.checkpoints import FORMAT, VERSION, load_checkpoint
 
-    checkpoint = load_checkpoint(source, flag="the model")
-    model = to_onnx(checkpoint.network, precision, size)
+    checkpoint = load_checkpoint(config.model, flag="the model")
+    model = to_onnx(checkpoint.network, config.precision, size)
     # The metadata, which viewers show and ONNX Runtime gives back.
     model.producer_name, model.producer_version = FORMAT, str(VERSION)
     model.doc_string = "Johnson, Alahi, Fei-Fei (2016): style transfer. Pictures are RGB in [0, 255], N x 3 x H x W."
-    helper.set_model_props(model, checkpoint.facts(source))
-    halves = precision == "float16"
+    helper.set_model_props(model, checkpoint.facts(config.model))
+    halves = config.precision == "float16"
     advice = "--precision float32" if halves else "another version of onnxruntime"
     allowed = _OF_HALVES if halves else GREY_LEVELS
-    difference = check_export(target, runner(model), checkpoint.network, allowed, advice, size)
-    with atomic_write(target) as file:
+    difference = check_export(config.target, runner(model), checkpoint.network, allowed, advice, size)
+    with atomic_write(config.target) as file:
         file.write(model.SerializeToString())
     return difference
 
@@ -122,7 +113,7 @@ def runner(model):
 
 
 def main(config: OnnxConfig) -> None:
-    difference = export_onnx(config.model, config.target, config.precision, config.overwrite, parse_size(config.size))
+    difference = export_onnx(config)
     print(f"Wrote {config.target}, {os.path.getsize(config.target) / 1e6:.1f} MB; within {difference:.2g} grey levels")
 
 

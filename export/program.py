@@ -13,7 +13,6 @@ same. That of several styles takes the weights of its styles as well, which sum 
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
 from utils.errors import UserError
@@ -33,8 +32,8 @@ class ProgramConfig:
     overwrite: bool = setting(False, OVERWRITE_HELP)
 
 
-def export_program(source: str | Path, target: str | Path, overwrite: bool = False) -> float:
-    """Write the style model ``source`` as the program ``target``, if that gives what the network gives.
+def export_program(config: ProgramConfig) -> float:
+    """Write the style model as a program, if that gives what the network gives.
 
     Returns:
         The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
@@ -42,19 +41,19 @@ def export_program(source: str | Path, target: str | Path, overwrite: bool = Fal
     Raises:
         UserError: if model or target cannot be used, or would differ. Nothing is written then.
     """
-    check_target(target, overwrite, (".pt2",))
+    check_target(config.target, config.overwrite, (".pt2",))
     # Imported here, so that --help and a mistyped name answer without waiting for torch.
     import torch
 
     from export.checking import check_export
     from models.checkpoints import load_checkpoint
 
-    checkpoint = load_checkpoint(source, flag="the model")
-    file = io.BytesIO()
-    torch.export.save(to_program(checkpoint.network), file, extra_files={FACTS: json.dumps(checkpoint.facts(source))})
+    checkpoint = load_checkpoint(config.model, flag="the model")
+    file, facts = io.BytesIO(), json.dumps(checkpoint.facts(config.model))
+    torch.export.save(to_program(checkpoint.network), file, extra_files={FACTS: facts})
     file.seek(0)
-    difference = check_export(target, torch.export.load(file).module(), checkpoint.network)
-    with atomic_write(target) as written:
+    difference = check_export(config.target, torch.export.load(file).module(), checkpoint.network)
+    with atomic_write(config.target) as written:
         written.write(file.getbuffer())
     return difference
 
@@ -98,7 +97,7 @@ def to_program(network):
 
 
 def main(config: ProgramConfig) -> None:
-    difference = export_program(config.model, config.target, config.overwrite)
+    difference = export_program(config)
     print(f"Wrote {config.target}; within {difference:.2g} grey levels")
 
 

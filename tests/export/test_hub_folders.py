@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.hub import code, export_hub
+from export.hub import HubConfig, code, export_hub
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from utils.errors import UserError
@@ -56,7 +56,7 @@ except ValueError as error:
 def folder(tmp_path_factory):
     pytest.importorskip("safetensors")
     path = tmp_path_factory.mktemp("hub") / "wave"
-    export_hub("checkpoints/wave.pth", path, "styles/swirls.jpg")
+    export_hub(HubConfig("checkpoints/wave.pth", path, "styles/swirls.jpg"))
     return path
 
 
@@ -111,4 +111,4 @@ def test_the_command(folder, call_cli, style_model, tmp_path):
     assert f"upload YOUR_NAME/mine {tmp_path / 'mine'}" in call_cli(*arguments).stdout
     assert re.search("is not empty: .* --overwrite", call_cli(*arguments).error)
     with pytest.raises(UserError, match="is a file"):
-        export_hub(style_model, style_model)
+        export_hub(HubConfig(style_model, style_model))

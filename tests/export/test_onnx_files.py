@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from export.checking import GREY_LEVELS, largest_difference
-from export.onnx import export_onnx, parse_size, runner
+from export.onnx import OnnxConfig, export_onnx, parse_size, runner
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
 from utils.errors import UserError
@@ -50,7 +50,7 @@ def test_a_fixed_size_is_what_opencv_reads(norm, size, trained_like, onnx_graph,
     cv2 = pytest.importorskip("cv2")
     network = trained_like(norm)
     save_checkpoint(tmp_path / "m.pth", Checkpoint(network, {}))
-    assert export_onnx(tmp_path / "m.pth", tmp_path / "m.onnx", size=size) <= GREY_LEVELS
+    assert export_onnx(OnnxConfig(tmp_path / "m.pth", tmp_path / "m.onnx", size=f"{size[0]}x{size[1]}")) <= GREY_LEVELS
     images = torch.rand(1, 3, *size) * 255
     opencv = cv2.dnn.readNetFromONNX(str(tmp_path / "m.onnx"))
     opencv.setInput(images.numpy(), "image")
@@ -93,7 +93,7 @@ def test_a_file_of_halves_says_what_it_is(several, onnx_graph, tmp_path):
     import onnxruntime
 
     save_checkpoint(tmp_path / "m.pth", Checkpoint(several, {"settings": {"lr": 0.1}}))
-    assert export_onnx(tmp_path / "m.pth", tmp_path / "m.onnx", "float16") <= 0.2
+    assert export_onnx(OnnxConfig(tmp_path / "m.pth", tmp_path / "m.onnx", "float16")) <= 0.2
     assert (tmp_path / "m.onnx").stat().st_size < 0.6 * 4 * sum(value.numel() for value in several.parameters())
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta()
@@ -109,7 +109,7 @@ def test_a_file_of_halves_says_what_it_is(several, onnx_graph, tmp_path):
 def test_a_file_that_differs_is_not_left(scale, style_model, onnx_graph, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_graph, "TANH_SCALE", scale)
     with pytest.raises(UserError, match="m.onnx was not written: it would differ from the network by"):
-        export_onnx(style_model, tmp_path / "m.onnx")
+        export_onnx(OnnxConfig(style_model, tmp_path / "m.onnx"))
     assert not list(tmp_path.iterdir())
 
 
@@ -118,10 +118,10 @@ def test_the_command(call_cli, style_model, onnx_graph, tmp_path):
     assert f"Wrote {tmp_path / 'm.onnx'}, 0.5 MB; within 0.0" in call_cli(*arguments).stdout
     assert re.search("exists already: .* --overwrite", call_cli(*arguments).error)
     with pytest.raises(UserError, match="unknown ending: give a name that ends in .onnx"):
-        export_onnx(style_model, tmp_path / "m.pth")
+        export_onnx(OnnxConfig(style_model, tmp_path / "m.pth"))
 
 
 def test_without_the_packages_it_says_which(style_model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match="pip install -r requirements-export.txt"):
-        export_onnx(style_model, tmp_path / "m.onnx")
+        export_onnx(OnnxConfig(style_model, tmp_path / "m.onnx"))

@@ -11,7 +11,7 @@ from torch.export import Dim
 
 from export import program
 from export.checking import largest_difference
-from export.program import FACTS, export_program, to_program
+from export.program import FACTS, ProgramConfig, export_program, to_program
 from models.checkpoints import load_checkpoint
 from utils.errors import UserError
 
@@ -39,7 +39,7 @@ def test_it_is_the_network_at_every_size(norm, upsample, trained_like):
 def test_it_runs_where_the_project_is_not(tmp_path):
     images = torch.rand(2, 3, 21, 35) * 255
     torch.save(images, tmp_path / "images.pt")
-    assert export_program("checkpoints/wave.pth", tmp_path / "wave.pt2") < 0.01
+    assert export_program(ProgramConfig("checkpoints/wave.pth", tmp_path / "wave.pt2")) < 0.01
     subprocess.run([sys.executable, "-I", "-c", ELSEWHERE], cwd=tmp_path, check=True)
     with torch.no_grad():
         expected = load_checkpoint("checkpoints/wave.pth").network(images)
@@ -67,5 +67,5 @@ def test_a_program_that_differs_is_not_left(style_model, tmp_path, monkeypatch):
     other = to_program(load_checkpoint("wave").network)
     monkeypatch.setattr(program, "to_program", lambda network: other)
     with pytest.raises(UserError, match="m.pt2 was not written: it would differ from the network by"):
-        export_program(style_model, tmp_path / "m.pt2")
+        export_program(ProgramConfig(style_model, tmp_path / "m.pt2"))
     assert not list(tmp_path.iterdir())

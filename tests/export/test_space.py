@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.hub import export_hub
+from export.hub import HubConfig, export_hub
 from inference.stylizer import Stylizer
 from tests.demo.browsing import PATIENCE, browser  # noqa: F401  a fixture
 
@@ -29,7 +29,7 @@ def address(tmp_path_factory):
     if not python:
         pytest.skip("STYLE_TRANSFER_SPACE_PYTHON is not set")
     folder = tmp_path_factory.mktemp("space")
-    export_hub("checkpoints/wave.pth", folder / "model")
+    export_hub(HubConfig("checkpoints/wave.pth", folder / "model"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = {
