@@ -83,7 +83,7 @@ class Style(nn.Module):
     def __init__(self, network: LossNetwork, style_images: Sequence[torch.Tensor], config: TrainingConfig):
         super().__init__()
         self.network, self.layers, self.octaves = network, tuple(config.style_layers), config.style_octaves
-        grams = [style_grams(network, image, self.octaves, self.layers) for image in style_images]
+        grams = [self._grams_of(image) for image in style_images]
         self.grams = [torch.cat(of_styles) for of_styles in zip(*grams)]  # S x C x C each
         device = self.grams[0].device
         of_layers = torch.tensor(config.style_layer_weights, dtype=torch.float64)
@@ -91,6 +91,12 @@ class Style(nn.Module):
         weights = torch.outer(of_sizes / of_sizes.mean(), of_layers / of_layers.mean()).flatten().float()
         self.register_buffer("weights", weights.to(device), persistent=False)
         self.register_buffer("scale", torch.ones(len(style_images), len(self.grams), device=device))
+
+    @torch.no_grad()
+    def _grams_of(self, style_image: torch.Tensor) -> list[torch.Tensor]:
+        """1 x C x C each, in the order of the layers, at one size after another."""
+        at_sizes = [self.network(images, self.layers) for images in octaves(style_image, self.octaves)]
+        return [gram_matrix(features[name]) for features in at_sizes for name in self.layers]
 
     def forward(self, batch: Batch) -> torch.Tensor:
         smaller = octaves(batch.stylized, self.octaves)[1:]
@@ -121,21 +127,6 @@ class TotalVariation(nn.Module):
 
     def measure(self, batches: Batches) -> None:
         self.scale.copy_(_or_one(torch.stack([total_variation_loss(images) for images in batches()]).mean()))
-
-
-def style_grams(
-    network: LossNetwork, style_image: torch.Tensor, style_octaves: int, style_layers: Sequence[str]
-) -> list[torch.Tensor]:
-    """Gram matrices of a style image, 1 x C x C each, in the order of the layers, at one size after another.
-
-    Args:
-        style_image: 1 x 3 x H x W, RGB in [0, 255], its smallest size no less than 16 x 16.
-        style_octaves: how many sizes, each half of the one before; 1 is the paper's.
-        style_layers: names of the loss network's features.
-    """
-    with torch.no_grad():
-        at_sizes = [network(images, tuple(style_layers)) for images in octaves(style_image, style_octaves)]
-    return [gram_matrix(features[name]) for features in at_sizes for name in style_layers]
 
 
 def _or_one(scale: torch.Tensor) -> torch.Tensor:

@@ -36,12 +36,14 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
     Raises:
         UserError: if the download fails, or the file is not such a state dict.
     """
-    state = _downloaded() if weights_file is None else _from_file(Path(weights_file))
+    if weights_file is not None and not os.path.isfile(weights_file):
+        raise UserError(f"--vgg_weights {weights_file} is not a file: {_HOW_TO}")
+    source = "torchvision's download" if weights_file is None else f"--vgg_weights {weights_file}"
+    state = _downloaded() if weights_file is None else _state_dict(Path(weights_file), source)
     with torch.device("meta"):  # random weights would be drawn for nothing
         vgg = VGG19()
     if "features.17.weight" in state:  # which is a ReLU in VGG-19
         state = _from_vgg16(state)
-    source = "torchvision's download" if weights_file is None else f"--vgg_weights {weights_file}"
     weights = {}
     for key, value in vgg.state_dict().items():
         found = state.get(key)
@@ -117,12 +119,6 @@ def _sha256(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _from_file(path: Path) -> dict:
-    if not os.path.isfile(path):
-        raise UserError(f"--vgg_weights {path} is not a file: {_HOW_TO}")
-    return _state_dict(path, f"--vgg_weights {path}")
 
 
 def _state_dict(path: Path, source: str) -> dict:

@@ -10,7 +10,7 @@ from config import BEFORE, TrainingConfig
 from data.loader import PhotographStream
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
-from losses.terms import style_grams
+from losses.terms import Style
 from losses.tones import Tone
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.transformer_net import TransformerNet
@@ -44,7 +44,7 @@ def test_the_painting_is_smoothed_before_its_style_is_measured(small_config):
     painting = smooth_strokes(picture_batch(plain.style_images[0], plain.config.image_size), 2.0)
     assert smoothed.style_images[0] == tensor_to_image(painting[0])  # what the monitor picture shows
     assert smoothed.identity == plain.identity  # of the painting as it is, which every machine knows again
-    expected = style_grams(smoothed.objective.network, painting, 1, smoothed.config.style_layers)
+    expected = Style(smoothed.objective.network, [painting], smoothed.config).grams
     grams = (state.objective.functions["style"].grams for state in (plain, smoothed))
     for gram, before, found in zip(expected, *grams, strict=True):
         assert torch.allclose(found, gram, rtol=1e-4) and not torch.allclose(found, before, rtol=1e-2)
