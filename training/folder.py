@@ -1,6 +1,7 @@
-"""The folder that a training writes: what its files are called, what may be replaced, what is removed."""
+"""The folder that a training writes: what its files are called, what is replaced or removed, who may write to it."""
 
 import contextlib
+import errno
 import os
 import re
 import warnings
@@ -8,15 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from config import TrainingConfig
 from models.checkpoints import load_checkpoint
 from models.transformer_net import TransformerNet
-from training.folder_lock import FolderLock
 from training.style_images import training_name
 from utils.errors import UserError
 from utils.files import check_output_dir, remove_unfinished, ships
 from utils.settings import quoted
+
+LOCK = ".running.lock"
+"""The file that is locked while a training has the folder; it is removed at the end."""
 
 
 def training_folder(config: TrainingConfig) -> Path:
@@ -43,6 +47,74 @@ def is_model_of(path: Path, network: TransformerNet) -> bool:
         return False
     found, expected = load_checkpoint(path).network.state_dict(), network.state_dict()
     return all(torch.equal(found[key].half(), value.detach().cpu().half()) for key, value in expected.items())
+
+
+class FolderLock:
+    """Keeps other processes from writing to a folder, until :meth:`release` or the system lets go at this one's end.
+
+    Args:
+        folder: need not exist.
+
+    Raises:
+        UserError: if another process holds it.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
+        self._file: os.stat_result | None = None  # that of the lock, once it is held
+        if os.path.lexists(folder / LOCK):  # look before anything is written, and long before the training begins
+            with contextlib.suppress(OSError):
+                self._acquire()
+            self.release()
+
+    def hold(self) -> bool:
+        """Make the folder and take the lock, if it is not held: at first, and where somebody has removed the folder.
+
+        Returns:
+            Whether it had been held and was lost.
+
+        Raises:
+            UserError: where another process holds it, or the folder cannot be written to.
+        """
+        lost = self._lock.is_locked
+        if lost and self._is_in_place():
+            return False
+        self._lock.release()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+        except OSError as error:
+            raise UserError(
+                f"{self._folder} cannot be written to ({error.strerror}): give another --output_dir"
+            ) from None
+        return lost
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire()
+            self._file = os.stat(self._lock.lock_file)
+        except Timeout:
+            raise UserError(
+                f"{self._folder} is being written to by another training: wait for its end, stop it, or give another "
+                "--output_dir"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # those of a file system without locks
+                raise
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that is locked still has its name: in a folder that was removed, another may have it."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.stat(self._lock.lock_file), self._file)
+        return False
+
+    def release(self) -> None:
+        """Give the folder free. May be called again."""
+        if self._lock.is_locked and self._is_in_place():
+            with contextlib.suppress(OSError):  # Windows removes no file that is open; there filelock does it
+                os.unlink(self._lock.lock_file)  # before the lock goes: after that it may be another's
+        self._lock.release()
 
 
 class TrainingFolder:

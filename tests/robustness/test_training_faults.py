@@ -18,7 +18,7 @@ from models.checkpoints import load_checkpoint
 from tests.comparing import same
 from training import build, log
 from training import run as training_run
-from training.folder_lock import NAME
+from training.folder import LOCK
 from utils.errors import UserError
 
 
@@ -109,10 +109,10 @@ def test_a_second_training_in_the_same_folder_is_refused(train, fork_training, s
         training.join()
     assert training.exitcode == -signal.SIGKILL
     # A killed one is in nobody's way, though the processes that read its photographs may live on for seconds.
-    assert (folder / NAME).exists()
+    assert (folder / LOCK).exists()
     last = int(checkpoints(folder)[-1][5:11])
     assert f"resumed after step {last}" in train(last + 1, "--resume").ok()
-    assert not (folder / NAME).exists()
+    assert not (folder / LOCK).exists()
 
 
 def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(train, monkeypatch, folder):
@@ -134,9 +134,9 @@ def test_a_training_that_came_first_while_another_prepared_is_not_overwritten(tr
 def test_the_lock_does_not_follow_a_link(train, folder, tmp_path):
     folder.mkdir(parents=True)
     (tmp_path / "letter.txt").write_text("dear")
-    (folder / NAME).symlink_to(tmp_path / "letter.txt")
+    (folder / LOCK).symlink_to(tmp_path / "letter.txt")
     assert "cannot be written to" in train(1).error
-    (folder / NAME).unlink()
+    (folder / LOCK).unlink()
     train(1).ok()
     assert (tmp_path / "letter.txt").read_text() == "dear"
 

@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from training.folder_lock import FolderLock
+from training.folder import FolderLock
 from utils.errors import UserError
 
 HOLD = """
 import pathlib, sys, time
-from training.folder_lock import FolderLock
+from training.folder import FolderLock
 
 lock = FolderLock(pathlib.Path(sys.argv[1]))  # which lets go when nobody refers to it
 lock.hold()
