@@ -178,10 +178,7 @@ def _judge(config: CompareConfig, compute, styles: list, photographs: list) -> l
     optimised = len(photographs[: config.lbfgs_photographs]) if config.iterations else 0
     total = len(styles) * (len(photographs) + optimised * len(config.starts) * config.iterations)
     with progress_bar(total, "picture or iteration") as bar:
-        judges = [
-            Judge(style, objective, vgg, photographs, compute.device, bar)
-            for style, objective in zip(styles, objectives)
-        ]
+        judges = [Judge(style, objective, vgg, photographs, bar) for style, objective in zip(styles, objectives)]
         return [judge.run(config) for judge in judges]
 
 

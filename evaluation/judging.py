@@ -27,24 +27,15 @@ class Judge:
         objective: that it was trained for.
         vgg: the loss network.
         photographs: 1 x 3 x H x W each, uint8, RGB.
-        device: of the loss network.
         bar: advances by one for each picture, and for each iteration of L-BFGS.
 
     Raises:
         UserError: if the model's file holds scales that no training has.
     """
 
-    def __init__(
-        self,
-        style: Style,
-        objective: Objective,
-        vgg: VGG19,
-        photographs: list[torch.Tensor],
-        device: torch.device,
-        bar: tqdm,
-    ):
-        self.style, self.objective, self.device, self.bar = style, objective, device, bar
-        self.photographs = photographs
+    def __init__(self, style: Style, objective: Objective, vgg: VGG19, photographs: list[torch.Tensor], bar: tqdm):
+        self.style, self.objective, self.photographs, self.bar = style, objective, photographs, bar
+        self.device = next(vgg.parameters()).device
         scales_on = [self._on_device(photograph) for photograph in photographs[:SCALES_PHOTOGRAPHS]]
         try:
             self.criterion = criterion_of(objective.settings, vgg, style.painting, scales_on, objective.scales)

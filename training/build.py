@@ -28,7 +28,7 @@ from models.vgg19 import VGG19
 from training.norm_statistics import estimate_statistics
 from training.plan import SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
 from training.results import MOST_MONITORED
-from training.resume import check_identity, cosine_schedule, photographs_of, restore
+from training.resume import check_identity, cosine_schedule, restore
 from training.soap import SOAP
 from training.state import TrainingState
 from training.style_images import style_names
@@ -74,7 +74,7 @@ def build_state(
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
     # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
     identity = _identity(config, paintings, photographs, vgg, processes, teacher)
-    _check_resumed(checkpoint, identity, photographs, given)
+    check_identity(checkpoint, identity, photographs, given)
     if config.style_smoothing:
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
@@ -122,16 +122,6 @@ def _other_networks(
     if is_new and config.start_from is not None:
         begun, config = _begin_from(config, given)
     return config, teacher, begun
-
-
-def _check_resumed(
-    checkpoint: Checkpoint | None, identity: dict, photographs: PhotographDataset, given: frozenset[str]
-) -> None:
-    if checkpoint is not None:
-        before = checkpoint.resume_state
-        check_identity(before["identity"], identity, given)
-        if photographs_of(before["identity"]) == photographs_of(identity):
-            photographs.unreadable.update(before["unreadable"])
 
 
 def _settings_of(teacher: Checkpoint) -> dict:

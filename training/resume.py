@@ -9,6 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from config import BEFORE, TrainingConfig
+from data.dataset import PhotographDataset
 from models.checkpoints import Checkpoint, find_model, load_checkpoint
 from training.folder import checkpoints, training_folder
 from training.state import TrainingState
@@ -171,8 +172,18 @@ def restore_settings(
     return config if "output_dir" in given else dataclasses.replace(config, output_dir=str(folder.parent))
 
 
-def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
-    """Refuse to resume with another teacher, style image, loss network or set of photographs under the old names."""
+def check_identity(
+    checkpoint: Checkpoint | None, now: dict, photographs: PhotographDataset, given: frozenset[str]
+) -> None:
+    """Refuse to resume with another teacher, style image, loss network or set of photographs under the old names.
+
+    Args:
+        now: what the training is made of.
+        photographs: of the same set, are told which of them could not be read before.
+    """
+    if checkpoint is None:
+        return
+    before = checkpoint.resume_state["identity"]
     if before.get("teacher") != now.get("teacher"):
         raise UserError(
             "--checkpoint_path is of a training with another teacher, or of one with none: give the command that it "
@@ -182,15 +193,13 @@ def check_identity(before: dict, now: dict, given: frozenset[str]) -> None:
         raise UserError("--style_image is not what this training began with: give that")
     if before.get("loss_network") != now["loss_network"]:
         raise UserError("--vgg_weights are not the weights that this training began with: give those")
-    if photographs_of(before) != photographs_of(now):
-        change = f"{photographs_of(before)[0]} photographs then, {now['photographs']} now, or other names"
-        if "dataset_dir" not in given:
-            raise UserError(
-                f"--dataset_dir is not the set of photographs that this training began with ({change}): restore it, or "
-                "name the folder with --dataset_dir to go on with it as it is"
-            )
-        warnings.warn(f"the photographs are not those that this training began with ({change})", stacklevel=2)
-
-
-def photographs_of(identity: dict) -> tuple:
-    return identity.get("photographs"), identity.get("photograph_names")
+    if all(before.get(name) == now[name] for name in ("photographs", "photograph_names")):
+        photographs.unreadable.update(checkpoint.resume_state["unreadable"])
+        return
+    change = f"{before.get('photographs')} photographs then, {now['photographs']} now, or other names"
+    if "dataset_dir" not in given:
+        raise UserError(
+            f"--dataset_dir is not the set of photographs that this training began with ({change}): restore it, or "
+            "name the folder with --dataset_dir to go on with it as it is"
+        )
+    warnings.warn(f"the photographs are not those that this training began with ({change})", stacklevel=2)
