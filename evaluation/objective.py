@@ -39,6 +39,7 @@ def criterion_of(
     Args:
         settings: weights, sizes and ``loss_scale``.
         vgg: the loss network.
+        painting: as it was read, see :func:`style_batch`.
         photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged, on its device.
         scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
 

@@ -13,7 +13,6 @@ from losses.functional import checkerboard_loss, is_flat
 from losses.temporal import Views, temporal_loss
 from losses.terms import Batch, Batches, Content, LossNetwork, Style, TotalVariation
 from losses.tones import Palette, Tone
-from models.vgg19 import VGG19
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         config: TrainingConfig,
-        vgg: VGG19,
+        vgg: LossNetwork,
         style_images: Sequence[torch.Tensor],
         size: int | tuple[int, int],
         ceiling: ContentCeiling | None = None,
