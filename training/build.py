@@ -266,19 +266,18 @@ def _origin_of(begun: Checkpoint | None) -> dict | None:
 def _begin_from(config: TrainingConfig, given: frozenset[str]) -> tuple[Checkpoint, TrainingConfig]:
     """The model of ``--start_from``, and the settings with what is its own."""
     begun = load_checkpoint(config.start_from, "--start_from")
-    for name in ("norm", "upsample", "width", "blocks"):
-        asked, has = getattr(config, name), getattr(begun.network, name)
+    own = TransformerNet.architecture(begun.network)  # of several styles, without these
+    for name, has in own.items():
+        asked = getattr(config, name)
         if name in given and asked != has and (asked, has) != ("mixed", "instance"):
             raise UserError(
                 f"--{name} {asked} does not go together with --start_from {config.start_from}, "
                 f"whose network has {has}: leave one of them out"
             )
     # A network of instance norm goes on with mixed norm, whose further statistics are estimated.
-    to_mixed = config.norm == "mixed" and begun.network.norm == "instance" and config.train == "all"
-    norm = "mixed" if to_mixed else begun.network.norm
-    return begun, dataclasses.replace(
-        config, norm=norm, upsample=begun.network.upsample, width=begun.network.width, blocks=begun.network.blocks
-    )
+    if config.norm == "mixed" and own["norm"] == "instance" and config.train == "all":
+        own["norm"] = "mixed"
+    return begun, dataclasses.replace(config, **own)
 
 
 def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
