@@ -159,6 +159,7 @@ def restore_settings(
     taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
     config = dataclasses.replace(config, **taken)
     config = validate(config)  # earlier checkpoints name their one style image as it is
+    given |= {"output_dir", "name"} - known  # a student's own place says where
     # A training goes on where its checkpoint lies, whatever the file itself says of that.
     folder = path.parent.resolve() if path.parent.name in ("", "..") else path.parent
     name = folder.name.removesuffix("_training") if folder.name.endswith("_training") else ""

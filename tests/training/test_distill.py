@@ -76,11 +76,12 @@ def test_with_the_painting_and_resumed_it_gives_the_same_weights(teacher, call, 
         (False, True)
     ] * 2
     assert whole.provenance["settings"]["style_weight"] == 9  # as the teacher was trained
-    for name in ("student.pth", "student_training/step_000004.pth", "student_training/step_000003.pth"):
-        (tmp_path / name).unlink()
-    assert "resumed after step 2" in call(teacher, *flags, "--resume").ok()
-    assert same(load_checkpoint(tmp_path / "student.pth").network.state_dict(), whole.network.state_dict())
-    assert metrics(tmp_path) == whole_log
+    for how in (["--resume"], ["--checkpoint_path", tmp_path / "student_training"]):
+        for name in ("student.pth", "student_training/step_000004.pth", "student_training/step_000003.pth"):
+            (tmp_path / name).unlink()
+        assert "resumed after step 2" in call(teacher, *flags, *how).ok()
+        assert same(load_checkpoint(tmp_path / "student.pth").network.state_dict(), whole.network.state_dict())
+        assert metrics(tmp_path) == whole_log
 
 
 def test_every_style_of_several_is_taught(trained_like, call, tmp_path):
