@@ -246,7 +246,7 @@ class TrainingConfig:
     overwrite: bool = setting(False, OVERWRITE_HELP)
     replace_shipped: bool = setting(False, "let the result take the place of a model that came with the program")
 
-    command: ClassVar = ("begin_training.py",)
+    command = ("begin_training.py",)
     """What begins such a training, and resumes it."""
 
 
@@ -457,7 +457,7 @@ class DistillConfig(TrainingConfig):
     compile: ClassVar = "off"
     output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
     name: ClassVar = property(lambda self: Path(self.student).stem)
-    command: ClassVar = property(lambda self: ("-m", "training.distill", self.teacher, self.student))
+    command = property(lambda self: ("-m", "training.distill", self.teacher, self.student))
 
 
 @dataclass(frozen=True)
