@@ -29,7 +29,7 @@ from utils.settings import run_command
 ROOTS = ("configuration_style_transfer", "modeling_style_transfer", "image_processing_style_transfer")
 """Modules of ``export`` that transformers is told of."""
 
-_ROOMS = ("export", "imaging", "inference", "models", "utils")
+_ROOMS = ("export", "imaging", "inference", "losses", "models", "utils")
 _IMPORT = re.compile(rf"^( *)from (?:{'|'.join(_ROOMS)})\.(\w+) import", re.MULTILINE)
 _BESIDE = '''
 
