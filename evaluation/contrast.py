@@ -57,7 +57,7 @@ def judge_tones(
     found["photographs_palette_distance"] = palette_distance(photographs, [painting])
     for plain in PLAIN_SHARES:
         grounds = white_less_black(stylizer, photographs[:PLAIN_PHOTOGRAPHS], plain)
-        found[f"white_less_black_{plain:.2f}"] = grounds
+        found[_plain_key(plain)] = grounds
     return found
 
 
@@ -77,10 +77,7 @@ def tones_table(judged: list[dict]) -> str:
     for one in judged:
         numbers = [f"{one[f'results_{tone}']:.3g} {one[f'painting_{tone}']:.3g}".split() for tone in _TONES]
         numbers[0].append(f"{one['range_over_paintings']:.2f}")
-        last = [
-            f"{one[key]:.3g}"
-            for key in ("palette_distance", *(f"white_less_black_{plain:.2f}" for plain in PLAIN_SHARES))
-        ]
+        last = [f"{one[key]:.3g}" for key in ("palette_distance", *map(_plain_key, PLAIN_SHARES))]
         last += [f"{one['psnr']:.1f}"] if with_teachers else []
         rows.append([one["name"], Path(one["style_image"]).stem, *sum(numbers, []), *last])
     about = [judged[0][f"photographs_{tone}"] for tone in _TONES]
@@ -88,3 +85,7 @@ def tones_table(judged: list[dict]) -> str:
         "Luminance, grey levels: range from the 1st to the 99th percentile, standard deviation, mean gradient. The "
         f"photographs: {', '.join(f'{value:.3g}' for value in about)}.\n\n{table(header, rows)}"
     )
+
+
+def _plain_key(plain: float) -> str:
+    return f"white_less_black_{plain:.2f}"

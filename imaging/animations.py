@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from config import MAX_PIXELS
-from imaging.films import FilmReader, Frame, as_time
+from imaging.films import Frame, as_time
 from imaging.formats import in_words
 from imaging.icc import to_srgb
 from imaging.reading import faults_of, opened, read_image, to_rgb
@@ -93,7 +93,9 @@ class AnimationReader(contextlib.AbstractContextManager):
         if not count:
             raise ImageError(f"{self.path} has no frame in that part: give another --start or --end")
 
-    first_picture = FilmReader.first_picture
+    def first_picture(self) -> np.ndarray:
+        """The first frame. Instead of the frames."""
+        return next(self.frames()).pixels
 
 
 class AnimationWriter(contextlib.AbstractContextManager):

@@ -350,7 +350,7 @@ def calling(path: Path, name: str) -> Iterator[None]:
         raise type(error)(str(error).replace(str(path), name)) from None
 
 
-def read_photograph(path: Path, max_pixels: int, called: object = None) -> Image.Image:
+def read_photograph(path: Path, max_pixels: int, called: str | Path | None = None) -> Image.Image:
     """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
 
     Args:

@@ -182,9 +182,12 @@ class PerceptualLoss(nn.Module):
 
 
 def apart(stylized, photographs, style, views) -> tuple:
-    """The arguments of an objective without second views, and these by themselves: stylized, moved, photographs, style.
+    """The arguments of an objective, see :meth:`PerceptualLoss.forward`, with second views taken apart from the rest.
 
     Where a photograph is of next to one colour, what was made of it has no gradient.
+
+    Returns:
+        ``stylized``, their second views or ``None``, and ``photographs``, N x 3 x H x W each; ``style``, N indices.
     """
     if style is None:
         style = torch.zeros(len(photographs), dtype=torch.long, device=photographs.device)
@@ -200,7 +203,12 @@ def apart(stylized, photographs, style, views) -> tuple:
 
 
 def summed(raw, weighted, content_to_grey, style) -> Losses:
-    """The losses of a batch out of those with gradients."""
+    """The losses of a batch: the sum of ``weighted`` keeps its gradient, all else is detached.
+
+    Args:
+        raw, weighted: by the terms' names, N values each, or one for all.
+        content_to_grey, style: as in :class:`Losses`.
+    """
     total = sum(value.mean() for value in weighted.values())
     raw, weighted = ({name: value.detach() for name, value in each.items()} for each in (raw, weighted))
     return Losses(total, raw, weighted, content_to_grey, style)

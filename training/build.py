@@ -74,7 +74,8 @@ def build_state(
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
     # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
     identity = _identity(config, paintings, photographs, vgg, processes, teacher)
-    check_identity(checkpoint, identity, photographs, given)
+    if checkpoint is not None:
+        check_identity(checkpoint, identity, photographs, given)
     if config.style_smoothing:
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]

@@ -173,17 +173,16 @@ def restore_settings(
     return config if "output_dir" in given else dataclasses.replace(config, output_dir=str(folder.parent))
 
 
-def check_identity(
-    checkpoint: Checkpoint | None, now: dict, photographs: PhotographDataset, given: frozenset[str]
-) -> None:
+def check_identity(checkpoint: Checkpoint, now: dict, photographs: PhotographDataset, given: frozenset[str]) -> None:
     """Refuse to resume with another teacher, style image, loss network or set of photographs under the old names.
 
     Args:
-        now: what the training is made of.
-        photographs: of the same set, are told which of them could not be read before.
+        now: what the training is made of, see ``training.build``.
+        photographs: the data set; if it is the same as before, it learns which of its files could not be read.
+
+    Raises:
+        UserError: naming the flag.
     """
-    if checkpoint is None:
-        return
     before = checkpoint.resume_state["identity"]
     if before.get("teacher") != now.get("teacher"):
         raise UserError(

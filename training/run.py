@@ -52,7 +52,6 @@ class TrainingRun:
     """
 
     def __init__(self, config: TrainingConfig, given: frozenset[str] = frozenset()):
-        self._command = config.command
         with contextlib.ExitStack() as taken:
             config = validate(config)
             config = dataclasses.replace(config, style_image=find_style_images(config.style_image))
@@ -244,7 +243,7 @@ class TrainingRun:
 
     def say_how_to_resume(self, reason: str) -> None:
         """Print the command that takes the training up again."""
-        command = command_line(*self._command, "--checkpoint_path", self.folder.last_checkpoint)
+        command = command_line(*self.config.command, "--checkpoint_path", self.folder.last_checkpoint)
         self.log_file.message(f"Stopped by {reason} after step {self.state.step}; to resume: {command}")
 
     # -- the end ----------------------------------------------------------------------------------------------------
