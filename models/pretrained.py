@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from models.cpu_kernels import accelerate
 from models.untrusted import Refused, load_untrusted
@@ -60,6 +61,9 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
             raise UserError(f"{source} holds zeros alone in {key}, and sees nothing: give the weights of a trained VGG")
     vgg.load_state_dict(weights, assign=True)
     vgg.fingerprint = _fingerprint(weights)  # before the conversion, which must not change it
+    for index, layer in enumerate(vgg.features):
+        if isinstance(layer, nn.Conv2d) and _passes_on(layer):
+            vgg.features[index] = vgg.features[index + 1] = nn.Identity()
     vgg.features.to(dtype)
     return accelerate(vgg.to(device, memory_format=memory_format(device)))
 
@@ -67,7 +71,7 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
 def _from_vgg16(state: dict) -> dict:
     """The VGG-19 state dict that computes the features of a VGG-16, the paper's loss network, under the same names.
 
-    VGG-19's additional convolutions, conv3_4 and conv4_4, pass on what they get: it is a ReLU's, and not negative.
+    VGG-19's additional convolutions, conv3_4 and conv4_4, pass on what they get; :func:`load_vgg19` leaves them out.
     """
     numbers = {**{number: number for number in (0, 2, 5, 7, 10, 12, 14)}, 17: 19, 19: 21, 21: 23, 24: 28}
     converted = {
@@ -77,10 +81,15 @@ def _from_vgg16(state: dict) -> dict:
         if f"features.{number}.{part}" in state
     }
     for number, channels in ((16, 256), (25, 512)):
-        identity = torch.zeros(channels, channels, 3, 3)
-        identity[range(channels), range(channels), 1, 1] = 1.0
+        identity = nn.init.dirac_(torch.empty(channels, channels, 3, 3))
         converted |= {f"features.{number}.weight": identity, f"features.{number}.bias": torch.zeros(channels)}
     return converted
+
+
+def _passes_on(layer: nn.Conv2d) -> bool:
+    """Whether a convolution and its ReLU give what they get, which is not negative, for it is another ReLU's."""
+    is_square = layer.in_channels == layer.out_channels
+    return is_square and not layer.bias.any() and torch.equal(layer.weight, nn.init.dirac_(layer.weight * 0))
 
 
 def _fingerprint(weights: dict[str, torch.Tensor]) -> str:
