@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from losses.content_ceiling import ContentCeiling
 from losses.perceptual import Losses, PerceptualLoss, apart, summed
@@ -14,6 +15,9 @@ from losses.terms import Batches
 
 STEADINESS = 12.0
 """Factor of the temporal term: at a difference of 0.05 :func:`distance` is twelve times as steep as a square."""
+
+DETAIL = 2.0
+"""Factor of the difference in detail. Without it, students have a quarter less than their teachers, and look soft."""
 
 
 def distance(difference: torch.Tensor) -> torch.Tensor:
@@ -24,12 +28,26 @@ def distance(difference: torch.Tensor) -> torch.Tensor:
     return difference.abs() + 2 * difference.square()
 
 
+def detail(images: torch.Tensor) -> torch.Tensor:
+    """How much fine detail there is in squares of 8 pixels, wherever it is: what a mean over 5 x 5 pixels takes away.
+
+    Args:
+        images: N x 3 x H x W, values in [0, 1].
+
+    Returns:
+        N x 3 x H/8 x W/8, root mean squares.
+    """
+    fine = images - F.avg_pool2d(images, 5, 1, 2, count_include_pad=False)
+    return (F.avg_pool2d(fine.square(), 8) + 1e-6).sqrt()
+
+
 class Distillation(nn.Module):
     """The distance to the teacher's pictures, with a temporal term; in the last steps the objective of the painting.
 
     For photographs x and second views w(x), see :mod:`training.second_view`, student N and teacher M lower
-    rho(N(x) - M(x)) + 12 temporal_weight (N(w(x)) - w(N(x)))^2, means over values in [0, 1], rho being
-    :func:`distance`. The second views have noise, which the teacher does not see: the student learns to paint past it.
+    rho(N(x) - M(x)) + 2 |d(N(x)) - d(M(x))| + 12 temporal_weight (N(w(x)) - w(N(x)))^2, means over values in [0, 1];
+    rho is :func:`distance`, d is :func:`detail`. The second views have noise, which the teacher does not see: the
+    student learns to paint past it.
 
     Its ``state_dict`` holds the steps done, and what the painting's objective keeps.
 
@@ -82,7 +100,9 @@ class Distillation(nn.Module):
         stylized, moved, photographs, numbers = apart(stylized, photographs, style, views)
         with torch.no_grad():
             target = self._teacher(photographs) if style is None else self._teacher(photographs, numbers)
-        raw = nothing | {"teacher": distance((stylized.float() - target) / 255).mean((1, 2, 3))}
+        values, target = stylized.float() / 255, target / 255
+        softness = (detail(values) - detail(target)).abs().mean((1, 2, 3))
+        raw = nothing | {"teacher": distance(values - target).mean((1, 2, 3)) + DETAIL * softness}
         if views is not None:
             raw["temporal"] = STEADINESS * temporal_loss(stylized, moved, views.motion)
         weighted = raw | {"temporal": self.temporal_weight * raw["temporal"]}

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from data.dataset import PhotographDataset, list_photographs
+from losses.distillation import detail
 from losses.temporal import temporal_loss
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
@@ -42,6 +43,16 @@ def errors(network, teacher, photos):
     stylized = network(images)
     far = ((stylized - teacher(images)) / 255).square().mean()
     return far.item(), temporal_loss(stylized, network(views), motion).item()
+
+
+def test_detail_is_what_a_mean_over_five_pixels_takes_away():
+    image, fine = torch.rand(16, 24), torch.empty(16, 24)
+    for row in range(16):
+        for column in range(24):
+            window = image[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
+            fine[row, column] = image[row, column] - window.mean()
+    squares = fine.square().unflatten(1, (3, 8)).unflatten(0, (2, 8))
+    torch.testing.assert_close(detail(image[None, None])[0, 0], squares.mean((1, 3)).sqrt(), atol=1e-4, rtol=1e-4)
 
 
 def test_a_small_network_comes_to_paint_as_a_large_one(teacher, call, photos, monitor, tmp_path):
