@@ -45,13 +45,16 @@ def errors(network, teacher, photos):
     return far.item(), temporal_loss(stylized, network(views), motion).item()
 
 
-def test_detail_is_what_a_mean_over_five_pixels_takes_away():
-    image, fine = torch.rand(16, 24), torch.empty(16, 24)
+def test_detail_is_the_difference_of_two_means():
+    image, strokes = torch.rand(16, 24), torch.empty(16, 24)
     for row in range(16):
         for column in range(24):
-            window = image[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
-            fine[row, column] = image[row, column] - window.mean()
-    squares = fine.square().unflatten(1, (3, 8)).unflatten(0, (2, 8))
+            narrow, wide = (
+                image[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1].mean()
+                for reach in (1, 4)
+            )
+            strokes[row, column] = narrow - wide
+    squares = strokes.square().unflatten(1, (3, 8)).unflatten(0, (2, 8))
     torch.testing.assert_close(detail(image[None, None])[0, 0], squares.mean((1, 3)).sqrt(), atol=1e-4, rtol=1e-4)
 
 
