@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data.dataset import PhotographDataset, list_photographs
-from losses.distillation import detail
+from losses.distillation import band_contrast
 from losses.temporal import temporal_loss
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
@@ -45,17 +45,14 @@ def errors(network, teacher, photos):
     return far.item(), temporal_loss(stylized, network(views), motion).item()
 
 
-def test_detail_is_the_difference_of_two_means():
-    image, strokes = torch.rand(16, 24), torch.empty(16, 24)
+def test_contrast_is_that_of_two_means():
+    image, band = torch.rand(16, 24), torch.empty(16, 24)
     for row in range(16):
         for column in range(24):
-            narrow, wide = (
-                image[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1].mean()
-                for reach in (1, 4)
-            )
-            strokes[row, column] = narrow - wide
-    squares = strokes.square().unflatten(1, (3, 8)).unflatten(0, (2, 8))
-    torch.testing.assert_close(detail(image[None, None])[0, 0], squares.mean((1, 3)).sqrt(), atol=1e-4, rtol=1e-4)
+            narrow, wide = (image[max(0, row - n) : row + n + 1, max(0, column - n) : column + n + 1] for n in (1, 4))
+            band[row, column] = narrow.mean() - wide.mean()
+    expected = band.square().unflatten(1, (3, 8)).unflatten(0, (2, 8)).mean((1, 3)).sqrt()
+    torch.testing.assert_close(band_contrast(image[None, None])[0, 0], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_small_network_comes_to_paint_as_a_large_one(teacher, call, photos, monitor, tmp_path):
