@@ -73,7 +73,6 @@ def main(config: DemoConfig) -> None:
             file=sys.stderr,
         )
     behind = Server(config)
-    machine = behind.painter.compute.describe()
     torch.set_num_threads(1)  # networks compute in a thread of their own
     behind.catalogue.styles()
     for reason in behind.catalogue.unreadable:
@@ -84,7 +83,7 @@ def main(config: DemoConfig) -> None:
         http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE, lifespan="off",
     )  # fmt: skip
     elsewhere = f", for others at {others[0]}," if others else ""
-    print(f"The page is at {address}{elsewhere} on {machine}; Ctrl-C ends it", flush=True)
+    print(f"The page is at {address}{elsewhere} on {behind.machine}; Ctrl-C ends it", flush=True)
     if not config.no_browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     status = 130

@@ -91,6 +91,7 @@ class Server:
         self.painter = Painter(config, self.catalogue)
         more = ["--device", config.device, "--precision", config.precision]
         more += ["--vgg_weights", config.vgg_weights] if config.vgg_weights else []
+        self.machine = self.painter.compute.describe()  # before main() sets another number of threads
         on_cpu = self.painter.compute.device.type == "cpu"
         self.trainings = Trainings(config.dataset_dir or (), Path(config.output_dir), on_cpu, more)
         self.tabs: dict[str, Tab] = {}  # pages that are open, by their tokens
@@ -162,7 +163,7 @@ class Server:
             })  # fmt: skip
         examples = shipped_pictures()["examples"]
         about = {
-            "device": self.painter.compute.describe(),
+            "device": self.machine,
             "examples": [{"url": f"pictures/{name}.jpg", **one} for name, one in examples.items()],
             "trains": bool(self.trainings.folders),
         }

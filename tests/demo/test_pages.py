@@ -2,6 +2,7 @@
 
 import gc
 import io
+import json
 import mimetypes
 import re
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 import zipfile
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -245,6 +247,17 @@ def test_a_model_that_is_added_appears(style_model, client):
 )  # fmt: skip
 def test_names_of_files_are_one_line_without_folders(given, name):
     assert file_name(given).replace("\\", "") == name
+
+
+@pytest.mark.slow
+def test_page_and_command_name_the_same_threads(start_cli, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with start_cli("-m", "demo", "--no_browser", "--device", "cpu") as process:
+        said = process.stdout.readline()
+        with urlopen(re.search(r"http://[^/]+", said)[0] + "/styles") as answer:
+            device = json.load(answer)["device"]
+        process.kill()
+    assert device in said and "2 threads" in device
 
 
 @pytest.mark.slow
