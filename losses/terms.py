@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from config import TrainingConfig
-from losses.fast_gram import gram_matrix
-from losses.functional import content_loss, octaves, style_loss, total_variation_loss
+from losses.functional import content_loss, gram_matrix, octaves, style_loss, total_variation_loss
 from losses.temporal import Views
 
 LossNetwork = Callable[[torch.Tensor, tuple[str, ...]], dict[str, torch.Tensor]]
