@@ -7,6 +7,8 @@ from torch import nn
 
 from utils.processes import mean_over_processes
 
+_LEAST = 1e-6  # of grey's content term, to divide by
+
 
 class ContentCeiling(nn.Module):
     """Holds the content term of a batch below that of a plain grey picture, by easing the style term.
@@ -20,15 +22,15 @@ class ContentCeiling(nn.Module):
     Args:
         ceiling: content term allowed, relative to grey's.
         total_steps: length of the training; the level needs about a twentieth of it to follow.
-        styles: how many there are; each has a level of its own.
+        styles: how many there are; each has a level of its own, which moves over a training as one alone would.
     """
 
     LOWEST_LEVEL = 1 / 50
-    RATE = 50.0  # change of log(level) over a whole training, for each unit that content is off the ceiling
 
     def __init__(self, ceiling: float, total_steps: int, styles: int = 1):
         super().__init__()
-        self.ceiling, self.gain = ceiling, self.RATE / total_steps
+        # Over a whole training log(level) changes by 50 for each unit that content is off the ceiling.
+        self.ceiling, self.gain = ceiling, 50.0 / total_steps
         self.register_buffer("log_level", torch.zeros(styles))
 
     def level(self) -> torch.Tensor:
@@ -37,9 +39,7 @@ class ContentCeiling(nn.Module):
 
     @torch.no_grad()
     def observe(self, contents: torch.Tensor, greys: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Take note of a batch. Stays on the device: nothing waits for the GPU.
-
-        Over a training each style's level moves as one alone would.
+        """Take note of a batch. Nothing waits for the GPU.
 
         Args:
             contents, greys: N values each, the content term of the results and of a grey picture, both divided by the
@@ -54,25 +54,17 @@ class ContentCeiling(nn.Module):
         means = chosen @ torch.stack([contents, greys, torch.ones_like(greys)], 1)
         content, grey, share = mean_over_processes(means).T
         error = (self.ceiling - content / grey.clamp_min(_LEAST)).clamp(-1.0, 1.0)
-        self.log_level.add_(self.gain * len(self.log_level) * share * error).clamp_(
-            min=math.log(self.LOWEST_LEVEL), max=0.0
-        )
+        self.log_level.add_(self.gain * len(self.log_level) * share * error)
+        self.log_level.clamp_(math.log(self.LOWEST_LEVEL), 0.0)
         return content.sum() / grey.sum().clamp_min(_LEAST)
-
-
-_LEAST = 1e-6  # of grey's content term, to divide by
-
-# At this ratio of the weights the ceiling is grey's own content term. The exponent is how the content term follows the
-# style weight: from 50 to 150 it rose by a fifth, 3 ** (1/6) (Starry Night, 1,000 steps, 128 px).
-_REFERENCE_WEIGHT_RATIO = 60.0
-_CEILING_EXPONENT = 1 / 6
 
 
 def content_ceiling(content_weight: float, style_weight: float) -> float:
     """The ceiling for :class:`ContentCeiling`: 1 at a style weight of 60 times the content weight, rising with it.
 
-    Infinite, which never eases, where either weight is zero.
+    Infinite, which never eases, where either weight is zero. The exponent is how the content term follows the style
+    weight: from 50 to 150 it rose by a fifth, 3 ** (1/6) (Starry Night, 1,000 steps, 128 px).
     """
     if content_weight == 0 or style_weight == 0:
         return math.inf
-    return (style_weight / content_weight / _REFERENCE_WEIGHT_RATIO) ** _CEILING_EXPONENT
+    return (style_weight / content_weight / 60.0) ** (1 / 6)

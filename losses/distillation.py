@@ -13,32 +13,17 @@ from losses.perceptual import Losses, PerceptualLoss, apart, summed
 from losses.temporal import Views, temporal_loss
 from losses.terms import Batches
 
-STEADINESS = 12.0
-"""Factor of the temporal term: at a difference of 0.05 :func:`distance` is twelve times as steep as a square."""
-
-CONTRAST = 2.0
-"""Factor of the difference in contrast. Without it, students have an eighth to a quarter less than their teachers."""
-
-
-def distance(difference: torch.Tensor) -> torch.Tensor:
-    """|d| + 2 d^2 of each value d, a difference of pictures with values in [0, 1].
-
-    Squares alone would teach a mean of the strokes that a small network cannot place, which is pale.
-    """
-    return difference.abs() + 2 * difference.square()
+STEADINESS = 12.0  # of the temporal term: at a difference of 0.05 rho is twelve times as steep as a square
+CONTRAST = 2.0  # of the difference in contrast: without it, students have an eighth to a quarter less than teachers
 
 
 def band_contrast(images: torch.Tensor) -> torch.Tensor:
     """How strong strokes are in squares of 8 pixels, wherever in them they are: band-limited contrast (Peli, 1990).
 
     The band, 3 to 9 pixels, is the difference of two box filters, which is not divided by the local mean here. Finer
-    detail does not count: where a student cannot place strokes, it would make a mesh of it.
-
-    Args:
-        images: N x 3 x H x W, values in [0, 1]; H and W at least 8.
-
-    Returns:
-        N x 3 x floor(H/8) x floor(W/8), root mean squares, at least 0.001, so that they have a finite gradient.
+    detail does not count: where a student cannot place strokes, it would make a mesh of it. Of N x 3 x H x W, values in
+    [0, 1], H and W at least 8. Gives N x 3 x floor(H/8) x floor(W/8), root mean squares, at least 0.001, so that they
+    have a finite gradient.
     """
     narrow, wide = (F.avg_pool2d(images, side, 1, side // 2, count_include_pad=False) for side in (3, 9))
     return (F.avg_pool2d((narrow - wide).square(), 8) + 1e-6).sqrt()
@@ -49,10 +34,9 @@ class Distillation(nn.Module):
 
     For photographs x and second views w(x), see :mod:`training.second_view`, student N and teacher M lower
     rho(N(x) - M(x)) + 2 |c(N(x)) - c(M(x))| + 12 temporal_weight (N(w(x)) - w(N(x)))^2, means over values in [0, 1];
-    rho is :func:`distance`, c is :func:`band_contrast`. The second views have noise, which the teacher does not see:
-    the student learns to paint past it.
-
-    Its ``state_dict`` holds the steps done, and what the painting's objective keeps.
+    rho(d) = |d| + 2 d^2, for squares alone would teach a mean of the strokes that a small network cannot place, which
+    is pale; c is :func:`band_contrast`. The second views have noise, which the teacher does not see: the student learns
+    to paint past it.
 
     Args:
         teacher: gives N x 3 x H x W, RGB in [0, 255], of the same and, with several styles, of N whole numbers.
@@ -104,8 +88,9 @@ class Distillation(nn.Module):
         with torch.no_grad():
             target = self._teacher(photographs) if style is None else self._teacher(photographs, numbers)
         values, target = stylized.float() / 255, target / 255
-        contrast = (band_contrast(values) - band_contrast(target)).abs()
-        raw = nothing | {"teacher": distance(values - target).mean((1, 2, 3)) + CONTRAST * contrast.mean((1, 2, 3))}
+        contrast, difference = (band_contrast(values) - band_contrast(target)).abs(), values - target
+        distance = difference.abs() + 2 * difference.square()
+        raw = nothing | {"teacher": distance.mean((1, 2, 3)) + CONTRAST * contrast.mean((1, 2, 3))}
         if views is not None:
             raw["temporal"] = STEADINESS * temporal_loss(stylized, moved, views.motion)
         weighted = raw | {"temporal": self.temporal_weight * raw["temporal"]}

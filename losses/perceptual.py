@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -15,21 +16,12 @@ from losses.terms import Batch, Batches, Content, LossNetwork, Style, TotalVaria
 from losses.tones import Palette, Tone
 
 
-@dataclass(frozen=True)
-class Term:
-    """A term of the objective.
+class Term(NamedTuple):
+    """A term of the objective."""
 
-    Attributes:
-        name: as metrics, plots and tables call it.
-        weight: its lambda. A term of weight 0 is not computed and counts as 0.
-        function: of a batch, see :mod:`losses.terms`.
-        eased: whether the ceiling on the content eases it.
-    """
-
-    name: str
-    weight: float
-    function: Callable[[Batch], torch.Tensor]
-    eased: bool = False
+    name: str  # as metrics, plots and tables call it
+    weight: float  # its lambda; a term of weight 0 is not computed and counts as 0
+    function: Callable[[Batch], torch.Tensor]  # see losses.terms
 
 
 def objective_terms(
@@ -41,7 +33,7 @@ def objective_terms(
     """What is minimised: equation 5 of the paper with total variation, and four terms of ours."""
     return [
         Term("content", config.content_weight, Content(network, config.content_layer)),
-        Term("style", config.style_weight, Style(network, style_images, config), eased=True),
+        Term("style", config.style_weight, Style(network, style_images, config)),
         Term("total_variation", config.tv_weight, TotalVariation()),
         Term("checkerboard", config.checkerboard_weight, lambda batch: checkerboard_loss(batch.stylized)),
         Term("temporal", config.temporal_weight, _temporal),
@@ -58,13 +50,13 @@ def _temporal(batch: Batch) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Losses:
-    """The objective of one batch. The dictionaries are keyed by the names of the terms.
+    """The objective of one batch.
 
     Attributes:
         total: scalar with a gradient, what is minimised.
-        raw: each term before its weight, detached; N values, one for each photograph, or one for all of them.
-        weighted: the same as they stand in the sum, times weight and level, detached. The mean is what counts.
-        content_to_grey: content term relative to a uniform grey picture's, detached; ``None`` without a painting.
+        raw: each term before its weight, by its name; N values, one for each photograph, or one for all of them.
+        weighted: the same as they stand in the sum, times weight and level. The mean is what counts.
+        content_to_grey: content term relative to a uniform grey picture's; ``None`` without a painting.
         style: N whole numbers, the style of each photograph.
     """
 
@@ -79,15 +71,11 @@ class PerceptualLoss(nn.Module):
     """The sum of the terms that :func:`objective_terms` lists.
 
     A photograph of next to one colour, an empty frame of a film say, tells the network nothing, and without a variance
-    every normalisation layer multiplies its gradient, by 300 or so: it is counted, and has no gradient. Nothing waits
-    for the GPU to know.
+    every normalisation layer multiplies its gradient, by 300 or so: it is counted, and has no gradient.
 
-    Its ``state_dict`` holds what the terms and the ceiling measured before a training and what they keep during one;
-    the loss network is not part of it.
+    Its ``state_dict`` holds what the terms and the ceiling measured before a training and what they keep during one.
 
     Args:
-        config: layers, weights and sizes of the terms.
-        vgg: the loss network.
         style_images: 1 x 3 x H x W each, RGB in [0, 255], on the device.
         size: height and width of what will be compared; a number for squares.
         ceiling: eases the style term where the content would drown; left out, nothing is eased.
@@ -105,12 +93,9 @@ class PerceptualLoss(nn.Module):
         paintings: Sequence[torch.Tensor] | None = None,
     ):
         super().__init__()
-
-        def network(images, names):  # a function, and no submodule: the weights of VGG are not this one's state
-            return vgg(images, names)
-
-        self.network, device = network, style_images[0].device
-        self.terms = objective_terms(config, network, style_images, paintings or style_images)
+        # A function, and no submodule: the weights of VGG are not this one's state.
+        self.network, device = lambda images, names: vgg(images, names), style_images[0].device
+        self.terms = objective_terms(config, self.network, style_images, paintings or style_images)
         functions = {term.name: term.function for term in self.terms}
         self.functions = nn.ModuleDict({k: f for k, f in functions.items() if isinstance(f, nn.Module)}).to(device)
         self.ceiling = (ceiling or ContentCeiling(math.inf, 1, len(style_images))).to(device)
@@ -118,7 +103,7 @@ class PerceptualLoss(nn.Module):
         self._layers = (*config.style_layers, config.content_layer)
         with torch.no_grad():
             grey = torch.full((1, 3, *((size, size) if isinstance(size, int) else size)), 127.5, device=device)
-            self.grey = network(grey, (config.content_layer,))[config.content_layer]
+            self.grey = self.network(grey, (config.content_layer,))[config.content_layer]
 
     @torch.no_grad()
     def measure(self, batches: Batches) -> None:
@@ -173,10 +158,8 @@ class PerceptualLoss(nn.Module):
         raw = {  # the content counts against grey, whatever its weight
             term.name: term.function(batch) if term.weight or term.name == "content" else zero for term in self.terms
         }
-        level = self.ceiling.level()[style]
-        weighted = {
-            term.name: term.weight * (level * raw[term.name] if term.eased else raw[term.name]) for term in self.terms
-        }
+        eased = raw | {"style": self.ceiling.level()[style] * raw["style"]}
+        weighted = {term.name: term.weight * eased[term.name] for term in self.terms}
         greys = self.functions["content"].distance(self.grey.expand_as(target), target)
         return summed(raw, weighted, self.ceiling.observe(raw["content"].detach(), greys, style), style)
 
@@ -184,10 +167,8 @@ class PerceptualLoss(nn.Module):
 def apart(stylized, photographs, style, views) -> tuple:
     """The arguments of an objective, see :meth:`PerceptualLoss.forward`, with second views taken apart from the rest.
 
-    Where a photograph is of next to one colour, what was made of it has no gradient.
-
-    Returns:
-        ``stylized``, their second views or ``None``, and ``photographs``, N x 3 x H x W each; ``style``, N indices.
+    Gives ``stylized``, their second views or ``None``, ``photographs`` and ``style``. What was made of a photograph of
+    next to one colour has no gradient.
     """
     if style is None:
         style = torch.zeros(len(photographs), dtype=torch.long, device=photographs.device)
@@ -203,12 +184,7 @@ def apart(stylized, photographs, style, views) -> tuple:
 
 
 def summed(raw, weighted, content_to_grey, style) -> Losses:
-    """The losses of a batch: the sum of ``weighted`` keeps its gradient, all else is detached.
-
-    Args:
-        raw, weighted: by the terms' names, N values each, or one for all.
-        content_to_grey, style: as in :class:`Losses`.
-    """
+    """The losses of a batch: the sum of ``weighted`` keeps its gradient, all else is detached."""
     total = sum(value.mean() for value in weighted.values())
     raw, weighted = ({name: value.detach() for name, value in each.items()} for each in (raw, weighted))
     return Losses(total, raw, weighted, content_to_grey, style)

@@ -1,4 +1,4 @@
-"""The term for films: two views of one thing are to be painted alike. Pure functions of tensors.
+"""The term for films: two views of one thing are to be painted alike.
 
 The loss of Ruder et al. (2016, section 3.3) and Gupta et al. (2017), with a motion that is known in place of an
 estimated flow: the second view is made of the photograph itself, see :mod:`training.second_view`.
@@ -11,15 +11,10 @@ from torch.nn import functional as F
 
 
 class Views(NamedTuple):
-    """What is known of a batch whose second half are second views of its first half.
+    """What is known of a batch whose second half are second views of its first half."""
 
-    Attributes:
-        motion: N x H x W x 2, as in :func:`warp`.
-        soft: N, true or false: the photographs that were softened, which are to be calm and need not look painted.
-    """
-
-    motion: torch.Tensor
-    soft: torch.Tensor
+    motion: torch.Tensor  # N x H x W x 2, as in warp()
+    soft: torch.Tensor  # N, true or false: the photographs that were softened, which are to be calm
 
 
 def warp(images: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
@@ -37,15 +32,9 @@ def temporal_loss(stylized: torch.Tensor, moved: torch.Tensor, motion: torch.Ten
     """Mean squared difference of the stylized second view and the moved stylized view: ||N(w(x)) - w(N(x))||^2.
 
     Over the channels and the pixels that both views see, and then over the batch, so that a pair counts the same in any
-    batch; values in [0, 1], as E_warp is given in.
-
-    Args:
-        stylized: N(x), N x 3 x H x W, RGB in [0, 255].
-        moved: N(w(x)), the same.
-        motion: w, as in :func:`warp`.
-
-    Returns:
-        Scalar, not negative; 0 where the views have nothing in common.
+    batch; values in [0, 1], as E_warp is given in. ``stylized`` is N(x), ``moved`` N(w(x)), N x 3 x H x W each, RGB in
+    [0, 255]; ``motion`` is w, as in :func:`warp`. Gives a scalar, not negative; 0 where the views have nothing in
+    common.
     """
     seen = (motion.abs() <= 1).all(-1)[:, None]  # N x 1 x H x W
     squares = ((moved.float() - warp(stylized, motion)) / 255).square().mean(1, keepdim=True)

@@ -5,9 +5,8 @@ that keeps something is an ``nn.Module``: its buffers are saved in a checkpoint 
 something before a training has a method ``measure``.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -23,24 +22,15 @@ Batches = Callable[[], Iterable[torch.Tensor]]
 """Gives the calibration photographs, batches of N x 3 x H x W, RGB in [0, 255], from the first on at each call."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What a term looks at.
+class Batch(NamedTuple):
+    """What a term looks at."""
 
-    Attributes:
-        stylized, photographs: N x 3 x H x W, RGB in [0, 255].
-        style: N whole numbers, the style of each photograph.
-        features: of ``stylized``, the content layer and the style layers.
-        target: N x C x H' x W', the content layer of ``photographs``, without a gradient.
-        moved, views: the stylized second views, N x 3 x H x W, and what is known of them; ``None`` without any.
-    """
-
-    stylized: torch.Tensor
+    stylized: torch.Tensor  # N x 3 x H x W, RGB in [0, 255], as are photographs and moved
     photographs: torch.Tensor
-    style: torch.Tensor
-    features: dict[str, torch.Tensor]
-    target: torch.Tensor
-    moved: torch.Tensor | None = None
+    style: torch.Tensor  # N whole numbers, the style of each photograph
+    features: dict[str, torch.Tensor]  # of stylized, the content layer and the style layers
+    target: torch.Tensor  # N x C x H' x W', the content layer of photographs, without a gradient
+    moved: torch.Tensor | None = None  # the stylized second views
     views: Views | None = None
 
 
@@ -82,7 +72,8 @@ class Style(nn.Module):
     def __init__(self, network: LossNetwork, style_images: Sequence[torch.Tensor], config: TrainingConfig):
         super().__init__()
         self.network, self.layers, self.octaves = network, tuple(config.style_layers), config.style_octaves
-        grams = [self._grams_of(image) for image in style_images]
+        with torch.no_grad():
+            grams = [self._grams(image, network(image, self.layers)) for image in style_images]
         self.grams = [torch.cat(of_styles) for of_styles in zip(*grams)]  # S x C x C each
         device = self.grams[0].device
         of_layers = torch.tensor(config.style_layer_weights, dtype=torch.float64)
@@ -91,19 +82,15 @@ class Style(nn.Module):
         self.register_buffer("weights", weights.to(device), persistent=False)
         self.register_buffer("scale", torch.ones(len(style_images), len(self.grams), device=device))
 
-    @torch.no_grad()
-    def _grams_of(self, style_image: torch.Tensor) -> list[torch.Tensor]:
-        """1 x C x C each, in the order of the layers, at one size after another."""
-        at_sizes = [self.network(images, self.layers) for images in octaves(style_image, self.octaves)]
-        return [gram_matrix(features[name]) for features in at_sizes for name in self.layers]
+    def _grams(self, images: torch.Tensor, features: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """N x C x C each, in the order of the layers, at one size after another; the features are of the first size."""
+        smaller = octaves(images, self.octaves)[1:]
+        at_sizes = [features, *(self.network(smaller_images, self.layers) for smaller_images in smaller)]
+        return [gram_matrix(at_size[name]) for at_size in at_sizes for name in self.layers]
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        smaller = octaves(batch.stylized, self.octaves)[1:]
-        at_sizes = [batch.features, *(self.network(images, self.layers) for images in smaller)]
-        losses = [
-            style_loss(gram_matrix(at_size[name]), gram[batch.style])
-            for (at_size, name), gram in zip(itertools.product(at_sizes, self.layers), self.grams)
-        ]
+        found = self._grams(batch.stylized, batch.features)
+        losses = [style_loss(gram, target[batch.style]) for gram, target in zip(found, self.grams)]
         losses = ((self.weights / self.scale)[batch.style] * torch.stack(losses, 1)).sum(1)
         if batch.views is not None:  # what is soft need not look painted
             losses = torch.where(batch.views.soft, 0, losses)

@@ -11,37 +11,22 @@ from losses.functional import content_loss, luminance, sliced_wasserstein
 from losses.terms import Batch, Batches
 from utils.processes import gathered
 
-BORDER = 8
-"""Outermost pixels that the palette term leaves out: padding paints them in colours of their own."""
-
-TONE_CELL = 8
-"""Side of the squares whose mean luminance the tone term compares, pixels."""
-
-DIRECTIONS = 24
-"""Along which the palette term sorts colours."""
-
 
 class Palette(nn.Module):
     """Sliced Wasserstein distance of recent results' colours and the painting's, divided by the painting's variance.
 
     One photograph need not have the whole palette: the colours of earlier results, the memory, are sorted along with
-    those of the batch, which alone have a gradient. In eval mode the memory stays as it is.
-
-    Args:
-        style_images: S of 1 x 3 x H x W, RGB in [0, 255].
-
-    Attributes:
-        memory: S x M x 3, colours of the latest results; at first the painting's own.
+    those of the batch, which alone have a gradient. At first the memory, S x M x 3, holds the painting's own colours;
+    in eval mode it stays as it is. ``style_images`` are S of 1 x 3 x H x W, RGB in [0, 255].
     """
 
     MEMORY = 8192
-    KEPT = 1024
-    """Colours of a batch that enter the memory."""
+    KEPT = 1024  # colours of a batch that enter the memory
 
     def __init__(self, style_images: Sequence[torch.Tensor]):
         super().__init__()
         palettes = torch.stack([_thinned(_colours(image)[0], self.MEMORY) for image in style_images])  # S x M x 3
-        self.register_buffer("directions", half_sphere(DIRECTIONS).to(palettes.device), persistent=False)
+        self.register_buffer("directions", half_sphere(24).to(palettes.device), persistent=False)
         self.register_buffer("target", (palettes @ self.directions.T).sort(1).values, persistent=False)
         self.register_buffer("variance", palettes.var(1).mean(1).clamp_min(1.0), persistent=False)
         # Shuffled, for the memory is renewed from its beginning.
@@ -49,36 +34,29 @@ class Palette(nn.Module):
         self.register_buffer("memory", palettes[:, order.to(palettes.device)].clone())
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        colours = _colours(batch.stylized.float()[..., BORDER:-BORDER, BORDER:-BORDER])
+        # Without the outermost pixels, which padding paints in colours of their own.
+        colours = _colours(batch.stylized.float()[..., 8:-8, 8:-8])
         everybodys, styles = torch.cat(gathered(colours)), torch.cat(gathered(batch.style))  # of all processes
         losses = colours.new_zeros(len(colours))
         for style, (memory, target) in enumerate(zip(self.memory, self.target)):
-            chosen, latest = batch.style == style, everybodys
-            if len(self.memory) > 1:  # waits for the GPU, with several styles alone
-                latest = everybodys[styles == style]
+            # The choice waits for the GPU, with several styles alone.
+            latest = everybodys[styles == style] if len(self.memory) > 1 else everybodys
             if not len(latest):
                 continue
             latest = latest.flatten(0, 1)
             found = sliced_wasserstein(colours, torch.cat([latest, memory]), target, self.directions)
-            losses = torch.where(chosen, found / self.variance[style], losses)
+            losses = torch.where(batch.style == style, found / self.variance[style], losses)
             if self.training:
-                kept = _thinned(latest, self.KEPT)
-                memory.copy_(torch.cat([memory[len(kept) :], kept]))
+                memory.copy_(torch.cat([memory[self.KEPT :], _thinned(latest, self.KEPT)]))
         return losses
 
 
 class Tone(nn.Module):
     """Where darks and lights belong: the result's luminance follows the photograph's along a fixed curve.
 
-    The curve takes the distribution of the luminance of many photographs to the painting's. The squared difference is
-    divided by the variance of the painting's luminance.
-
-    Args:
-        style_images: S of 1 x 3 x H x W, RGB in [0, 255].
-
-    Attributes:
-        photographs: K quantiles of photographs' luminance, set by :meth:`measure`.
-        paintings: S x K, the same of each painting's.
+    The curve takes the distribution of the luminance of many photographs, K quantiles that :meth:`measure` sets, to
+    the painting's, S x K. The squared difference is divided by the variance of the painting's luminance.
+    ``style_images`` are S of 1 x 3 x H x W, RGB in [0, 255].
     """
 
     KNOTS = 33
@@ -124,8 +102,8 @@ def _colours(images: torch.Tensor) -> torch.Tensor:
 
 
 def _tones(images: torch.Tensor) -> torch.Tensor:
-    """The mean luminance of squares of :data:`TONE_CELL` pixels, N x 1 x H' x W'."""
-    return F.avg_pool2d(luminance(images.float()), TONE_CELL)
+    """The mean luminance of squares of 8 pixels, N x 1 x H' x W'."""
+    return F.avg_pool2d(luminance(images.float()), 8)
 
 
 def _thinned(values: torch.Tensor, count: int) -> torch.Tensor:
