@@ -5,6 +5,7 @@ import ctypes
 import dataclasses
 import os
 import platform
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ import torch
 
 from utils.errors import UserError
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def _call(function: Callable, *args):
     return function(*args)
@@ -23,17 +22,11 @@ def _call(function: Callable, *args):
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and in which arithmetic the networks run.
-
-    Attributes:
-        device: the torch device.
-        dtype: float32, bfloat16 or float16. Losses and the optimiser are float32 whatever it is.
-        run: calls a function that applies a network to a picture; by default in the caller's thread.
-    """
+    """Where and in which arithmetic the networks run."""
 
     device: torch.device
-    dtype: torch.dtype
-    run: Callable = _call
+    dtype: torch.dtype  # of the networks; losses and the optimiser are float32 whatever it is
+    run: Callable = _call  # calls a function that applies a network to a picture
 
     def in_one_thread(self) -> "Compute":
         """The same, with networks at work in one thread, whoever calls them; the caller waits.
@@ -62,8 +55,9 @@ class Compute:
             return f"{torch.cuda.get_device_name(self.device)}, {precision}"
         if self.device.type == "mps":
             return f"Apple MPS, {precision}"
+        name = _linux_says("/proc/cpuinfo", r"^model name\s*:(.*)") or platform.processor() or platform.machine()
         threads = torch.get_num_threads()
-        return f"CPU ({_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}), {precision}"
+        return f"CPU ({name}, {threads} thread{'s' if threads > 1 else ''}), {precision}"
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
@@ -77,11 +71,8 @@ def memory_format(device: torch.device) -> torch.memory_format:
 def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute:
     """The device and precision that the flags ``--device`` and ``--precision`` ask for, made ready for large tensors.
 
-    Args:
-        local_rank: number of this process on its machine: of the CUDA GPU that it takes where none is named.
-
-    Raises:
-        UserError: if the device is unknown or absent, or cannot compute in that precision.
+    Where no CUDA GPU is named, that of number ``local_rank`` is taken. Raises :class:`UserError` if the device is
+    unknown or absent, or cannot compute in that precision.
     """
     resolved = _resolve_device(device, local_rank)
     if resolved.type == "cuda":
@@ -94,27 +85,25 @@ def resolve_compute(device: str, precision: str, local_rank: int = 0) -> Compute
         )
     if resolved.type == "cpu":
         keep_freed_memory()
-    return Compute(resolved, _DTYPES[precision])
+    return Compute(resolved, getattr(torch, precision))
 
 
 def _resolve_device(name: str, local_rank: int) -> torch.device:
-    if name.lower() == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-        name = "cuda"
-    kind, colon, index = name.lower().partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not (kind == "cuda" and index.isdecimal())):
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind, _, index = name.lower().partition(":")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", name.lower()):
         raise UserError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {name!r}")
-    if kind == "cuda":
-        if not torch.cuda.is_available():
-            raise UserError(f"--device {name}: PyTorch finds no CUDA GPU here; use auto or cpu")
-        number = int(index) if index else local_rank
-        if number >= torch.cuda.device_count():
-            raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA GPUs, numbered from 0")
-        return torch.device("cuda", number)
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: PyTorch finds no Apple GPU here; use auto or cpu")
-    return torch.device(kind)
+    if kind == "auto":
+        kind = next(kind for kind, there in present.items() if there)
+    if not present[kind]:
+        which = "CUDA" if kind == "cuda" else "Apple"
+        raise UserError(f"--device {name}: PyTorch finds no {which} GPU here; use auto or cpu")
+    if kind != "cuda":
+        return torch.device(kind)
+    number = int(index or local_rank)
+    if number >= torch.cuda.device_count():
+        raise UserError(f"--device {name}: there are {torch.cuda.device_count()} CUDA GPUs, numbered from 0")
+    return torch.device("cuda", number)
 
 
 def _supported(device: torch.device) -> tuple[str, ...]:
@@ -124,33 +113,18 @@ def _supported(device: torch.device) -> tuple[str, ...]:
             return ("bfloat16", "float16", "float32")
         return ("float16", "float32")
     if device.type == "cpu":
-        # Without the instructions bfloat16 works, many times slower than float32.
-        return ("bfloat16", "float32") if _cpu_has_bfloat16() else ("float32", "bfloat16")
+        # oneDNN's convolutions have instructions for bfloat16, or take many times as long as in float32.
+        flags = _linux_says("/proc/cpuinfo", r"^flags\s*:(.*)").split()
+        return ("bfloat16", "float32") if {"avx512_bf16", "amx_bf16"} & set(flags) else ("float32", "bfloat16")
     return ("float32",)
 
 
-def _lines(path: str) -> list[str]:
-    """The lines of a file in which Linux describes the machine. Raises OSError elsewhere."""
-    return Path(path).read_text(encoding="utf-8").splitlines()
-
-
-def _proc_cpuinfo(key: str) -> str:
-    """The first entry of a key of Linux's /proc/cpuinfo; empty elsewhere."""
+def _linux_says(path: str, pattern: str) -> str:
+    """What a pattern finds in a file in which Linux describes the machine; empty elsewhere."""
     with contextlib.suppress(OSError):
-        for line in _lines("/proc/cpuinfo"):
-            name, _, value = line.partition(":")
-            if name.strip() == key:
-                return value.strip()
+        if found := re.search(pattern, Path(path).read_text(encoding="utf-8"), re.MULTILINE):
+            return found[1].strip()
     return ""
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether there is AVX-512-bf16 or AMX, which oneDNN's convolutions use; known on Linux only."""
-    return bool({"avx512_bf16", "amx_bf16"} & set(_proc_cpuinfo("flags").split()))
-
-
-def _cpu_name() -> str:
-    return _proc_cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def default_num_workers(device: torch.device) -> int:
@@ -163,19 +137,17 @@ def available_memory(device: torch.device) -> int | None:
     """Bytes that can still be taken on a device; ``None`` where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    if device.type != "cpu":
+    kilobytes = _linux_says("/proc/meminfo", r"^MemAvailable:\s*(\d+)")
+    if device.type != "cpu" or not kilobytes:
         return None
-    try:
-        fields = dict(line.split(":", 1) for line in _lines("/proc/meminfo"))
-        free = int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
-    try:  # a container has a limit of its own; of what it uses, files that are read again if need be do not count
-        limit, used = (int(_lines(f"/sys/fs/cgroup/{name}")[0]) for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in _lines("/sys/fs/cgroup/memory.stat"))
-        return min(free, max(0, limit - used + int(stat["inactive_file"])))
-    except (OSError, LookupError, ValueError):  # "max": no limit
+    free = int(kilobytes) * 1024
+    # A container may have a limit of its own; of what it uses, files that are read again if need be do not count.
+    files = {"max": r"^(\d+)", "current": r"^(\d+)", "stat": r"^inactive_file (\d+)"}
+    numbers = [_linux_says(f"/sys/fs/cgroup/memory.{name}", pattern) for name, pattern in files.items()]
+    if not all(numbers):
         return free
+    limit, used, cached = map(int, numbers)
+    return min(free, max(0, limit - used + cached))
 
 
 def keep_freed_memory() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import re
 import unicodedata
 from collections.abc import Iterator
 from types import ModuleType
@@ -49,11 +50,7 @@ def writing_output() -> Iterator[None]:
 
 
 def optional(package: str, otherwise: str) -> ModuleType:
-    """A package that not everybody has.
-
-    Raises:
-        UserError: ``otherwise``, where it is not installed.
-    """
+    """A package that not everybody has. Raises :class:`UserError` of ``otherwise`` where it is not installed."""
     try:
         return importlib.import_module(package)
     except ImportError:
@@ -62,7 +59,6 @@ def optional(package: str, otherwise: str) -> ModuleType:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that there is too little memory; PyTorch's is a RuntimeError, on a CPU a plain one."""
-    words = ("not enough memory", "out of memory", "allocate memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in words)
-    )
+    if isinstance(error, RuntimeError):
+        return re.search("not enough memory|out of memory|allocate memory", str(error).lower()) is not None
+    return isinstance(error, MemoryError)

@@ -62,10 +62,6 @@ def is_url(text: object) -> bool:
 
 
 def refuse_url(path: object) -> None:
-    """Refuse an address of the web in place of a file.
-
-    Raises:
-        UserError: with the address.
-    """
+    """Refuse an address of the web in place of a file, by a :class:`UserError`."""
     if is_url(path):
         raise UserError(f"{path} is a web address, and files alone are read: download it, and give the file")

@@ -18,7 +18,7 @@ try:
 except ImportError:  # Windows, where a file that is written cannot be removed
     fcntl = None
 
-_TEMPORARY_SUFFIX = ".unfinished"
+_TEMPORARY_SUFFIX = ".unfinished"  # behind 50 characters of the name: it may have 255 bytes, a character up to four
 
 PROGRAM = Path(__file__).resolve().parents[1]
 """The folder of the scripts, and of the samples and models that ship."""
@@ -35,12 +35,11 @@ def beside_program(path: str | Path) -> Path:
 
 def ships(path: str | Path) -> bool:
     """Whether a file came with the program, by the list that ``git ls-files`` made (``tests/utils/test_files.py``)."""
-    with contextlib.suppress(OSError):
+    try:
         names = (PROGRAM / "checkpoints" / "SHIPPED").read_text(encoding="utf-8").splitlines()
-        return os.path.exists(path) and any(
-            os.path.samefile(path, PROGRAM / name) for name in names if os.path.exists(PROGRAM / name)
-        )
-    return False
+    except OSError:
+        return False
+    return os.path.exists(path) and Path(path).resolve() in {(PROGRAM / name).resolve() for name in names}
 
 
 def is_pattern(value: str) -> bool:
@@ -53,10 +52,9 @@ def matching(pattern: str) -> list[str]:
     fixed, rest = "", pattern.replace(os.altsep or os.sep, os.sep)
     while (cut := rest.find(os.sep, 1)) > 0 and os.path.isdir(fixed + rest[:cut]):
         fixed, rest = fixed + rest[: cut + 1], rest[cut + 1 :]
-    literal = rest.replace("[", "[[]")
-    return sorted(
-        glob.glob(glob.escape(fixed) + rest, recursive=True) or glob.glob(glob.escape(fixed) + literal, recursive=True)
-    )
+    start = glob.escape(fixed)
+    found = glob.glob(start + rest, recursive=True)
+    return sorted(found or glob.glob(start + rest.replace("[", "[[]"), recursive=True))
 
 
 MODELS = (".pth", ".safetensors")
@@ -66,12 +64,7 @@ MODELS = (".pth", ".safetensors")
 def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag: str = "") -> None:
     """Refuse, before any work, a file to write: one of another ending, a folder, or one that exists.
 
-    Args:
-        overwrite: whether it may replace a file.
-        flag: that named it, for errors.
-
-    Raises:
-        UserError: naming flag and file, and what to do.
+    Raises :class:`UserError`, which names the file, and the flag that named it.
     """
     called = f"{flag} {path}".strip()
     if Path(path).suffix.lower() not in endings:
@@ -91,13 +84,9 @@ _OF_FILES = (
 
 
 def check_output_dir(folder: str | Path, written: bool = True) -> None:
-    """Refuse an output folder that has the ending of a file, or that cannot be made and written to.
+    """Refuse an output folder that has the ending of a file, or that cannot be made and, if need be, written to.
 
-    Args:
-        written: whether anything is to be written there.
-
-    Raises:
-        UserError: naming the flag.
+    Raises :class:`UserError`, which names the flag.
     """
     folder = Path(folder)
     if folder.suffix.lower() in _OF_FILES and not os.path.isdir(folder):
@@ -123,19 +112,14 @@ def check_output_dir(folder: str | Path, written: bool = True) -> None:
 def atomic_write(path: str | Path, name_at_end: Callable[[], Path] | None = None) -> Iterator[BinaryIO]:
     """A binary file that takes the place of ``path`` once the block ends without an exception, and not before.
 
-    Folders are made as needed. What stood there before is untouched until then, and if anything fails.
-
-    Args:
-        name_at_end: called after the block: the name, in the same folder, that the file gets in place of ``path``.
-
-    Raises:
-        UserError: naming the file, where the system refuses (disk full, no permission, ...).
+    Folders are made as needed. What stood there before is untouched until then, and if anything fails. ``name_at_end``
+    is called after the block, and gives the name, in the same folder, that the file gets in place of ``path``. Raises
+    :class:`UserError`, which names the file, where the system refuses (disk full, no permission, ...).
     """
-    path = Path(path)
-    temporary = None
+    path, temporary = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.parent / f"{_temporary_start(path.name)}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
+        unfinished = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
         with open(unfinished, "xb") as file:
             temporary = unfinished
             with contextlib.suppress(OSError):  # a file system without locks
@@ -156,13 +140,9 @@ def atomic_write(path: str | Path, name_at_end: Callable[[], Path] | None = None
                 os.unlink(temporary)
 
 
-_PAUSES = (0.05, 0.2, 1.0) if os.name == "nt" else ()
-"""Seconds between attempts to replace a file: on Windows nobody can while a viewer or a virus scanner looks at it."""
-
-
 def _replace(source: Path, target: Path) -> None:
-    """Rename a file; a link of that name is replaced, not followed."""
-    for seconds in _PAUSES:
+    """Rename a file. On Windows nobody can while a viewer or a virus scanner looks at it: wait for that."""
+    for seconds in (0.05, 0.2, 1.0) if os.name == "nt" else ():
         with contextlib.suppress(PermissionError):
             return os.replace(source, target)
         time.sleep(seconds)
@@ -174,7 +154,7 @@ def remove_unfinished(folder: Path, name: str = "") -> None:
 
     What a process still writes is left alone: it is locked, or on Windows it cannot be removed.
     """
-    for leftover in folder.glob(f"{glob.escape(_temporary_start(name))}*{_TEMPORARY_SUFFIX}"):
+    for leftover in folder.glob(f".{glob.escape(name[:50])}*{_TEMPORARY_SUFFIX}"):
         if not leftover.is_file():  # opening a pipe would wait for whoever writes to it
             continue
         with contextlib.suppress(OSError), open(leftover, "rb") if fcntl else contextlib.nullcontext() as file:
@@ -196,8 +176,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _temporary_start(name: str) -> str:
-    # A file name holds 255 bytes, and a character takes up to four.
-    return f".{name[:50]}"

@@ -24,28 +24,20 @@ def ctrl_c_waits() -> Iterator[None]:
 
 
 class Interrupts:
-    """Within the block, a first SIGINT or SIGTERM sets :attr:`received` and says what happens now.
+    """Within the block, a first SIGINT or SIGTERM sets :attr:`received` and says what is done ``now``.
 
-    The same signal once more says what is lost, and meets Python's own handling, for whoever will not wait for the step
-    to end. One of the other kind does not count as a second: torchrun answers Ctrl-C with SIGTERM. Outside the main
-    thread, which alone may answer signals, the block changes nothing: there a program does what it likes with them.
-
-    Args:
-        now: what is done after the first signal, such as "Saving after this step".
-        lost: what a second one loses.
-
-    Attributes:
-        received: the signal, or ``None``.
+    The same signal once more says what is ``lost``, and meets Python's own handling, for whoever will not wait for the
+    step to end. One of the other kind does not count as a second: torchrun answers Ctrl-C with SIGTERM. Outside the
+    main thread, which alone may answer signals, the block changes nothing.
     """
 
-    def __init__(self, now: str = "Saving what there is", lost: str = "what was not saved is lost"):
-        self._now, self._lost = now, lost
+    def __init__(self, now: str, lost: str):
+        self._now, self._lost, self._seen = now, lost, set()
         self.received: signal.Signals | None = None
 
     def __enter__(self):
         in_main_thread = threading.current_thread() is threading.main_thread()
         answered = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
-        self._seen: set[int] = set()
         self._previous = {number: signal.signal(number, self._take_note) for number in answered}
         return self
 

@@ -1,21 +1,14 @@
 """Timing in turns, a description of the machine, and tables."""
 
-import contextlib
 import platform
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from utils.device import Compute
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, so that a clock read next counts all work so far."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+from utils.files import PROGRAM
 
 
 def time_in_turns(
@@ -23,20 +16,18 @@ def time_in_turns(
 ) -> dict[str, list[float]]:
     """Seconds of each variant, with one call of each a round, so that other work on the machine slows all alike.
 
-    Args:
-        variants: name -> a call without arguments.
-        rounds: timed rounds, after ``warmup`` untimed ones.
-        pause: seconds before each call; another library's threads may go on waiting for work, and so hold the cores,
-            for a while after its call.
+    ``warmup`` rounds come first, untimed. ``pause`` is seconds before each call: another library's threads may go on
+    waiting for work, and so hold the cores, for a while after its call.
     """
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else torch.cpu.synchronize
     seconds = {name: [] for name in variants}
     for current in range(warmup + rounds):
         for name, call in variants.items():
-            synchronize(device)
+            synchronize()
             time.sleep(pause)
             start = time.perf_counter()
             call()
-            synchronize(device)
+            synchronize()
             if current >= warmup:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
@@ -44,17 +35,18 @@ def time_in_turns(
 
 def describe_machine(compute: Compute) -> dict:
     """Device, threads, versions and commit, for the record."""
-    commit = ""
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or no repository
-        command = ["git", "describe", "--always", "--dirty"]
-        commit = subprocess.check_output(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent).decode().strip()
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.check_output(command, stderr=subprocess.DEVNULL, cwd=PROGRAM, text=True).strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        commit = "unknown"
     return {
         "device": compute.describe(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "commit": commit or "unknown",
+        "commit": commit,
     }
 
 

@@ -25,12 +25,8 @@ class Processes:
     def join(cls, device: torch.device, patience: datetime.timedelta | None = None) -> "Processes":
         """Meet the others that torchrun started; call :meth:`leave` at the end.
 
-        Args:
-            device: of what is communicated.
-            patience: how long to wait for another; left out, torch's half an hour.
-
-        Raises:
-            UserError: if torchrun's variables are there but the processes do not find each other.
+        ``device`` is that of what is communicated; ``patience`` is how long to wait for another, torch's half an hour
+        by default. Raises :class:`UserError` if the processes do not find each other.
         """
         count = cls.expected()
         if count == 1:
@@ -84,8 +80,7 @@ class Processes:
     def prepare(self, network: nn.Module) -> nn.Module:
         """The network with batch norm's statistics taken over the batches of all processes, as one big batch would.
 
-        Raises:
-            UserError: on a CPU, where torch has no such batch norm.
+        Raises :class:`UserError` on a CPU, where torch has no such batch norm.
         """
         if self.count == 1:
             return network

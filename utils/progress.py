@@ -13,16 +13,6 @@ class _Lines(tqdm):
 
     monitor_interval = 0  # no thread, which would be there to redraw a bar that stands still
 
-    def __init__(self, delay: float = 0, **kwargs):
-        super().__init__(
-            mininterval=SECONDS_BETWEEN_LINES,
-            miniters=1,
-            delay=max(delay, 1e-6),  # no line at the start
-            leave=False,  # nor one at the end
-            bar_format="{unit} {n_fmt} of {total_fmt}, {elapsed} so far, {remaining} left, {rate_fmt}{postfix}",
-            **kwargs,
-        )
-
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         text = str(self) if msg is None else msg
         if text:
@@ -35,16 +25,15 @@ class _Lines(tqdm):
 
 
 def progress_bar(total: int, unit: str, initial: int = 0, disable: bool = False, delay: float = 0) -> tqdm:
-    """Progress on standard error, from ``delay`` seconds on. ``write`` puts a message beside it.
-
-    A program with a window may have no standard error, and nothing is shown then.
-    """
-    disable = disable or sys.stderr is None
-    common = {"total": total, "unit": unit, "initial": initial, "disable": disable, "delay": delay}
-    if sys.stderr is None or not sys.stderr.isatty():
-        return _Lines(**common)
+    """Progress on standard error, from ``delay`` seconds on. ``write`` puts a message beside it."""
+    windowed = sys.stderr is None  # a program with a window may have no standard error
+    common = {"total": total, "unit": unit, "initial": initial, "disable": disable or windowed}
+    if windowed or not sys.stderr.isatty():
+        form = "{unit} {n_fmt} of {total_fmt}, {elapsed} so far, {remaining} left, {rate_fmt}{postfix}"
+        at_ends = {"delay": max(delay, 1e-6), "leave": False}  # no line at the start, nor one at the end
+        return _Lines(**common, **at_ends, mininterval=SECONDS_BETWEEN_LINES, miniters=1, bar_format=form)
     try:
         sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (OSError, ValueError):
         sized = False
-    return tqdm(**common, **({"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}))
+    return tqdm(**common, delay=delay, **({"dynamic_ncols": True} if sized else {"ncols": 80, "nrows": 24}))

@@ -87,10 +87,8 @@ def shown(value) -> str:
 def validate(config):
     """The same settings, each of its declared type and within its bounds.
 
-    Where several values are expected, one may stand for itself; a path may be a ``pathlib.Path``.
-
-    Raises:
-        UserError: naming the flag, the value, and what is allowed.
+    Where several values are expected, one may stand for itself; a path may be a ``pathlib.Path``. Raises
+    :class:`UserError`, which names the flag, the value, and what is allowed.
     """
     hints = typing.get_type_hints(type(config))
     values = {}
@@ -136,18 +134,11 @@ def _valid(name: str, value, value_type: type, bounds):
 
 
 def parse_settings(config_class, description: str, argv=None):
-    """The settings of a command line. ``--content-image`` is as good as ``--content_image``.
+    """The settings of a command line, or of ``argv``, and the names of those that were on it.
 
-    Args:
-        config_class: a dataclass whose fields are ``config.setting``.
-        description: first lines of ``--help``.
-        argv: arguments without the program's name; ``None`` takes the process's own.
-
-    Returns:
-        ``(config, given)``: the settings, and the names of those that were on the command line.
-
-    Raises:
-        UserError: on an unknown flag, or a value of the wrong type or out of bounds.
+    ``config_class`` is a dataclass whose fields are ``config.setting``; ``description`` begins ``--help``.
+    ``--content-image`` is as good as ``--content_image``. Raises :class:`UserError` on an unknown flag, or a value of
+    the wrong type or out of bounds.
     """
     parser = build_parser(config_class, description)
     flags = {f"--{f.name}" for f in dataclasses.fields(config_class) if f.default is not dataclasses.MISSING}
@@ -193,15 +184,11 @@ def quoted(*words: object) -> str:
 
 
 def run_command(run, config_class, description: str, with_given: bool = False) -> typing.NoReturn:
-    """Run a script with the settings of its command line, and exit.
+    """Run a script with what :func:`parse_settings` gives, and exit with the status that it returns; ``None`` is 0.
 
-    A :class:`UserError` becomes one sentence and status 2; Ctrl-C, where nothing else answers it, status 130. Warnings
-    are one sentence as well, without the place in the program.
-
-    Args:
-        run: takes the settings, and gives the exit status; ``None`` is 0.
-        config_class, description: see :func:`parse_settings`.
-        with_given: whether it takes the names of those that were given as well.
+    ``run`` takes the settings, and ``with_given`` the names of those that were given as well. A :class:`UserError`
+    becomes one sentence and status 2; Ctrl-C, where nothing else answers it, status 130. Warnings are one sentence as
+    well, without the place in the program.
     """
     warnings.formatwarning = lambda message, *args, **kwargs: f"warning: {message}\n"
     with contextlib.suppress(AttributeError):  # of a stand-in for standard output
