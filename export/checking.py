@@ -10,11 +10,8 @@ from models.multi_style import MultiStyleNet
 from models.transformer_net import TransformerNet
 from utils.errors import UserError
 
-GREY_LEVELS = 0.01
-"""By how many an exported network may differ: its sums are taken in another order."""
-
-SIZES = [(1, 1), (1, 6), (7, 3), (4, 4), (5, 8), (16, 13), (18, 32), (35, 21)]
-"""(height, width): all remainders of four, of either side."""
+GREY_LEVELS = 0.01  # by how many an exported network may differ: its sums are taken in another order
+SIZES = [(1, 1), (1, 6), (7, 3), (4, 4), (5, 8), (16, 13), (18, 32), (35, 21)]  # either side: all remainders of four
 
 
 def check_export(
@@ -22,25 +19,18 @@ def check_export(
     run: Callable[..., torch.Tensor],
     network: TransformerNet,
     allowed: float = GREY_LEVELS,
-    advice: str = "",
+    advice: str = "another version of the exporting package",
     size: tuple[int, int] | None = None,
 ) -> float:
-    """The largest difference at ``SIZES``, in grey levels, see :func:`largest_difference`.
+    """The largest difference, see :func:`largest_difference`, at ``SIZES``, or for one picture of ``size`` alone.
 
-    Args:
-        target: the file, as the error names it.
-        allowed: grey levels.
-        advice: what the error says to try.
-        size: (height, width) of the one picture that the exported network takes; ``None`` where it takes all.
-
-    Raises:
-        UserError: if it is more than ``allowed``: ``target`` was not written.
+    Raises :class:`UserError` if it is more than ``allowed``: ``target`` was not written; ``advice`` says what to try.
     """
     difference = largest_difference(run, network, [size], 1) if size else largest_difference(run, network)
     if difference > allowed:
         raise UserError(
             f"{target} was not written: it would differ from the network by {difference:.3g} grey levels, where "
-            f"{allowed} are allowed; try {advice or 'another version of the exporting package'}"
+            f"{allowed} are allowed; try {advice}"
         )
     return difference
 
@@ -50,16 +40,11 @@ def largest_difference(
 ) -> float:
     """By how much an exported network differs from a network on the CPU, in grey levels.
 
-    ``count`` pictures of noise of each size; to a network of several styles, each with a mixture of its own. Where the
-    network in float32 is further from itself in float64 than an export may be from it, the shape alone is compared:
-    instance norm makes much of the rounding of a picture of one colour, which a single pixel is.
-
-    Args:
-        run: takes the network's arguments, and gives its result.
-        sizes: (height, width).
-
-    Returns:
-        Infinity where a shape is wrong, a value is no number, or nothing could be compared.
+    ``run``, the exported one, takes the network's arguments: ``count`` pictures of noise of each (height, width); to a
+    network of several styles, each with a mixture of its own. Where the network in float32 is further from itself in
+    float64 than an export may be from it, the shape alone is compared: instance norm makes much of the rounding of a
+    picture of one colour, which a single pixel is. Gives infinity where a shape is wrong, a value is no number, or
+    nothing could be compared.
     """
     exact = copy.deepcopy(network).double()
     generator, differences = torch.Generator().manual_seed(0), []

@@ -10,7 +10,6 @@ a model card with pictures. Elsewhere, with transformers:
     model.stylize(Image.open("photo.jpg").convert("RGB")).save("stylized.png")
 """
 
-import ast
 import io
 import json
 import os
@@ -26,17 +25,15 @@ from utils.settings import run_command
 
 # torch is imported where it is needed, so that --help and a mistyped flag answer without waiting for it.
 
-ROOTS = ("configuration_style_transfer", "modeling_style_transfer", "image_processing_style_transfer")
+ROOTS = ("modeling_style_transfer", "image_processing_style_transfer")
 """Modules of ``export`` that transformers is told of."""
 
-_ROOMS = ("export", "imaging", "inference", "losses", "models", "utils")
-_IMPORT = re.compile(rf"^( *)from (?:{'|'.join(_ROOMS)})\.(\w+) import", re.MULTILINE)
+_IMPORT = re.compile(r"^( *)from (export|imaging|inference|losses|models|utils)\.(\w+) import", re.MULTILINE)
 _BESIDE = '''
 
 def _beside():
     """Never called: older versions of transformers copy only the files that this one imports by itself."""
 '''
-_SAMPLE = PROGRAM / "content" / "mountains.jpg"
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,8 @@ class HubConfig:
 def export_hub(config: HubConfig) -> None:
     """Write the style model as a folder that ``transformers.AutoModel.from_pretrained`` reads.
 
-    Raises:
-        UserError: if the model is none, or the painting no picture; if the folder holds something or cannot be written;
-            if safetensors is missing.
+    Raises :class:`UserError` if the model is none, or the painting no picture; if the folder holds something or cannot
+    be written; if safetensors is missing.
     """
     from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 
@@ -78,38 +74,28 @@ def export_hub(config: HubConfig) -> None:
 
 
 def code() -> dict[str, str]:
-    """The modules that a model runs by, by name: those of this project side by side, importing each other so.
-
-    Raises:
-        ValueError: if two of them share a name.
-    """
+    """The modules that a model runs by, by name: those of this project side by side, importing each other so."""
     found: dict[str, str] = {}
-    rooms: dict[str, str] = {}
-    waiting = [f"export.{name}" for name in ROOTS]
+    waiting = [("export", name) for name in ROOTS]
     while waiting:
-        room, name = waiting.pop().split(".")
-        if rooms.setdefault(name, room) != room:
-            raise ValueError(f"{room}/{name}.py and {rooms[name]}/{name}.py would be one file: rename one of them")
-        if name in found:
-            continue
-        text = (PROGRAM / room / f"{name}.py").read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in _ROOMS:
-                waiting.append(node.module)
-        found[name] = _IMPORT.sub(r"\1from .\2 import", text)
+        room, name = waiting.pop()
+        if name not in found:
+            text = (PROGRAM / room / f"{name}.py").read_text(encoding="utf-8")
+            waiting += [(room, name) for _, room, name in _IMPORT.findall(text)]
+            found[name] = _IMPORT.sub(r"\1from .\3 import", text)
     beside = "".join(f"    from .{name} import __doc__\n" for name in sorted(found.keys() - set(ROOTS)))
     return {name: text + _BESIDE + beside if name in ROOTS else text for name, text in found.items()}
 
 
 def configuration(checkpoint) -> dict[str, dict]:
     """``config`` and ``preprocessor_config``, as transformers reads them."""
-    configuration, modeling, image_processing = ROOTS
+    modeling, image_processing = ROOTS
     return {
         "config": {
             "model_type": "fast_neural_style_transfer",
             "architectures": ["StyleTransferModel"],
             "auto_map": {
-                "AutoConfig": f"{configuration}.StyleTransferConfig",
+                "AutoConfig": f"{modeling}.StyleTransferConfig",
                 "AutoModel": f"{modeling}.StyleTransferModel",
                 "AutoModelForImageToImage": f"{modeling}.StyleTransferModel",
             },
@@ -132,18 +118,17 @@ def sample_pictures(network, style_image: str | Path | None) -> dict[str, bytes]
     from imaging.tensors import picture_batch, tensor_to_image
     from inference.stylizer import Stylizer
 
-    photograph = tensor_to_image(picture_batch(read_image(_SAMPLE), short_side=320)[0])
+    photograph = tensor_to_image(picture_batch(read_image(PROGRAM / "content" / "mountains.jpg"), short_side=320)[0])
     pictures = {"photograph.jpg": photograph, "stylized.jpg": Stylizer(network).stylize(photograph)}
     if style_image is not None:
         painting = tensor_to_image(picture_batch(read_image(style_image))[0])
         painting.thumbnail((640, 640), Image.Resampling.LANCZOS)
         pictures["painting.jpg"] = painting
-    encoded = {}
     for name, picture in pictures.items():
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=90)
-        encoded[name] = file.getvalue()
-    return encoded
+        pictures[name] = file.getvalue()
+    return pictures
 
 
 def model_card(checkpoint, source: str | Path, name: str, pictures: list[str]) -> str:

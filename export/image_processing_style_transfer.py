@@ -20,14 +20,10 @@ class StyleTransferImageProcessor(ImageProcessingMixin):
     model_input_names = ["pixel_values"]
 
     def __call__(self, images, return_tensors: str = "pt") -> BatchFeature:
-        """``pixel_values``, N x 3 x H x W, float32, RGB in [0, 255].
+        """``pixel_values``, N x 3 x H x W, float32, RGB in [0, 255], as PyTorch's tensors.
 
-        Args:
-            images: a Pillow picture, an array of one, uint8, a path or an address, or a list of these, all of one size.
-            return_tensors: ``"pt"``, for PyTorch.
-
-        Raises:
-            ValueError: for pictures of several sizes, or tensors of another kind.
+        Of a Pillow picture, an array of one, uint8, a path or an address, or a list of these, all of one size; of
+        several sizes, ValueError is raised.
         """
         if return_tensors != "pt":
             raise ValueError(f'return_tensors must be "pt", not {return_tensors!r}')

@@ -7,19 +7,27 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput, cached_file
 
-from export.configuration_style_transfer import StyleTransferConfig
 from inference.options import StyleOptions
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, build_network, save_checkpoint
 from models.multi_style import MultiStyleNet
 from utils.device import Compute
 
-_BESIDE_THE_MODEL = (
-    "README.md", "LICENSE", "preprocessor_config.json", "photograph.jpg", "stylized.jpg", "painting.jpg",
-)  # fmt: skip
+
+class StyleTransferConfig(PretrainedConfig):
+    """What a ``TransformerNet``, or of several ``styles`` a ``MultiStyleNet``, is built from, and what made it."""
+
+    model_type = "fast_neural_style_transfer"
+
+    def __init__(
+        self, norm="instance", upsample="transposed", width=1.0, blocks=5, styles=None, provenance=None, **kwargs
+    ):
+        self.norm, self.upsample, self.width, self.blocks = norm, upsample, width, blocks
+        self.styles, self.provenance = styles, provenance
+        super().__init__(**kwargs)
 
 
 @dataclass
@@ -51,53 +59,45 @@ class StyleTransferModel(PreTrainedModel):
         self.post_init()
 
     def forward(self, pixel_values: torch.Tensor, style: str | torch.Tensor | None = None) -> StyleTransferOutput:
-        """Stylise a batch.
+        """Stylise N x 3 x H x W, RGB in [0, 255], any height and width from 1 up.
 
-        Args:
-            pixel_values: N x 3 x H x W, RGB in [0, 255], any height and width from 1 up.
-            style: as of the class; or N x S weights, which sum to 1 for each picture.
+        ``style`` is as of the class; or N x S weights, which sum to 1 for each picture.
 
-        Returns:
-            The engine's result, in tiles where a picture is large, with strokes of the size that ``stylize`` draws. In
-            training, where a gradient of the pictures is asked for, for weights of styles, or under ``torch.compile``
-            and ``torch.export``, that of the network itself, in one pass.
+        Gives the engine's result, in tiles where a picture is large, with strokes of the size that ``stylize`` draws.
+        In training, where a gradient of the pictures is asked for, for weights of styles, or under ``torch.compile``
+        and ``torch.export``, that of the network itself, in one pass.
         """
         differentiable = self.training or (torch.is_grad_enabled() and pixel_values.requires_grad)
         if differentiable or isinstance(style, torch.Tensor) or torch.compiler.is_compiling():
-            return StyleTransferOutput(self._shared[0](pixel_values, *self._weights(style, len(pixel_values))))
+            network = self._shared[0]
+            if not isinstance(network, MultiStyleNet):
+                return StyleTransferOutput(network(pixel_values))
+            if not isinstance(style, torch.Tensor):
+                weights = network.weights_of(style or network.styles[0])
+                style = torch.tensor([weights] * len(pixel_values), device=self.device)
+            return StyleTransferOutput(network(pixel_values, style))
         # A copy, for what an inference mode made cannot be used elsewhere.
         return StyleTransferOutput(self._engine(style).stylize_tensor(pixel_values).clone())
 
     def stylize(self, image: Image.Image, style: str | None = None, **options) -> Image.Image:
-        """A picture in the style, of the same size.
+        """A picture, of any mode, in the style, of the same size; transparency is kept.
 
-        Args:
-            image: of any mode; transparency is kept.
-            style: as of the class.
-            options: ``strength``, ``preserve_color``, ``mask``, ``stroke_scale``, see ``StyleOptions``.
+        Options are ``strength``, ``preserve_color``, ``mask`` and ``stroke_scale``, see ``StyleOptions``.
         """
         if isinstance(image, Image.Image) and image.mode not in ("RGB", "RGBA"):
             image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         return self._engine(style).stylize(image, StyleOptions(**options))
 
     def save_pretrained(self, save_directory, **options) -> None:
-        """As transformers has it, with the model card, the licence, and a file that ``--model_path`` takes as well."""
         super().save_pretrained(save_directory, **options)
         checkpoint = Checkpoint(self._shared[0], self.config.provenance or {})
         save_checkpoint(Path(save_directory, "model.safetensors"), checkpoint)
-        for name in _BESIDE_THE_MODEL:
+        pictures = ("photograph.jpg", "stylized.jpg", "painting.jpg")
+        for name in ("README.md", "LICENSE", "preprocessor_config.json", *pictures):
             with contextlib.suppress(OSError):  # a model that was not read from such a folder
                 found = cached_file(self.config._name_or_path, name)
                 if found and not Path(save_directory, name).exists():
                     shutil.copyfile(found, Path(save_directory, name))
-
-    def _weights(self, style: str | torch.Tensor | None, count: int) -> list[torch.Tensor]:
-        network = self._shared[0]
-        if not isinstance(network, MultiStyleNet):
-            return []
-        if isinstance(style, torch.Tensor):
-            return [style]
-        return [torch.tensor([network.weights_of(style or network.styles[0])] * count, device=self.device)]
 
     def _engine(self, style: str | None) -> Stylizer:
         network = self._shared[0]

@@ -21,9 +21,6 @@ from utils.settings import run_command
 
 # torch and onnx are imported where they are needed, so that --help and a mistyped flag answer without waiting for them.
 
-PRECISIONS = ("float32", "float16")
-_OF_HALVES = 0.2  # grey levels by which a file of halved kernels may differ
-
 
 @dataclass(frozen=True)
 class OnnxConfig:
@@ -34,7 +31,7 @@ class OnnxConfig:
     precision: str = setting(
         "float32",
         "of the stored kernels; float16 halves the file, and the computation is float32 all the same",
-        choices=PRECISIONS,
+        choices=("float32", "float16"),
     )
     size: str | None = setting(
         None,
@@ -45,13 +42,10 @@ class OnnxConfig:
 
 
 def export_onnx(config: OnnxConfig) -> float:
-    """Write the style model as an ONNX file, if that gives what the network gives.
+    """Write the style model as an ONNX file; gives the largest difference from the network, in grey levels.
 
-    Returns:
-        The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
-
-    Raises:
-        UserError: if the model, a package, or the target cannot be used, or would differ. Nothing is written then.
+    Raises :class:`UserError` if the model, a package, or the target cannot be used, or would differ. Nothing is
+    written then.
     """
     size = parse_size(config.size)
     check_target(config.target, config.overwrite, (".onnx",))
@@ -73,9 +67,9 @@ def export_onnx(config: OnnxConfig) -> float:
     model.producer_name, model.producer_version = FORMAT, str(VERSION)
     model.doc_string = "Johnson, Alahi, Fei-Fei (2016): style transfer. Pictures are RGB in [0, 255], N x 3 x H x W."
     helper.set_model_props(model, checkpoint.facts(config.model))
-    halves = config.precision == "float16"
-    advice = "--precision float32" if halves else "another version of onnxruntime"
-    allowed = _OF_HALVES if halves else GREY_LEVELS
+    allowed, advice = GREY_LEVELS, "another version of onnxruntime"
+    if config.precision == "float16":
+        allowed, advice = 0.2, "--precision float32"
     difference = check_export(config.target, runner(model), checkpoint.network, allowed, advice, size)
     with atomic_write(config.target) as file:
         file.write(model.SerializeToString())
@@ -83,17 +77,13 @@ def export_onnx(config: OnnxConfig) -> float:
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(height, width) of ``720x1280``.
-
-    Raises:
-        UserError: naming the flag.
-    """
+    """(height, width) of ``720x1280``."""
     if text is None:
         return None
-    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.lower())
-    if not found:
+    if not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", text.lower()):
         raise UserError(f"--size {text} is no size: give height and width in pixels, such as 720x1280")
-    return int(found[1]), int(found[2])
+    height, width = map(int, text.lower().split("x"))
+    return height, width
 
 
 def runner(model):

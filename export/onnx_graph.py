@@ -20,20 +20,13 @@ from models.transformer_net import (
     TransformerNet,
 )
 
-OPSET = 11
-"""The first in which the sizes of a padding may be computed."""
-_IR_VERSION = 6  # of the file format, as old
-
 
 def to_onnx(network: TransformerNet, precision: str = "float32", size: tuple[int, int] | None = None) -> ModelProto:
     """A network as an ONNX model of inputs ``image`` and, where it has several styles, ``style``; see ``export.onnx``.
 
-    Args:
-        precision: ``"float32"``, or ``"float16"``, in which kernels are then stored; the computation is float32.
-        size: (height, width) of the one picture that the graph takes; ``None`` for any number of any size.
-
-    Raises:
-        TypeError: at a layer that has no translation.
+    ``precision`` is ``"float32"``, or ``"float16"``, in which kernels are then stored; the computation is float32.
+    ``size`` is (height, width) of the one picture that the graph takes; ``None`` for any number of any size. Raises
+    TypeError at a layer that has no translation.
     """
     network = fuse_batch_norm(network).cpu().float()
     graph = _Graph(np.dtype(precision))
@@ -50,8 +43,8 @@ def to_onnx(network: TransformerNet, precision: str = "float32", size: tuple[int
     outputs = [helper.make_tensor_value_info("stylized", *image)]
     model = helper.make_model(
         helper.make_graph(graph.nodes, "style_transfer", inputs, outputs, graph.initializers),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", 11)],  # the first in which the sizes of a padding may be computed
+        ir_version=6,  # of the file format, as old
     )
     checker.check_model(model, full_check=True)
     return model
@@ -141,11 +134,8 @@ def _norm(graph: _Graph, x: str, module: nn.Module, tables: list[str]) -> str:
     """Instance norm, or ``MixedNorm2d``, which pools its statistics with running ones.
 
     Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
-    the larger it is. Here no sum has more terms than a side has pixels.
-
-    Args:
-        tables: scale, shift, and of mixed norm running mean and variance; of C channels, or N x C, or one row of these
-            for all pictures.
+    the larger it is. Here no sum has more terms than a side has pixels. Tables are scale, shift, and of mixed norm
+    running mean and variance; of C channels, or N x C, or one row of these for all pictures.
     """
     scale, shift, *running = (graph("Reshape", one, graph.whole(-1, module.num_features, 1, 1)) for one in tables)
     mean = _mean(graph, x)

@@ -19,8 +19,7 @@ from utils.errors import UserError
 from utils.files import atomic_write, check_target
 from utils.settings import run_command
 
-FACTS = "facts.json"
-"""What is told of the model, among the extra files of the program."""
+FACTS = "facts.json"  # what is told of the model, among the extra files of the program
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,9 @@ class ProgramConfig:
 
 
 def export_program(config: ProgramConfig) -> float:
-    """Write the style model as a program, if that gives what the network gives.
+    """Write the style model as a program; gives the largest difference from the network, in grey levels.
 
-    Returns:
-        The largest difference from the network, in grey levels, at the sizes of ``export.checking``.
-
-    Raises:
-        UserError: if model or target cannot be used, or would differ. Nothing is written then.
+    Raises :class:`UserError` if model or target cannot be used, or would differ. Nothing is written then.
     """
     check_target(config.target, config.overwrite, (".pt2",))
     # Imported here, so that --help and a mistyped name answer without waiting for torch.
@@ -61,8 +56,7 @@ def export_program(config: ProgramConfig) -> float:
 def to_program(network):
     """A ``TransformerNet`` or ``MultiStyleNet`` as a ``torch.export.ExportedProgram`` for every size.
 
-    Raises:
-        UserError: if this torch cannot.
+    Raises :class:`UserError` if this torch cannot.
     """
     import torch
     from torch.export import Dim
