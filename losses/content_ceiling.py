@@ -39,15 +39,9 @@ class ContentCeiling(nn.Module):
 
     @torch.no_grad()
     def observe(self, contents: torch.Tensor, greys: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Take note of a batch. Nothing waits for the GPU.
+        """Take note of a batch: N values each of the results' content term and of a grey picture's, and N styles.
 
-        Args:
-            contents, greys: N values each, the content term of the results and of a grey picture, both divided by the
-                scale of the content term.
-            style: N whole numbers.
-
-        Returns:
-            The content term of the whole batch relative to grey's, a scalar.
+        Gives the content term of the whole batch relative to grey's, a scalar. Nothing waits for the GPU.
         """
         # S x N: rows that take the mean over the batch of what belongs to a style.
         chosen = nn.functional.one_hot(style, len(self.log_level)).T.to(contents.dtype) / len(style)

@@ -40,7 +40,6 @@ class Distillation(nn.Module):
 
     Args:
         teacher: gives N x 3 x H x W, RGB in [0, 255], of the same and, with several styles, of N whole numbers.
-        temporal_weight: weight of the temporal term.
         styles: how many there are.
         painting: the objective of a training on the painting; ``None`` for none.
         painting_from: steps after which ``painting`` alone is lowered.

@@ -24,24 +24,6 @@ class Term(NamedTuple):
     function: Callable[[Batch], torch.Tensor]  # see losses.terms
 
 
-def objective_terms(
-    config: TrainingConfig,
-    network: LossNetwork,
-    style_images: Sequence[torch.Tensor],
-    paintings: Sequence[torch.Tensor],
-) -> list[Term]:
-    """What is minimised: equation 5 of the paper with total variation, and four terms of ours."""
-    return [
-        Term("content", config.content_weight, Content(network, config.content_layer)),
-        Term("style", config.style_weight, Style(network, style_images, config)),
-        Term("total_variation", config.tv_weight, TotalVariation()),
-        Term("checkerboard", config.checkerboard_weight, lambda batch: checkerboard_loss(batch.stylized)),
-        Term("temporal", config.temporal_weight, _temporal),
-        Term("palette", config.palette_weight, Palette(paintings)),
-        Term("tone", config.tone_weight, Tone(paintings)),
-    ]
-
-
 def _temporal(batch: Batch) -> torch.Tensor:
     if batch.views is None:
         return batch.stylized.new_zeros(())
@@ -50,25 +32,17 @@ def _temporal(batch: Batch) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Losses:
-    """The objective of one batch.
+    """The objective of one batch: the total has a gradient, all else has none."""
 
-    Attributes:
-        total: scalar with a gradient, what is minimised.
-        raw: each term before its weight, by its name; N values, one for each photograph, or one for all of them.
-        weighted: the same as they stand in the sum, times weight and level. The mean is what counts.
-        content_to_grey: content term relative to a uniform grey picture's; ``None`` without a painting.
-        style: N whole numbers, the style of each photograph.
-    """
-
-    total: torch.Tensor
-    raw: dict[str, torch.Tensor]
-    weighted: dict[str, torch.Tensor]
-    content_to_grey: torch.Tensor | None
-    style: torch.Tensor
+    total: torch.Tensor  # scalar, what is minimised
+    raw: dict[str, torch.Tensor]  # each term before its weight; N values, one for each photograph, or one for all
+    weighted: dict[str, torch.Tensor]  # the same times weight and level; the sum of their means is the total
+    content_to_grey: torch.Tensor | None  # relative to a uniform grey picture's; None without a painting
+    style: torch.Tensor  # N whole numbers, the style of each photograph
 
 
 class PerceptualLoss(nn.Module):
-    """The sum of the terms that :func:`objective_terms` lists.
+    """Equation 5 of the paper with total variation, and four terms of ours.
 
     A photograph of next to one colour, an empty frame of a film say, tells the network nothing, and without a variance
     every normalisation layer multiplies its gradient, by 300 or so: it is counted, and has no gradient.
@@ -95,7 +69,16 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         # A function, and no submodule: the weights of VGG are not this one's state.
         self.network, device = lambda images, names: vgg(images, names), style_images[0].device
-        self.terms = objective_terms(config, self.network, style_images, paintings or style_images)
+        paintings = paintings or style_images
+        self.terms = [
+            Term("content", config.content_weight, Content(self.network, config.content_layer)),
+            Term("style", config.style_weight, Style(self.network, style_images, config)),
+            Term("total_variation", config.tv_weight, TotalVariation()),
+            Term("checkerboard", config.checkerboard_weight, lambda batch: checkerboard_loss(batch.stylized)),
+            Term("temporal", config.temporal_weight, _temporal),
+            Term("palette", config.palette_weight, Palette(paintings)),
+            Term("tone", config.tone_weight, Tone(paintings)),
+        ]
         functions = {term.name: term.function for term in self.terms}
         self.functions = nn.ModuleDict({k: f for k, f in functions.items() if isinstance(f, nn.Module)}).to(device)
         self.ceiling = (ceiling or ContentCeiling(math.inf, 1, len(style_images))).to(device)
@@ -117,11 +100,7 @@ class PerceptualLoss(nn.Module):
         return {name: scale.squeeze(0).tolist() for name, scale in self._scales().items()}
 
     def set_scales(self, scales: Mapping) -> None:
-        """Take over the scales of another objective, as :meth:`scales` gives them.
-
-        Raises:
-            ValueError, TypeError: if they are not scales of these terms.
-        """
+        """Take over what :meth:`scales` of another objective gives; ValueError or TypeError if it is of other terms."""
         own = self._scales()
         if scales.keys() != own.keys():
             raise ValueError(f"scales of {', '.join(map(str, scales))} in place of {', '.join(own)}")
@@ -141,13 +120,11 @@ class PerceptualLoss(nn.Module):
         style: torch.Tensor | None = None,
         views: Views | None = None,
     ) -> Losses:
-        """The objective of a batch.
+        """The objective of N results, and of their N photographs, N x 3 x H x W, RGB in [0, 255].
 
-        Args:
-            stylized, photographs: N x 3 x H x W, RGB in [0, 255].
-            style: N whole numbers, the style of each photograph; left out, all have the first.
-            views: where the second half of the batch are second views of the first half. They count in the temporal
-                term alone, and photographs that were softened count in all but the style term.
+        ``style`` is N whole numbers, the style of each; left out, all have the first. With ``views`` the second half of
+        the batch are second views of the first half. They count in the temporal term alone, and photographs that were
+        softened count in all but the style term.
         """
         stylized, moved, photographs, style = apart(stylized, photographs, style, views)
         with torch.no_grad():
@@ -184,7 +161,6 @@ def apart(stylized, photographs, style, views) -> tuple:
 
 
 def summed(raw, weighted, content_to_grey, style) -> Losses:
-    """The losses of a batch: the sum of ``weighted`` keeps its gradient, all else is detached."""
     total = sum(value.mean() for value in weighted.values())
     raw, weighted = ({name: value.detach() for name, value in each.items()} for each in (raw, weighted))
     return Losses(total, raw, weighted, content_to_grey, style)
