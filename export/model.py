@@ -33,9 +33,8 @@ class ModelConfig:
 def export_model(config: ModelConfig) -> None:
     """Write what ``config`` describes.
 
-    Raises:
-        UserError: if a model cannot be read, has no such style, or cannot be merged; if the target exists or cannot be
-            written. Nothing is written then.
+    Raises :class:`UserError` if a model cannot be read, has no such style, or cannot be merged; if the target exists or
+    cannot be written. Nothing is written then.
     """
     check_target(config.target, config.overwrite, MODELS)
     if config.style and config.without:

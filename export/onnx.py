@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 
 from config import MODEL_HELP, OVERWRITE_HELP, REQUIRED, setting
-from utils.errors import UserError
+from utils.errors import UserError, optional
 from utils.files import atomic_write, check_target
 from utils.settings import run_command
 
@@ -49,16 +49,12 @@ def export_onnx(config: OnnxConfig) -> float:
     """
     size = parse_size(config.size)
     check_target(config.target, config.overwrite, (".onnx",))
-    try:
-        import onnxruntime  # noqa: F401
-        from onnx import helper
+    for package in ("onnx", "onnxruntime"):
+        optional(package, "ONNX files need the packages onnx and onnxruntime: pip install -r requirements-export.txt")
+    from onnx import helper
 
-        from export.onnx_graph import to_onnx
-    except ImportError:
-        raise UserError(
-            "ONNX files need the packages onnx and onnxruntime: pip install -r requirements-export.txt"
-        ) from None
     from export.checking import GREY_LEVELS, check_export
+    from export.onnx_graph import to_onnx
     from models.checkpoints import FORMAT, VERSION, load_checkpoint
 
     checkpoint = load_checkpoint(config.model, flag="the model")

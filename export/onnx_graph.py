@@ -112,13 +112,7 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
         x = graph("Pad", x, graph.whole(*[0, 0, 1, 1] * 2), mode="reflect")
         return _convolution(graph, "ConvTranspose", module, x)
     if isinstance(module, MixedNorm2d | nn.InstanceNorm2d):
-        tables = [module.weight, module.bias]
-        if isinstance(module, MixedNorm2d):
-            tables += [module.running_mean, module.running_var]
-        tables = [graph.real(table) for table in tables]
-        if module.weight.dim() == 2:  # a row for each style
-            tables = [graph("MatMul", "style", table) for table in tables]
-        return _norm(graph, x, module, tables)
+        return _norm(graph, module, x)
     if isinstance(module, nn.Upsample):
         scales = graph.real(torch.tensor([1, 1, module.scale_factor, module.scale_factor]))
         how = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
@@ -130,13 +124,18 @@ def _layer(graph: _Graph, module: nn.Module, x: str) -> str:
     raise TypeError(f"{type(module).__name__} has no translation into ONNX")
 
 
-def _norm(graph: _Graph, x: str, module: nn.Module, tables: list[str]) -> str:
+def _norm(graph: _Graph, module: nn.Module, x: str) -> str:
     """Instance norm, or ``MixedNorm2d``, which pools its statistics with running ones.
 
     Not as the operator of that name, whose sums over a whole picture ONNX Runtime takes in float32, the more inexact
-    the larger it is. Here no sum has more terms than a side has pixels. Tables are scale, shift, and of mixed norm
-    running mean and variance; of C channels, or N x C, or one row of these for all pictures.
+    the larger it is. Here no sum has more terms than a side has pixels.
     """
+    tables = [module.weight, module.bias]
+    if isinstance(module, MixedNorm2d):
+        tables += [module.running_mean, module.running_var]
+    tables = [graph.real(table) for table in tables]
+    if module.weight.dim() == 2:  # a row for each style; of the product, a row for each picture, or one for all
+        tables = [graph("MatMul", "style", table) for table in tables]
     scale, shift, *running = (graph("Reshape", one, graph.whole(-1, module.num_features, 1, 1)) for one in tables)
     mean = _mean(graph, x)
     centred = graph("Sub", x, mean)

@@ -11,10 +11,7 @@ import os
 import gradio
 from transformers import AutoModel
 
-MODEL = os.environ.get("STYLE_MODEL", "model")
-LONGEST_SIDE = 1600  # of what is repainted, in pixels: a Space's processor is shared
-
-model = AutoModel.from_pretrained(MODEL, trust_remote_code=True)
+model = AutoModel.from_pretrained(os.environ.get("STYLE_MODEL", "model"), trust_remote_code=True)
 styles = model.config.styles or []
 
 
@@ -23,7 +20,7 @@ def repaint(photograph, strength, preserve_color, style=None):
     if photograph is None:
         raise gradio.Error("Choose a photograph first.")
     photograph = photograph.convert("RGB")
-    photograph.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    photograph.thumbnail((1600, 1600))  # a Space's processor is shared
     return model.stylize(photograph, style=style, strength=strength, preserve_color=preserve_color)
 
 
