@@ -61,10 +61,8 @@ class Compute:
 
 
 def memory_format(device: torch.device) -> torch.memory_format:
-    """The memory layout of pictures and kernels: channels last, which is fastest for convolutions.
-
-    Not on Apple's MPS, where too much has failed with it, such as the backward pass of batch norm.
-    """
+    """The memory layout of pictures and kernels: channels last, which is fastest for convolutions."""
+    # On Apple's MPS too much has failed with it, such as the backward pass of batch norm.
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import importlib
 import re
-import unicodedata
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TextIO
+
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # Unicode's categories Cc, Zl, Zp and Cs
 
 
 def one_line(text: object, stream: TextIO | None = None) -> str:
@@ -15,10 +16,7 @@ def one_line(text: object, stream: TextIO | None = None) -> str:
     Bytes of a name that are not UTF-8, which Python keeps as lone surrogates, become ``\\udcNN``; so does what
     ``stream`` has no letter for, as many a console on Windows.
     """
-    line = "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c
-        for c in str(text)
-    )
+    line = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -20,15 +20,11 @@ except ImportError:  # Windows, where a file that is written cannot be removed
 
 _TEMPORARY_SUFFIX = ".unfinished"  # behind 50 characters of the name: it may have 255 bytes, a character up to four
 
-PROGRAM = Path(__file__).resolve().parents[1]
-"""The folder of the scripts, and of the samples and models that ship."""
+PROGRAM = Path(__file__).resolve().parents[1]  # the folder of the scripts, and of the samples and models that ship
 
 
 def beside_program(path: str | Path) -> Path:
-    """A path that a setting names: as it is, or if nothing is there, the same path beside the program.
-
-    Samples and models that ship are found from every working directory.
-    """
+    """A path that a setting names: as it is, or if nothing is there, the same path beside the program."""
     path, shipped = Path(path), PROGRAM / path
     return shipped if os.path.lexists(shipped) and not os.path.lexists(path) else path
 
@@ -57,8 +53,7 @@ def matching(pattern: str) -> list[str]:
     return sorted(found or glob.glob(start + rest.replace("[", "[[]"), recursive=True))
 
 
-MODELS = (".pth", ".safetensors")
-"""Endings of style models."""
+MODELS = (".pth", ".safetensors")  # endings of style models
 
 
 def check_target(path: str | Path, overwrite: bool, endings: Iterable[str], flag: str = "") -> None:
@@ -116,28 +111,25 @@ def atomic_write(path: str | Path, name_at_end: Callable[[], Path] | None = None
     is called after the block, and gives the name, in the same folder, that the file gets in place of ``path``. Raises
     :class:`UserError`, which names the file, where the system refuses (disk full, no permission, ...).
     """
-    path, temporary = Path(path), None
+    path = Path(path)
+    unfinished = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.parent / f".{path.name[:50]}.{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
         with open(unfinished, "xb") as file:
-            temporary = unfinished
             with contextlib.suppress(OSError):  # a file system without locks
                 _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())  # else a power cut could leave the new name with no content
-        _replace(temporary, path if name_at_end is None else name_at_end())
-        temporary = None
+        _replace(unfinished, path if name_at_end is None else name_at_end())
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror or error}): nothing earlier was changed") from None
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.truncate(temporary, 0)  # or its room would be held by whoever still has it open
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):  # such as that it has its name
+            os.truncate(unfinished, 0)  # or its room would be held by whoever still has it open
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished)
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -107,14 +107,10 @@ class Processes:
 
 
 ALONE = Processes()
-"""One process by itself."""
 
 
 def gathered(values: torch.Tensor) -> list[torch.Tensor]:
-    """A tensor's values in all processes that train together, by rank, without gradients; one alone has its own.
-
-    Every process calls it, with a tensor of the same shape.
-    """
+    """A tensor's values in all processes, by rank, without gradients. Each calls it, with a tensor of one shape."""
     if not (dist.is_available() and dist.is_initialized()):
         return [values.detach()]
     values = values.detach().contiguous()
@@ -124,5 +120,5 @@ def gathered(values: torch.Tensor) -> list[torch.Tensor]:
 
 
 def mean_over_processes(values: torch.Tensor) -> torch.Tensor:
-    """The mean of a tensor over all processes that train together, without gradients. Every process calls it."""
+    """The mean of a tensor over all processes, without gradients. Each calls it."""
     return torch.stack(gathered(values)).mean(0)

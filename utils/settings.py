@@ -39,8 +39,8 @@ class _Parser(argparse.ArgumentParser):
             message = message.removeprefix("argument ").replace(": ", " ", 1)
         message = re.sub("expected (one|at least one) argument$", "needs a value", message)
         message = message.replace("the following arguments are required:", "give")
-        for value_type in (int, float):
-            message = message.replace(f"invalid {value_type.__name__} value:", f"must be {_CALLED[value_type]}, not", 1)
+        message = message.replace("invalid int value:", "must be a whole number, not", 1)
+        message = message.replace("invalid float value:", "must be a number, not", 1)
         raise UserError(re.sub("ignored explicit argument .*", "takes no value", message))
 
 
@@ -118,10 +118,10 @@ def _valid(name: str, value, value_type: type, bounds):
         raise UserError(f"{name} must not be empty")
     if value_type is str and "\0" in value:  # out of a checkpoint: no command line can hold one
         raise UserError(f"{name} must not hold a null character, as {value!r} does")
-    if bounds["choices"] and value not in bounds["choices"] and str(value).lower() in bounds["choices"]:
-        value = value.lower()
     if bounds["choices"] and value not in bounds["choices"]:
-        raise UserError(f"{name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
+        if value.lower() not in bounds["choices"]:
+            raise UserError(f"{name} must be one of {', '.join(bounds['choices'])}, not {value!r}")
+        value = value.lower()
     if value_type is float and not math.isfinite(value):
         raise UserError(f"{name} must be a finite number, not {value}")
     if bounds["minimum"] is not None and value < bounds["minimum"]:
@@ -152,8 +152,7 @@ def parse_settings(config_class, description: str, argv=None):
     given, unknown = parser.parse_known_intermixed_args([spelt(argument) for argument in arguments])
     if unknown:
         raise UserError(_unknown(unknown[0], flags))
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(given).items()}
-    return validate(config_class(**given)), frozenset(given)
+    return validate(config_class(**vars(given))), frozenset(vars(given))
 
 
 def _unknown(argument: str, flags: set[str]) -> str:
