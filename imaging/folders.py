@@ -1,11 +1,12 @@
 """The picture files in a folder, for training and inference alike."""
 
+import importlib.util
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.films import FILM_ENDINGS, reads_films
+from imaging.films import FILM_ENDINGS
 from imaging.formats import HEIC_ENDINGS, RAW_ENDINGS, picture_endings
 from utils.errors import UserError
 from utils.file_kinds import begins_as_film
@@ -32,7 +33,7 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: 
         films: take films for pictures, where they can be read.
     """
     endings, found = picture_endings(), FolderContents()
-    films = films and reads_films()
+    films = films and importlib.util.find_spec("av") is not None
     if films:
         endings += FILM_ENDINGS
     top = os.path.realpath(root)

@@ -31,12 +31,6 @@ wrapping of any other format."""
 _SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
 """Formats whose first bytes are like no others'."""
 
-_IN_WORDS = {
-    r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
-    r"decoder (\w+) not available": r"this Pillow has no decoder {0}",
-}
-"""What libraries say of a file, and what it means."""
-
 
 @functools.cache
 def reads_heic() -> bool:
@@ -116,10 +110,10 @@ def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
 
 def in_words(error: Exception) -> str:
     """What is the matter with a file, from what a library or the system says."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error)
-    for pattern, words in _IN_WORDS.items():
-        if found := re.search(pattern, text, re.IGNORECASE):
-            return words.format(*found.groups())
+    if strerror := getattr(error, "strerror", None):
+        return strerror
+    if re.search("truncated|not processed|unexpected end|EOF|no more images", str(error), re.IGNORECASE):
+        return "its end is missing"
+    if decoder := re.search(r"decoder (\w+) not available", str(error)):
+        return f"this Pillow has no decoder {decoder[1]}"
     return "its data are damaged"

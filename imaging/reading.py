@@ -70,26 +70,27 @@ def read_image(
 
 
 @contextlib.contextmanager
-def faults_of(path: Path, max_pixels: int) -> Iterator[None]:
-    """What goes wrong while a picture is read, as an :class:`ImageError` that names the file and the reason."""
+def faults_of(path: str | Path, max_pixels: int, kind: str = "picture") -> Iterator[None]:
+    """What goes wrong while a file is read, as an :class:`ImageError` that names it and the reason."""
     try:
         yield
     except ImageError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{path} does not exist: give the path of a picture") from None
+        fault = f"does not exist: give the path of a {kind}"
     except IsADirectoryError:
-        raise ImageError(f"{path} is a folder: give the path of a picture") from None
+        fault = f"is a folder: give the path of a {kind}"
     except Image.DecompressionBombError as error:
         number = re.search(r"\d+", str(error))[0]
-        raise ImageError(
-            f"{path} has {number} pixels, more than --max_pixels {max_pixels}: reduce it, or give a larger --max_pixels"
-        ) from None
+        fault = f"has {number} pixels, more than --max_pixels {max_pixels}: reduce it, or give a larger --max_pixels"
     except MemoryError:
-        raise ImageError(f"{path} needs more memory than there is to be read: reduce it first") from None
+        fault = "needs more memory than there is to be read: reduce it first"
     # Decoders meet hostile and damaged files with nearly every built-in exception, from struct.error to RecursionError.
     except Exception as error:
-        raise ImageError(f"{path} cannot be read as a picture ({in_words(error)}): give another file") from None
+        fault = f"cannot be read as a {kind} ({in_words(error)}): give another file"
+    else:
+        return
+    raise ImageError(f"{path} {fault}")
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
