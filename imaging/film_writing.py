@@ -25,8 +25,6 @@ encoders of sound and of subtitles that the container does not take as they are.
 
 FILM_FORMATS = tuple(_FORMATS)
 
-_ROOM = 2**16  # bytes, more than containers begin with
-
 _OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION")
 """Metadata that are of the old file rather than of the film."""
 
@@ -45,7 +43,6 @@ class FilmWriter(contextlib.AbstractContextManager):
 
     Args:
         ending: one of :data:`FILM_FORMATS`.
-        size: (width, height) of the frames.
         rate: frames a second, on average; times are those of the frames.
         time_base: seconds that times are multiples of.
         film: what sound, subtitles, chapters, metadata and tags of colour are taken from.
@@ -74,9 +71,8 @@ class FilmWriter(contextlib.AbstractContextManager):
         container, (codec, usual, _, options), sound, text = _FORMATS[ending]
         metadata = {} if film is None else dict(film.container.metadata)
         self.size = tuple(side + side % 2 for side in size)
-        with open(path, "wb") as file:  # PyAV would never close a file for whose first bytes there is no room
-            file.write(bytes(_ROOM))
-            file.truncate(0)
+        # PyAV would never close a file for whose first bytes, up to 64 KiB, there is no room.
+        Path(path).write_bytes(bytes(2**16))
         # The table of MP4 that has room for a camera's name has none for what players look for in the usual one.
         camera = any(key in ("make", "model") or key.startswith("com.") for key in metadata)
         flags = "faststart+use_metadata_tags" if camera else "faststart"
@@ -155,10 +151,8 @@ def _halved_chroma(planes: np.ndarray) -> np.ndarray:
 
 def _even(pixels: np.ndarray) -> np.ndarray:
     """H x W x 3 or 4 as H x W x 3, the last row and column doubled where they are odd, as 4:2:0 needs."""
-    height, width = pixels.shape[:2]
     if pixels.shape[2] == 4:  # on white
         alpha = pixels[..., 3:].astype(np.float32) / 255
         pixels = (pixels[..., :3] * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
-    if height % 2 or width % 2:
-        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return np.ascontiguousarray(pixels)
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
