@@ -53,13 +53,15 @@ def picture_endings() -> tuple[str, ...]:
 
 
 @functools.cache
-def libtiff() -> ctypes.CDLL | None:
-    """The library that Pillow decodes TIFFs with, where the system tells."""
+def silent_libtiff() -> ctypes.CDLL | None:
+    """The library that Pillow decodes TIFFs with, where the system tells.
+
+    It is told not to write on standard error, past Python, what is wrong with a file: hundreds of lines.
+    """
     try:
         library = ctypes.CDLL(Image.core.__file__)
-        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-            getattr(library, name).restype = ctypes.c_void_p
-            getattr(library, name).argtypes = [ctypes.c_void_p]
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
     except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
         return None
     return library
@@ -81,7 +83,8 @@ def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
         return RAW
     scheme, known = tags.get(ExifTags.Base.Compression, 1), TiffImagePlugin.COMPRESSION_INFO
-    if scheme in known and (libtiff() is None or libtiff().TIFFIsCODECConfigured(scheme)):
+    library = silent_libtiff()
+    if scheme in known and (library is None or library.TIFFIsCODECConfigured(scheme)):
         return None
     return (
         f"a TIFF of compression {known.get(scheme, scheme)}, which the Pillow installed here does not decode: save it "

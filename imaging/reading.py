@@ -16,16 +16,23 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, reads_heic, refused_tiff
+from imaging.formats import HEIC, NOT_DECODED, in_words, no_picture, reads_heic, refused_tiff, silent_libtiff
 from imaging.icc import through_own_profile
-from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, open_without_waiting, refuse_url
 
 _LARGEST_PROFILE = 2**26
 """Bytes of a colour profile, or of a text, in a PNG; Pillow's own limit is a megabyte."""
 
+_MOST_TEXT = 60_000
+"""Bytes of all texts in a PNG. Compressed a thousand times, which is as much as can be, they have 60 MB."""
+
 _MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
+
+_SEVERAL = dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
+_SEVERAL["TIFF"] = "has several pages: the first"
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it raises, which Python would print
 
 
 def read_image(
@@ -35,25 +42,27 @@ def read_image(
 
     Args:
         path: a file of any format that Pillow decodes, or HEIC where the package pillow-heif is installed.
-        draft_size: where given, a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay
-            at least this many pixels.
-        max_pixels: refuse a picture of more, by its header, before anything is decoded: a file of a few bytes may
-            promise more pixels than fit into memory.
-        partial: whether a picture that is cut short or damaged is read as far as it goes; what is missing is black.
+        draft_size: a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay at least
+            this many pixels.
+        max_pixels: refuse a picture of more by its header, before anything is decoded.
+        partial: read a picture that is cut short or damaged as far as it goes; what is missing is black.
 
     Returns:
         A loaded image in mode ``RGB``, or ``RGBA`` where the file has transparency; what is wholly transparent is
-        white. Greyscale, palette, CMYK, 16-bit and floating-point pictures are converted; metadata is in ``info``, and
-        in ``info["remarks"]`` a list of sentences on what was left out.
+        white. Metadata is in ``info``, and in ``info["remarks"]`` a list of sentences on what was left out.
 
     Raises:
         ImageError: naming the file and the reason.
     """
     refuse_url(path)
-    path = Path(path)
+    path, remarks = Path(path), []
     with faults_of(path, max_pixels), opened(path, max_pixels) as image:
-        _refuse_many_scans(path, image, max_pixels)
-        remarks = _animation(path, image)
+        scans = _scans(path, image)
+        if scans * image.width * image.height > _MOST_SCANS * max_pixels:
+            raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
+        with contextlib.suppress(Exception):  # whether the first frame is sound is another question
+            if image.info.pop("stilled", False) or (image.format in _SEVERAL and image.is_animated):
+                remarks.append(f"{path} {_SEVERAL[image.format]} alone is taken")
         if draft_size is not None:
             image.draft(None, (draft_size, draft_size))
         try:
@@ -122,7 +131,7 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
         if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
         file.seek(0)
-        content, stilled = plain_png(file, still) if head.startswith(SIGNATURE) else (file, False)
+        content, stilled = _plain_png(file, still) if head.startswith(b"\x89PNG\r\n\x1a\n") else (file, False)
         try:
             image = Image.open(content)
         except (Image.DecompressionBombError, MemoryError):
@@ -149,25 +158,41 @@ def _as_far_as_it_goes(path: Path, image: Image.Image, error: Exception) -> Imag
                 image.load()
                 break
     image.tile = []
-    try:
+    with contextlib.suppress(Exception):
         image.load()
-        empty = image.getbbox() is None
-    except Exception:
-        empty = True
-    if empty:
-        raise error
-    return image
+        if image.getbbox():
+            return image
+    raise error
 
 
-def _animation(path: Path, image: Image.Image) -> list[str]:
-    """A sentence if there is more to a picture than its first frame, but for what cameras add for themselves."""
-    what = {"TIFF": "has several pages: the first"}
-    what |= dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
-    try:
-        found = image.info.pop("stilled", False) or (image.format in what and image.is_animated)
-    except Exception:  # see above; whether the first frame is sound is another question
-        found = False
-    return [f"{path} {what[image.format]} alone is taken"] if found else []
+def _plain_png(file: BinaryIO, still: bool) -> tuple[BinaryIO, bool]:
+    """A PNG without long texts, which Pillow refuses the whole picture for, and without motion where ``still``.
+
+    Returns:
+        The file itself, or a copy in memory of what is kept of it; and whether frames were left out.
+    """
+    chunks, begin, kind = [], 8, b""
+    while kind != b"IEND":
+        file.seek(begin)
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        kind, size = head[4:], 12 + int.from_bytes(head[:4], "big")
+        chunks.append((kind, begin, size))
+        begin += size
+    texts = (b"iTXt", b"tEXt", b"zTXt")
+    unwanted = texts if sum(size for kind, _, size in chunks if kind in texts) > _MOST_TEXT else ()
+    unwanted += (b"acTL", b"fcTL", b"fdAT") if still else ()
+    found = {kind for kind, _, _ in chunks if kind in unwanted}
+    file.seek(0)
+    if not found:
+        return file, False
+    kept = [file.read(8)]
+    for kind, begin, size in chunks:
+        if kind not in unwanted:
+            file.seek(begin)
+            kept.append(file.read(size))
+    return io.BytesIO(b"".join(kept)), b"fdAT" in found
 
 
 def _correct_transparency(image: Image.Image) -> None:
@@ -187,23 +212,12 @@ def largest_file(max_pixels: int) -> int:
     return 16 * max_pixels + 2**20
 
 
-def _refuse_many_scans(path: Path, image: Image.Image, max_pixels: int) -> None:
-    # Each scan of a progressive JPEG passes over all pixels, and takes no more than a few bytes.
-    scans = _jpeg_scans(image.fp) if image.format in ("BLP", "JPEG", "MPO") else 1
-    if scans * image.width * image.height > _MOST_SCANS * max_pixels:
-        raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
-
-
-def _jpeg_scans(file: BinaryIO) -> int:
-    """How often JPEG's start of a scan occurs in a file; in what is not JPEG, once in 65,536 bytes by chance."""
-    position = file.tell()
-    file.seek(0)
-    count, end = 0, b""
-    while block := file.read(2**20):
-        count += (end + block).count(b"\xff\xda")
-        end = block[-1:]
-    file.seek(position)
-    return count
+def _scans(path: Path, image: Image.Image) -> int:
+    """How often a JPEG passes over all pixels, as progressive ones do; one more in 65,536 bytes by chance."""
+    if image.format not in ("BLP", "JPEG", "MPO"):
+        return 1
+    with open(path, "rb") as file:
+        return sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(2**20), b""))
 
 
 _readers = 0
@@ -223,17 +237,10 @@ def _pillow_prepared(max_pixels: int):
             # Pillow warns of odd metadata in files that decode well, and of half the number of pixels that it refuses.
             _restore_pillow.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            # It logs what it raises as well, which Python shows where nobody has set up logging.
-            log, silent = logging.getLogger("PIL"), logging.NullHandler()
-            log.addHandler(silent)
-            _restore_pillow.callback(log.removeHandler, silent)
-            # libtiff writes hundreds of lines on a damaged file to standard error, past Python.
-            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if libtiff() else ():
-                handler = getattr(libtiff(), name)
-                _restore_pillow.callback(handler, handler(None))
         _readers += 1
         # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
+    silent_libtiff()
     try:
         yield
     finally:
@@ -269,35 +276,28 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGB", "RGBA"):
-        if image.mode == "RGB" and "transparency" in image.info:
-            return image.convert("RGBA")
-        return image
     if image.mode == "F" or image.mode.startswith("I"):
         grey = _grey_to_8_bit(image)
         if isinstance(image.info.get("transparency"), int):
             opaque = np.asarray(image) != image.info["transparency"]
             return Image.merge("RGBA", [grey, grey, grey, Image.fromarray(opaque.astype(np.uint8) * 255)])
         return grey.convert("RGB")
-    if image.mode in ("CMYK", "LAB") and image.info.get("icc_profile"):
-        converted = through_own_profile(image)
-        if converted is not None:
-            return converted
-    transparent = image.mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
+    if image.mode in ("CMYK", "LAB") and (converted := through_own_profile(image)):
+        return converted
+    target = "RGBA" if image.mode[-1] in "Aa" or "transparency" in image.info else "RGB"
     if image.mode in ("1", "La"):  # in two steps: Pillow before 10.3 knows of no transparent colour of one bit
         image = image.convert({"1": "L", "La": "LA"}[image.mode])
-    return image.convert("RGBA" if transparent else "RGB")
+    return image if image.mode == target else image.convert(target)
 
 
 def _grey_to_8_bit(image: Image.Image) -> Image.Image:
     """Integers of more than eight bits and floating-point numbers to [0, 255]; not-a-number becomes black."""
     values = np.asarray(image)
-    rows = max(1, 2**20 // image.width)  # at a time: as float64, a large picture would take many times its memory
-    bands = [slice(row, row + rows) for row in range(0, image.height, rows)]
+    bands = np.array_split(values, 1 + values.size // 2**20)  # whole as float64, it would take much memory
 
     def finite(band):
         with np.errstate(invalid="ignore"):  # numpy warns of signalling not-a-numbers
-            return np.nan_to_num(values[band].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+            return np.nan_to_num(band.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
     top = max(finite(band).max(initial=0.0) for band in bands)
     if image.mode.startswith("I;16"):
@@ -306,7 +306,5 @@ def _grey_to_8_bit(image: Image.Image) -> Image.Image:
         white = 1.0
     else:  # 32-bit containers say nothing of their white: take the smallest of the usual ones that holds the picture.
         white = next((usual for usual in (255.0, 65535.0) if top <= usual), top)
-    grey = np.empty(values.shape, np.uint8)
-    for band in bands:
-        grey[band] = (finite(band) / white * 255.0).round().clip(0, 255)
-    return Image.fromarray(grey)
+    grey = [(finite(band) / white * 255.0).round().clip(0, 255).astype(np.uint8) for band in bands]
+    return Image.fromarray(np.concatenate(grey))
