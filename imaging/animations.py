@@ -18,7 +18,6 @@ from imaging.icc import to_srgb
 from imaging.reading import faults_of, opened, read_image, to_rgb
 from imaging.writing import encoder_options
 from utils.errors import ImageError
-from utils.file_kinds import head_of
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
 """Endings of pictures that may be animated."""
@@ -27,19 +26,11 @@ _USUAL = 100  # milliseconds of a frame that says nothing of its own, as browser
 
 
 def is_animation(path: str | Path) -> bool:
-    """Whether a file is an animated picture, by its name and its first bytes."""
-    if Path(path).suffix.lower() not in ANIMATION_ENDINGS:
-        return False
-    head = head_of(path)
-    try:
-        if head.startswith(b"RIFF"):  # a flag in the header of WebP: Pillow would read the whole file
-            return head[12:16] == b"VP8X" and bool(head[20] & 2)
-        if head[4:8] == b"ftyp" and head[8:12] != b"avis":
-            return False
-        with opened(Path(path), still=False) as image:
+    """Whether a file is an animated picture, by its name and its header."""
+    if Path(path).suffix.lower() in ANIMATION_ENDINGS:
+        with contextlib.suppress(Exception), opened(Path(path), still=False) as image:
             return bool(getattr(image, "is_animated", False))
-    except Exception:  # what is the matter with it is told by whoever reads it
-        return False
+    return False  # what is the matter with it is told by whoever reads it
 
 
 class AnimationReader(contextlib.ExitStack):

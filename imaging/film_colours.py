@@ -23,7 +23,6 @@ _TO_BT709 = {
 }
 
 _WHITE = 203.0  # cd/m², of a page in an HDR film (BT.2408)
-_HLG_PEAK = 1000.0
 _KNEE = 0.6
 
 
@@ -53,7 +52,7 @@ def to_bt709(picture, size: tuple[int, int] | None = None) -> np.ndarray:
     light = _light(picture.color_trc)[pixels >> 4]
     if picture.color_trc == _HLG:  # the display's own gamma, 1.2 at 1000 cd/m² (BT.2100, table 5)
         luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
-        light *= (_HLG_PEAK / _WHITE) * np.maximum(luminance, 1e-6)[..., None] ** 0.2
+        light *= (1000.0 / _WHITE) * np.maximum(luminance, 1e-6)[..., None] ** 0.2
     light = (light @ _TO_BT709.get(picture.color_primaries, np.eye(3, dtype=np.float32)).T).clip(0)
     if picture.color_trc in (_PQ, _HLG):
         brightest = light.max(-1, keepdims=True)

@@ -69,13 +69,8 @@ class FilmReader(contextlib.ExitStack):
     Attributes:
         container, stream: of ``av``; the stream of the pictures.
         size, pixel_aspect: (width, height) of the frames, and width of a pixel over its height, upright.
-        origin: seconds, the file's time of the film's beginning.
         rate: frames a second, on average.
         total, seconds: of the part that was asked for, frames and length, if the file tells; or ``None``.
-        others: streams of sound and subtitles that are read.
-        packets: of those streams, what was read on the way to the frames so far; whoever takes them removes them.
-        converted: how the colours of the film differ from those of its frames, in words; or ``None``.
-        first: the first picture, as ``av`` decoded it.
 
     Raises:
         UserError: where ``av`` is not installed.
@@ -94,7 +89,7 @@ class FilmReader(contextlib.ExitStack):
         refuse_url(path)
         self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
         self._remarks: dict[str, str] = {}
-        self.packets: collections.deque = collections.deque()
+        self.packets = collections.deque()  # of ``others``, read on the way to the frames; whoever takes one removes it
         self.av = pyav(path)
         with faults_of(path, max_pixels, "film"):
             # A list of other files or addresses is not followed.
@@ -122,12 +117,12 @@ class FilmReader(contextlib.ExitStack):
         # FFmpeg's usual threads, a frame each, lose all the frames that they hold when one of these is damaged.
         self.stream.thread_type = "SLICE"
         others = [*streams.audio, *streams.subtitles] if with_sound else []
-        self.others = [stream for stream in others if stream.codec_context is not None]
+        self.others = [stream for stream in others if stream.codec_context is not None]  # that are read
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         flags = self.av.format.Flags
         if flags.no_timestamps.value & self.container.format.flags:  # a codec's stream alone, which says
             self.rate = self.stream.codec_context.framerate or self.rate
-        # Broadcast begins at any time of its own; elsewhere a late start is meant.
+        # The file's time of the film's beginning, seconds. Elsewhere than in broadcast a late start is meant.
         discontinuous = flags.ts_discont.value & self.container.format.flags
         self.origin = Fraction(self.container.start_time or 0, 10**6) if discontinuous else Fraction(0)
         length = self.container.duration and Fraction(self.container.duration, 10**6)
@@ -146,7 +141,7 @@ class FilmReader(contextlib.ExitStack):
         if self.first is None:
             where = " in that part" if in_part else ""
             raise ImageError(f"{path} has no picture that can be read{where}: give another film")
-        self.converted = is_converted(self.first)
+        self.converted = is_converted(self.first)  # in words: how the film's colours differ from its frames'
         self.size, self.pixel_aspect = self._coded[:2], self.stream.sample_aspect_ratio or Fraction(1)
         if _display_matrix(self.first)[0]:
             self.size, self.pixel_aspect = self.size[::-1], 1 / self.pixel_aspect

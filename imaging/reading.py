@@ -21,14 +21,6 @@ from imaging.icc import through_own_profile
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, open_without_waiting, refuse_url
 
-_LARGEST_PROFILE = 2**26
-"""Bytes of a colour profile, or of a text, in a PNG; Pillow's own limit is a megabyte."""
-
-_MOST_TEXT = 60_000
-"""Bytes of all texts in a PNG. Compressed a thousand times, which is as much as can be, they have 60 MB."""
-
-_MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
-
 _SEVERAL = dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
 _SEVERAL["TIFF"] = "has several pages: the first"
 
@@ -58,7 +50,8 @@ def read_image(
     path, remarks = Path(path), []
     with faults_of(path, max_pixels), opened(path, max_pixels) as image:
         scans = _scans(path, image)
-        if scans * image.width * image.height > _MOST_SCANS * max_pixels:
+        # 100 in a JPEG of the largest size, ten times the usual number, take about a minute.
+        if scans * image.width * image.height > 100 * max_pixels:
             raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
         with contextlib.suppress(Exception):  # whether the first frame is sound is another question
             if image.info.pop("stilled", False) or (image.format in _SEVERAL and image.is_animated):
@@ -150,13 +143,9 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
 def _as_far_as_it_goes(path: Path, image: Image.Image, error: Exception) -> Image.Image:
     """What a decoder had made of a picture when it failed; ``error`` again if that is nothing."""
     if image.format in ("JPEG", "MPO", "JPEG2000"):  # their decoders make up for what is missing before the end
-        data = path.read_bytes()
-        # ... unless a table or the head of a scan is cut off, which is left out then.
-        for end in sorted({len(data), data.rfind(b"\xff\xc4"), data.rfind(b"\xff\xda")}, reverse=True):
-            image = Image.open(io.BytesIO(data[:end] + b"\xff\xd9"))
-            with contextlib.suppress(Exception):
-                image.load()
-                break
+        image = Image.open(io.BytesIO(path.read_bytes() + b"\xff\xd9"))
+        with contextlib.suppress(Exception):
+            image.load()
     image.tile = []
     with contextlib.suppress(Exception):
         image.load()
@@ -181,7 +170,8 @@ def _plain_png(file: BinaryIO, still: bool) -> tuple[BinaryIO, bool]:
         chunks.append((kind, begin, size))
         begin += size
     texts = (b"iTXt", b"tEXt", b"zTXt")
-    unwanted = texts if sum(size for kind, _, size in chunks if kind in texts) > _MOST_TEXT else ()
+    length = sum(size for kind, _, size in chunks if kind in texts)
+    unwanted = texts if length > 60_000 else ()  # compressed a thousand times, which is the most, they have 60 MB
     unwanted += (b"acTL", b"fcTL", b"fdAT") if still else ()
     found = {kind for kind, _, _ in chunks if kind in unwanted}
     file.seek(0)
@@ -197,14 +187,14 @@ def _plain_png(file: BinaryIO, still: bool) -> tuple[BinaryIO, bool]:
 
 def _correct_transparency(image: Image.Image) -> None:
     """The transparent colour of a PNG, which is in the file's own depth, in that of the decoded picture."""
-    transparent = image.info.get("transparency")
-    if image.format != "PNG" or isinstance(transparent, bytes | None) or not image.tile:
+    if image.format != "PNG" or not image.tile:
         return
-    depth = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
+    transparent = image.info.get("transparency")
+    depth = {"1": 255, "L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
     if isinstance(transparent, tuple):
         image.info["transparency"] = tuple(int(value * depth) for value in transparent)
-    else:
-        image.info["transparency"] = 255 * bool(transparent) if image.mode == "1" else int(transparent * depth)
+    elif isinstance(transparent, int):
+        image.info["transparency"] = int(transparent * depth)
 
 
 def largest_file(max_pixels: int) -> int:
@@ -233,7 +223,7 @@ def _pillow_prepared(max_pixels: int):
         if not _readers:
             _restore_pillow.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
             _restore_pillow.callback(setattr, PngImagePlugin, "MAX_TEXT_CHUNK", PngImagePlugin.MAX_TEXT_CHUNK)
-            PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_PROFILE
+            PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # of colour profiles as well, which may be larger than its megabyte
             # Pillow warns of odd metadata in files that decode well, and of half the number of pixels that it refuses.
             _restore_pillow.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
