@@ -88,11 +88,7 @@ class AnimationWriter(contextlib.AbstractContextManager):
     """An animated picture that is written at the end of a block; its frames stay in memory until then.
 
     Methods and attributes are those of :class:`imaging.film_writing.FilmWriter`; ``size`` comes with the first frame.
-
-    Args:
-        ending: .gif, .webp, .png or .avif.
-        loop: how often it is shown, 0 for ever; ``None`` once.
-        quality: 1 to 100, for WebP and AVIF; 90 and 80 by default.
+    The ending is .gif, .webp, .png or .avif; it is shown ``loop`` times, 0 for ever, ``None`` once.
     """
 
     def __init__(self, file: BinaryIO, ending: str, loop: int | None = 0, quality: int | None = None):

@@ -57,9 +57,8 @@ def to_bt709(picture, size: tuple[int, int] | None = None) -> np.ndarray:
     if picture.color_trc in (_PQ, _HLG):
         brightest = light.max(-1, keepdims=True)
         above = (brightest - _KNEE).clip(0)
-        light *= np.where(above > 0, _KNEE + above * (1 - _KNEE) / (above + 1 - _KNEE), 1.0) / np.where(
-            above > 0, brightest, 1.0
-        )
+        compressed = _KNEE + above * (1 - _KNEE) / (above + 1 - _KNEE)
+        light *= np.where(above > 0, compressed / brightest.clip(_KNEE), 1.0)
     return (light.clip(0, 1) ** (1 / 2.4) * 255 + 0.5).astype(np.uint8)
 
 

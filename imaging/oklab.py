@@ -46,18 +46,15 @@ def reduce_chroma(lab: torch.Tensor) -> torch.Tensor:
     linear, result = _oklab_to_linear(lab), lab.movedim(1, -1).clone()
     outside = ((linear < -1e-4) | (linear > 1 + 1e-4)).any(1)
     colours = result[outside].T[None, :, :, None]  # 1 x 3 x pixels x 1
-    low, high = torch.zeros_like(colours[:, :1]), torch.ones_like(colours[:, :1])
+    low, high = torch.zeros_like(colours), torch.ones_like(colours)
+    low[:, 0] = 1  # times lightness, which stays
     for _ in range(12):
         middle = (low + high) / 2
-        linear = _oklab_to_linear(_with_chroma(colours, middle))
+        linear = _oklab_to_linear(colours * middle)
         fits = ((linear >= 0) & (linear <= 1)).all(1, keepdim=True)
         low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    result[outside] = _with_chroma(colours, low)[0, :, :, 0].T
+    result[outside] = (colours * low)[0, :, :, 0].T
     return result.movedim(-1, 1)
-
-
-def _with_chroma(lab: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    return torch.cat([lab[:, :1], lab[:, 1:] * factor], 1)
 
 
 def _oklab_to_linear(lab: torch.Tensor) -> torch.Tensor:

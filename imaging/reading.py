@@ -34,14 +34,13 @@ def read_image(
 
     Args:
         path: a file of any format that Pillow decodes, or HEIC where the package pillow-heif is installed.
-        draft_size: a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay at least
-            this many pixels.
+        draft_size: a JPEG may be decoded at a reduced scale, as long as both sides stay at least this many pixels.
         max_pixels: refuse a picture of more by its header, before anything is decoded.
         partial: read a picture that is cut short or damaged as far as it goes; what is missing is black.
 
     Returns:
         A loaded image in mode ``RGB``, or ``RGBA`` where the file has transparency; what is wholly transparent is
-        white. Metadata is in ``info``, and in ``info["remarks"]`` a list of sentences on what was left out.
+        white. ``info`` has the metadata, and in ``info["remarks"]`` a list of sentences on what was left out.
 
     Raises:
         ImageError: naming the file and the reason.
@@ -49,8 +48,11 @@ def read_image(
     refuse_url(path)
     path, remarks = Path(path), []
     with faults_of(path, max_pixels), opened(path, max_pixels) as image:
-        scans = _scans(path, image)
-        # 100 in a JPEG of the largest size, ten times the usual number, take about a minute.
+        scans = 1
+        # Each scan of a JPEG passes over all pixels: 100 of the largest size take a minute, and ten are usual.
+        if image.format in ("BLP", "JPEG", "MPO"):
+            with open(path, "rb") as file:
+                scans = sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(2**20), b""))
         if scans * image.width * image.height > 100 * max_pixels:
             raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
         with contextlib.suppress(Exception):  # whether the first frame is sound is another question
@@ -106,8 +108,7 @@ def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, i
 
 @contextlib.contextmanager
 def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iterator[Image.Image]:
-    """A picture whose header was read and found harmless, with Pillow set up to decode it; of an APNG without motion
-    where ``still``."""
+    """A picture whose header is harmless, with Pillow set up to decode it; without an APNG's motion if ``still``."""
     with open(path, "rb", opener=open_without_waiting) as file, _pillow_prepared(max_pixels):
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -155,10 +156,9 @@ def _as_far_as_it_goes(path: Path, image: Image.Image, error: Exception) -> Imag
 
 
 def _plain_png(file: BinaryIO, still: bool) -> tuple[BinaryIO, bool]:
-    """A PNG without long texts, which Pillow refuses the whole picture for, and without motion where ``still``.
+    """A PNG, perhaps a copy in memory, without long texts, which Pillow refuses, and without motion if ``still``.
 
-    Returns:
-        The file itself, or a copy in memory of what is kept of it; and whether frames were left out.
+    Also whether frames were left out.
     """
     chunks, begin, kind = [], 8, b""
     while kind != b"IEND":
@@ -200,14 +200,6 @@ def _correct_transparency(image: Image.Image) -> None:
 def largest_file(max_pixels: int) -> int:
     """Bytes that a file with so many pixels may have: four channels of 32 bits each, and a megabyte of all else."""
     return 16 * max_pixels + 2**20
-
-
-def _scans(path: Path, image: Image.Image) -> int:
-    """How often a JPEG passes over all pixels, as progressive ones do; one more in 65,536 bytes by chance."""
-    if image.format not in ("BLP", "JPEG", "MPO"):
-        return 1
-    with open(path, "rb") as file:
-        return sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(2**20), b""))
 
 
 _readers = 0

@@ -12,15 +12,12 @@ def resized_region(
 ) -> torch.Tensor:
     """What a picture resized to ``size``, (width, height), shows inside ``box``, (left, top, right, bottom).
 
-    Pillow's own ``resize(box=...)`` gives parts that differ from the whole by up to 26 of 255 grey levels.
+    The picture is Pillow's, of mode ``L``, ``RGB`` or ``RGBA``, or N x channels x H x W in [0, 255], of any type, on
+    any device. The filter is ``"bicubic"`` (Keys, 1981, with a = -1/2) or ``"lanczos"`` (of three lobes), as Pillow's,
+    whose own ``resize(box=...)`` gives parts that differ from the whole by up to 26 of 255 grey levels.
 
-    Args:
-        image: mode ``L``, ``RGB`` or ``RGBA``, or N x channels x H x W in [0, 255], of any type, on any device.
-        filter: ``"bicubic"`` (Keys, 1981, with a = -1/2) or ``"lanczos"`` (of three lobes), as Pillow's.
-
-    Returns:
-        N x channels x height x width of the box, float32, on the image's device (the CPU for a picture, whose N is 1),
-        in [0, 255] but for overshoot at edges.
+    Returns N x channels x height x width of the box, float32, on the picture's device, in [0, 255] but for overshoot
+    at edges.
     """
     is_tensor = isinstance(image, torch.Tensor)
     width, height = reversed(image.shape[-2:]) if is_tensor else image.size

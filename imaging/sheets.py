@@ -22,11 +22,9 @@ def contact_sheet(
 ) -> Image.Image:
     """A white sheet with pictures in rows and their names in Pillow's built-in font, which has ASCII letters alone.
 
-    Args:
-        pictures: (name, picture) of any sizes.
-        columns: left out, about as many as rows.
-        width: of every picture; left out, at most 640, never more than a picture has, and as the sheet allows.
-        longest_side: of the sheet, which is reduced if need be, with its captions.
+    There are about as many columns as rows unless ``columns`` is given. ``width`` is that of every picture; left out,
+    at most 640, never more than a picture has, and as the sheet allows. A sheet that is too large is reduced, with its
+    captions.
     """
     columns = columns or (len(pictures) if len(pictures) <= 3 else math.ceil(math.sqrt(len(pictures))))
     most = longest_side // max(columns, math.ceil(len(pictures) / columns)) - _CAPTION - _GAP

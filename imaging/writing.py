@@ -41,16 +41,11 @@ def result_ending(format: str, head: bytes) -> str:
 
 
 def save_picture(image: Image.Image, file: BinaryIO, ending: str, info: dict, quality: int | None = None) -> None:
-    """Encode a picture.
+    """Encode a picture, ``RGB`` or ``RGBA``, sRGB; transparency becomes white in a JPEG.
 
-    Args:
-        image: ``RGB`` or ``RGBA``, sRGB; transparency becomes white in a JPEG.
-        ending: as :func:`result_ending` has it.
-        info: Pillow's, of the photograph: its EXIF is kept, and the colours are brought back into its profile.
-        quality: see :func:`encoder_options`.
-
-    Raises:
-        ValueError: if the format does not hold so large a picture.
+    Of the photograph's ``info``, as Pillow has it, the EXIF is kept, and the colours are brought back into its profile.
+    The ending is one of :func:`result_ending`; for the quality see :func:`encoder_options`. Raises a
+    :class:`ValueError` if the format does not hold so large a picture.
     """
     most = _LONGEST_SIDE.get(ending)
     if most and max(image.size) > most:
