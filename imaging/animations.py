@@ -20,8 +20,6 @@ from imaging.writing import encoder_options
 from utils.errors import ImageError
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
-"""Endings of pictures that may be animated."""
-
 _USUAL = 100  # milliseconds of a frame that says nothing of its own, as browsers have it
 
 
@@ -109,7 +107,6 @@ class AnimationWriter(contextlib.AbstractContextManager):
             first.save(self._file, self._format, append_images=others, duration=durations, **self._options)
 
     def write(self, frame: Frame) -> None:
-        """Take a frame."""
         image = Image.fromarray(frame.pixels)
         self.size = image.size
         self._frames.append(_with_palette(image) if self._format == "GIF" else image)

@@ -9,8 +9,7 @@ BT709, UNKNOWN, BT2020 = 1, 2, 9
 LIMITED, FULL = 1, 2  # FFmpeg's own
 _DISPLAY_P3, _PQ, _HLG = 12, 16, 18
 
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""swscale's number of a matrix by H.273's, of those that it knows."""
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # swscale's numbers by H.273's, of those that it knows
 
 EXACT = 0x4 | 0x2000 | 0x4000 | 0x40000
 """swscale's flags: bicubic, chroma of every pixel, exact rounding. Without them pictures are 1.2 levels too dark."""

@@ -25,12 +25,10 @@ encoders of sound and of subtitles that the container does not take as they are.
 
 FILM_FORMATS = tuple(_FORMATS)
 
-_OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION")
-"""Metadata that are of the old file rather than of the film."""
+_METADATA_OF_FILES = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION")
 
 
 def largest_quality(ending: str) -> int:
-    """The largest constant-rate factor of a film format."""
     return _FORMATS[ending][1][2]
 
 
@@ -85,9 +83,9 @@ class FilmWriter(contextlib.AbstractContextManager):
             if film is not None:
                 context.sample_aspect_ratio = film.pixel_aspect
                 for target, source in ((self._container, metadata), (self._stream, film.stream.metadata)):
-                    target.metadata.update({key: text for key, text in source.items() if key not in _OF_THE_FILE})
+                    target.metadata.update({key: text for key, text in source.items() if key not in _METADATA_OF_FILES})
                 self._others = _CopiedStreams(film, self._container, sound, text)
-                if not film.start and film.end is None:
+                if not film.start and film.end == math.inf:
                     self._container.set_chapters(film.container.chapters())
         self.remarks = self._others.remarks if self._others else []
 
@@ -127,8 +125,7 @@ class FilmWriter(contextlib.AbstractContextManager):
         """Write what there is of sound and subtitles after the last frame, to the end of what was asked for."""
         if self._others:
             with self._faults():
-                end = self._film.end
-                self._others.write(math.inf if end is None else end - self._film.start)
+                self._others.write(self._film.end - self._film.start)
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:

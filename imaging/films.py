@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -57,10 +58,6 @@ class Frame:
 class FilmReader(contextlib.ExitStack):
     """A film that is read frame by frame, in a block.
 
-    >>> with FilmReader("film.mp4") as film:
-    ...     for frame in film.frames():
-    ...         frame.pixels
-
     Args:
         start, end: seconds; frames from ``start`` on and before ``end`` are read.
         max_pixels: refuse larger frames.
@@ -87,7 +84,7 @@ class FilmReader(contextlib.ExitStack):
     ):
         super().__init__()
         refuse_url(path)
-        self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
+        self.path, self.start, self.end = Path(path), as_time(start or 0), math.inf if end is None else as_time(end)
         self._remarks: dict[str, str] = {}
         self.packets = collections.deque()  # of ``others``, read on the way to the frames; whoever takes one removes it
         self.av = pyav(path)
@@ -128,8 +125,8 @@ class FilmReader(contextlib.ExitStack):
         length = self.container.duration and Fraction(self.container.duration, 10**6)
         if length and self.start >= length:
             raise ImageError(f"{path} ends at {in_seconds(length)}, before --start {in_seconds(self.start)}")
-        self.seconds = length and self._of_part(length)
-        in_part = self.start or self.end is not None
+        self.seconds = length and min(length, self.end) - self.start
+        in_part = self.start or self.end < math.inf
         self.total = None if in_part else self.stream.frames or None
         if not self.total and self.seconds:
             self.total = max(1, round(self.seconds * self.rate))
@@ -169,7 +166,7 @@ class FilmReader(contextlib.ExitStack):
             yield Frame(self._upright(picture, coded), time, duration)
             picture, coded = next(self._decoded, (None, None))
         own = self.stream.duration
-        length = self._of_part(own * self.stream.time_base) if own else self.seconds
+        length = min(own * self.stream.time_base, self.end) - self.start if own else self.seconds
         if self.seconds and before + 1 + 2 / self.rate < length and "damage" not in self._remarks:
             part = f"{in_seconds(before)} of {in_seconds(self.seconds)}"
             self._remark("end", f"ends at {part}: the rest of it is missing")
@@ -215,8 +212,7 @@ class FilmReader(contextlib.ExitStack):
         Each with width, height, and width of a pixel over its height, as the codec says.
         """
         usual_aspect, aspects = None, {}  # by time stamp, for pictures where it is another one
-        end = None if self.end is None else self.end - self.start
-        ended = False
+        end, ended = self.end - self.start, False
         for packet in self._read():
             if packet is not None and packet.stream is not self.stream:
                 if packet.dts is not None:
@@ -238,7 +234,7 @@ class FilmReader(contextlib.ExitStack):
                 time = self.time_of(picture.pts, picture.time_base)
                 if time is not None and time < 0 and self.start:
                     continue
-                if end is not None and time is not None and time >= end:
+                if time is not None and time >= end:
                     ended = True
                     break
                 yield picture, (picture.width, picture.height, aspects.pop(picture.pts, usual_aspect))
@@ -265,10 +261,6 @@ class FilmReader(contextlib.ExitStack):
 
     def _remark(self, subject: str, text: str) -> None:
         self._remarks.setdefault(subject, f"{self.path} {text}")
-
-    def _of_part(self, length: Fraction) -> Fraction:
-        """Seconds of the part that was asked for, of as many of the film."""
-        return (length if self.end is None else min(length, self.end)) - self.start
 
 
 def _display_matrix(picture) -> tuple[bool, bool, bool]:

@@ -31,6 +31,13 @@ wrapping of any other format."""
 _SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
 """Formats whose first bytes are like no others'."""
 
+try:
+    _LIBTIFF = ctypes.CDLL(Image.core.__file__)  # which Pillow decodes TIFFs with
+    _LIBTIFF.TIFFSetErrorHandler(None)  # or it writes hundreds of lines on a damaged file, past Python
+    _LIBTIFF.TIFFSetWarningHandler(None)
+except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
+    _LIBTIFF = None
+
 
 @functools.cache
 def reads_heic() -> bool:
@@ -52,21 +59,6 @@ def picture_endings() -> tuple[str, ...]:
     return endings + (HEIC_ENDINGS if reads_heic() else ())
 
 
-@functools.cache
-def silent_libtiff() -> ctypes.CDLL | None:
-    """The library that Pillow decodes TIFFs with, where the system tells.
-
-    It is told not to write on standard error, past Python, what is wrong with a file: hundreds of lines.
-    """
-    try:
-        library = ctypes.CDLL(Image.core.__file__)
-        library.TIFFSetErrorHandler(None)
-        library.TIFFSetWarningHandler(None)
-    except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
-        return None
-    return library
-
-
 def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     """What is said of a TIFF that is a camera's raw file, or whose compression Pillow or its libtiff lacks."""
     if head[:4] not in (b"II*\0", b"MM\0*"):
@@ -83,8 +75,7 @@ def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
         return RAW
     scheme, known = tags.get(ExifTags.Base.Compression, 1), TiffImagePlugin.COMPRESSION_INFO
-    library = silent_libtiff()
-    if scheme in known and (library is None or library.TIFFIsCODECConfigured(scheme)):
+    if scheme in known and (_LIBTIFF is None or _LIBTIFF.TIFFIsCODECConfigured(scheme)):
         return None
     return (
         f"a TIFF of compression {known.get(scheme, scheme)}, which the Pillow installed here does not decode: save it "

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, NOT_DECODED, in_words, no_picture, reads_heic, refused_tiff, silent_libtiff
+from imaging.formats import HEIC, NOT_DECODED, in_words, no_picture, reads_heic, refused_tiff
 from imaging.icc import through_own_profile
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, open_without_waiting, refuse_url
@@ -24,6 +24,7 @@ from utils.file_kinds import HEAD_BYTES, known_kind, open_without_waiting, refus
 _SEVERAL = dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
 _SEVERAL["TIFF"] = "has several pages: the first"
 
+PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # bytes, of colour profiles as well; Pillow's own megabyte is too little
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it raises, which Python would print
 
 
@@ -56,7 +57,7 @@ def read_image(
         if scans * image.width * image.height > 100 * max_pixels:
             raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
         with contextlib.suppress(Exception):  # whether the first frame is sound is another question
-            if image.info.pop("stilled", False) or (image.format in _SEVERAL and image.is_animated):
+            if image.info.pop("stilled") or (image.format in _SEVERAL and image.is_animated):
                 remarks.append(f"{path} {_SEVERAL[image.format]} alone is taken")
         if draft_size is not None:
             image.draft(None, (draft_size, draft_size))
@@ -78,6 +79,7 @@ def faults_of(path: str | Path, max_pixels: int, kind: str = "picture") -> Itera
     """What goes wrong while a file is read, as an :class:`ImageError` that names it and the reason."""
     try:
         yield
+        return
     except ImageError:
         raise
     except FileNotFoundError:
@@ -92,8 +94,6 @@ def faults_of(path: str | Path, max_pixels: int, kind: str = "picture") -> Itera
     # Decoders meet hostile and damaged files with nearly every built-in exception, from struct.error to RecursionError.
     except Exception as error:
         fault = f"cannot be read as a {kind} ({in_words(error)}): give another file"
-    else:
-        return
     raise ImageError(f"{path} {fault}")
 
 
@@ -135,8 +135,7 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
         with image:
             if image.format in NOT_DECODED:
                 raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
-            if stilled:
-                image.info["stilled"] = True
+            image.info["stilled"] = stilled
             _correct_transparency(image)
             yield image
 
@@ -214,15 +213,12 @@ def _pillow_prepared(max_pixels: int):
     with _readers_lock:
         if not _readers:
             _restore_pillow.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-            _restore_pillow.callback(setattr, PngImagePlugin, "MAX_TEXT_CHUNK", PngImagePlugin.MAX_TEXT_CHUNK)
-            PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # of colour profiles as well, which may be larger than its megabyte
             # Pillow warns of odd metadata in files that decode well, and of half the number of pixels that it refuses.
             _restore_pillow.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
         _readers += 1
         # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
-    silent_libtiff()
     try:
         yield
     finally:

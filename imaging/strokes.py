@@ -9,13 +9,11 @@ from torch.nn import functional as F
 def smooth_strokes(picture: torch.Tensor, smoothing: float) -> torch.Tensor:
     """A painting, 1 x 3 x H x W, floating point, RGB in [0, 255], averaged along the lines of its strokes.
 
-    Each pixel becomes a weighted mean of those on the line through it that follows the strokes (line integral
-    convolution: Cabral and Leedom, 1993), whose direction is the one in which a structure tensor finds the least
-    change (Kyprianidis and Kang, 2011, section 3); twice over. Mean and standard deviation of each channel are
-    those of before, so that the picture does not turn grey.
-
-    ``smoothing``, pixels, is the standard deviation of the weights along the line, and of the window in which
-    directions are measured; the line ends after two of them on both sides. 0 leaves the picture as it is.
+    Twice over, each pixel becomes a weighted mean of those on the line through it that follows the strokes (line
+    integral convolution: Cabral and Leedom, 1993), in whose direction a structure tensor finds the least change
+    (Kyprianidis and Kang, 2011, section 3). Each channel keeps its mean and standard deviation. ``smoothing``, pixels,
+    is the standard deviation of the weights along the line, which ends after two of them on both sides, and of the
+    window in which directions are measured. 0 leaves the picture as it is.
     """
     if not smoothing:
         return picture
