@@ -26,9 +26,6 @@ FILM_ENDINGS = (
 """Endings of film files, in lower case; any other is read as well if it is named. Not ``.ts``: most such files are
 TypeScript; their first bytes tell."""
 
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover
-_LONGEST_WAIT = 10  # seconds read past the end of a part, for sound that comes later in the file than its pictures
-
 
 def pyav(path: str | Path):
     """The package ``av``, for a film; see :func:`optional`."""
@@ -101,7 +98,7 @@ class FilmReader(contextlib.ExitStack):
 
     def _open(self, max_pixels: int, with_sound: bool) -> None:
         path, streams = self.path, self.container.streams
-        pictures = [stream for stream in streams.video if not stream.disposition.value & _ATTACHED_PICTURE]
+        pictures = [stream for stream in streams.video if not stream.disposition.value & 0x400]  # which is a cover
         best = streams.best("video")
         self.stream = best if best in pictures else next(iter(pictures), None)
         if self.stream is None or self.stream.codec_context is None:
@@ -218,9 +215,9 @@ class FilmReader(contextlib.ExitStack):
                 if packet.dts is not None:
                     self.packets.append(packet)
                 continue
-            if ended:  # of sound there may be more
+            if ended:  # but sound of the part may come later in the file, by seconds
                 time = packet and self.time_of(packet.dts, packet.time_base)
-                if not self.others or (time or 0) >= end + _LONGEST_WAIT:
+                if not self.others or (time or 0) >= end + 10:
                     return
                 continue
             pictures = self.decoded(packet, self.stream.decode)

@@ -99,11 +99,9 @@ def faults_of(path: str | Path, max_pixels: int, kind: str = "picture") -> Itera
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height by the file's header, the rest unread; (0, 0) where :func:`read_image` will refuse that."""
-    try:
-        with opened(Path(path), max_pixels) as image:
-            return image.size
-    except Exception:  # see above
-        return 0, 0
+    with contextlib.suppress(Exception), opened(Path(path), max_pixels) as image:
+        return image.size
+    return 0, 0
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Pictures to files of several formats, with what they keep of the photograph."""
 
+import contextlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,6 @@ _OPTIONS = {
     ".tif": {},  # not compressed: Pillow's writer of compressed ones fails at EXIF
 }
 _LONGEST_SIDE = {".jpg": 65500, ".webp": 16383, ".avif": 65536}
-_MOST_EXIF = 65533  # bytes, in a JPEG
 
 
 def encoder_options(ending: str, quality: int | None) -> dict:
@@ -53,10 +53,10 @@ def save_picture(image: Image.Image, file: BinaryIO, ending: str, info: dict, qu
     options = encoder_options(ending, quality)
     if ending == ".jpg":
         image = flatten(image)
-    exif, profile = _carried_exif(info.get("exif"), image.size), info.get("icc_profile")
-    if exif and not (ending == ".jpg" and len(exif) > _MOST_EXIF):
+    exif = info.get("exif") and _carried_exif(info["exif"], image.size)
+    if exif and not (ending == ".jpg" and len(exif) > 65533):  # the most that a JPEG holds
         options["exif"] = exif
-    if profile:
+    if profile := info.get("icc_profile"):
         image, options["icc_profile"] = from_srgb(image, profile), profile
     image.save(file, Image.registered_extensions()[ending], **options)
 
@@ -75,15 +75,13 @@ _KEPT = (
 )  # fmt: skip
 
 
-def _carried_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
+def _carried_exif(exif: bytes, size: tuple[int, int]) -> bytes | None:
     """The EXIF of a result, upright and of a size: when, where, by whom and how the photograph was taken.
 
     Thumbnail and maker notes are left out: they show the old picture, or may, and hold offsets that are wrong in
     another file.
     """
-    if not exif:
-        return None
-    try:
+    with contextlib.suppress(Exception):  # as many as there are ways to break it; the picture itself is sound
         old, new, base = Image.Exif(), Image.Exif(), ExifTags.Base
         old.load(exif)
         new.endian = old.endian  # of text in UserComment
@@ -99,5 +97,4 @@ def _carried_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
         if place := dict(old.get_ifd(ExifTags.IFD.GPSInfo)):
             new[ExifTags.IFD.GPSInfo] = place
         return new.tobytes()
-    except Exception:  # as many as there are ways to break it; the picture itself is sound
-        return None
+    return None
