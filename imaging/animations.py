@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,82 +16,65 @@ from imaging.films import Frame, as_time
 from imaging.formats import in_words
 from imaging.icc import to_srgb
 from imaging.reading import faults_of, opened, read_image, to_rgb
-from imaging.writing import PICTURE_OPTIONS
+from imaging.writing import encoder_options
 from utils.errors import ImageError
-from utils.file_kinds import head_of
 
 ANIMATION_ENDINGS = (".gif", ".webp", ".png", ".apng", ".avif", ".avifs")
-"""Endings of pictures that may be animated."""
-
 _USUAL = 100  # milliseconds of a frame that says nothing of its own, as browsers have it
 
 
 def is_animation(path: str | Path) -> bool:
-    """Whether a file is an animated picture, by its name and its first bytes."""
-    if Path(path).suffix.lower() not in ANIMATION_ENDINGS:
-        return False
-    head = head_of(path)
-    try:
-        if head.startswith(b"RIFF"):  # a flag in the header of WebP: Pillow would read the whole file
-            return head[12:16] == b"VP8X" and bool(head[20] & 2)
-        if head[4:8] == b"ftyp" and head[8:12] != b"avis":
-            return False
-        with opened(Path(path), still=False) as image:
+    """Whether a file is an animated picture, by its name and its header."""
+    if Path(path).suffix.lower() in ANIMATION_ENDINGS:
+        with contextlib.suppress(Exception), opened(Path(path), still=False) as image:
             return bool(getattr(image, "is_animated", False))
-    except Exception:  # what is the matter with it is told by whoever reads it
-        return False
+    return False  # what is the matter with it is told by whoever reads it
 
 
-class AnimationReader(contextlib.AbstractContextManager):
+class AnimationReader(contextlib.ExitStack):
     """An animated picture; arguments, attributes and errors are those of :class:`imaging.films.FilmReader`.
 
-    Attributes:
-        info: Pillow's, of the file; ``loop`` counts.
+    ``info`` is Pillow's, of the file; ``loop`` counts.
     """
 
-    converted = seconds = None
+    converted = seconds = total = None
 
     def __init__(
         self, path: str | Path, start: float | None = None, end: float | None = None, max_pixels: int = MAX_PIXELS
     ):
-        self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
+        super().__init__()
+        self.path, self.start, self.end = Path(path), as_time(start or 0), math.inf if end is None else as_time(end)
         self.remarks: list[str] = []
         self._max_pixels = max_pixels
-        self._opening = opened(self.path, max_pixels, still=False)
         with faults_of(self.path, max_pixels):
-            self._image = self._opening.__enter__()
-        self.size, self.info, self.total = self._image.size, dict(self._image.info), None
+            self._image = self.enter_context(opened(self.path, max_pixels, still=False))
+        self.size, self.info = self._image.size, dict(self._image.info)
         if not start and end is None:
             with contextlib.suppress(Exception):  # of many kinds, where its end is missing
                 self.total = self._image.n_frames
-        self.rate = Fraction(1000, max(1, round(self._image.info.get("duration") or _USUAL)))
-
-    def __exit__(self, *exception):
-        self._opening.__exit__(*exception)
+        self.rate = Fraction(1000, max(1, round(self.info.get("duration") or _USUAL)))
 
     def frames(self) -> Iterator[Frame]:
         """The frames, once, with transparency where the picture has any."""
-        time, count = Fraction(0), 0
+        time, found = Fraction(0), False
         first = int(self.info.get("default_image", 0))  # of an APNG: what programs show that do not know of motion
         try:
             for image in itertools.islice(ImageSequence.Iterator(self._image), first, None):
                 image.load()
                 duration = Fraction(image.info.get("duration") or _USUAL) / 1000
-                begins, time = time - self.start, time + duration
-                if begins >= 0 and (self.end is None or begins + self.start < self.end):
-                    count += 1
-                    yield Frame(np.array(to_srgb(to_rgb(image.copy()))), begins, duration)
+                if self.start <= time < self.end:
+                    found = True
+                    yield Frame(np.array(to_srgb(to_rgb(image.copy()))), time - self.start, duration)
+                time += duration
         except Exception as error:  # of many kinds, as for a single picture
             with faults_of(self.path, self._max_pixels):
                 if isinstance(error, MemoryError | ImageError | Image.DecompressionBombError):
                     raise
-                if not count:  # viewers show the first picture of an animation that is damaged
-                    time, count = Fraction(_USUAL, 1000), 1
-                    yield Frame(
-                        np.array(to_srgb(read_image(self.path, max_pixels=self._max_pixels))), Fraction(0), time
-                    )
+                if not found:  # viewers show the first picture of an animation that is damaged
+                    found, image = True, read_image(self.path, max_pixels=self._max_pixels)
+                    yield Frame(np.array(to_srgb(image)), Fraction(0), Fraction(_USUAL, 1000))
             self.remarks.append(f"{self.path} is damaged ({in_words(error)}): what can be read of it is taken")
-        if not count:
+        if not found:
             raise ImageError(f"{self.path} has no frame in that part: give another --start or --end")
 
     def first_picture(self) -> np.ndarray:
@@ -101,21 +85,14 @@ class AnimationReader(contextlib.AbstractContextManager):
 class AnimationWriter(contextlib.AbstractContextManager):
     """An animated picture that is written at the end of a block; its frames stay in memory until then.
 
-    Args:
-        ending: .gif, .webp, .png or .avif.
-        loop: how often it is shown, 0 for ever; ``None`` once.
-        quality: 1 to 100, for WebP and AVIF; 90 and 80 by default.
-
-    Attributes:
-        size, remarks: as in :class:`imaging.film_writing.FilmWriter`; the size is known once there is a frame.
+    Methods and attributes are those of :class:`imaging.film_writing.FilmWriter`; ``size`` comes with the first frame.
+    The ending is .gif, .webp, .png or .avif; it is shown ``loop`` times, 0 for ever, ``None`` once.
     """
 
     def __init__(self, file: BinaryIO, ending: str, loop: int | None = 0, quality: int | None = None):
         self._file, self._format = file, Image.registered_extensions()[ending]
         # WebP's kmax has each frame whole: differences lose transparency.
-        self._options = {**PICTURE_OPTIONS.get(ending, {}), "save_all": True, "kmax": 1}
-        if quality is not None and "quality" in self._options:
-            self._options["quality"] = quality
+        self._options = encoder_options(ending, quality) | {"save_all": True, "kmax": 1}
         if loop is not None:
             self._options["loop"] = loop
         self._frames, self._durations = [], []
@@ -130,7 +107,6 @@ class AnimationWriter(contextlib.AbstractContextManager):
             first.save(self._file, self._format, append_images=others, duration=durations, **self._options)
 
     def write(self, frame: Frame) -> None:
-        """Take a frame."""
         image = Image.fromarray(frame.pixels)
         self.size = image.size
         self._frames.append(_with_palette(image) if self._format == "GIF" else image)

@@ -9,8 +9,7 @@ BT709, UNKNOWN, BT2020 = 1, 2, 9
 LIMITED, FULL = 1, 2  # FFmpeg's own
 _DISPLAY_P3, _PQ, _HLG = 12, 16, 18
 
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""swscale's number of a matrix by H.273's, of those that it knows."""
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # swscale's numbers by H.273's, of those that it knows
 
 EXACT = 0x4 | 0x2000 | 0x4000 | 0x40000
 """swscale's flags: bicubic, chroma of every pixel, exact rounding. Without them pictures are 1.2 levels too dark."""
@@ -23,7 +22,6 @@ _TO_BT709 = {
 }
 
 _WHITE = 203.0  # cd/m², of a page in an HDR film (BT.2408)
-_HLG_PEAK = 1000.0
 _KNEE = 0.6
 
 
@@ -53,14 +51,13 @@ def to_bt709(picture, size: tuple[int, int] | None = None) -> np.ndarray:
     light = _light(picture.color_trc)[pixels >> 4]
     if picture.color_trc == _HLG:  # the display's own gamma, 1.2 at 1000 cd/m² (BT.2100, table 5)
         luminance = light @ np.array([0.2627, 0.6780, 0.0593], np.float32)
-        light *= (_HLG_PEAK / _WHITE) * np.maximum(luminance, 1e-6)[..., None] ** 0.2
+        light *= (1000.0 / _WHITE) * np.maximum(luminance, 1e-6)[..., None] ** 0.2
     light = (light @ _TO_BT709.get(picture.color_primaries, np.eye(3, dtype=np.float32)).T).clip(0)
     if picture.color_trc in (_PQ, _HLG):
         brightest = light.max(-1, keepdims=True)
         above = (brightest - _KNEE).clip(0)
-        light *= np.where(above > 0, _KNEE + above * (1 - _KNEE) / (above + 1 - _KNEE), 1.0) / np.where(
-            above > 0, brightest, 1.0
-        )
+        compressed = _KNEE + above * (1 - _KNEE) / (above + 1 - _KNEE)
+        light *= np.where(above > 0, compressed / brightest.clip(_KNEE), 1.0)
     return (light.clip(0, 1) ** (1 / 2.4) * 255 + 0.5).astype(np.uint8)
 
 

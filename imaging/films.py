@@ -2,8 +2,8 @@
 
 import collections
 import contextlib
-import importlib.util
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +13,8 @@ import numpy as np
 
 from config import MAX_PIXELS
 from imaging.film_colours import is_converted, to_bt709
+from imaging.formats import in_words
+from imaging.reading import faults_of
 from utils.errors import ImageError, optional
 from utils.file_kinds import refuse_url
 
@@ -24,18 +26,10 @@ FILM_ENDINGS = (
 """Endings of film files, in lower case; any other is read as well if it is named. Not ``.ts``: most such files are
 TypeScript; their first bytes tell."""
 
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover
-_LONGEST_WAIT = 10  # seconds of pictures that are read past the end of a part, for sound that comes late in the file
-
 
 def pyav(path: str | Path):
     """The package ``av``, for a film; see :func:`optional`."""
     return optional("av", f"{path}: films need packages, pip install -r requirements-video.txt")
-
-
-def reads_films() -> bool:
-    """Whether the package ``av`` is installed."""
-    return importlib.util.find_spec("av") is not None
 
 
 def as_time(seconds: float) -> Fraction:
@@ -58,32 +52,19 @@ class Frame:
     duration: Fraction  # seconds, 0 where the film does not say
 
 
-class FilmReader(contextlib.AbstractContextManager):
+class FilmReader(contextlib.ExitStack):
     """A film that is read frame by frame, in a block.
 
-    >>> with FilmReader("film.mp4") as film:
-    ...     for frame in film.frames():
-    ...         frame.pixels
-
     Args:
-        path: a file of any container and codec that FFmpeg reads.
         start, end: seconds; frames from ``start`` on and before ``end`` are read.
         max_pixels: refuse larger frames.
         sound: read sound and subtitles as well.
 
     Attributes:
         container, stream: of ``av``; the stream of the pictures.
-        start, end: seconds, as fractions.
-        size: (width, height) of the frames, upright.
-        pixel_aspect: width of a pixel over its height, upright.
-        origin: seconds, the file's time of the film's beginning.
+        size, pixel_aspect: (width, height) of the frames, and width of a pixel over its height, upright.
         rate: frames a second, on average.
         total, seconds: of the part that was asked for, frames and length, if the file tells; or ``None``.
-        others: streams of sound and subtitles that are read.
-        packets: of those streams, what was read on the way to the frames so far; whoever takes them removes them.
-        converted: how the colours of the film differ from those of its frames, in words; or ``None``.
-        remarks: sentences on what could not be read, once the frames were.
-        first: the first picture, as ``av`` decoded it.
 
     Raises:
         UserError: where ``av`` is not installed.
@@ -98,87 +79,78 @@ class FilmReader(contextlib.AbstractContextManager):
         max_pixels: int = MAX_PIXELS,
         sound: bool = False,
     ):
+        super().__init__()
         refuse_url(path)
-        self.path, self.start, self.end = Path(path), as_time(start or 0), None if end is None else as_time(end)
-        self.remarks: list[str] = []
-        self._remarked: set[str] = set()
-        self.packets: collections.deque = collections.deque()
-        self._with_sound = sound
-        self._av = pyav(path)
-        try:
+        self.path, self.start, self.end = Path(path), as_time(start or 0), math.inf if end is None else as_time(end)
+        self._remarks: dict[str, str] = {}
+        self.packets = collections.deque()  # of ``others``, read on the way to the frames; whoever takes one removes it
+        self.av = pyav(path)
+        with faults_of(path, max_pixels, "film"):
             # A list of other files or addresses is not followed.
-            self.container = self._av.open(
-                f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace"
-            )
-        except FileNotFoundError:
-            raise ImageError(f"{path} does not exist: give the path of a film") from None
-        except IsADirectoryError:
-            raise ImageError(f"{path} is a folder: give the path of a film") from None
-        except (self._av.FFmpegError, OSError, ValueError) as error:
-            raise ImageError(f"{path} cannot be read as a film ({_reason(error)}): give another file") from None
+            options = {"protocol_whitelist": "file"}
+            self.container = self.av.open(f"file:{path}", options=options, metadata_errors="replace")
+        self.callback(self.container.close)
         try:
-            self._open(max_pixels)
+            self._open(max_pixels, sound)
         except BaseException:
-            self.container.close()
+            self.close()
             raise
 
-    def _open(self, max_pixels: int) -> None:
-        path = self.path
-        pictures = [s for s in self.container.streams.video if not s.disposition.value & _ATTACHED_PICTURE]
-        best = self.container.streams.best("video")
+    def _open(self, max_pixels: int, with_sound: bool) -> None:
+        path, streams = self.path, self.container.streams
+        pictures = [stream for stream in streams.video if not stream.disposition.value & 0x400]  # which is a cover
+        best = streams.best("video")
         self.stream = best if best in pictures else next(iter(pictures), None)
         if self.stream is None or self.stream.codec_context is None:
             raise ImageError(f"{path} has no moving pictures that can be read here: give a film")
-        if self.stream.width * self.stream.height > max_pixels:
+        if (pixels := self.stream.width * self.stream.height) > max_pixels:
             raise ImageError(
-                f"{path} has {self.stream.width * self.stream.height} pixels a frame, more than --max_pixels "
-                f"{max_pixels}: reduce it, or give a larger --max_pixels"
+                f"{path} has {pixels} pixels a frame, more than --max_pixels {max_pixels}: reduce it, or give a larger "
+                "--max_pixels"
             )
         # FFmpeg's usual threads, a frame each, lose all the frames that they hold when one of these is damaged.
         self.stream.thread_type = "SLICE"
-        sound = [*self.container.streams.audio, *self.container.streams.subtitles] if self._with_sound else []
-        self.others = [stream for stream in sound if stream.codec_context is not None]
+        others = [*streams.audio, *streams.subtitles] if with_sound else []
+        self.others = [stream for stream in others if stream.codec_context is not None]  # that are read
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
-        flags = self._av.format.Flags
+        flags = self.av.format.Flags
         if flags.no_timestamps.value & self.container.format.flags:  # a codec's stream alone, which says
             self.rate = self.stream.codec_context.framerate or self.rate
-        # Broadcast begins at any time of its own; elsewhere a late start is meant.
+        # The file's time of the film's beginning, seconds. Elsewhere than in broadcast a late start is meant.
         discontinuous = flags.ts_discont.value & self.container.format.flags
         self.origin = Fraction(self.container.start_time or 0, 10**6) if discontinuous else Fraction(0)
         length = self.container.duration and Fraction(self.container.duration, 10**6)
         if length and self.start >= length:
             raise ImageError(f"{path} ends at {in_seconds(length)}, before --start {in_seconds(self.start)}")
-        self._length = length
-        self.seconds = length and self._of_part(length)
-        if self.start or self.end is not None or not self.stream.frames:
-            self.total = max(1, round(self.seconds * self.rate)) if self.seconds else None
-        else:
-            self.total = self.stream.frames
+        self.seconds = length and min(length, self.end) - self.start
+        in_part = self.start or self.end < math.inf
+        self.total = None if in_part else self.stream.frames or None
+        if not self.total and self.seconds:
+            self.total = max(1, round(self.seconds * self.rate))
         if self.start:
-            with contextlib.suppress(self._av.FFmpegError):  # read from the beginning then
+            with contextlib.suppress(self.av.FFmpegError):  # read from the beginning then
                 self.container.seek(int((self.start + self.origin) * 10**6))
-        self._decoded = self._decode()
-        self.first, self._coded = next(self._decoded, (None, None))
+        self._decoded = self.enter_context(contextlib.closing(self._decode()))
+        self.first = next(self._decoded, None)  # as ``av`` decoded it
         if self.first is None:
-            where = " in that part" if self.start or self.end is not None else ""
+            where = " in that part" if in_part else ""
             raise ImageError(f"{path} has no picture that can be read{where}: give another film")
-        self.converted = is_converted(self.first)
-        self.size = self._coded[:2]
-        aspect = self.stream.sample_aspect_ratio or Fraction(1)
-        self.pixel_aspect = aspect
+        self.converted = is_converted(self.first)  # in words: how the film's colours differ from its frames'
+        self._coded_size = self.size = self.first.width, self.first.height
+        self.pixel_aspect = self.stream.sample_aspect_ratio or Fraction(1)
         if _display_matrix(self.first)[0]:
-            self.size, self.pixel_aspect = self.size[::-1], 1 / aspect
+            self.size, self.pixel_aspect = self.size[::-1], 1 / self.pixel_aspect
 
-    def __exit__(self, *exception):
-        self._decoded.close()
-        self.container.close()
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on what could not be read, once the frames were."""
+        return list(self._remarks.values())
 
     def frames(self) -> Iterator[Frame]:
         """The frames, once."""
         before, usual = None, 1 / self.rate
-        picture, coded = self.first, self._coded
-        while picture is not None:
-            time = self._time(picture)
+        for picture in itertools.chain([self.first], self._decoded):
+            time = self.time_of(picture.pts, picture.time_base)
             if time is None or (before is not None and time <= before):  # damaged, or a stream without time stamps
                 time = Fraction(0) if before is None else before + usual
             before, duration = time, (picture.duration or 0) * (picture.time_base or Fraction(0))
@@ -188,30 +160,23 @@ class FilmReader(contextlib.AbstractContextManager):
                 self._remark(
                     "fields", "is interlaced: each frame is painted with both of its fields; deinterlace it first"
                 )
-            yield Frame(self._upright(picture, coded), time, duration)
-            picture, coded = next(self._decoded, (None, None))
-        self._note_end(before)
+            yield Frame(self._upright(picture), time, duration)
+        own = self.stream.duration
+        length = min(own * self.stream.time_base, self.end) - self.start if own else self.seconds
+        if self.seconds and before + 1 + 2 / self.rate < length and "damage" not in self._remarks:
+            part = f"{in_seconds(before)} of {in_seconds(self.seconds)}"
+            self._remark("end", f"ends at {part}: the rest of it is missing")
 
-    def _upright(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
+    def _upright(self, picture) -> np.ndarray:
         """H x W x 3, uint8, of the film's size, as players show a picture."""
-        pixels = to_bt709(picture) if coded == self._coded else self._fitted(picture, coded)  # as broadcast may change
+        if (size := (picture.width, picture.height)) != self._coded_size:  # as in broadcast
+            sizes = f"frames of {size[0]} x {size[1]} are brought to {self._coded_size[0]} x {self._coded_size[1]}"
+            self._remark("size", f"changes its size: {sizes}")
+        pixels = to_bt709(picture, self._coded_size)
         transposed, mirrored, flipped = _display_matrix(self.first)
-        pixels = pixels.swapaxes(0, 1) if transposed else pixels
+        if transposed:
+            pixels = pixels.swapaxes(0, 1)
         return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1]
-
-    def _fitted(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
-        """A picture of another size, at its own proportions, on black."""
-        (width, height, aspect), (own_width, own_height, own_aspect) = self._coded, coded
-        self._remark(
-            "size", f"changes its size: frames of {own_width} x {own_height} are fitted into {width} x {height}"
-        )
-        wide = own_width * own_aspect / aspect
-        scale = min(width / wide, Fraction(height, own_height))
-        size = max(1, round(wide * scale)), max(1, round(own_height * scale))
-        pixels = np.zeros((height, width, 3), np.uint8)
-        left, top = (width - size[0]) // 2, (height - size[1]) // 2
-        pixels[top : top + size[1], left : left + size[0]] = to_bt709(picture, size)
-        return pixels
 
     def first_picture(self) -> np.ndarray:
         """The first frame that is more than one plain colour, of the first 250; or the first. Instead of the frames."""
@@ -222,67 +187,48 @@ class FilmReader(contextlib.AbstractContextManager):
                 return frame.pixels
         return first
 
-    def _time(self, picture) -> Fraction | None:
-        if picture.pts is None or not picture.time_base:
-            return None
-        return self.time_of(picture.pts, picture.time_base)
-
-    def time_of(self, stamp: int, time_base: Fraction) -> Fraction:
-        """Seconds since the beginning of the part that was asked for, of a time stamp of the file."""
-        return stamp * time_base - self.origin - self.start
+    def time_of(self, stamp: int | None, time_base: Fraction | None) -> Fraction | None:
+        """Seconds since the beginning of the part that was asked for, of a time stamp of the file, if there is one."""
+        return None if stamp is None or not time_base else stamp * time_base - self.origin - self.start
 
     def _decode(self):
-        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``.
-
-        Each with width, height, and width of a pixel over its height, as the codec says.
-        """
-        usual_aspect, aspects = None, {}  # by time stamp, for pictures where it is another one
-        end = None if self.end is None else self.end - self.start
-        late = set()  # streams that have been read to the end of the part
-        waited_for = {stream for stream in self.others if stream.type == "audio"}
+        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``."""
+        end, ended = self.end - self.start, False
         for packet in self._read():
-            stream = self.stream if packet is None else packet.stream
-            if stream is not self.stream:
+            if packet is not None and packet.stream is not self.stream:
                 if packet.dts is not None:
                     self.packets.append(packet)
-                    if end is not None and self.time_of(packet.dts, packet.time_base) >= end:
-                        late.add(stream)
-            elif stream in late and packet and self.time_of(packet.dts or 0, packet.time_base) >= end + _LONGEST_WAIT:
-                return
-            if self.stream in late and late.issuperset(waited_for):
-                return
-            if stream is not self.stream or stream in late:
                 continue
-            pictures = self.decoded(packet, stream.decode)
-            aspect = stream.codec_context.sample_aspect_ratio or Fraction(1)
-            usual_aspect = usual_aspect or aspect
-            if packet is not None and packet.pts is not None and aspect != usual_aspect:
-                aspects[packet.pts] = aspect
-            for picture in pictures:
+            if ended:  # but sound of the part may come later in the file, by seconds
+                time = packet and self.time_of(packet.dts, packet.time_base)
+                if not self.others or (time or 0) >= end + 10:
+                    return
+                continue
+            for picture in self.decoded(packet, self.stream.decode):
                 if picture.is_corrupt:
                     self.note_damage("a picture is incomplete")
-                time = self._time(picture)
+                time = self.time_of(picture.pts, picture.time_base)
                 if time is not None and time < 0 and self.start:
                     continue
-                if end is not None and time is not None and time >= end:
-                    late.add(self.stream)
+                if time is not None and time >= end:
+                    ended = True
                     break
-                yield picture, (picture.width, picture.height, aspects.pop(picture.pts, usual_aspect))
+                yield picture
 
     def _read(self) -> Iterator:
         """Packets of the streams; after damage, ``None``, with which the decoder gives what it holds back."""
         try:
             yield from self.container.demux([self.stream, *self.others])
-        except (self._av.FFmpegError, OSError) as error:
-            self.note_damage(_reason(error))
+        except (self.av.FFmpegError, OSError) as error:
+            self.note_damage(in_words(error))
             yield None
 
     def decoded(self, packet, decode: Callable) -> Sequence:
         """What a packet, or at the end ``None``, decodes to; nothing, with a remark, where it is damaged."""
         try:
             return decode(packet)
-        except self._av.FFmpegError as error:
-            self.note_damage(_reason(error))
+        except self.av.FFmpegError as error:
+            self.note_damage(in_words(error))
             return ()
 
     def note_damage(self, reason: str) -> None:
@@ -290,22 +236,7 @@ class FilmReader(contextlib.AbstractContextManager):
         self._remark("damage", f"is damaged ({reason}): what can be read of it is taken")
 
     def _remark(self, subject: str, text: str) -> None:
-        if subject not in self._remarked:
-            self._remarked.add(subject)
-            self.remarks.append(f"{self.path} {text}")
-
-    def _note_end(self, last: Fraction) -> None:
-        """Say so if the film ends long before its header says."""
-        own = self.stream.duration and self.stream.duration * self.stream.time_base
-        is_short = self.seconds and last + 1 + 2 / self.rate < self._of_part(own or self._length)
-        if is_short and "damage" not in self._remarked:
-            self.remarks.append(
-                f"{self.path} ends at {in_seconds(last)} of {in_seconds(self.seconds)}: the rest of it is missing"
-            )
-
-    def _of_part(self, length: Fraction) -> Fraction:
-        """Seconds of the part that was asked for, of as many of the film."""
-        return (length if self.end is None else min(length, self.end)) - self.start
+        self._remarks.setdefault(subject, f"{self.path} {text}")
 
 
 def _display_matrix(picture) -> tuple[bool, bool, bool]:
@@ -321,7 +252,3 @@ def _display_matrix(picture) -> tuple[bool, bool, bool]:
     transposed = abs(b) + abs(c) > abs(a) + abs(d)
     column, row = (c, b) if transposed else (a, d)
     return transposed, column < 0, row < 0
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)

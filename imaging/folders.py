@@ -1,11 +1,12 @@
 """The picture files in a folder, for training and inference alike."""
 
+import importlib.util
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.films import FILM_ENDINGS, reads_films
+from imaging.films import FILM_ENDINGS
 from imaging.formats import HEIC_ENDINGS, RAW_ENDINGS, picture_endings
 from utils.errors import UserError
 from utils.file_kinds import begins_as_film
@@ -22,17 +23,14 @@ class FolderContents:
 
 
 def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: bool = False) -> FolderContents:
-    """Every file below a folder, but for what is hidden; opens none, but for those that end in ``.ts``.
+    """Every file below a folder, but for what is hidden and what lies in ``leave_out``, unless that is the root.
 
     Links to folders are followed after everything else, and no folder is entered twice, so that links in circles end
-    and a picture is found where it really lies.
-
-    Args:
-        leave_out: a folder that is not entered, unless it is the root.
-        films: take films for pictures, where they can be read.
+    and a picture is found where it really lies. No file is opened, but for those that end in ``.ts``. ``films`` count
+    as pictures, where they can be read.
     """
     endings, found = picture_endings(), FolderContents()
-    films = films and reads_films()
+    films = films and importlib.util.find_spec("av") is not None
     if films:
         endings += FILM_ENDINGS
     top = os.path.realpath(root)
@@ -52,15 +50,14 @@ def walk_pictures(root: str | Path, leave_out: str | Path | None = None, films: 
         for entry in entries:
             if entry.name.startswith("."):  # "._name" are macOS's shadow files
                 continue
-            linked = entry.is_symlink()  # else what the folder itself says is enough
-            if os.path.isdir(entry.path) if linked else entry.is_dir():
-                (links if linked else waiting).append(entry.path)
-            # Neither pipes nor devices, which would be waited for.
-            elif entry.name.lower().endswith(endings) and (linked or entry.is_file()):
-                (found.dangling if linked and not os.path.exists(entry.path) else found.pictures).append(entry.path)
-            elif os.path.isfile(entry.path) if linked else entry.is_file():
-                is_film = films and entry.name.lower().endswith(".ts") and begins_as_film(entry.path)
-                (found.pictures if is_film else found.others).append(entry.path)
+            path, linked = entry.path, entry.is_symlink()  # of what is no link, the folder itself says enough
+            if os.path.isdir(path) if linked else entry.is_dir():
+                (links if linked else waiting).append(path)
+            elif os.path.isfile(path) if linked else entry.is_file():  # no pipes nor devices, which would be waited for
+                is_film = films and path.lower().endswith(".ts") and begins_as_film(path)
+                (found.pictures if is_film or path.lower().endswith(endings) else found.others).append(path)
+            elif linked and path.lower().endswith(endings):
+                found.dangling.append(path)
     return found
 
 
@@ -77,11 +74,7 @@ _UNREAD = (
 
 
 def unread(others: Iterable[str], films: bool = False) -> tuple[list[str], list[str]]:
-    """Sentences on the files that are no pictures by their endings and could be made some; and all further files.
-
-    Args:
-        films: whether films would be taken.
-    """
+    """Sentences on files that are no pictures and could be made some, ``films`` too if asked; and all further files."""
     sentences, others = [], list(others)
     for endings, what in _UNREAD if films else _UNREAD[:2]:
         rest = [path for path in others if not path.lower().endswith(endings)]
@@ -95,8 +88,7 @@ def no_pictures(where: str, found: FolderContents, films: bool = False) -> UserE
     """The error of a folder without a picture; ``films`` would have been taken as well."""
     if found.unlisted:
         folder, reason = found.unlisted[0]
-        return UserError(
-            f"{where}: {folder} cannot be listed ({reason}): see to its permissions, or give another folder"
-        )
+        fault = f"{folder} cannot be listed ({reason}): see to its permissions, or give another folder"
+        return UserError(f"{where}: {fault}")
     why = "; ".join(unread(found.others, films)[0]) or "give another folder"
     return UserError(f"{where} holds no picture that is read here: {why}")

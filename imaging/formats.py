@@ -31,11 +31,12 @@ wrapping of any other format."""
 _SIGNED = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "AVIF", "JPEG2000", "PSD", "QOI", "DDS")
 """Formats whose first bytes are like no others'."""
 
-_IN_WORDS = {
-    r"truncated|not processed|unexpected end|EOF|no more images": "its end is missing",
-    r"decoder (\w+) not available": r"this Pillow has no decoder {0}",
-}
-"""What libraries say of a file, and what it means."""
+try:
+    _LIBTIFF = ctypes.CDLL(Image.core.__file__)  # which Pillow decodes TIFFs with
+    _LIBTIFF.TIFFSetErrorHandler(None)  # or it writes hundreds of lines on a damaged file, past Python
+    _LIBTIFF.TIFFSetWarningHandler(None)
+except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
+    _LIBTIFF = None
 
 
 @functools.cache
@@ -58,19 +59,6 @@ def picture_endings() -> tuple[str, ...]:
     return endings + (HEIC_ENDINGS if reads_heic() else ())
 
 
-@functools.cache
-def libtiff() -> ctypes.CDLL | None:
-    """The library that Pillow decodes TIFFs with, where the system tells."""
-    try:
-        library = ctypes.CDLL(Image.core.__file__)
-        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-            getattr(library, name).restype = ctypes.c_void_p
-            getattr(library, name).argtypes = [ctypes.c_void_p]
-    except (OSError, AttributeError, TypeError):  # part of another library, as on Windows
-        return None
-    return library
-
-
 def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     """What is said of a TIFF that is a camera's raw file, or whose compression Pillow or its libtiff lacks."""
     if head[:4] not in (b"II*\0", b"MM\0*"):
@@ -87,7 +75,7 @@ def refused_tiff(path: Path, head: bytes, file: BinaryIO) -> str | None:
     if is_named or is_preview or _DNG_VERSION in tags or tags.get(_PHOTOMETRIC) in _MOSAIC:
         return RAW
     scheme, known = tags.get(ExifTags.Base.Compression, 1), TiffImagePlugin.COMPRESSION_INFO
-    if scheme in known and (libtiff() is None or libtiff().TIFFIsCODECConfigured(scheme)):
+    if scheme in known and (_LIBTIFF is None or _LIBTIFF.TIFFIsCODECConfigured(scheme)):
         return None
     return (
         f"a TIFF of compression {known.get(scheme, scheme)}, which the Pillow installed here does not decode: save it "
@@ -116,10 +104,10 @@ def no_picture(path: Path, head: bytes, error: Exception) -> ImageError:
 
 def in_words(error: Exception) -> str:
     """What is the matter with a file, from what a library or the system says."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error)
-    for pattern, words in _IN_WORDS.items():
-        if found := re.search(pattern, text, re.IGNORECASE):
-            return words.format(*found.groups())
+    if strerror := getattr(error, "strerror", None):
+        return strerror
+    if re.search("truncated|not processed|unexpected end|EOF|no more images", str(error), re.IGNORECASE):
+        return "its end is missing"
+    if decoder := re.search(r"decoder (\w+) not available", str(error)):
+        return f"this Pillow has no decoder {decoder[1]}"
     return "its data are damaged"

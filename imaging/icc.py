@@ -6,9 +6,7 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-_ALMOST = 3
-"""Levels of 255 within which a profile that calls itself something else is sRGB."""
-
+_ALMOST = 3  # levels of 255, within which a profile that calls itself something else is sRGB
 _HOW = (ImageCms.Intent.RELATIVE_COLORIMETRIC, 0x0040)  # cmsFLAGS_NOCACHE, which Pillow has a name for from 10.3 on
 
 
@@ -24,25 +22,20 @@ def through_own_profile(image: Image.Image) -> Image.Image | None:
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """A picture with its colours in sRGB.
+    """A picture, ``RGB`` or ``RGBA``, with its colours in sRGB.
 
-    Args:
-        image: ``RGB`` or ``RGBA``, with its profile, if any, in ``info["icc_profile"]``.
-
-    Returns:
-        The picture; ``info["icc_profile"]`` is there only if :func:`from_srgb` can bring it back into that profile.
+    Its profile stays in ``info["icc_profile"]`` if :func:`from_srgb` can bring it back into that; else it is removed.
     """
-    profile = image.info.get("icc_profile")
-    transforms = _transforms(profile) if profile else None
+    transforms = _transforms(image.info.get("icc_profile"))
     if transforms is None:  # broken, or that of the greys or inks which the file was converted from
         image.info.pop("icc_profile", None)
         return image
     return _apply(transforms[0], image)
 
 
-def from_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def from_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """An sRGB picture in the colours of a profile that :func:`to_srgb` has left in ``info``."""
-    return _apply(_transforms(profile)[1], image) if profile else image
+    return _apply(_transforms(profile)[1], image)
 
 
 def _apply(transform: ImageCms.ImageCmsTransform | None, image: Image.Image) -> Image.Image:
@@ -56,19 +49,15 @@ def _apply(transform: ImageCms.ImageCmsTransform | None, image: Image.Image) -> 
 
 
 @functools.lru_cache(maxsize=16)
-def _transforms(profile: bytes):
+def _transforms(profile: bytes | None):
     """Transforms to sRGB and from it, both ``None`` where they change nothing; ``None`` if the profile is unusable."""
     try:
         own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        both = [
-            ImageCms.buildTransform(*pair, "RGB", "RGB", *_HOW)
-            for pair in ((own, srgb), (srgb, own))  # without littlecms' cache, threads may share them
-        ]
+        # Without littlecms' cache, threads may share them.
+        there, back = (ImageCms.buildTransform(*pair, "RGB", "RGB", *_HOW) for pair in ((own, srgb), (srgb, own)))
     except Exception:  # littlecms refuses broken profiles, and those of another kind, in many ways
         return None
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
-    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), both[0]))
-    if np.abs(seen.astype(int) - colours).max() <= _ALMOST:
-        return None, None
-    return tuple(both)
+    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), there))
+    return (None, None) if np.abs(seen.astype(int) - colours).max() <= _ALMOST else (there, back)

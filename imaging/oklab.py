@@ -41,30 +41,20 @@ def oklab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
     return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
 
 
-def reduce_chroma(lab: torch.Tensor, steps: int = 12) -> torch.Tensor:
-    """Bring colours that sRGB lacks to the most colourful of the same lightness and hue, to 1 part in 2 ** ``steps``.
-
-    Args:
-        lab: Oklab with L in [0, 1].
-    """
-    linear = _oklab_to_linear(lab)
+def reduce_chroma(lab: torch.Tensor) -> torch.Tensor:
+    """Bring colours that sRGB lacks to the most colourful of the same lightness and hue, to 1 part in 4096; L ≤ 1."""
+    linear, result = _oklab_to_linear(lab), lab.movedim(1, -1).clone()
     outside = ((linear < -1e-4) | (linear > 1 + 1e-4)).any(1)
-    colours = lab.movedim(1, -1)[outside].T[None, :, :, None]  # 1 x 3 x pixels x 1
-    if colours.numel() == 0:
-        return lab
-    low, high = torch.zeros_like(colours[:, :1]), torch.ones_like(colours[:, :1])
-    for _ in range(steps):
+    colours = result[outside].T[None, :, :, None]  # 1 x 3 x pixels x 1
+    low, high = torch.zeros_like(colours), torch.ones_like(colours)
+    low[:, 0] = 1  # times lightness, which stays
+    for _ in range(12):
         middle = (low + high) / 2
-        linear = _oklab_to_linear(_with_chroma(colours, middle))
+        linear = _oklab_to_linear(colours * middle)
         fits = ((linear >= 0) & (linear <= 1)).all(1, keepdim=True)
         low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    result = lab.movedim(1, -1).clone()
-    result[outside] = _with_chroma(colours, low)[0, :, :, 0].T
+    result[outside] = (colours * low)[0, :, :, 0].T
     return result.movedim(-1, 1)
-
-
-def _with_chroma(lab: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    return torch.cat([lab[:, :1], lab[:, 1:] * factor], 1)
 
 
 def _oklab_to_linear(lab: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,6 @@ import numpy as np
 
 from utils.errors import optional
 
-LEAST_SEEN = 0.25
-"""Part of a frame that its neighbour must show as well; where it is less, there is a cut between them."""
-
 
 class Motion:
     """Where the pixels of a frame are in the next one, and which of them both frames show.
@@ -15,15 +12,8 @@ class Motion:
     occluded where |w + w'|² ≥ 0.01 (|w|² + |w'|²) + 0.5, with w the flow and w' the flow back from where it leads
     (Sundaram et al., 2010, in the form of Ruder et al., 2016, equation 5), or if it leaves the frame.
 
-    Args:
-        frame, following: H x W x 3, uint8, RGB.
-
-    Attributes:
-        seen: H x W, bool: what is not occluded.
-        cut: whether the two are of different scenes.
-
-    Raises:
-        UserError: where OpenCV is not installed.
+    Frames are H x W x 3, uint8, RGB; ``seen``, H x W, bool, is what is not occluded; ``cut`` says whether the two are
+    of different scenes: less than a quarter of the frame is seen. Needs OpenCV, else raises :class:`UserError`.
     """
 
     def __init__(self, frame: np.ndarray, following: np.ndarray):
@@ -39,7 +29,7 @@ class Motion:
         consistent = np.square(forwards + back).sum(-1) < 0.01 * lengths + 0.5
         inside = (self._x >= 0) & (self._x <= width - 1) & (self._y >= 0) & (self._y <= height - 1)
         self.seen = consistent & inside
-        self.cut = bool(self.seen.mean() < LEAST_SEEN)
+        self.cut = bool(self.seen.mean() < 0.25)
 
     def warped(self, following: np.ndarray) -> np.ndarray:
         """What belongs to the next frame, H x W x channels, moved to this one's pixels, float32."""

@@ -16,16 +16,16 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from config import MAX_PIXELS
-from imaging.formats import HEIC, NOT_DECODED, in_words, libtiff, no_picture, reads_heic, refused_tiff
+from imaging.formats import HEIC, NOT_DECODED, in_words, no_picture, reads_heic, refused_tiff
 from imaging.icc import through_own_profile
-from imaging.png import SIGNATURE, plain_png
 from utils.errors import ImageError
 from utils.file_kinds import HEAD_BYTES, known_kind, open_without_waiting, refuse_url
 
-_LARGEST_PROFILE = 2**26
-"""Bytes of a colour profile, or of a text, in a PNG; Pillow's own limit is a megabyte."""
+_SEVERAL = dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
+_SEVERAL["TIFF"] = "has several pages: the first"
 
-_MOST_SCANS = 100  # of a JPEG of the largest size, ten times the usual number: about a minute
+PngImagePlugin.MAX_TEXT_CHUNK = 2**26  # bytes, of colour profiles as well; Pillow's own megabyte is too little
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs what it raises, which Python would print
 
 
 def read_image(
@@ -35,25 +35,30 @@ def read_image(
 
     Args:
         path: a file of any format that Pillow decodes, or HEIC where the package pillow-heif is installed.
-        draft_size: where given, a format that can decode at a reduced scale (JPEG) may do so as long as both sides stay
-            at least this many pixels.
-        max_pixels: refuse a picture of more, by its header, before anything is decoded: a file of a few bytes may
-            promise more pixels than fit into memory.
-        partial: whether a picture that is cut short or damaged is read as far as it goes; what is missing is black.
+        draft_size: a JPEG may be decoded at a reduced scale, as long as both sides stay at least this many pixels.
+        max_pixels: refuse a picture of more by its header, before anything is decoded.
+        partial: read a picture that is cut short or damaged as far as it goes; what is missing is black.
 
     Returns:
         A loaded image in mode ``RGB``, or ``RGBA`` where the file has transparency; what is wholly transparent is
-        white. Greyscale, palette, CMYK, 16-bit and floating-point pictures are converted; metadata is in ``info``, and
-        in ``info["remarks"]`` a list of sentences on what was left out.
+        white. ``info`` has the metadata, and in ``info["remarks"]`` a list of sentences on what was left out.
 
     Raises:
         ImageError: naming the file and the reason.
     """
     refuse_url(path)
-    path = Path(path)
+    path, remarks = Path(path), []
     with faults_of(path, max_pixels), opened(path, max_pixels) as image:
-        _refuse_many_scans(path, image, max_pixels)
-        remarks = _animation(path, image)
+        scans = 1
+        # Each scan of a JPEG passes over all pixels: 100 of the largest size take a minute, and ten are usual.
+        if image.format in ("BLP", "JPEG", "MPO"):
+            with open(path, "rb") as file:
+                scans = sum(block.count(b"\xff\xda") for block in iter(lambda: file.read(2**20), b""))
+        if scans * image.width * image.height > 100 * max_pixels:
+            raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
+        with contextlib.suppress(Exception):  # whether the first frame is sound is another question
+            if image.info.pop("stilled") or (image.format in _SEVERAL and image.is_animated):
+                remarks.append(f"{path} {_SEVERAL[image.format]} alone is taken")
         if draft_size is not None:
             image.draft(None, (draft_size, draft_size))
         try:
@@ -70,41 +75,38 @@ def read_image(
 
 
 @contextlib.contextmanager
-def faults_of(path: Path, max_pixels: int) -> Iterator[None]:
-    """What goes wrong while a picture is read, as an :class:`ImageError` that names the file and the reason."""
+def faults_of(path: str | Path, max_pixels: int, kind: str = "picture") -> Iterator[None]:
+    """What goes wrong while a file is read, as an :class:`ImageError` that names it and the reason."""
     try:
         yield
+        return
     except ImageError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{path} does not exist: give the path of a picture") from None
+        fault = f"does not exist: give the path of a {kind}"
     except IsADirectoryError:
-        raise ImageError(f"{path} is a folder: give the path of a picture") from None
+        fault = f"is a folder: give the path of a {kind}"
     except Image.DecompressionBombError as error:
         number = re.search(r"\d+", str(error))[0]
-        raise ImageError(
-            f"{path} has {number} pixels, more than --max_pixels {max_pixels}: reduce it, or give a larger --max_pixels"
-        ) from None
+        fault = f"has {number} pixels, more than --max_pixels {max_pixels}: reduce it, or give a larger --max_pixels"
     except MemoryError:
-        raise ImageError(f"{path} needs more memory than there is to be read: reduce it first") from None
+        fault = "needs more memory than there is to be read: reduce it first"
     # Decoders meet hostile and damaged files with nearly every built-in exception, from struct.error to RecursionError.
     except Exception as error:
-        raise ImageError(f"{path} cannot be read as a picture ({in_words(error)}): give another file") from None
+        fault = f"cannot be read as a {kind} ({in_words(error)}): give another file"
+    raise ImageError(f"{path} {fault}")
 
 
 def picture_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height by the file's header, the rest unread; (0, 0) where :func:`read_image` will refuse that."""
-    try:
-        with opened(Path(path), max_pixels) as image:
-            return image.size
-    except Exception:  # see above
-        return 0, 0
+    with contextlib.suppress(Exception), opened(Path(path), max_pixels) as image:
+        return image.size
+    return 0, 0
 
 
 @contextlib.contextmanager
 def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iterator[Image.Image]:
-    """A picture whose header was read and found harmless, with Pillow set up to decode it; of an APNG without motion
-    where ``still``."""
+    """A picture whose header is harmless, with Pillow set up to decode it; without an APNG's motion if ``still``."""
     with open(path, "rb", opener=open_without_waiting) as file, _pillow_prepared(max_pixels):
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -121,7 +123,7 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
         if HEIC.match(head) and not reads_heic():
             raise ImageError(f"{path} is HEIC, which needs a package: pip install pillow-heif, or export it as JPEG")
         file.seek(0)
-        content, stilled = plain_png(file, still) if head.startswith(SIGNATURE) else (file, False)
+        content, stilled = _plain_png(file, still) if head.startswith(b"\x89PNG\r\n\x1a\n") else (file, False)
         try:
             image = Image.open(content)
         except (Image.DecompressionBombError, MemoryError):
@@ -131,8 +133,7 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
         with image:
             if image.format in NOT_DECODED:
                 raise ImageError(f"{path} is {image.format}, which is not read here: save it in another format")
-            if stilled:
-                image.info["stilled"] = True
+            image.info["stilled"] = stilled
             _correct_transparency(image)
             yield image
 
@@ -140,69 +141,62 @@ def opened(path: Path, max_pixels: int = MAX_PIXELS, still: bool = True) -> Iter
 def _as_far_as_it_goes(path: Path, image: Image.Image, error: Exception) -> Image.Image:
     """What a decoder had made of a picture when it failed; ``error`` again if that is nothing."""
     if image.format in ("JPEG", "MPO", "JPEG2000"):  # their decoders make up for what is missing before the end
-        data = path.read_bytes()
-        # ... unless a table or the head of a scan is cut off, which is left out then.
-        for end in sorted({len(data), data.rfind(b"\xff\xc4"), data.rfind(b"\xff\xda")}, reverse=True):
-            image = Image.open(io.BytesIO(data[:end] + b"\xff\xd9"))
-            with contextlib.suppress(Exception):
-                image.load()
-                break
+        image = Image.open(io.BytesIO(path.read_bytes() + b"\xff\xd9"))
+        with contextlib.suppress(Exception):
+            image.load()
     image.tile = []
-    try:
+    with contextlib.suppress(Exception):
         image.load()
-        empty = image.getbbox() is None
-    except Exception:
-        empty = True
-    if empty:
-        raise error
-    return image
+        if image.getbbox():
+            return image
+    raise error
 
 
-def _animation(path: Path, image: Image.Image) -> list[str]:
-    """A sentence if there is more to a picture than its first frame, but for what cameras add for themselves."""
-    what = {"TIFF": "has several pages: the first"}
-    what |= dict.fromkeys(("AVIF", "FLI", "GIF", "PNG", "WEBP"), "is animated: its first frame")
-    try:
-        found = image.info.pop("stilled", False) or (image.format in what and image.is_animated)
-    except Exception:  # see above; whether the first frame is sound is another question
-        found = False
-    return [f"{path} {what[image.format]} alone is taken"] if found else []
+def _plain_png(file: BinaryIO, still: bool) -> tuple[BinaryIO, bool]:
+    """A PNG, perhaps a copy in memory, without long texts, which Pillow refuses, and without motion if ``still``.
+
+    Also whether frames were left out.
+    """
+    chunks, begin, kind = [], 8, b""
+    while kind != b"IEND":
+        file.seek(begin)
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        kind, size = head[4:], 12 + int.from_bytes(head[:4], "big")
+        chunks.append((kind, begin, size))
+        begin += size
+    texts = (b"iTXt", b"tEXt", b"zTXt")
+    length = sum(size for kind, _, size in chunks if kind in texts)
+    unwanted = texts if length > 60_000 else ()  # compressed a thousand times, which is the most, they have 60 MB
+    unwanted += (b"acTL", b"fcTL", b"fdAT") if still else ()
+    found = {kind for kind, _, _ in chunks if kind in unwanted}
+    file.seek(0)
+    if not found:
+        return file, False
+    kept = [file.read(8)]
+    for kind, begin, size in chunks:
+        if kind not in unwanted:
+            file.seek(begin)
+            kept.append(file.read(size))
+    return io.BytesIO(b"".join(kept)), b"fdAT" in found
 
 
 def _correct_transparency(image: Image.Image) -> None:
     """The transparent colour of a PNG, which is in the file's own depth, in that of the decoded picture."""
-    transparent = image.info.get("transparency")
-    if image.format != "PNG" or isinstance(transparent, bytes | None) or not image.tile:
+    if image.format != "PNG" or not image.tile:
         return
-    depth = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
+    transparent = image.info.get("transparency")
+    depth = {"1": 255, "L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}.get(image.tile[0][3], 1)
     if isinstance(transparent, tuple):
         image.info["transparency"] = tuple(int(value * depth) for value in transparent)
-    else:
-        image.info["transparency"] = 255 * bool(transparent) if image.mode == "1" else int(transparent * depth)
+    elif isinstance(transparent, int):
+        image.info["transparency"] = int(transparent * depth)
 
 
 def largest_file(max_pixels: int) -> int:
     """Bytes that a file with so many pixels may have: four channels of 32 bits each, and a megabyte of all else."""
     return 16 * max_pixels + 2**20
-
-
-def _refuse_many_scans(path: Path, image: Image.Image, max_pixels: int) -> None:
-    # Each scan of a progressive JPEG passes over all pixels, and takes no more than a few bytes.
-    scans = _jpeg_scans(image.fp) if image.format in ("BLP", "JPEG", "MPO") else 1
-    if scans * image.width * image.height > _MOST_SCANS * max_pixels:
-        raise ImageError(f"{path} has {scans} scans, which would take minutes to decode: save it anew")
-
-
-def _jpeg_scans(file: BinaryIO) -> int:
-    """How often JPEG's start of a scan occurs in a file; in what is not JPEG, once in 65,536 bytes by chance."""
-    position = file.tell()
-    file.seek(0)
-    count, end = 0, b""
-    while block := file.read(2**20):
-        count += (end + block).count(b"\xff\xda")
-        end = block[-1:]
-    file.seek(position)
-    return count
 
 
 _readers = 0
@@ -217,19 +211,9 @@ def _pillow_prepared(max_pixels: int):
     with _readers_lock:
         if not _readers:
             _restore_pillow.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-            _restore_pillow.callback(setattr, PngImagePlugin, "MAX_TEXT_CHUNK", PngImagePlugin.MAX_TEXT_CHUNK)
-            PngImagePlugin.MAX_TEXT_CHUNK = _LARGEST_PROFILE
             # Pillow warns of odd metadata in files that decode well, and of half the number of pixels that it refuses.
             _restore_pillow.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            # It logs what it raises as well, which Python shows where nobody has set up logging.
-            log, silent = logging.getLogger("PIL"), logging.NullHandler()
-            log.addHandler(silent)
-            _restore_pillow.callback(log.removeHandler, silent)
-            # libtiff writes hundreds of lines on a damaged file to standard error, past Python.
-            for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler") if libtiff() else ():
-                handler = getattr(libtiff(), name)
-                _restore_pillow.callback(handler, handler(None))
         _readers += 1
         # Its check comes before decoding, for pictures within pictures (ICO, ICNS) as well.
         Image.MAX_IMAGE_PIXELS = max_pixels / 2
@@ -268,35 +252,28 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGB", "RGBA"):
-        if image.mode == "RGB" and "transparency" in image.info:
-            return image.convert("RGBA")
-        return image
     if image.mode == "F" or image.mode.startswith("I"):
         grey = _grey_to_8_bit(image)
         if isinstance(image.info.get("transparency"), int):
             opaque = np.asarray(image) != image.info["transparency"]
             return Image.merge("RGBA", [grey, grey, grey, Image.fromarray(opaque.astype(np.uint8) * 255)])
         return grey.convert("RGB")
-    if image.mode in ("CMYK", "LAB") and image.info.get("icc_profile"):
-        converted = through_own_profile(image)
-        if converted is not None:
-            return converted
-    transparent = image.mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
+    if image.mode in ("CMYK", "LAB") and (converted := through_own_profile(image)):
+        return converted
+    target = "RGBA" if image.mode[-1] in "Aa" or "transparency" in image.info else "RGB"
     if image.mode in ("1", "La"):  # in two steps: Pillow before 10.3 knows of no transparent colour of one bit
         image = image.convert({"1": "L", "La": "LA"}[image.mode])
-    return image.convert("RGBA" if transparent else "RGB")
+    return image if image.mode == target else image.convert(target)
 
 
 def _grey_to_8_bit(image: Image.Image) -> Image.Image:
     """Integers of more than eight bits and floating-point numbers to [0, 255]; not-a-number becomes black."""
     values = np.asarray(image)
-    rows = max(1, 2**20 // image.width)  # at a time: as float64, a large picture would take many times its memory
-    bands = [slice(row, row + rows) for row in range(0, image.height, rows)]
+    bands = np.array_split(values, 1 + values.size // 2**20)  # whole as float64, it would take much memory
 
     def finite(band):
         with np.errstate(invalid="ignore"):  # numpy warns of signalling not-a-numbers
-            return np.nan_to_num(values[band].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+            return np.nan_to_num(band.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
     top = max(finite(band).max(initial=0.0) for band in bands)
     if image.mode.startswith("I;16"):
@@ -305,7 +282,5 @@ def _grey_to_8_bit(image: Image.Image) -> Image.Image:
         white = 1.0
     else:  # 32-bit containers say nothing of their white: take the smallest of the usual ones that holds the picture.
         white = next((usual for usual in (255.0, 65535.0) if top <= usual), top)
-    grey = np.empty(values.shape, np.uint8)
-    for band in bands:
-        grey[band] = (finite(band) / white * 255.0).round().clip(0, 255)
-    return Image.fromarray(grey)
+    grey = [(finite(band) / white * 255.0).round().clip(0, 255).astype(np.uint8) for band in bands]
+    return Image.fromarray(np.concatenate(grey))

@@ -10,29 +10,25 @@ from PIL import Image
 def resized_region(
     image: Image.Image | torch.Tensor, size: tuple[int, int], box: tuple[int, int, int, int], filter: str = "bicubic"
 ) -> torch.Tensor:
-    """What a picture resized to ``size`` shows inside ``box``.
+    """What a picture resized to ``size``, (width, height), shows inside ``box``, (left, top, right, bottom).
 
-    Pillow's own ``resize(box=...)`` gives parts that differ from the whole by up to 26 of 255 grey levels.
+    The picture is Pillow's, of mode ``L``, ``RGB`` or ``RGBA``, or N x channels x H x W in [0, 255], of any type, on
+    any device. The filter is ``"bicubic"`` (Keys, 1981, with a = -1/2) or ``"lanczos"`` (of three lobes), as Pillow's,
+    whose own ``resize(box=...)`` gives parts that differ from the whole by up to 26 of 255 grey levels.
 
-    Args:
-        image: mode ``L``, ``RGB`` or ``RGBA``, or N x channels x H x W in [0, 255], of any type, on any device.
-        size: (width, height) of the whole.
-        box: (left, top, right, bottom) in the whole.
-        filter: ``"bicubic"`` (Keys, 1981, with a = -1/2) or ``"lanczos"`` (of three lobes), as Pillow's.
-
-    Returns:
-        N x channels x height x width of the box, float32, on the image's device (the CPU for a picture, whose N is 1),
-        in [0, 255] but for overshoot at edges.
+    Returns N x channels x height x width of the box, float32, on the picture's device, in [0, 255] but for overshoot
+    at edges.
     """
-    width, height = (image.shape[-1], image.shape[-2]) if isinstance(image, torch.Tensor) else image.size
+    is_tensor = isinstance(image, torch.Tensor)
+    width, height = reversed(image.shape[-2:]) if is_tensor else image.size
     left, right, columns = _weights(box[0], box[2], width, size[0], filter)
     top, bottom, rows = _weights(box[1], box[3], height, size[1], filter)
-    if isinstance(image, torch.Tensor):
+    if is_tensor:
         planes = image[..., top:bottom, left:right].float()
-        return rows.to(planes.device) @ planes @ columns.T.to(planes.device)
-    pixels = np.array(image.crop((left, top, right, bottom)), dtype=np.float32)
-    planes = torch.from_numpy(pixels.reshape(bottom - top, right - left, -1)).permute(2, 0, 1)
-    return (rows @ planes @ columns.T)[None]
+    else:
+        pixels = np.array(image.crop((left, top, right, bottom)), dtype=np.float32)
+        planes = torch.from_numpy(pixels).reshape(1, bottom - top, right - left, -1).permute(0, 3, 1, 2)
+    return rows.to(planes.device) @ planes @ columns.T.to(planes.device)
 
 
 def resized(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -2,11 +2,10 @@
 
 import math
 import unicodedata
-from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageFont
 
-from imaging.tensors import flatten
+from imaging.tensors import flatten, scaled
 from utils.labels import unique
 
 _GAP = 8
@@ -23,28 +22,25 @@ def contact_sheet(
 ) -> Image.Image:
     """A white sheet with pictures in rows and their names in Pillow's built-in font, which has ASCII letters alone.
 
-    Args:
-        pictures: (name, picture) of any sizes.
-        columns: left out, about as many as rows.
-        width: of every picture; left out, at most 640, never more than a picture has, and as the sheet allows.
-        longest_side: of the sheet, which is reduced if need be, with its captions.
+    There are about as many columns as rows unless ``columns`` is given. ``width`` is that of every picture; left out,
+    at most 640, never more than a picture has, and as the sheet allows. A sheet that is too large is reduced, with its
+    captions.
     """
     columns = columns or (len(pictures) if len(pictures) <= 3 else math.ceil(math.sqrt(len(pictures))))
     most = longest_side // max(columns, math.ceil(len(pictures) / columns)) - _CAPTION - _GAP
     most = min(max(most, _SMALLEST_CELL), _LARGEST_CELL)
     names = unique([_ascii(name) for name, _ in pictures])
-    cells = [(name, _fit(picture, width, most)) for name, (_, picture) in zip(names, pictures)]
+    scales = [width / image.width if width else min(1.0, most / max(image.size)) for _, image in pictures]
+    cells = [flatten(scaled(image, scale)) for (_, image), scale in zip(pictures, scales)]
+    step = max(_SMALLEST_CELL, *(cell.width for cell in cells)) + _GAP
     rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
-    step = max(_SMALLEST_CELL, *(cell.width for _, cell in cells)) + _GAP
-    heights = [max(cell.height for _, cell in row) + _CAPTION + _GAP for row in rows]
+    heights = [max(cell.height for cell in row) + _CAPTION + _GAP for row in rows]
     sheet = Image.new("RGB", (min(columns, len(cells)) * step - _GAP, sum(heights) - _GAP), "white")
-    draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(size=15), 0
-    for row, height in zip(rows, heights):
-        for column, (name, cell) in enumerate(row):
-            sheet.paste(cell, (column * step, top))
-            caption = _shortened(name, lambda text: font.getlength(text) <= step - _GAP - 4)
-            draw.text((column * step + 4, top + cell.height + 2), caption, "black", font)
-        top += height
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=15)
+    for i, (name, cell) in enumerate(zip(names, cells)):
+        left, top = i % columns * step, sum(heights[: i // columns])
+        sheet.paste(cell, (left, top))
+        draw.text((left + 4, top + cell.height + 2), _shortened(name, font, step - _GAP - 4), "black", font)
     sheet.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
     return sheet
 
@@ -67,22 +63,16 @@ def filmstrip(results: list[Image.Image], height: int = 200, most: int = 8) -> I
     return side_by_side(results, height)
 
 
-def _fit(picture: Image.Image, width: int | None, most: int) -> Image.Image:
-    scale = width / picture.width if width else min(1.0, most / max(picture.size))
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    return flatten(picture.resize(size, Image.Resampling.LANCZOS))
-
-
 def _ascii(name: str) -> str:
     """A name on one line, without accents, and with question marks for letters of other scripts."""
     letters = (c for c in unicodedata.normalize("NFKD", " ".join(name.split())) if not unicodedata.combining(c))
     return "".join(letters).encode("ascii", "replace").decode()
 
 
-def _shortened(text: str, fits: Callable[[str], bool]) -> str:
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """A text, without its middle if it is too long: labels differ in their first folder, or in a number at the end."""
     shortened, kept = text, len(text)
-    while kept and not fits(shortened):
+    while kept and font.getlength(shortened) > width:
         kept -= 1
         shortened = f"{text[: (kept + 1) // 2]}...{text[len(text) - kept // 2 :]}"
     return shortened

@@ -5,30 +5,20 @@ import math
 import torch
 from torch.nn import functional as F
 
-_PASSES = 2
-_LUMINANCE = (0.299, 0.587, 0.114)
-
 
 def smooth_strokes(picture: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """A painting averaged along the lines of its strokes, its colours and contrast as before.
+    """A painting, 1 x 3 x H x W, floating point, RGB in [0, 255], averaged along the lines of its strokes.
 
-    Each pixel becomes a weighted mean of those on the line through it that follows the strokes (line integral
-    convolution: Cabral and Leedom, 1993), whose direction is the one in which a structure tensor finds the least
-    change (Kyprianidis and Kang, 2011, section 3); twice over. Mean and standard deviation of each channel are
-    those of before, so that the picture does not turn grey.
-
-    Args:
-        picture: 1 x 3 x H x W, floating point, RGB in [0, 255].
-        smoothing: standard deviation of the weights along the line, and of the window in which directions are
-            measured, pixels; the line ends after two of them on both sides. 0 leaves the picture as it is.
-
-    Returns:
-        1 x 3 x H x W, RGB in [0, 255], of the same type and on the same device.
+    Twice over, each pixel becomes a weighted mean of those on the line through it that follows the strokes (line
+    integral convolution: Cabral and Leedom, 1993), in whose direction a structure tensor finds the least change
+    (Kyprianidis and Kang, 2011, section 3). Each channel keeps its mean and standard deviation. ``smoothing``, pixels,
+    is the standard deviation of the weights along the line, which ends after two of them on both sides, and of the
+    window in which directions are measured. 0 leaves the picture as it is.
     """
     if not smoothing:
         return picture
     smooth = picture
-    for _ in range(_PASSES):
+    for _ in range(2):
         smooth = _along_lines(smooth, stroke_directions(smooth, smoothing), smoothing)
     spread, mean = torch.std_mean(picture, dim=(2, 3), correction=0, keepdim=True)
     left, left_mean = torch.std_mean(smooth, dim=(2, 3), correction=0, keepdim=True)
@@ -37,16 +27,12 @@ def smooth_strokes(picture: torch.Tensor, smoothing: float) -> torch.Tensor:
 
 
 def stroke_directions(picture: torch.Tensor, window: float) -> torch.Tensor:
-    """Unit vectors along the strokes: across which the luminance changes most, they do not point.
+    """Unit vectors along the strokes, 1 x 2 x H x W, x and y; a vector and its negative mean the same.
 
-    Args:
-        picture: 1 x 3 x H x W, floating point.
-        window: standard deviation of the Gaussian window that a direction is measured in, pixels.
-
-    Returns:
-        1 x 2 x H x W, x and y; a vector and its negative mean the same.
+    Across the strokes the luminance of the picture, 1 x 3 x H x W, changes most, in a Gaussian window whose standard
+    deviation is ``window`` pixels.
     """
-    luminance = (picture * picture.new_tensor(_LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    luminance = (picture * picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
     fine = F.pad(_gaussian(luminance, 1.0), (1, 1, 1, 1), mode="replicate")
     slope = fine.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     x, y = F.conv2d(fine, torch.stack([slope, slope.T]).unsqueeze(1)).split(1, dim=1)
@@ -57,9 +43,8 @@ def stroke_directions(picture: torch.Tensor, window: float) -> torch.Tensor:
 
 def _along_lines(picture: torch.Tensor, directions: torch.Tensor, deviation: float) -> torch.Tensor:
     height, width = picture.shape[-2:]
-    rows = torch.arange(height, dtype=picture.dtype, device=picture.device).view(1, 1, height, 1)
-    columns = torch.arange(width, dtype=picture.dtype, device=picture.device).view(1, 1, 1, width)
-    start = torch.cat([columns.expand(1, 1, height, width), rows.expand(1, 1, height, width)], 1)
+    sides = (torch.arange(side, dtype=picture.dtype, device=picture.device) for side in (width, height))
+    start = torch.stack(torch.meshgrid(*sides, indexing="xy"))[None]
     total, weights = picture.clone(), 1.0
     for way in (directions, -directions):
         place, step = start, way

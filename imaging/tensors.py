@@ -12,6 +12,12 @@ def flatten(image: Image.Image, background: str = "white") -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def scaled(image: Image.Image, scale: float) -> Image.Image:
+    """A picture ``scale`` times as large."""
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
 def image_to_tensor(image: Image.Image) -> torch.Tensor:
     """A picture as it looks on white, as a uint8 tensor, 3 x H x W."""
     return torch.from_numpy(np.array(flatten(image))).permute(2, 0, 1)
@@ -28,12 +34,10 @@ def picture_batch(image: Image.Image, short_side: int | None = None) -> torch.Te
     """A picture as 1 x 3 x H x W float32, RGB in [0, 255], its short side resized to ``short_side`` pixels if given."""
     image = flatten(image)
     if short_side is not None:
-        scale = short_side / min(image.size)
-        size = tuple(max(1, round(side * scale)) for side in image.size)
-        image = image.resize(size, Image.Resampling.LANCZOS)
+        image = scaled(image, short_side / min(image.size))
     return image_to_tensor(image).unsqueeze(0).float()
 
 
 def whole_batch(painting: Image.Image) -> torch.Tensor:
-    """A painting as :func:`picture_batch` gives it, as large as it is, or with a short side of 1,024 pixels."""
+    """A painting as :func:`picture_batch` gives it, its short side at most 1,024 pixels."""
     return picture_batch(painting, min(*painting.size, 1024))

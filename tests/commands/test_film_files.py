@@ -124,8 +124,6 @@ def test_broken_films_are_named_and_left_out(stylize, folder):
 
 
 def test_without_the_packages(stylize, folder, monkeypatch):
-    for module in ("imaging.folders", "imaging.films"):
-        monkeypatch.setattr(f"{module}.reads_films", lambda: False)
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     told = "packages: pip install -r requirements-video.txt"
     result = stylize(folder)
