@@ -39,6 +39,7 @@ class Job:
     output: Path = Path()  # receives the result
     ending: str = ""  # tells the result's format, such as ".png"
     moves: bool = False  # whether the result does
+    size: tuple[int, int] | None = None  # width and height, once it is decoded
 
 
 def names_several(values: Sequence[str]) -> bool:
