@@ -4,7 +4,6 @@ It knows neither flags nor files other than models; :class:`StylizeError` says w
 """
 
 import copy
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,10 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
-from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images
+from imaging.resampling import resized_region
+from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, tiles
 from inference.instance_norm import fix_statistics
 from inference.options import AS_TRAINED, StyleOptions, StylizeError
-from inference.tiling import tiles
 from losses.functional import luminance
 from models.checkpoints import load_checkpoint
 from models.fusion import fuse_batch_norm, fused_pass
@@ -33,7 +32,6 @@ _BYTES_PER_PIXEL = {2: 340, 4: 630}  # that a pass takes, by the bytes of a numb
 _TILE_BYTES = 384 * 2**20  # what a tile and the row of a picture that it lies in may take on a CPU
 
 _AT_OWN_SIZE = StyleOptions(stroke_scale=1)
-_NO_BAR = functools.partial(tqdm, total=0, disable=True)
 
 Canvas = PictureCanvas | TensorCanvas
 Reader = Callable[[Place], torch.Tensor]  # gives N x 3 x H x W, RGB in [0, 255]
@@ -111,9 +109,10 @@ class Stylizer:
             StylizeError: if it is no such picture, or the mask has other proportions.
         """
         picture = as_picture(image)
-        canvas = PictureCanvas(picture if in_place or picture is not image else picture.copy())
-        self._paint(canvas, options, _NO_BAR() if bar is None else bar)
-        return canvas.image
+        if picture is image and not in_place:
+            picture = picture.copy()
+        self._paint(PictureCanvas(picture), options, bar)
+        return picture
 
     @torch.inference_mode()
     def stylize_tensor(
@@ -132,18 +131,21 @@ class Stylizer:
         Raises:
             MemoryError, StylizeError: as :meth:`stylize`.
         """
-        check_images(images)
+        if not isinstance(images, torch.Tensor) or images.dim() != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+            what = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
+            raise StylizeError(f"a tensor N x 3 x H x W is expected, not {what}: give pictures to stylize")
         width, height = options.working_size(images.shape[-1], images.shape[-2])
         batches = images.split(max(1, len(images)) if self._in_one_pass(height, width) else 1)
         if output is None:
             output = torch.empty(images.shape, device=self.compute.device)
         for batch, target in zip(batches, output.split(len(batches[0]))):
-            self._paint(TensorCanvas(batch, target), options, _NO_BAR())
+            self._paint(TensorCanvas(batch, target), options)
         return output
 
-    def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm) -> None:
+    def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm | None = None) -> None:
         """Write what the network and the options make of the content image on a canvas."""
         options.check_mask(*canvas.size)
+        bar = tqdm(total=0, disable=True) if bar is None else bar
         working_size = options.working_size(*canvas.size)
         if options.strength == 0:
             places = (tile.target for tile in tiles(canvas.size[1], canvas.size[0], _SMALL_TILE, 0))
@@ -160,7 +162,7 @@ class Stylizer:
         width, height = canvas.size
         engine = self._for_picture(height, width, canvas.crop, bar)
         size = max(width, height) if engine._halo is None else engine._tile_size_for(width, height)
-        places = list(tiles(height, width, size, engine._halo or 0))
+        places = tiles(height, width, size, engine._halo or 0)
         bar.total += len(places)
         for place in places:
             source = canvas.source(place.source)
@@ -176,20 +178,19 @@ class Stylizer:
         What a smaller picture cannot hold of the content image's lightness, its fine detail, is given back.
         """
         width, height = canvas.size
-        places = list(tiles(height, width, min(self.tile_size, _SMALL_TILE), 0))
+        places = tiles(height, width, min(self.tile_size, _SMALL_TILE), 0)
         bar.total += len(places)
         working = canvas.reduced(size)
         for place, _, stylized in self._tiles(working, bar):
             working.write(place, stylized)
-        is_smaller = math.prod(size) < math.prod(canvas.size)
-        for place in places:
-            content_image = canvas.crop(place.target)
-            enlarged = working.enlarged(canvas.size, place.target).to(self.compute.device)
+        for _, _, place in places:
+            content_image = canvas.crop(place)
+            enlarged = resized_region(working.output, canvas.size, box(place)).to(self.compute.device)
             stylized, reduced_lightness = enlarged.split([3, 1], 1)
-            if is_smaller:
+            if math.prod(size) < math.prod(canvas.size):
                 content_lightness = luminance(content_image.to(self.compute.device).float())
                 stylized = stylized + (content_lightness - reduced_lightness)
-            yield place.target, content_image, stylized.clamp(0, 255)
+            yield place, content_image, stylized.clamp(0, 255)
             bar.update()
 
     def _in_one_pass(self, height: int, width: int) -> bool:
