@@ -4,6 +4,7 @@ import collections
 import contextlib
 import datetime
 import io
+import math
 import os
 import re
 import struct
@@ -14,7 +15,6 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,14 +26,14 @@ from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import result_ending, save_picture
-from inference.jobs import PIPE, Job, check_taken, is_film, names_several, plan_jobs
+from inference.jobs import PIPE, Job, check_taken, is_film, plan_jobs
 from inference.named_styles import load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
 from inference.repaint import reduced_size, repaint_film
 from inference.report import InferenceReport
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import ImageError, OutputError, UserError, is_out_of_memory, writing_output
-from utils.files import atomic_write, check_output_dir, remove_unfinished
+from utils.files import atomic_write, check_output_dir, is_pattern, remove_unfinished
 from utils.interrupts import Interrupts
 from utils.processes import Processes
 from utils.progress import progress_bar
@@ -42,16 +42,7 @@ from utils.settings import validate
 MOST_PIXELS = 2**26
 """Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
 
-_PATIENCE = datetime.timedelta(days=30)  # with a process whose share takes longer
-
 _IF_IT_EXISTS = "add --overwrite to replace, --skip_existing to leave what is there, or give another --output_dir"
-
-
-class _Waiting(NamedTuple):
-    job: Job
-    pixels: int
-    future: Future
-    seconds: float = 0.0
 
 
 class InferenceRun:
@@ -61,9 +52,7 @@ class InferenceRun:
     the photographs. Of N processes that torchrun started, each takes every N-th photograph; the first tells the summary
     of all, and all have the same exit status.
 
-    Raises:
-        UserError: if the settings do not go together, or a model or the mask cannot be read; nothing has been written
-            then.
+    Raises UserError if the settings do not go together, or a model or the mask cannot be read.
     """
 
     def __init__(self, config: InferenceConfig, given: frozenset[str]):
@@ -74,7 +63,9 @@ class InferenceRun:
         self._start, self._end = _part(config)
         self.config = config
         self.piped = PIPE in config.content_image
-        self.several = not self.piped and names_several(config.content_image)
+        first, *others = config.content_image
+        # Whether a collection is asked for, however small.
+        self.several = not self.piped and bool(others or os.path.isdir(first) or is_pattern(first))
         if self.piped:
             self.jobs, self._left_out = [_piped_job(config, given)], set()
         else:
@@ -91,7 +82,7 @@ class InferenceRun:
             check_output_dir(config.output_dir, written=outputs != existing)
         self._existing, self._folders = set(existing), {output.parent for output in outputs}
         # Each has looked for results before any of them writes one.
-        self.processes = Processes.join(torch.device("cpu"), _PATIENCE)
+        self.processes = Processes.join(torch.device("cpu"), datetime.timedelta(days=30))  # for a share may take long
         self.processes.wait()
         self.total = len(self.jobs)
         self.jobs = self.jobs[self.processes.rank :: self.processes.count]
@@ -109,7 +100,7 @@ class InferenceRun:
         workers = default_num_workers(self.compute.device) or 1
         self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
         self._readers, self._writers = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
-        self._encoding: collections.deque[_Waiting] = collections.deque()
+        self._encoding: collections.deque[tuple[Job, Future]] = collections.deque()
         with contextlib.ExitStack() as stack:
             # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
             stack.enter_context(warnings.catch_warnings())
@@ -134,22 +125,26 @@ class InferenceRun:
         return 1 if counts["failed"] else 0
 
     def _stylize_all(self) -> None:
-        waiting: collections.deque[_Waiting] = collections.deque()
+        decoding: collections.deque[tuple[Job, Future]] = collections.deque()
         for job in self.jobs:
             if self.config.skip_existing and job.output in self._existing:
                 self.report.note(job, "skipped", f"{job.output} is there already")
                 continue
-            width, height = (0, 0) if job.moves else picture_size(job.path, self.config.max_pixels)
-            while waiting and (job.moves or not _fits(waiting, width * height, self._most)):
-                self._stylize(waiting.popleft())
+            job.size = (0, 0) if job.moves else picture_size(job.path, self.config.max_pixels)
+            while decoding and (job.moves or not self._fits(decoding, job)):
+                self._stylize(*decoding.popleft())
             if self.interrupts.received:
                 return
             if job.moves:
                 self._repaint(job)
             else:
-                waiting.append(_Waiting(job, width * height, self._readers.submit(self._read, job)))
-        while waiting and not self.interrupts.received:
-            self._stylize(waiting.popleft())
+                decoding.append((job, self._readers.submit(self._read, job)))
+        while decoding and not self.interrupts.received:
+            self._stylize(*decoding.popleft())
+
+    def _fits(self, queue: collections.deque[tuple[Job, Future]], *more: Job) -> bool:
+        jobs = [*more, *(job for job, _ in queue)]
+        return len(queue) < self._most and sum(math.prod(job.size) for job in jobs) <= MOST_PIXELS
 
     def _read(self, job: Job) -> Image.Image:
         max_pixels = self.config.max_pixels
@@ -165,11 +160,10 @@ class InferenceRun:
                 return Image.fromarray(np.ascontiguousarray(film.first_picture()))
         return read_photograph(job.path, max_pixels)
 
-    def _stylize(self, waiting: _Waiting) -> None:
+    def _stylize(self, job: Job, decoding: Future) -> None:
         """Stylise a photograph once it is decoded, and have the result encoded."""
-        job = waiting.job
         with self._faults_of(job):
-            image = waiting.future.result()
+            image = decoding.result()
             job.size = image.size
             for remark in image.info.pop("remarks", ()):
                 self.report.warn(remark)
@@ -177,8 +171,7 @@ class InferenceRun:
             since = time.perf_counter()
             result = self._stylized(image)
             seconds = time.perf_counter() - since
-            future = self._writers.submit(self._write, job, result, image.info)
-            self._encoding.append(_Waiting(job, image.width * image.height, future, seconds))
+            self._encoding.append((job, self._writers.submit(self._write, job, result, image.info, seconds)))
         self._report_written()
 
     def _repaint(self, job: Job) -> None:
@@ -216,8 +209,7 @@ class InferenceRun:
             if len(self.styles) > 1:
                 self._painted_size(content_image.size, None)
                 pictures = [("photograph", content_image)]
-                for name, stylizer in self.styles:
-                    pictures.append((name, stylizer.stylize(content_image, self.options, bar=bar)))
+                pictures += [(name, one.stylize(content_image, self.options, bar=bar)) for name, one in self.styles]
                 return contact_sheet(pictures, longest_side=min(self.config.max_size or LONGEST_SIDE, LONGEST_SIDE))
             size = self._painted_size(content_image.size, self.config.max_size)
             if size != content_image.size:
@@ -238,24 +230,28 @@ class InferenceRun:
     def _report_written(self, all_of_them: bool = False) -> None:
         """Report the results that are written; wait for the earliest while too many, or too large ones, are not."""
         waiting = self._encoding
-        while waiting and (all_of_them or waiting[0].future.done() or not _fits(waiting, 0, self._most)):
-            first = waiting.popleft()
-            with self._faults_of(first.job):
-                self.report.written(first.job, "done", first.future.result(), first.seconds)
+        while waiting and (all_of_them or waiting[0][1].done() or not self._fits(waiting)):
+            job, encoding = waiting.popleft()
+            with self._faults_of(job):
+                self.report.written(job, "done", *encoding.result())
 
     def _refuse_what_appeared(self, job: Job) -> None:
         """Refuse to replace a file that was not there when the command began."""
         if not (self.piped or self.config.overwrite) and os.path.lexists(job.output):
             raise UserError(f"{job.output} exists now: {_IF_IT_EXISTS}")
 
-    def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
+    def _write(self, job: Job, image: Image.Image, info: dict, seconds: float) -> tuple[tuple[int, int], float]:
         self._refuse_what_appeared(job)
         try:
-            with _standard_output() if self.piped else atomic_write(job.output) as file:
+            with contextlib.nullcontext(io.BytesIO()) if self.piped else atomic_write(job.output) as file:
                 save_picture(image, file, job.ending, info, self.config.quality)
+                if self.piped:
+                    with writing_output():
+                        sys.stdout.buffer.write(file.getbuffer())
+                        sys.stdout.buffer.flush()
         except (ValueError, struct.error) as error:  # Pillow's, of what a format does not hold
             raise UserError(f"{job.output} cannot be written ({error}): give another --format") from None
-        return image.size
+        return image.size, seconds
 
     @contextlib.contextmanager
     def _faults_of(self, job: Job) -> Iterator[None]:
@@ -272,17 +268,13 @@ class InferenceRun:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            what = f" at {job.size[0]} x {job.size[1]} pixels" if job.size else ""
+            what = f" at {job.size[0]} x {job.size[1]} pixels" if any(job.size) else ""
             fault = UserError(f"{job.path} needs more memory than there is{what}: reduce it first")
         if self.several:
             self.report.warn(fault, "failed")
         self.report.note(job, "failed", error=str(fault))
         if not self.several:
             raise fault
-
-
-def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:
-    return len(waiting) < most and sum(one.pixels for one in waiting) + pixels <= MOST_PIXELS
 
 
 def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
@@ -318,14 +310,7 @@ def calling(path: Path, name: str) -> Iterator[None]:
 
 
 def read_photograph(path: Path, max_pixels: int, called: str | Path | None = None) -> Image.Image:
-    """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
-
-    Args:
-        called: what messages and remarks call it, in place of ``path``.
-
-    Raises:
-        ImageError: naming the file and the reason.
-    """
+    """A photograph for the engine, ``RGB`` or ``RGBA``, upright, sRGB; errors and remarks name it as ``called``."""
     called = str(called or path)
     with calling(path, called):
         image = to_srgb(read_image(path, max_pixels=max_pixels, partial=True))
@@ -334,11 +319,7 @@ def read_photograph(path: Path, max_pixels: int, called: str | Path | None = Non
 
 
 def style_options(config: InferenceConfig, max_pixels: int) -> StyleOptions:
-    """What the settings choose after training.
-
-    Raises:
-        UserError: naming ``--mask``, its file and the reason.
-    """
+    """What the settings choose after training. Raises UserError, naming ``--mask``, its file and the reason."""
     try:
         mask = None if config.mask is None else read_image(config.mask, max_pixels=max_pixels)
     except UserError as error:
@@ -366,13 +347,3 @@ def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
         )
     ending = result_ending(config.format, data)
     return Job(Path("standard input"), Path(PIPE), data=data, output=Path("standard output"), ending=ending)
-
-
-@contextlib.contextmanager
-def _standard_output() -> Iterator[io.BytesIO]:
-    """A file whose content goes to standard output at the end of the block, if that is reached."""
-    file = io.BytesIO()
-    yield file
-    with writing_output():
-        sys.stdout.buffer.write(file.getbuffer())
-        sys.stdout.buffer.flush()
