@@ -17,10 +17,7 @@ def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
     """Stylise what ``config.content_image`` names; results are ``<output_dir>/<photograph>_<model>.png``, or ``.jpg``.
 
     ``given`` names the settings that were given explicitly. The exit status is 0; 1 if some of several photographs
-    failed; 130 or 143 after a signal.
-
-    Raises:
-        UserError: naming the flag, or the file if it was the only one. Nothing has been written then.
+    failed; 130 or 143 after a signal. Raises UserError, naming the flag, or the file if it was the only one.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from inference.batch import InferenceRun

@@ -111,11 +111,9 @@ class PictureCanvas:
 
 
 class TensorCanvas:
-    """A batch of pictures of one size, and the tensor that receives the result.
+    """A batch of pictures, N x 3 x H x W, any type, in [0, 255], and the tensor that receives the result.
 
-    Args:
-        images: N x 3 x H x W, any type, in [0, 255].
-        output: N x 3 x H x W of any type, or with further channels, which are left alone.
+    The output may be of another type, and have further channels, which are left alone.
     """
 
     def __init__(self, images: torch.Tensor, output: torch.Tensor):

@@ -1,9 +1,4 @@
-"""Instance normalisation of a picture that is too large for one pass.
-
-With the statistics of the whole picture held fixed, instance norm is batch norm in eval mode (Ulyanov et al., 2016),
-and the network a function of bounded neighbourhoods, which tiles compute exactly. The statistics of a layer depend on
-those of the layers before it, so they are taken layer by layer, each over all tiles.
-"""
+"""Instance normalisation of a picture that is too large for one pass."""
 
 import copy
 import math
@@ -32,12 +27,13 @@ def fix_statistics(
 ) -> TransformerNet:
     """The network with the instance norm's statistics of one picture: exact to rounding, by tiles with the full halo.
 
-    Features of tiles that do not fit into the cache are computed again for each layer. By their multiplications, that
-    is one pass more if all fit, and seven if none does: it is quadratic in the layers.
+    With these held fixed, instance norm is batch norm in eval mode (Ulyanov et al., 2016), which tiles compute exactly.
+    The statistics of a layer depend on those of the layers before it, so they are taken layer by layer, each over all
+    tiles. Features that do not fit into the cache are computed again for each layer. By their multiplications, that is
+    one pass more if all fit, and seven if none does: it is quadratic in the layers.
 
     Args:
         network: with instance norm, float32; it is not changed.
-        height, width: of the picture.
         read: from (rows, columns) to 1 x 3 x H x W of the picture, RGB in [0, 255].
         tile_size: see :func:`inference.canvas.tiles`.
         compute: where, and in which type; the statistics are float32 in a tile, float64 over all of them.

@@ -123,7 +123,6 @@ def _unfinished(target: Path) -> Path:
 
 
 def reduced_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
-    """(width, height) with a longest side of at most ``max_size``."""
     scale = max_size / max(size) if max_size else 1.0
     return tuple(max(1, round(side * scale)) for side in size) if scale < 1 else size
 

@@ -18,11 +18,8 @@ from utils.progress import progress_bar
 class InferenceReport:
     """Notes what became of each photograph, and says so to people or, with ``--json``, to programs.
 
-    Args:
-        total: photographs of this process.
-        several: whether a collection was asked for. A single photograph has neither bar nor summary.
-        piped: whether standard output is for the result.
-        first: whether this process speaks; the others report faults alone.
+    A photograph that is not one of ``several`` has neither bar nor summary; with ``piped``, standard output is for the
+    result. Of several processes the ``first`` speaks, with ``total`` photographs of its own; the others report faults.
     """
 
     def __init__(self, total: int, config: InferenceConfig, several: bool, piped: bool, first: bool):
