@@ -16,15 +16,8 @@ from utils.settings import run_command
 def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int:
     """Stylise what ``config.content_image`` names; results are ``<output_dir>/<photograph>_<model>.png``, or ``.jpg``.
 
-    Args:
-        config: the settings.
-        given: names of those that were given explicitly.
-
-    Returns:
-        Exit status: 0; 1 if some of several photographs failed; 130 or 143 after a signal.
-
-    Raises:
-        UserError: naming the flag, or the file if it was the only one. Nothing has been written then.
+    ``given`` names the settings that were given explicitly. The exit status is 0; 1 if some of several photographs
+    failed; 130 or 143 after a signal. Raises UserError, naming the flag, or the file if it was the only one.
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from inference.batch import InferenceRun
@@ -33,10 +26,7 @@ def stylize(config: InferenceConfig, given: frozenset[str] = frozenset()) -> int
     if config.list_styles:
         print(*map(one_line, list_styles(config, given)), sep="\n")
         return 0
-    with InferenceRun(config, given) as run:
-        for job, content_image in run.content_images():  # decoded ahead by threads
-            run.stylize(job, content_image)  # encoded behind by threads
-    return run.exit_status()
+    return InferenceRun(config, given).run()
 
 
 if __name__ == "__main__":

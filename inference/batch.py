@@ -4,6 +4,7 @@ import collections
 import contextlib
 import datetime
 import io
+import math
 import os
 import re
 import struct
@@ -13,7 +14,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +26,14 @@ from imaging.icc import to_srgb
 from imaging.reading import largest_file, picture_size, read_image
 from imaging.sheets import LONGEST_SIDE, contact_sheet
 from imaging.writing import result_ending, save_picture
-from inference.jobs import PIPE, Job, check_taken, is_film, names_several, plan_jobs
+from inference.jobs import PIPE, Job, check_taken, is_film, plan_jobs
 from inference.named_styles import load_styles, style_name
 from inference.options import WORKING_SHORT_SIDE, StyleOptions, StylizeError
 from inference.repaint import reduced_size, repaint_film
 from inference.report import InferenceReport
-from inference.stylizer import Stylizer
 from utils.device import default_num_workers, resolve_compute
 from utils.errors import ImageError, OutputError, UserError, is_out_of_memory, writing_output
-from utils.files import atomic_write, check_output_dir, remove_unfinished
+from utils.files import atomic_write, check_output_dir, is_pattern, remove_unfinished
 from utils.interrupts import Interrupts
 from utils.processes import Processes
 from utils.progress import progress_bar
@@ -43,40 +42,17 @@ from utils.settings import validate
 MOST_PIXELS = 2**26
 """Of all pictures that wait decoded, and of all that wait to be encoded: 200 MB each. One picture may be larger."""
 
-_PATIENCE = datetime.timedelta(days=30)  # with a process whose share takes longer
-
 _IF_IT_EXISTS = "add --overwrite to replace, --skip_existing to leave what is there, or give another --output_dir"
-
-
-@dataclass
-class _Waiting:
-    job: Job
-    pixels: int
-    future: Future
-    seconds: float = 0.0
 
 
 class InferenceRun:
     """The photographs of a command on their way from file to file.
 
-    >>> with InferenceRun(config, given) as run:
-    ...     for job, content_image in run.content_images():
-    ...         run.stylize(job, content_image)
+    Threads decode and encode; all else happens in the caller's thread. Results and faults are reported in the order of
+    the photographs. Of N processes that torchrun started, each takes every N-th photograph; the first tells the summary
+    of all, and all have the same exit status.
 
-    Threads decode and encode, and nothing else: all else happens in the caller's thread, results are reported in the
-    order of the photographs, and a fault at any stage at once, with the photograph that it belongs to. Leaving the
-    block early, as after a ``break``, finishes what was stylised and drops what was only decoded.
-
-    Of N processes that torchrun started, each takes every N-th photograph; the first tells the summary of all, and all
-    have the same exit status.
-
-    Args:
-        config: the settings of the command.
-        given: names of those that were given explicitly.
-
-    Raises:
-        UserError: if the settings cannot be made sense of together, or a model or the mask cannot be read; nothing has
-            been written then.
+    Raises UserError if the settings do not go together, or a model or the mask cannot be read.
     """
 
     def __init__(self, config: InferenceConfig, given: frozenset[str]):
@@ -87,7 +63,9 @@ class InferenceRun:
         self._start, self._end = _part(config)
         self.config = config
         self.piped = PIPE in config.content_image
-        self.several = not self.piped and names_several(config.content_image)
+        first, *others = config.content_image
+        # Whether a collection is asked for, however small.
+        self.several = not self.piped and bool(others or os.path.isdir(first) or is_pattern(first))
         if self.piped:
             self.jobs, self._left_out = [_piped_job(config, given)], set()
         else:
@@ -95,74 +73,78 @@ class InferenceRun:
         check_taken(config.format, config.quality, self.jobs)
         if (self._start or self._end) and not any(job.moves or is_film(job.path) for job in self.jobs):
             raise UserError("--start and --end are for films, and no film is given: leave them out")
-        self._outputs = {job.output for job in self.jobs}
-        self._existing = {output for output in self._outputs if not self.piped and os.path.lexists(output)}
-        if self._existing and not (config.overwrite or config.skip_existing):
-            first = next(job.output for job in self.jobs if job.output in self._existing)
-            what = f"{len(self._existing)} of {len(self.jobs)} results exist already, such as {first}"
-            raise UserError(f"{what if self.several else f'{first} exists already'}: {_IF_IT_EXISTS}")
+        outputs = [] if self.piped else [job.output for job in self.jobs]
+        existing = list(filter(os.path.lexists, outputs))
+        if existing and not (config.overwrite or config.skip_existing):
+            what = f"{len(existing)} of {len(outputs)} results exist already, such as {existing[0]}"
+            raise UserError(f"{what if self.several else f'{existing[0]} exists already'}: {_IF_IT_EXISTS}")
         if not self.piped:
-            check_output_dir(config.output_dir, written=self._outputs != self._existing)
+            check_output_dir(config.output_dir, written=outputs != existing)
+        self._existing, self._folders = set(existing), {output.parent for output in outputs}
         # Each has looked for results before any of them writes one.
-        self.processes = Processes.join(torch.device("cpu"), _PATIENCE)
+        self.processes = Processes.join(torch.device("cpu"), datetime.timedelta(days=30))  # for a share may take long
         self.processes.wait()
         self.total = len(self.jobs)
         self.jobs = self.jobs[self.processes.rank :: self.processes.count]
-        self.interrupts = Interrupts("Finishing the pictures under way; a film ends here", "what was under way is lost")
-        self._encoding: collections.deque[_Waiting] = collections.deque()
         self.compute = resolve_compute(config.device, config.precision, Processes.local_rank())
         self.options = style_options(config, config.max_pixels)
         self._notes: list[str] = []
         self.styles = load_styles(config, self.compute, self._notes.append)
 
-    def __enter__(self):
-        self._stack = contextlib.ExitStack()
-        if not self.piped:
-            for folder in {output.parent for output in self._outputs}:
-                remove_unfinished(folder)
-        # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
-        self._stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    def run(self) -> int:
+        """Stylise all; the exit status: 0, 1 if one of several photographs failed, 130 or 143 after a signal."""
+        for folder in self._folders:
+            remove_unfinished(folder)
+        self.interrupts = Interrupts("Finishing the pictures under way; a film ends here", "what was under way is lost")
         self.report = InferenceReport(len(self.jobs), self.config, self.several, self.piped, self.processes.first)
-        self._stack.callback(self.report.close)
-        self.report.left_out(self._left_out)
-        for note in self._notes:
-            self.report.say(note)
-        self._stack.enter_context(self.interrupts)
-        return self
-
-    def __exit__(self, kind, *exception):
-        with self._stack:
-            if kind is None:
-                self._report_written(all_of_them=True)
-
-    def content_images(self) -> Iterator[tuple[Job, Image.Image | None]]:
-        """The photographs that can be read, in order, until all are handed out or the run is interrupted.
-
-        Yields:
-            The job, and the picture: ``RGB`` or ``RGBA``, upright, sRGB; ``None`` for a film.
-        """
         workers = default_num_workers(self.compute.device) or 1
         self._most = workers + 1  # pictures that wait decoded, and that wait to be encoded
         self._readers, self._writers = ThreadPoolExecutor(workers), ThreadPoolExecutor(workers)
-        for pool in (self._readers, self._writers):
-            self._stack.callback(pool.shutdown, cancel_futures=True)
-        waiting: collections.deque[_Waiting] = collections.deque()
+        self._encoding: collections.deque[tuple[Job, Future]] = collections.deque()
+        with contextlib.ExitStack() as stack:
+            # Pillow warns of odd metadata in files that decode well. One list of filters serves all threads.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            stack.enter_context(self.report.bar)
+            self.report.left_out(self._left_out)
+            for note in self._notes:
+                self.report.say(note)
+            stack.enter_context(self.interrupts)
+            for pool in (self._readers, self._writers):
+                stack.callback(pool.shutdown, cancel_futures=True)
+            self._stylize_all()
+            self._report_written(all_of_them=True)
+        counts = dict(zip(self.report.counts, self.processes.sums(list(self.report.counts.values()))))
+        self.report.summary(self.total, counts)
+        with writing_output():
+            print(end="", flush=True)  # not sys.stdout.flush(), for there may be no standard output
+        self.processes.sums([0])  # torchrun ends all as soon as one has failed: by here, each has said what it had to
+        self.processes.leave()
+        if self.interrupts.received:
+            return self.interrupts.exit_status
+        return 1 if counts["failed"] else 0
+
+    def _stylize_all(self) -> None:
+        decoding: collections.deque[tuple[Job, Future]] = collections.deque()
         for job in self.jobs:
-            if job.output in self._existing and self.config.skip_existing:
-                self.report.skipped(job)
+            if self.config.skip_existing and job.output in self._existing:
+                self.report.note(job, "skipped", f"{job.output} is there already")
                 continue
-            width, height = (0, 0) if job.moves else picture_size(job.path, self.config.max_pixels)
-            while waiting and (job.moves or not _fits(waiting, width * height, self._most)):
-                yield from self._decoded(waiting.popleft())
+            job.size = (0, 0) if job.moves else picture_size(job.path, self.config.max_pixels)
+            while decoding and (job.moves or not self._fits(decoding, job)):
+                self._stylize(*decoding.popleft())
             if self.interrupts.received:
                 return
             if job.moves:
-                yield job, None
+                self._repaint(job)
             else:
-                waiting.append(_Waiting(job, width * height, self._readers.submit(self._read, job)))
-        while waiting and not self.interrupts.received:
-            yield from self._decoded(waiting.popleft())
+                decoding.append((job, self._readers.submit(self._read, job)))
+        while decoding and not self.interrupts.received:
+            self._stylize(*decoding.popleft())
+
+    def _fits(self, queue: collections.deque[tuple[Job, Future]], *more: Job) -> bool:
+        jobs = [*more, *(job for job, _ in queue)]
+        return len(queue) < self._most and sum(math.prod(job.size) for job in jobs) <= MOST_PIXELS
 
     def _read(self, job: Job) -> Image.Image:
         max_pixels = self.config.max_pixels
@@ -178,110 +160,101 @@ class InferenceRun:
                 return Image.fromarray(np.ascontiguousarray(film.first_picture()))
         return read_photograph(job.path, max_pixels)
 
-    def _decoded(self, waiting: _Waiting) -> Iterator[tuple[Job, Image.Image]]:
-        job = waiting.job
+    def _stylize(self, job: Job, decoding: Future) -> None:
+        """Stylise a photograph once it is decoded, and have the result encoded."""
         with self._faults_of(job):
-            image = waiting.future.result()
+            image = decoding.result()
+            job.size = image.size
             for remark in image.info.pop("remarks", ()):
                 self.report.warn(remark)
-            yield job, image
-
-    def stylize(self, job: Job, content_image: Image.Image | None) -> None:
-        """Stylise a photograph, which may be painted over, or a film, and have the result written."""
-        self.report.say(f"Stylising on {self.compute.describe()}")
-        if job.moves:
-            self._report_written(all_of_them=True)
-            with self._faults_of(job):
-                self._repaint(job)
-            return
-        since = time.perf_counter()
-        with self._faults_of(job, content_image.size):
-            result = self._stylized(content_image)
+            self.report.say(f"Stylising on {self.compute.describe()}")
+            since = time.perf_counter()
+            result = self._stylized(image)
             seconds = time.perf_counter() - since
-            future = self._writers.submit(self._write, job, result, content_image.info)
-            self._encoding.append(_Waiting(job, content_image.width * content_image.height, future, seconds))
+            self._encoding.append((job, self._writers.submit(self._write, job, result, image.info, seconds)))
         self._report_written()
 
     def _repaint(self, job: Job) -> None:
         """From film to film."""
-        if job.error:
-            raise ImageError(job.error)
-        self._refuse_what_appeared(job)
-        with progress_bar(0, "frame") as bar:
+        self.report.say(f"Stylising on {self.compute.describe()}")
+        self._report_written(all_of_them=True)
+        with self._faults_of(job):
+            if job.error:
+                raise ImageError(job.error)
+            self._refuse_what_appeared(job)
+            with progress_bar(0, "frame") as bar:
 
-            def on_frame(done: int, total: int | None) -> None:
-                bar.total = total
-                bar.update()
+                def on_frame(done: int, total: int | None) -> None:
+                    bar.total = total
+                    bar.update()
 
-            result = repaint_film(
-                self.styles[0][1], job.path, job.output, self.options, start=self._start, end=self._end,
-                max_size=self.config.max_size, quality=self.config.quality,
-                max_pixels=self.config.max_pixels, on_frame=on_frame,
-                should_stop=lambda: self.interrupts.received is not None,
-            )  # fmt: skip
-        for remark in result.remarks:
-            self.report.warn(remark)
-        for note in result.notes:
-            self.report.say(note)
-        self._say_stroke_scale(self._reduced(result.source_size))
-        if result.stopped:
-            self.report.warn(f"interrupted: {result.path} plays up to {in_seconds(result.length)}")
-            job.output = result.path
-        self.report.written(job, result.size, result.seconds, result.frames, unfinished=result.stopped)
+                result = repaint_film(
+                    self.styles[0][1], job.path, job.output, self.options, start=self._start, end=self._end,
+                    max_size=self.config.max_size, quality=self.config.quality, max_pixels=self.config.max_pixels,
+                    on_frame=on_frame, should_stop=lambda: self.interrupts.received is not None,
+                )  # fmt: skip
+            for remark in result.remarks:
+                self.report.warn(remark)
+            for note in result.notes:
+                self.report.say(note)
+            self._painted_size(result.source_size, self.config.max_size)
+            if result.stopped:
+                self.report.warn(f"interrupted: {result.path} plays up to {in_seconds(result.length)}")
+                job.output = result.path
+            status = "unfinished" if result.stopped else "done"
+            self.report.written(job, status, result.size, result.seconds, result.frames)
 
     def _stylized(self, content_image: Image.Image) -> Image.Image:
-        if len(self.styles) > 1:
-            self._say_stroke_scale(content_image.size)
-            pictures = [("photograph", content_image)]
-            pictures += [(name, self._in_style(stylizer, content_image)) for name, stylizer in self.styles]
-            return contact_sheet(pictures, longest_side=min(self.config.max_size or LONGEST_SIDE, LONGEST_SIDE))
-        size = self._reduced(content_image.size)
-        if size != content_image.size:
-            content_image = content_image.resize(size, Image.Resampling.LANCZOS)
-        self._say_stroke_scale(size)
-        return self._in_style(self.styles[0][1], content_image, in_place=True)
-
-    def _in_style(self, stylizer: Stylizer, content_image: Image.Image, in_place: bool = False) -> Image.Image:
         with progress_bar(0, "tile", disable=self.several, delay=2) as bar:
-            return stylizer.stylize(content_image, self.options, in_place=in_place, bar=bar)
+            if len(self.styles) > 1:
+                self._painted_size(content_image.size, None)
+                pictures = [("photograph", content_image)]
+                pictures += [(name, one.stylize(content_image, self.options, bar=bar)) for name, one in self.styles]
+                return contact_sheet(pictures, longest_side=min(self.config.max_size or LONGEST_SIDE, LONGEST_SIDE))
+            size = self._painted_size(content_image.size, self.config.max_size)
+            if size != content_image.size:
+                content_image = content_image.resize(size, Image.Resampling.LANCZOS)
+            return self.styles[0][1].stylize(content_image, self.options, in_place=True, bar=bar)
 
-    def _reduced(self, size: tuple[int, int]) -> tuple[int, int]:
-        """A photograph's size in its result."""
-        reduced = reduced_size(size, self.config.max_size)
+    def _painted_size(self, size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
+        """A photograph's size in its result; tells of a reduction, and of larger strokes."""
+        reduced = reduced_size(size, max_size)
         if reduced != size:
-            self.report.say(f"Reduced to {self.config.max_size} pixels on the longer side, by --max_size")
-        return reduced
-
-    def _say_stroke_scale(self, size: tuple[int, int]) -> None:
-        if self.options.stroke_scale is None and self.options.working_size(*size) != size:
+            self.report.say(f"Reduced to {max_size} pixels on the longer side, by --max_size")
+        if self.options.stroke_scale is None and self.options.working_size(*reduced) != reduced:
             self.report.say(
                 f"Strokes as on a short side of {WORKING_SHORT_SIDE} pixels: --stroke_scale 1 draws finer ones"
             )
+        return reduced
 
     def _report_written(self, all_of_them: bool = False) -> None:
         """Report the results that are written; wait for the earliest while too many, or too large ones, are not."""
         waiting = self._encoding
-        while waiting and (all_of_them or waiting[0].future.done() or not _fits(waiting, 0, self._most)):
-            first = waiting.popleft()
-            with self._faults_of(first.job):
-                self.report.written(first.job, first.future.result(), first.seconds)
+        while waiting and (all_of_them or waiting[0][1].done() or not self._fits(waiting)):
+            job, encoding = waiting.popleft()
+            with self._faults_of(job):
+                self.report.written(job, "done", *encoding.result())
 
     def _refuse_what_appeared(self, job: Job) -> None:
         """Refuse to replace a file that was not there when the command began."""
         if not (self.piped or self.config.overwrite) and os.path.lexists(job.output):
             raise UserError(f"{job.output} exists now: {_IF_IT_EXISTS}")
 
-    def _write(self, job: Job, image: Image.Image, info: dict) -> tuple[int, int]:
+    def _write(self, job: Job, image: Image.Image, info: dict, seconds: float) -> tuple[tuple[int, int], float]:
         self._refuse_what_appeared(job)
         try:
-            with _standard_output() if self.piped else atomic_write(job.output) as file:
+            with contextlib.nullcontext(io.BytesIO()) if self.piped else atomic_write(job.output) as file:
                 save_picture(image, file, job.ending, info, self.config.quality)
+                if self.piped:
+                    with writing_output():
+                        sys.stdout.buffer.write(file.getbuffer())
+                        sys.stdout.buffer.flush()
         except (ValueError, struct.error) as error:  # Pillow's, of what a format does not hold
             raise UserError(f"{job.output} cannot be written ({error}): give another --format") from None
-        return image.size
+        return image.size, seconds
 
     @contextlib.contextmanager
-    def _faults_of(self, job: Job, size: tuple[int, int] | None = None) -> Iterator[None]:
+    def _faults_of(self, job: Job) -> Iterator[None]:
         """Reports what a photograph is to blame for, and raises it if it is the only one."""
         try:
             yield
@@ -295,27 +268,13 @@ class InferenceRun:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            what = f" at {size[0]} x {size[1]} pixels" if size else ""
+            what = f" at {job.size[0]} x {job.size[1]} pixels" if any(job.size) else ""
             fault = UserError(f"{job.path} needs more memory than there is{what}: reduce it first")
-        self.report.failed(job, str(fault))
+        if self.several:
+            self.report.warn(fault, "failed")
+        self.report.note(job, "failed", error=str(fault))
         if not self.several:
             raise fault
-
-    def exit_status(self) -> int:
-        """Tell the summary; 0 if all went well, 1 if a photograph failed, 130 or 143 after a signal."""
-        counts = dict(zip(self.report.counts, self.processes.sums(list(self.report.counts.values()))))
-        self.report.summary(self.total, **counts)
-        with writing_output():
-            print(end="", flush=True)  # not sys.stdout.flush(), for there may be no standard output
-        self.processes.sums([0])  # torchrun ends all as soon as one has failed: by here, each has said what it had to
-        self.processes.leave()
-        if self.interrupts.received:
-            return self.interrupts.exit_status
-        return 1 if counts["failed"] else 0
-
-
-def _fits(waiting: collections.deque[_Waiting], pixels: int, most: int) -> bool:
-    return len(waiting) < most and sum(one.pixels for one in waiting) + pixels <= MOST_PIXELS
 
 
 def _part(config: InferenceConfig) -> tuple[float | None, float | None]:
@@ -351,14 +310,7 @@ def calling(path: Path, name: str) -> Iterator[None]:
 
 
 def read_photograph(path: Path, max_pixels: int, called: str | Path | None = None) -> Image.Image:
-    """A photograph as the engine takes it: ``RGB`` or ``RGBA``, upright, sRGB; see :func:`read_image`.
-
-    Args:
-        called: what messages and remarks call it, in place of ``path``.
-
-    Raises:
-        ImageError: naming the file and the reason.
-    """
+    """A photograph for the engine, ``RGB`` or ``RGBA``, upright, sRGB; errors and remarks name it as ``called``."""
     called = str(called or path)
     with calling(path, called):
         image = to_srgb(read_image(path, max_pixels=max_pixels, partial=True))
@@ -367,11 +319,7 @@ def read_photograph(path: Path, max_pixels: int, called: str | Path | None = Non
 
 
 def style_options(config: InferenceConfig, max_pixels: int) -> StyleOptions:
-    """What the settings choose after training.
-
-    Raises:
-        UserError: naming ``--mask``, its file and the reason.
-    """
+    """What the settings choose after training. Raises UserError, naming ``--mask``, its file and the reason."""
     try:
         mask = None if config.mask is None else read_image(config.mask, max_pixels=max_pixels)
     except UserError as error:
@@ -399,13 +347,3 @@ def _piped_job(config: InferenceConfig, given: frozenset[str]) -> Job:
         )
     ending = result_ending(config.format, data)
     return Job(Path("standard input"), Path(PIPE), data=data, output=Path("standard output"), ending=ending)
-
-
-@contextlib.contextmanager
-def _standard_output() -> Iterator[io.BytesIO]:
-    """A file whose content goes to standard output at the end of the block, if that is reached."""
-    file = io.BytesIO()
-    yield file
-    with writing_output():
-        sys.stdout.buffer.write(file.getbuffer())
-        sys.stdout.buffer.flush()

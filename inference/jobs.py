@@ -39,76 +39,50 @@ class Job:
     output: Path = Path()  # receives the result
     ending: str = ""  # tells the result's format, such as ".png"
     moves: bool = False  # whether the result does
+    size: tuple[int, int] = (0, 0)  # width and height, by its header, then as decoded
 
 
-def names_several(values: Sequence[str]) -> bool:
-    """Whether ``--content_image`` asks for a collection, however small, rather than for one file."""
-    return len(values) > 1 or os.path.isdir(values[0]) or is_pattern(values[0])
-
-
-def _find_jobs(values: Sequence[str], output_dir: str | Path) -> tuple[list[Job], set[str]]:
+def _find_jobs(values: Sequence[str], output_dir: str) -> tuple[list[Job], set[str]]:
     """What the values of ``--content_image`` name: in their order, folders sorted, every file once.
 
     One folder is mirrored below the output folder, each of several values under its own name; so is what a pattern
     matches, from its first wildcard on. The output folder is left out of the folder that it lies in.
-
-    Returns:
-        The photographs without their results, and the real paths of the files in folders that are no pictures by their
-        endings.
-
-    Raises:
-        UserError: if a folder holds no picture, or a pattern matches nothing.
     """
-    found: list[Job] = []
+    once: dict[str, Job] = {}
     others: set[str] = set()
     for value in values:
         refuse_url(value)
+        found: list[Job] = []
+        places: dict[str, Path] = {}
         if os.path.isdir(value):
-            place = Path(Path(value).resolve().name if len(values) > 1 else "")
-            found += _in_folder(value, place, output_dir, others, named=True)
+            places = {value: Path(Path(value).resolve().name if len(values) > 1 else "")}
         elif is_pattern(value):
-            found += _matches(value, output_dir, others)
+            fixed = Path(value).parent
+            while is_pattern(str(fixed)):
+                fixed = fixed.parent
+            places = {name: Path(os.path.relpath(name, fixed)) for name in matching(value)}
         else:  # a missing file is reported when its turn comes, like one that is damaged
             path = beside_program(value)
             error = f"--content_image {value} does not exist: give the path of a picture"
             found.append(Job(path, Path(path.name), None if os.path.lexists(path) else error))
-    once: dict[str, Job] = {}
-    for job in found:
-        once.setdefault(os.path.realpath(job.path), job)
+        for name, place in places.items():
+            if not os.path.isdir(name):
+                found.append(Job(Path(name), place))
+            elif name == value or os.path.realpath(name) != os.path.realpath(output_dir):
+                contents = walk_pictures(name, leave_out=output_dir, films=True)
+                if name == value and not contents.pictures + contents.dangling:
+                    raise no_pictures(f"--content_image {value}", contents, films=True)
+                errors = dict.fromkeys(contents.pictures + contents.dangling)
+                for folder, reason in contents.unlisted:
+                    errors[folder] = f"{folder} cannot be listed ({reason}): its pictures are left out"
+                inside = [Job(Path(path), place / os.path.relpath(path, name), why) for path, why in errors.items()]
+                found += sorted(inside, key=lambda job: job.relative)
+                others.update(map(os.path.realpath, contents.others))
+        if not found:
+            raise UserError(f"--content_image {value} matches no file: give another pattern")
+        for job in found:
+            once.setdefault(os.path.realpath(job.path), job)
     return list(once.values()), others
-
-
-def _matches(pattern: str, output_dir: str | Path, others: set[str]) -> list[Job]:
-    fixed = Path(pattern).parent
-    while is_pattern(str(fixed)):
-        fixed = fixed.parent
-    found: list[Job] = []
-    for name in matching(pattern):
-        relative = Path(os.path.relpath(name, fixed))
-        if not os.path.isdir(name):
-            found.append(Job(Path(name), relative))
-        elif os.path.realpath(name) != os.path.realpath(output_dir):
-            found += _in_folder(name, relative, output_dir, others)
-    if not found:
-        raise UserError(f"--content_image {pattern} matches no file: give another pattern")
-    return found
-
-
-def _in_folder(root: str, place: Path, output_dir: str | Path, others: set[str], named: bool = False) -> list[Job]:
-    """The pictures below a folder, sorted by their places; ``others`` receives the real paths of its other files.
-
-    A folder that a flag names must hold one.
-    """
-    contents = walk_pictures(root, leave_out=output_dir, films=True)
-    pictures = contents.pictures + contents.dangling
-    if named and not pictures:
-        raise no_pictures(f"--content_image {root}", contents, films=True)
-    found = [Job(Path(path), place / os.path.relpath(path, root)) for path in pictures]
-    for folder, error in contents.unlisted:
-        reason = f"{folder} cannot be listed ({error}): its pictures are left out"
-        found.append(Job(Path(folder), place / os.path.relpath(folder, root), reason))
-    others.update(os.path.realpath(path) for path in contents.others)
-    return sorted(found, key=lambda job: job.relative)
 
 
 def is_film(path: str | Path) -> bool:
@@ -120,9 +94,8 @@ def is_film(path: str | Path) -> bool:
 def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:
     """The ending of a file's result, such as ``".png"``, and whether the result moves.
 
-    Args:
-        format: as ``--format``; ignored where it cannot hold what becomes of the file.
-        still: whether one picture is made of everything, as for a contact sheet.
+    ``format``, as ``--format``, is ignored where it cannot hold what becomes of the file. With ``still``, as for a
+    contact sheet, one picture is made of everything.
     """
     if not still and is_film(path):
         return _MOTION_ALONE.get(format, ".mp4"), True
@@ -134,12 +107,9 @@ def planned(path: Path, format: str, still: bool) -> tuple[str, bool]:
 
 
 def check_taken(format: str, quality: int | None, jobs: list[Job]) -> None:
-    """Refuse a format or a quality, as the flags give them, that no result takes, or that would mean two things.
-
-    Raises:
-        UserError: naming the flag.
-    """
+    """Refuse a format or a quality, as the flags give them, that no result takes, or that would mean two things."""
     endings = {job.ending for job in jobs}
+    films = endings & set(FILM_FORMATS)
     if format in _MOTION_ALONE:
         if not any(job.moves for job in jobs):
             raise UserError(f"--format {format} is for films, and only pictures are given: give another --format")
@@ -147,19 +117,18 @@ def check_taken(format: str, quality: int | None, jobs: list[Job]) -> None:
         Image.init()
         if Image.registered_extensions().get(result_ending(format, b"")) not in Image.SAVE:
             raise UserError(f"--format {format}: the Pillow installed here cannot write it; give another format")
-        if endings <= set(FILM_FORMATS):
+        if endings == films:
             formats = ", ".join(_MOTION_ALONE)
             raise UserError(f"--format {format} holds no film, and only films are given: give one of {formats}")
     if quality is None:
         return
-    films = endings & set(FILM_FORMATS)
-    others = endings - films
-    if not films and not any(map(has_quality, others)):
+    has_meaning = any(map(has_quality, endings - films))
+    if not films and not has_meaning:
         raise UserError(
-            f"--quality {quality} means nothing to {', '.join(sorted(others))}, which --format {format} takes here: "
+            f"--quality {quality} means nothing to {', '.join(sorted(endings))}, which --format {format} takes here: "
             "leave it out, or give another --format"
         )
-    if films and any(map(has_quality, others)):
+    if films and has_meaning:
         raise UserError(
             f"--quality {quality} means less for a film the larger it is, and more for a picture: give films and "
             "pictures in two commands, or leave it out"
@@ -176,35 +145,33 @@ def plan_jobs(config: InferenceConfig, style: str) -> tuple[list[Job], set[str]]
     ``view.png_<style>.png``.
 
     Returns:
-        The jobs, and the files that are left out, see :func:`_find_jobs`.
+        The jobs, and the real paths of the files in folders that are no pictures by their endings.
 
     Raises:
-        UserError: if a result would take the place of another or of a photograph, or would lie among photographs
-            that the next command would find it with.
+        UserError: if a folder holds no picture, or a pattern matches nothing; if a result would take the place of
+            another or of a photograph, or would lie among photographs that the next command would find it with.
     """
-    values, output_dir = config.content_image, config.output_dir
-    jobs, left_out = _find_jobs(values, output_dir)
-
-    def output(job: Job, name: str) -> Path:
-        return Path(output_dir, job.relative.parent, f"{name}_{style}{job.ending}")
-
+    jobs, left_out = _find_jobs(config.content_image, config.output_dir)
     for job in jobs:
         job.ending, job.moves = planned(job.path, config.format, still=style == CONTACT_SHEET)
-    times = collections.Counter(output(job, job.path.stem) for job in jobs)
+        job.output = Path(config.output_dir, job.relative.parent, f"{job.path.stem}_{style}{job.ending}")
+    times = collections.Counter(job.output for job in jobs)
     for job in jobs:
-        alone = output(job, job.path.stem)
-        job.output = alone if times[alone] == 1 else output(job, job.path.name)
-    _refuse_to_leave_or_collide(jobs, output_dir)
-    _refuse_results_among_content_images(jobs, [value for value in values if os.path.isdir(value)], output_dir)
+        if times[job.output] > 1:
+            job.output = job.output.with_name(f"{job.path.name}_{style}{job.ending}")
+    _check_places(jobs, list(filter(os.path.isdir, config.content_image)), config.output_dir)
     return jobs, left_out
 
 
-def _refuse_to_leave_or_collide(jobs: list[Job], output_dir: str | Path) -> None:
-    """Refuse a result outside the output folder, where a pattern with ``..`` or a link inside it would put it, and one
-    in the place of another result or of a photograph."""
+def _check_places(jobs: list[Job], given: list[str], output_dir: str) -> None:
+    """Refuse a result outside the output folder, where a pattern with ``..`` or a link inside it would put it; one in
+    the place of another result or of a photograph; and one among the photographs of a given folder."""
     top = os.path.realpath(output_dir)
     sources = {os.path.normcase(os.path.realpath(job.path)) for job in jobs}
     folders = {folder: os.path.realpath(folder) for folder in {job.output.parent for job in jobs}}
+    given = {os.path.realpath(folder): folder for folder in given}
+    # An output folder of its own inside the photographs' is left out of them.
+    looked_into = [real for real in given if real == top or not lies_in(top, real)]
     first: dict[str, Job] = {}
     for job in jobs:
         folder = folders[job.output.parent]
@@ -225,17 +192,9 @@ def _refuse_to_leave_or_collide(jobs: list[Job], output_dir: str | Path) -> None
                 f"{job.output} is one of the photographs and would be the result of {job.path}: "
                 "give another --output_dir, or leave it out"
             )
-
-
-def _refuse_results_among_content_images(jobs: list[Job], folders: list[str], output_dir: str | Path) -> None:
-    places = {os.path.realpath(job.output.parent): job for job in jobs}
-    for folder in folders:
-        top = os.path.realpath(folder)
-        if lies_in(os.path.realpath(output_dir), top) and os.path.realpath(output_dir) != top:
-            continue  # an output folder of its own inside the photographs' is left out of them
-        for place, job in places.items():
-            if lies_in(place, top):
+        for photographs in looked_into:
+            if lies_in(folder, photographs):
                 raise UserError(
-                    f"{job.output} would lie among the photographs of {folder} and be taken for one next time: "
-                    f"give another --output_dir, such as {os.path.join(folder, 'stylised')}"
+                    f"{job.output} would lie among the photographs of {given[photographs]} and be taken for one next "
+                    f"time: give another --output_dir, such as {os.path.join(given[photographs], 'stylised')}"
                 )

@@ -21,15 +21,13 @@ Reader = Callable[[str, str], Checkpoint]  # given a path and the flag that name
 
 CONTACT_SHEET = "contact_sheet"
 
-ALL = "all"
-"""The value of ``--style`` that stands for every style of a model."""
+ALL = "all"  # the value of --style that stands for every style of a model
 
 
 def style_name(config: InferenceConfig, given: frozenset[str] = frozenset()) -> str:
     """What results are named after: the model or its style, the styles of a mixture, or ``contact_sheet`` for several.
 
-    Raises:
-        UserError: if ``--blend`` or ``--style`` is not written as it should be, or does not go with the other flags.
+    Raises UserError if ``--blend`` or ``--style`` is not written as it should be, or does not go with the other flags.
     """
     if config.blend is not None:
         if "model_path" in given:
@@ -58,14 +56,9 @@ def find_models(names: Sequence[str]) -> list[str]:
 def load_styles(
     config: InferenceConfig, compute: Compute, say: Callable[[str], None], read: Reader = load_checkpoint
 ) -> list[tuple[str, Stylizer]]:
-    """(name, style): one, or several for a contact sheet; a mixture is one.
+    """(name, style): one, or several for a contact sheet; a mixture is one. ``say`` receives sentences on the choice.
 
-    Args:
-        say: receives sentences on the choice.
-        read: :func:`load_checkpoint`, or a function that remembers what it read.
-
-    Raises:
-        UserError: naming the flag and the file at fault.
+    Raises UserError, naming the flag and the file at fault.
     """
     if config.blend is not None:
         names, weights = zip(*_parse_blend(config.blend))
@@ -126,11 +119,7 @@ def _first_style(
 def list_styles(config: InferenceConfig, given: frozenset[str] = frozenset()) -> list[str]:
     """The styles of the models that ``--model_path`` names, a line each; with their files if there are several models.
 
-    Args:
-        given: names of the settings that were given explicitly; without ``model_path``, all that ship are listed.
-
-    Raises:
-        UserError: naming the flag and the file at fault.
+    Without ``model_path`` among the ``given`` settings, those of all models that ship.
     """
     models = find_models(validate(config).model_path)
     if "model_path" not in given:
@@ -141,13 +130,11 @@ def list_styles(config: InferenceConfig, given: frozenset[str] = frozenset()) ->
 
 def _parse_blend(text: str) -> list[tuple[str, float]]:
     """``a.pth:0.6,b.pth:0.4`` as [("a.pth", 0.6), ("b.pth", 0.4)]."""
-    parts = []
-    for item in text.split(","):
-        path, _, weight = item.strip().rpartition(":")
-        try:
-            parts.append((path, float(weight)))
-        except ValueError:
-            parts.append(("", 0.0))
+    items = [item.strip().rpartition(":") for item in text.split(",")]
+    try:
+        parts = [(path, float(weight)) for path, _, weight in items]
+    except ValueError:
+        parts = []
     if len(parts) < 2 or not all(path and 0 < weight < math.inf for path, weight in parts):
         raise UserError(
             f"--blend {text} is no mixture: give two styles or more, each with a weight above 0, such as "

@@ -34,8 +34,7 @@ class StyleOptions:
         stroke_scale: the network works on the picture reduced by this factor, so that strokes are that much larger;
             ``None`` takes 1 up to a short side of ``WORKING_SHORT_SIDE`` pixels, and then what reduces to it.
 
-    Raises:
-        StylizeError: for a value out of bounds.
+    Raises StylizeError for a value out of bounds.
     """
 
     strength: float = 1.0
@@ -57,13 +56,11 @@ class StyleOptions:
     def apply(
         self, content_image: torch.Tensor, stylized: torch.Tensor, size: tuple[int, int], box: tuple[int, int, int, int]
     ) -> torch.Tensor:
-        """The result, for one part of a picture.
+        """The result, for the part ``box`` (left, top, right, bottom) of a picture of ``size`` (width, height).
 
         Args:
             content_image: N x 3 x H x W, any type, RGB in [0, 255], on any device.
             stylized: N x 3 x H x W, float32, RGB in [0, 255]; not looked at where ``strength`` is 0.
-            size: (width, height) of the whole picture.
-            box: (left, top, right, bottom), the part of it.
 
         Returns:
             N x 3 x H x W, float32, in [0, 255], on the device of ``stylized``.
@@ -91,11 +88,7 @@ class StyleOptions:
         return flatten(self.mask, "black").convert("L").filter(ImageFilter.GaussianBlur(min(self.mask.size) / 200))
 
     def check_mask(self, width: int, height: int) -> None:
-        """Refuse a mask of other proportions than a picture's; another size is resized.
-
-        Raises:
-            StylizeError: with both sizes.
-        """
+        """Refuse a mask of other proportions than a picture's; another size is resized."""
         if self.mask is None:
             return
         rounding = (self.mask.width + self.mask.height) / 2  # of the sides of a reduced picture

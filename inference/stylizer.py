@@ -4,9 +4,8 @@ It knows neither flags nor files other than models; :class:`StylizeError` says w
 """
 
 import copy
-import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from imaging.oklab import oklab_to_rgb, rgb_to_oklab
-from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, check_images
+from imaging.resampling import resized_region
+from inference.canvas import PictureCanvas, Place, TensorCanvas, as_picture, box, tiles
 from inference.instance_norm import fix_statistics
 from inference.options import AS_TRAINED, StyleOptions, StylizeError
-from inference.tiling import tiles
 from losses.functional import luminance
 from models.checkpoints import load_checkpoint
 from models.fusion import fuse_batch_norm, fused_pass
@@ -32,18 +31,13 @@ _SMALL_TILE = 1024  # where larger ones would be no faster
 _BYTES_PER_PIXEL = {2: 340, 4: 630}  # that a pass takes, by the bytes of a number; measured on a CPU
 _TILE_BYTES = 384 * 2**20  # what a tile and the row of a picture that it lies in may take on a CPU
 
-_AT_OWN_SIZE = StyleOptions(stroke_scale=1)
-_NO_BAR = functools.partial(tqdm, total=0, disable=True)
-
 Canvas = PictureCanvas | TensorCanvas
-Reader = Callable[[Place], torch.Tensor]  # gives N x 3 x H x W, RGB in [0, 255]
+Painted = Iterator[tuple[Place, torch.Tensor, torch.Tensor]]
+"""Places, each with the content image there, as it is on the canvas, and what the network makes of it."""
 
 
 class Stylizer:
     """Repaints pictures in a trained style.
-
-    >>> stylizer = Stylizer("checkpoints/starry_night.pth")
-    >>> stylizer.stylize(Image.open("photo.jpg").convert("RGB")).save("stylized.png")
 
     Args:
         model: path of a checkpoint, or a network, which is copied.
@@ -73,17 +67,18 @@ class Stylizer:
                 network = network.for_style(0 if style is None else network.weights_of(style))
         except UserError as error:  # of a command, whose flags have these names
             raise StylizeError(str(error).removeprefix("--")) from None
-        if self.compute.device.type == "cpu":
-            keep_freed_memory()  # for a compute that resolve_compute did not make
         device, dtype, layout = self.compute.device, self.compute.dtype, memory_format(self.compute.device)
         self.network = fuse_batch_norm(network).to(device, memory_format=layout)
         if device.type == "cpu":
+            keep_freed_memory()  # for a compute that resolve_compute did not make
             self._run = fused_pass(self.network, dtype)
         else:  # weights in the type of the computation: nothing is converted on the way
             self._run = self.network.to(dtype)
         self._halo = self.network.reach()
         self._with_instance_norm = copy.deepcopy(network) if self._halo is None else None
-        self.tile_size = _affordable(tile_size, self._halo or 0, self.compute)
+        self.tile_size, free = tile_size, available_memory(device)
+        if free is not None:
+            self.tile_size = self._affordable(free // 2)
 
     @torch.inference_mode()
     def stylize(
@@ -94,26 +89,23 @@ class Stylizer:
         in_place: bool = False,
         bar: tqdm | None = None,
     ) -> Image.Image:
-        """A picture in the style, of the same size.
+        """A picture in the style, of the same size and mode.
 
         Args:
             image: mode ``RGB``, or ``RGBA``, which keeps its transparency; or an array H x W x 3 or 4 of uint8.
-            options: stroke size, strength, colours, mask.
             in_place: paint over ``image`` and return it, rather than a copy: memory is then taken for a row of tiles
                 alone, whatever the size.
             bar: its total grows by the number of tiles.
-
-        Returns:
-            A picture of the same mode.
 
         Raises:
             MemoryError: if memory does not suffice for even a small tile.
             StylizeError: if it is no such picture, or the mask has other proportions.
         """
         picture = as_picture(image)
-        canvas = PictureCanvas(picture if in_place or picture is not image else picture.copy())
-        self._paint(canvas, options, _NO_BAR() if bar is None else bar)
-        return canvas.image
+        if picture is image and not in_place:
+            picture = picture.copy()
+        self._paint(PictureCanvas(picture), options, bar)
+        return picture
 
     @torch.inference_mode()
     def stylize_tensor(
@@ -123,7 +115,6 @@ class Stylizer:
 
         Args:
             images: N x 3 x H x W, any type, RGB in [0, 255], on any device.
-            options: stroke size, strength, colours, and a mask for all of them.
             output: receives the result, of the same shape, not ``images`` itself; a uint8 one receives it rounded.
 
         Returns:
@@ -132,18 +123,21 @@ class Stylizer:
         Raises:
             MemoryError, StylizeError: as :meth:`stylize`.
         """
-        check_images(images)
-        width, height = options.working_size(images.shape[-1], images.shape[-2])
-        batches = images.split(max(1, len(images)) if self._in_one_pass(height, width) else 1)
+        if not isinstance(images, torch.Tensor) or images.dim() != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+            what = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
+            raise StylizeError(f"a tensor N x 3 x H x W is expected, not {what}: give pictures to stylize")
+        working_size = options.working_size(images.shape[-1], images.shape[-2])
+        batches = images.split(max(1, len(images)) if self._in_one_pass(working_size) else 1)
         if output is None:
             output = torch.empty(images.shape, device=self.compute.device)
         for batch, target in zip(batches, output.split(len(batches[0]))):
-            self._paint(TensorCanvas(batch, target), options, _NO_BAR())
+            self._paint(TensorCanvas(batch, target), options)
         return output
 
-    def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm) -> None:
+    def _paint(self, canvas: Canvas, options: StyleOptions, bar: tqdm | None = None) -> None:
         """Write what the network and the options make of the content image on a canvas."""
         options.check_mask(*canvas.size)
+        bar = tqdm(total=0, disable=True) if bar is None else bar
         working_size = options.working_size(*canvas.size)
         if options.strength == 0:
             places = (tile.target for tile in tiles(canvas.size[1], canvas.size[0], _SMALL_TILE, 0))
@@ -155,12 +149,15 @@ class Stylizer:
         for place, content_image, stylized in stylized_tiles:
             canvas.write(place, options.apply(content_image, stylized, canvas.size, box(place)))
 
-    def _tiles(self, canvas: Canvas, bar: tqdm) -> Iterator[tuple[Place, torch.Tensor, torch.Tensor]]:
-        """Places, each with the content image there, as it is on the canvas, and what the network makes of it."""
+    def _tiles(self, canvas: Canvas, bar: tqdm) -> Painted:
         width, height = canvas.size
-        engine = self._for_picture(height, width, canvas.crop, bar)
-        size = max(width, height) if engine._halo is None else engine._tile_size_for(width, height)
-        places = list(tiles(height, width, size, engine._halo or 0))
+        engine = self._for_picture(canvas, bar)
+        size = engine.tile_size
+        if engine._halo is None:
+            size = max(canvas.size)
+        elif self.compute.device.type == "cpu" and not engine._in_one_pass(canvas.size):
+            size = engine._affordable(_TILE_BYTES, width)  # it is to be stylised in bounded memory
+        places = tiles(height, width, size, engine._halo or 0)
         bar.total += len(places)
         for place in places:
             source = canvas.source(place.source)
@@ -168,50 +165,45 @@ class Stylizer:
             yield place.target, source[(..., *place.inside)], stylized[(..., *place.inside)]
             bar.update()
 
-    def _tiles_at(
-        self, size: tuple[int, int], canvas: Canvas, bar: tqdm
-    ) -> Iterator[tuple[Place, torch.Tensor, torch.Tensor]]:
-        """The same, with the network at work on the canvas resized to ``size``.
+    def _tiles_at(self, size: tuple[int, int], canvas: Canvas, bar: tqdm) -> Painted:
+        """As :meth:`_tiles`, with the network at work on the canvas resized to ``size``.
 
         What a smaller picture cannot hold of the content image's lightness, its fine detail, is given back.
         """
         width, height = canvas.size
-        places = list(tiles(height, width, min(self.tile_size, _SMALL_TILE), 0))
+        places = tiles(height, width, min(self.tile_size, _SMALL_TILE), 0)
         bar.total += len(places)
         working = canvas.reduced(size)
         for place, _, stylized in self._tiles(working, bar):
             working.write(place, stylized)
-        is_smaller = math.prod(size) < math.prod(canvas.size)
-        for place in places:
-            content_image = canvas.crop(place.target)
-            enlarged = working.enlarged(canvas.size, place.target).to(self.compute.device)
+        for _, _, place in places:
+            content_image = canvas.crop(place)
+            enlarged = resized_region(working.output, canvas.size, box(place)).to(self.compute.device)
             stylized, reduced_lightness = enlarged.split([3, 1], 1)
-            if is_smaller:
+            if math.prod(size) < math.prod(canvas.size):
                 content_lightness = luminance(content_image.to(self.compute.device).float())
                 stylized = stylized + (content_lightness - reduced_lightness)
-            yield place.target, content_image, stylized.clamp(0, 255)
+            yield place, content_image, stylized.clamp(0, 255)
             bar.update()
 
-    def _in_one_pass(self, height: int, width: int) -> bool:
+    def _in_one_pass(self, size: tuple[int, int]) -> bool:
         # With instance norm tiles cost more than a pass: the area decides.
-        return max(height, width) <= self.tile_size or (self._halo is None and height * width <= self.tile_size**2)
+        return max(size) <= self.tile_size or (self._halo is None and math.prod(size) <= self.tile_size**2)
 
-    def _tile_size_for(self, width: int, height: int) -> int:
-        """``tile_size``, or less for a picture that is not done in one pass: it is to be stylised in bounded memory."""
-        if self.compute.device.type != "cpu" or self._in_one_pass(height, width):
-            return self.tile_size
-        # Pixels of a tile, and three bytes of each in its row: c t^2 + 3 w t = bytes.
+    def _affordable(self, room: int, width: int = 0) -> int:
+        """A tile size for so many bytes, which the row of a picture of this width that it lies in takes a part of."""
+        # Pixels of a tile, and three bytes of each in its row: c t^2 + 3 w t = room.
         cost = _BYTES_PER_PIXEL[self.compute.dtype.itemsize]
-        side = (math.sqrt((3 * width) ** 2 + 4 * cost * _TILE_BYTES) - 3 * width) / (2 * cost)
-        return min(self.tile_size, max(_SMALLEST_TILE, (int(side) - 2 * self._halo) // 4 * 4))
+        side = (math.sqrt((3 * width) ** 2 + 4 * cost * room) - 3 * width) / (2 * cost)
+        return min(self.tile_size, max(_SMALLEST_TILE, (int(side) - 2 * (self._halo or 0)) // 4 * 4))
 
-    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm) -> "Stylizer":
-        """What stylises the picture that ``read`` reads: with instance norm, and in tiles, by its own statistics."""
-        while self._halo is None and not self._in_one_pass(height, width):
-            network = self._with_instance_norm
+    def _for_picture(self, canvas: Canvas, bar: tqdm) -> "Stylizer":
+        """What stylises a content image: with instance norm, and in tiles, by the picture's own statistics."""
+        width, height = canvas.size
+        while self._halo is None and not self._in_one_pass(canvas.size):
+            network, size = self._with_instance_norm, min(self.tile_size, _SMALL_TILE)
             try:
-                size = min(self.tile_size, _SMALL_TILE)
-                network = fix_statistics(network, height, width, read, size, self.compute, bar)
+                network = fix_statistics(network, height, width, canvas.crop, size, self.compute, bar)
             except (RuntimeError, MemoryError) as error:
                 self._use_smaller_tiles(error)
             else:
@@ -225,7 +217,7 @@ class Stylizer:
                 return self.compute.run(self._pass, images)
             except (RuntimeError, MemoryError) as error:
                 self._use_smaller_tiles(error)
-        return self.stylize_tensor(images, _AT_OWN_SIZE)
+        return self.stylize_tensor(images, StyleOptions(stroke_scale=1))
 
     def _use_smaller_tiles(self, error: Exception) -> None:
         """Halve the tiles after running out of memory; any other error is raised again."""
@@ -243,11 +235,9 @@ class Stylizer:
 
 
 class Blend(Stylizer):
-    """A mixture of styles: each paints the picture, and the colours are mixed in Oklab.
+    """A mixture of styles, all on one device: each paints the picture, and the colours are mixed in Oklab.
 
-    Args:
-        parts: the styles, all on one device.
-        weights: of each, above 0; only their proportions matter.
+    The weights are above 0; only their proportions matter.
     """
 
     def __init__(self, parts: Sequence[Stylizer], weights: Sequence[float]):
@@ -258,22 +248,13 @@ class Blend(Stylizer):
         self._halo = None if None in halos else max(halos)
         self.tile_size = min(part.tile_size for part in parts)
 
-    def _for_picture(self, height: int, width: int, read: Reader, bar: tqdm) -> Stylizer:
-        if self._halo is not None or self._in_one_pass(height, width):
+    def _for_picture(self, canvas: Canvas, bar: tqdm) -> Stylizer:
+        if self._halo is not None or self._in_one_pass(canvas.size):
             return self
         for part in self.parts:
             part.tile_size = self.tile_size
-        return Blend([part._for_picture(height, width, read, bar) for part in self.parts], self.weights)
+        return Blend([part._for_picture(canvas, bar) for part in self.parts], self.weights)
 
     def _pass(self, images: torch.Tensor) -> torch.Tensor:
         lab = sum(weight * rgb_to_oklab(part._pass(images)) for part, weight in zip(self.parts, self.weights))
         return oklab_to_rgb(lab)
-
-
-def _affordable(tile_size: int, margin: int, compute: Compute) -> int:
-    """A tile size whose pass takes at most half of the memory that is free, and at most ``tile_size``."""
-    free = available_memory(compute.device)
-    if free is None:
-        return tile_size
-    side = math.isqrt(free // 2 // _BYTES_PER_PIXEL[compute.dtype.itemsize]) - 2 * margin
-    return min(tile_size, max(_SMALLEST_TILE, side // 4 * 4))
