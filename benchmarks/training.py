@@ -21,7 +21,6 @@ from benchmarks.common import ComputeConfig, peak_memory, report, training_input
 from config import TrainingConfig, setting
 from losses import functional
 from training.build import build_state
-from training.compilation import compile_step
 from utils.measuring import time_in_turns
 from utils.settings import run_command
 
@@ -68,7 +67,7 @@ def main(args: TrainingTimingConfig) -> None:
         "ours": lambda: training_step(ours, photographs),
     }
     if compiled is not None:
-        compile_step(compiled, (photographs,), None)
+        compiled.compile((photographs,), None)
         calls["ours, torch.compile"] = lambda: training_step(compiled, photographs)
     device = ours.compute.device
     seconds = {name: median(values) for name, values in time_in_turns(calls, device, args.rounds).items()}

@@ -22,7 +22,7 @@ SATURATED = 0.99
 """A network has collapsed if more than this share of its values lies at either end of [0, 255], without a gradient."""
 
 
-class Unsound(Exception):
+class Unsound(UserError):
     """A training cannot go on; the message says why, and at which step."""
 
 

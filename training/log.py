@@ -85,16 +85,14 @@ class TrainingLog:
             for name, value in row.items():
                 if not math.isfinite(value):
                     raise Unsound(f"the {name[-1]} loss is {value} at step {step}")
-        self._window += rows
+        if self.path is not None:
+            self._window += rows
         shown = {name[1]: f"{v:.3g}" for name, v in rows[-1].items() if name[0] == "weighted" and v}  # has a weight
         self._bar.set_postfix(shown, refresh=False)
 
     def write_line(self, step: int, lr: float, style_levels: list[float]) -> None:
         """Write the means since the last line to ``metrics.jsonl``."""
         self.flush()
-        if self.path is None:
-            self._window = []
-            return
         now, n = time.perf_counter(), len(self._window)
         means = {name: sum(row[name] for row in self._window) / n for name in self._names}
         raw, weighted = (

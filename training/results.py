@@ -26,12 +26,12 @@ _PATHS = (
 )  # fmt: skip
 
 
-def monitor_picture(state: TrainingState, content_image: Image.Image) -> Image.Image:
-    """The content image, and beside it each style image with its result."""
-    network, pictures = state.network, [content_image]
+def monitor_picture(state: TrainingState) -> Image.Image:
+    """The monitor's photograph, and beside it each style image with its result."""
+    network, pictures = state.network, [state.monitor_photograph]
     for number, style_image in enumerate(state.style_images[:MOST_MONITORED]):
         of_style = network.for_style(number) if isinstance(network, MultiStyleNet) else network
-        pictures += [style_image, Stylizer(of_style, compute=state.compute).stylize(content_image)]
+        pictures += [style_image, Stylizer(of_style, compute=state.compute).stylize(state.monitor_photograph)]
     return side_by_side(pictures)
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Iterator
 
 import torch
 
@@ -15,12 +14,10 @@ from imaging.writing import save_png
 from losses.perceptual import Losses
 from losses.temporal import Views
 from models.checkpoints import Checkpoint, save_checkpoint
-from training.build import build_state, read_picture
-from training.compilation import compile_step
+from training.build import build_state, estimate_statistics
 from training.folder import TrainingFolder, is_model_of, training_folder
 from training.health import Unsound, check_network, check_numbers, check_pictures
 from training.log import TrainingLog, plot_losses
-from training.norm_statistics import estimate_statistics
 from training.plan import ENOUGH_STEPS, check_weights, strange_weights
 from training.results import monitor_picture, provenance, write_filmstrip, write_model
 from training.resume import resume_state_of, take_up
@@ -68,11 +65,6 @@ class TrainingRun:
             taken.callback(self.folder.release)
             self.folder.last_checkpoint = path
 
-            self.monitor_content_image = None
-            if config.monitor_every_steps:  # first, for it is quick to read, and what people mistype
-                self.monitor_content_image = read_picture(
-                    config, "training_monitor_content_image", config.training_monitor_content_image
-                )
             self.state = state = build_state(config, given, checkpoint, processes)
             if checkpoint is None:
                 check_pictures(state)
@@ -95,7 +87,10 @@ class TrainingRun:
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
             if config.compile == "on":
-                self._compile()
+                self.log_file.message("Compiling the training step with torch.compile, some minutes")
+                start, crops = time.monotonic(), next(state.calibration_batches())[: config.batch_size]
+                state.compile(*state.batch_of(crops, step=1))
+                self.log_file.message(f"Compiled in {time.monotonic() - start:.0f} s")
             self._taken = taken.pop_all()
 
     def _refuse_if_finished(self) -> None:
@@ -122,13 +117,6 @@ class TrainingRun:
         strange = strange_weights(config)
         if strange and not state.step:
             warnings.warn(strange, stacklevel=2)
-
-    def _compile(self) -> None:
-        state, message = self.state, self.log_file.message
-        message("Compiling the training step with torch.compile, some minutes")
-        start, photographs = time.monotonic(), next(state.calibration_batches())[: self.config.batch_size]
-        compile_step(state, *state.batch_of(photographs, step=1))
-        message(f"Compiled in {time.monotonic() - start:.0f} s")
 
     # -- during the loop --------------------------------------------------------------------------------------------
 
@@ -166,29 +154,16 @@ class TrainingRun:
         self.state.step = step
         self.log_file.add(step, losses)
         if self.state.compute.device.type == "cpu":  # nothing to wait for: look at every step
-            with self._stopping_if_unsound():
-                self.log_file.flush()
-
-    @contextlib.contextmanager
-    def _stopping_if_unsound(self) -> Iterator[None]:
-        try:
-            yield
-        except Unsound as error:
-            where = self.folder.where_to_resume()
-            if not where.startswith("resume"):
-                where = f"begin again ({where})"
-            raise UserError(
-                f"training stopped: {error}; {where} with a lower --lr, or with --precision float32"
-            ) from None
+            self.log_file.flush()
 
     def log(self) -> None:
         """Write a line of metrics, of a training that is sound."""
-        with self._stopping_if_unsound():
-            self.log_file.flush()
-            check_numbers(self.state)
+        self.log_file.flush()
+        check_numbers(self.state)
         levels = self.state.objective.ceiling.level().tolist()
-        with self.folder.writing() if self.processes.first else contextlib.nullcontext():
-            self.log_file.write_line(self.state.step, self.state.scheduler.get_last_lr()[0], levels)
+        if self.processes.first:
+            with self.folder.writing():
+                self.log_file.write_line(self.state.step, self.state.scheduler.get_last_lr()[0], levels)
 
     def is_monitor_step(self, step: int) -> bool:
         """Whether a monitor picture is due: early ones after 50, 100, 200, ... steps, later ones by the setting."""
@@ -200,11 +175,10 @@ class TrainingRun:
 
     def save_monitor_picture(self) -> None:
         """Stylize the monitor picture and put it beside content image and style image."""
-        with self._stopping_if_unsound():
-            self.log_file.flush()
+        self.log_file.flush()
         self._estimate_statistics()
         if self.processes.first:
-            picture = monitor_picture(self.state, self.monitor_content_image)
+            picture = monitor_picture(self.state)
             with self.folder.writing():
                 save_png(picture, self.folder.path / f"monitor_{self.state.step:06d}.png")
 
@@ -220,11 +194,10 @@ class TrainingRun:
         Raises:
             UserError: when a loss or a weight is not finite, the network has collapsed, or the file cannot be written.
         """
-        with self._stopping_if_unsound():
-            self.log_file.flush()
-            check_numbers(self.state)
-            self._estimate_statistics()
-            check_network(self.state)
+        self.log_file.flush()
+        check_numbers(self.state)
+        self._estimate_statistics()
+        check_network(self.state)
         path = self.folder.checkpoint(self.state.step)
         resume_state = resume_state_of(self.state, self.stream.position)
         if self.processes.first:
@@ -256,8 +229,8 @@ class TrainingRun:
         if not self.processes.first:
             return
         with self.folder.writing():
-            if self.monitor_content_image:
-                write_filmstrip(self.folder.path, self.monitor_content_image)
+            if self.state.monitor_photograph:
+                write_filmstrip(self.folder.path, self.state.monitor_photograph)
             plot_losses(self.folder.path / "metrics.jsonl", self.folder.path / "losses.png")
             # Last, since it says that the training is finished: one that is killed before writes the rest again.
             write_model(self.state, self.folder.result_path)
@@ -271,7 +244,14 @@ class TrainingRun:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, error, traceback):
         with self._taken:
-            if exception[0] is None:
+            if error is None:
                 self.processes.wait()  # the first one is still writing, and the others would break its connections
+        if isinstance(error, Unsound):
+            where = self.folder.where_to_resume()
+            if not where.startswith("resume"):
+                where = f"begin again ({where})"
+            raise UserError(
+                f"training stopped: {error}; {where} with a lower --lr, or with --precision float32"
+            ) from None

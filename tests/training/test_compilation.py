@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.comparing import read_metrics, same
-from training import compilation
+from training import state as training_state
 from training.build import build_state
 
 PLAN = [
@@ -26,7 +26,7 @@ def reset():
 @pytest.mark.slow
 def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
     """Through the tracing, the autograd and the functional form of torch.compile, without a compiler at the end."""
-    monkeypatch.setattr(compilation, "BACKEND", "aot_eager")
+    monkeypatch.setattr(training_state, "BACKEND", "aot_eager")
     assert "Compil" not in train(*PLAN, "--output_dir", tmp_path / "plain").ok()
     assert "Compiled in" in train(*PLAN, "--output_dir", tmp_path / "compiled", "--compile", "on").ok()
     plain, compiled = read_metrics(tmp_path / "plain"), read_metrics(tmp_path / "compiled")
@@ -37,17 +37,17 @@ def test_compiled_training_is_plain_training(train, monkeypatch, tmp_path):
 
 
 def test_a_compiler_that_fails_is_named(train, monkeypatch):
-    monkeypatch.setattr(compilation, "BACKEND", "no_such_backend")
+    monkeypatch.setattr(training_state, "BACKEND", "no_such_backend")
     error = train("--compile", "on").error
     assert "--compile on does not work here" in error and "no_such_backend" in error
 
 
 @pytest.mark.slow
 def test_trying_out_leaves_no_trace(small_config, monkeypatch):
-    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    monkeypatch.setattr(training_state, "BACKEND", "eager")
     state = build_state(small_config())
     before = [copy.deepcopy(module.state_dict()) for module in (state.network, state.objective)]
-    compilation.compile_step(state, *state.batch_of(next(state.calibration_batches()), step=1))
+    state.compile(*state.batch_of(next(state.calibration_batches()), step=1))
     assert same(before, [state.network.state_dict(), state.objective.state_dict()])
     assert all(parameter.grad is None for parameter in state.network.parameters())
 
