@@ -16,7 +16,6 @@ from unittest import mock
 
 import torch
 
-from begin_training import training_step
 from benchmarks.common import ComputeConfig, peak_memory, report, training_inputs
 from config import TrainingConfig, setting
 from losses import functional
@@ -63,12 +62,12 @@ def main(args: TrainingTimingConfig) -> None:
     photographs = next(ours.calibration_batches())
     in_plain_layout = photographs.contiguous()
     calls = {
-        "plain PyTorch, float32": plain()(lambda: training_step(theirs, in_plain_layout)),
-        "ours": lambda: training_step(ours, photographs),
+        "plain PyTorch, float32": plain()(lambda: theirs.learn(in_plain_layout)),
+        "ours": lambda: ours.learn(photographs),
     }
     if compiled is not None:
         compiled.compile((photographs,), None)
-        calls["ours, torch.compile"] = lambda: training_step(compiled, photographs)
+        calls["ours, torch.compile"] = lambda: compiled.learn(photographs)
     device = ours.compute.device
     seconds = {name: median(values) for name, values in time_in_turns(calls, device, args.rounds).items()}
     base = seconds["plain PyTorch, float32"]

@@ -41,7 +41,7 @@ class TrainingState:
     criterion: Callable[..., Losses]  # the objective, or what torch.compile made of it
     optimizer: torch.optim.Optimizer
     scheduler: LRScheduler
-    scaler: torch.amp.GradScaler  # scales for float16 alone
+    scaler: torch.amp.GradScaler
     total_steps: int
     why: str  # what led to that number, in words
     identity: dict  # what it is trained on, which a resumed training must find again
@@ -76,6 +76,18 @@ class TrainingState:
         moved, motion = second_views(photographs, seeds)
         pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
+
+    def learn(self, photographs: torch.Tensor, *styles: torch.Tensor, views: Views | None = None) -> Losses:
+        """One step of the optimiser on what :meth:`batch_of` gives."""
+        with self.compute.autocast():
+            stylized = self.forward(photographs, *styles)
+        losses = self.criterion(stylized, photographs, *styles, views=views)
+        self.optimizer.zero_grad()
+        self.scaler.scale(losses.total).backward()  # scales for float16 alone
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.scheduler.step()
+        return losses
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""
