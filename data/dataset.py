@@ -20,10 +20,7 @@ LARGEST_SCALE = 2.0
 
 
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
-    """Every picture file below a folder, by its extension, in sorted order; see :func:`imaging.folders.walk_pictures`.
-
-    Args:
-        flag: the flag that named the folder, for errors.
+    """Every picture file below a folder that a flag names, by its extension, in sorted order.
 
     Raises:
         UserError: if the folder is missing or holds no picture.
@@ -52,10 +49,6 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
     Its short side is brought to between ``size`` and :data:`LARGEST_SCALE` times as many pixels, and not beyond its
     own, so that the network sees things large and small, as it will in photographs of any size.
 
-    Args:
-        rng: of scale, place and flip.
-        max_pixels: a larger picture is refused, see :func:`imaging.reading.read_image`.
-
     Returns:
         3 x size x size, uint8, RGB.
 
@@ -83,33 +76,25 @@ class PhotographDataset(torch.utils.data.Dataset):
 
     Args:
         image_size: side of the crops, pixels.
-        seed: of order, crops and flips.
         max_pixels: larger pictures count as unreadable.
-
-    Attributes:
-        unreadable: index -> reason of the files that were found unreadable so far; streams pass over them.
     """
 
     def __init__(self, paths: Sequence[Path], image_size: int, seed: int, max_pixels: int = MAX_PIXELS):
         self.paths, self.image_size, self.seed, self.max_pixels = paths, image_size, seed, max_pixels
-        self.unreadable: dict[int, str] = {}
+        self.unreadable: dict[int, str] = {}  # index -> reason, as found so far; streams pass over them
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def order(self, epoch: int) -> list[int]:
-        """The shuffled order of one pass, as indices into ``paths``."""
+        """The order of one pass, as indices into ``paths``."""
         order = list(range(len(self.paths)))
         random.Random(f"order {self.seed} {epoch}").shuffle(order)
         return order
 
     def __getitem__(self, chunk: list[tuple[int, int]]) -> tuple[list[int], torch.Tensor, dict[int, str]]:
-        """Decode a chunk of (position, index of the photograph) pairs.
-
-        Returns:
-            ``(positions, crops, failures)``: positions of the K readable ones, in order; their crops, K x 3 x size x
-            size, uint8; and index -> reason for the others.
-        """
+        """The positions of K readable ones among (position, index) pairs; their crops, K x 3 x size x size, uint8; and
+        index -> reason for the others."""
         positions, crops, failures = [], [], {}
         for position, index in chunk:
             try:

@@ -16,7 +16,6 @@ from data.loader import PhotographStream
 from imaging.reading import read_image
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image, whole_batch
-from inference.stylizer import Stylizer
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.distillation import Distillation
 from losses.perceptual import PerceptualLoss
@@ -27,7 +26,7 @@ from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import MixedNorm2d, TransformerNet
 from training.plan import SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
-from training.results import MOST_MONITORED
+from training.results import monitored
 from training.resume import check_identity, cosine_schedule, restore
 from training.soap import SOAP
 from training.state import TrainingState
@@ -110,7 +109,7 @@ def build_state(
     if teacher:
         teaches = _teaching(teacher.network, compute)
         objective = Distillation(teaches, config.temporal_weight, len(styles), objective, painting_from)
-        style_images = _pictures_by(teacher.network, monitor_photograph, compute)
+        style_images = monitored(teacher.network, monitor_photograph, compute)
 
     torch.manual_seed(config.seed)
     network = checkpoint.network if checkpoint else _build_network(config, styles, begun)
@@ -216,16 +215,6 @@ def _read_style_image(config: TrainingConfig, path: str) -> Image.Image:
     if max(width, height) > 64 * min(width, height):
         raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
     return image
-
-
-def _pictures_by(teacher: TransformerNet, photograph: Image.Image | None, compute: Compute) -> list[Image.Image]:
-    """What the teacher makes of the monitor's photograph, in each style that the monitor picture shows."""
-    if photograph is None:
-        return []
-    networks = [teacher]
-    if isinstance(teacher, MultiStyleNet):
-        networks = [teacher.for_style(number) for number in range(min(len(teacher.styles), MOST_MONITORED))]
-    return [Stylizer(network, compute=compute).stylize(photograph) for network in networks]
 
 
 def _digest(parts: Iterable[bytes]) -> str:

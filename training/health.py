@@ -1,4 +1,4 @@
-"""Whether a training is sound: its pictures show something, its weights are finite, its network paints something."""
+"""Whether a training is sound."""
 
 import itertools
 import warnings
@@ -27,14 +27,7 @@ class Unsound(UserError):
 
 
 def check_pictures(state: TrainingState) -> None:
-    """Refuse a painting, or photographs, of one colour; warn where most photographs are.
-
-    Args:
-        state: of the training, before its first step.
-
-    Raises:
-        UserError: naming the flag, and the painting.
-    """
+    """Refuse a painting, or photographs, of one colour; warn where most photographs are."""
     config = state.config
     for path, image in zip(config.style_image, state.style_images):
         if is_flat(picture_batch(image)).all():
@@ -53,13 +46,10 @@ def check_pictures(state: TrainingState) -> None:
 
 
 def check_numbers(state: TrainingState) -> None:
-    """Refuse weights, statistics and moments of the optimiser that are not finite.
+    """Refuse weights, statistics and moments of the optimiser that are not finite: raises Unsound.
 
     A finite loss can have a gradient that is not, and finite weights can have statistics or a second moment that are
     not: a checkpoint of them would be refused when it is needed.
-
-    Raises:
-        Unsound: at the first of them.
     """
     moments = (value for parameter in state.optimizer.state.values() for value in parameter.values())
     values = (*state.network.state_dict().values(), *moments, *state.objective.state_dict().values())
@@ -70,11 +60,7 @@ def check_numbers(state: TrainingState) -> None:
 
 @torch.no_grad()
 def check_network(state: TrainingState) -> None:
-    """Refuse a network that gives every photograph the same picture, or black and white alone.
-
-    Raises:
-        Unsound: if it does.
-    """
+    """Refuse a network that gives every photograph the same picture, or black and white alone: raises Unsound."""
     photographs = torch.cat(list(itertools.islice(state.calibration_batches(), 2)))
     inputs = (photographs, 0) if isinstance(state.network, MultiStyleNet) else (photographs,)
     with state.compute.autocast():

@@ -1,4 +1,4 @@
-"""What a training leaves behind: monitor pictures, the filmstrip, and the final model with what made it."""
+"""What a training leaves behind: pictures, and models with what made them."""
 
 import contextlib
 import dataclasses
@@ -14,8 +14,10 @@ from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import merged
+from models.transformer_net import TransformerNet
 from training.folder import by_step
 from training.state import TrainingState
+from utils.device import Compute
 
 MOST_MONITORED = 4
 """With several styles, a monitor picture shows the first of them, as many as this."""
@@ -26,12 +28,20 @@ _PATHS = (
 )  # fmt: skip
 
 
+def monitored(network: TransformerNet, photograph: Image.Image | None, compute: Compute) -> list[Image.Image]:
+    """What a network makes of the monitor's photograph, if there is one, in each style that the monitor shows."""
+    networks = [network]
+    if isinstance(network, MultiStyleNet):
+        networks = [network.for_style(number) for number in range(min(len(network.styles), MOST_MONITORED))]
+    return [Stylizer(one, compute=compute).stylize(photograph) for one in networks if photograph]
+
+
 def monitor_picture(state: TrainingState) -> Image.Image:
     """The monitor's photograph, and beside it each style image with its result."""
-    network, pictures = state.network, [state.monitor_photograph]
-    for number, style_image in enumerate(state.style_images[:MOST_MONITORED]):
-        of_style = network.for_style(number) if isinstance(network, MultiStyleNet) else network
-        pictures += [style_image, Stylizer(of_style, compute=state.compute).stylize(state.monitor_photograph)]
+    pictures = [state.monitor_photograph]
+    results = monitored(state.network, state.monitor_photograph, state.compute)
+    for style_image, result in zip(state.style_images, results):
+        pictures += [style_image, result]
     return side_by_side(pictures)
 
 

@@ -11,13 +11,8 @@ class SOAP(torch.optim.Optimizer):
     these directions; Adam, run in their eigenbasis, gives each its own step. Scales, shifts and biases, of many
     styles too, have Adam's own steps. In the first step the factors are measured and nothing is moved.
 
-    Args:
-        parameters: of the network, float32.
-        lr: learning rate.
-        betas: decay of the two moments; the factors decay with the second.
-        eps: added to the root of the second moment.
-        weight_decay: added to the gradient, times the weight, as in Adam.
-        basis_every_steps: steps between two refinements of the bases, by one QR iteration each.
+    Arguments are Adam's; the factors decay with the second beta, and every ``basis_every_steps`` steps one QR iteration
+    refines the bases.
     """
 
     def __init__(self, parameters, lr, betas=(0.95, 0.95), eps=1e-8, weight_decay=0.0, basis_every_steps=10):
