@@ -8,7 +8,9 @@ For example:
     torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
-from config import TrainingConfig, with_recipe
+import dataclasses
+
+from config import RECIPES, TrainingConfig
 from utils.settings import run_command
 
 
@@ -27,7 +29,8 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     from training.run import TrainingRun  # here, so that --help and a mistyped flag answer without waiting for torch
     from utils.interrupts import Interrupts
 
-    run = TrainingRun(*with_recipe(config, given))
+    recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
+    run = TrainingRun(dataclasses.replace(config, **recipe), given | recipe.keys())
     state, config = run.state, run.config  # network, objective, optimiser, photographs; restored when resuming
     interrupts = Interrupts("Saving after this step", "what was learnt since the last checkpoint is lost")
     with interrupts, run:

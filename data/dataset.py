@@ -100,9 +100,8 @@ class PhotographDataset(torch.utils.data.Dataset):
             try:
                 rng = random.Random(f"crop {self.seed} {position}")
                 crops.append(random_crop(self.paths[index], self.image_size, rng, self.max_pixels))
+                positions.append(position)
             except ImageError as error:
                 failures[index] = str(error)
-            else:
-                positions.append(position)
         size = self.image_size
         return positions, torch.stack(crops) if crops else torch.empty(0, 3, size, size, dtype=torch.uint8), failures

@@ -14,8 +14,6 @@ from data.dataset import PhotographDataset
 from utils.errors import UserError
 from utils.interrupts import ctrl_c_waits
 
-LARGEST_UNREADABLE_SHARE = 0.1
-
 READING_SECONDS = 120
 """Seconds after which reading processes that deliver nothing, from a network folder that hangs say, are given up."""
 
@@ -133,30 +131,25 @@ class PhotographStream:
         return batch.pin_memory() if self.pin_memory else batch
 
     def _next_chunk(self):
-        waited = 0
-        while all(worker.is_alive() for worker in self._workers):
+        for _ in range(READING_SECONDS // _LOOK_SECONDS):
+            lost = next((worker.exitcode for worker in self._workers if not worker.is_alive()), None)
+            if lost == 1 and multiprocessing.get_start_method() != "fork":
+                raise UserError(_NO_GUARD)
+            if lost is not None:
+                reason = signal.Signals(-lost).name if lost < 0 else f"exit status {lost}"
+                raise UserError(
+                    f"a process that reads photographs was lost ({reason}), as where memory is short: give fewer with "
+                    "--num_workers, or --num_workers 0"
+                )
             try:
                 return next(self._loader)
             except (RuntimeError, OSError, EOFError) as error:  # torch's word for a lost worker, or its connection's
-                if "timed out" in str(error):
-                    waited += _LOOK_SECONDS
-                    if waited >= READING_SECONDS:
-                        raise UserError(
-                            f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder"
-                        ) from None
-                    continue
-                for worker in self._workers:
-                    worker.join(1)
-                if all(worker.is_alive() for worker in self._workers):
-                    raise
-        status = next(worker.exitcode for worker in self._workers if not worker.is_alive())
-        if status == 1 and multiprocessing.get_start_method() != "fork":
-            raise UserError(_NO_GUARD)
-        reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        raise UserError(
-            f"a process that reads photographs was lost ({reason}), as where memory is short: give fewer with "
-            "--num_workers, or --num_workers 0"
-        )
+                if "timed out" not in str(error):
+                    for worker in self._workers:
+                        worker.join(1)
+                    if all(worker.is_alive() for worker in self._workers):
+                        raise
+        raise UserError(f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder")
 
     def _note_unreadable(self, index: int, reason: str) -> None:
         if index in self.dataset.unreadable:  # read ahead before the first failure was known
@@ -164,7 +157,7 @@ class PhotographStream:
         self.dataset.unreadable[index] = reason
         warnings.warn(f"skipped: {reason}", stacklevel=2)
         bad, n = len(self.dataset.unreadable), len(self.dataset)
-        if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
+        if bad == n or bad > n * 0.1:
             raise UserError(
                 f"{bad} of the {n} photographs in --dataset_dir cannot be read, more than a tenth; the last was "
                 f"{self.dataset.paths[index]}: remove the broken files or give another folder"

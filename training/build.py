@@ -50,10 +50,8 @@ def build_state(
     """Build the state of a training. Reads files, and writes none.
 
     Args:
-        config: the settings; of a training that goes on, as :func:`training.resume.take_up` gives them. With a
-            ``DistillConfig`` another network teaches.
-        given: names of those that were given explicitly, for refusals.
-        checkpoint: to go on from, checked; the state is then as it was after its step.
+        config, checkpoint: of a training that goes on, as :func:`training.resume.take_up` gives them.
+        given: names of the settings that were given explicitly, for refusals.
         processes: that train together, each on ``config.batch_size`` photographs a step.
 
     Raises:
@@ -82,13 +80,13 @@ def build_state(
     photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
-    names = [str(path.relative_to(config.dataset_dir)) for path in paths]
+    names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in paths)
     # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
     identity = {
         "style": _digest(painting.byte().numpy().tobytes() for painting in paintings),
         "processes": processes.count,
         "photographs": len(photographs),
-        "photograph_names": _digest(["\0".join(names).encode("utf-8", "surrogateescape")]),
+        "photograph_names": _digest([names.encode("utf-8", "surrogateescape")]),
         "loss_network": vgg.fingerprint if vgg else "",
     }
     if teacher:
@@ -201,20 +199,16 @@ def _read_style_images(config: TrainingConfig, styles: tuple[str, ...]) -> list[
             "for each, of its name"
         )
     check_style_term(config, min(config.image_size, config.style_size or config.image_size))
-    return [_read_style_image(config, paths[style]) for style in styles]
-
-
-def _read_style_image(config: TrainingConfig, path: str) -> Image.Image:
-    image = _read_picture(config, "style_image", path)
-    width, height = image.size
-    called = f"--style_image {path} is {width} x {height} pixels"
-    if min(width, height) < SMALLEST_STYLE_IMAGE:
-        raise UserError(
-            f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more"
-        )
-    if max(width, height) > 64 * min(width, height):
-        raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
-    return image
+    images = [_read_picture(config, "style_image", paths[style]) for style in styles]
+    for style, image in zip(styles, images):
+        called = f"--style_image {paths[style]} is {image.width} x {image.height} pixels"
+        if min(image.size) < SMALLEST_STYLE_IMAGE:
+            raise UserError(
+                f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more"
+            )
+        if max(image.size) > 64 * min(image.size):
+            raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
+    return images
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -107,13 +107,11 @@ class TrainingFolder:
     """The folder of one training, which others keep out of once it is held, and the model beside it.
 
     Args:
-        config: names the folder, and says whether what is there may be replaced.
         kept_step: up to which the files there are this training's own; ``None`` for one that begins.
         writes: whether this process writes; of several that train together, the first one alone.
 
     Attributes:
         lock: to release at the end; ``None`` for a process that does not write.
-        path, result_path: the folder, and the final model.
         last_checkpoint: the newest that this training wrote or went on from.
 
     Raises:

@@ -10,12 +10,6 @@ from utils.errors import UserError
 ENOUGH_STEPS = 2000
 """Steps after which most style images look right; unless a flag says otherwise a training has no fewer."""
 
-MOST_STEPS = 40_000
-"""The paper's; unless a flag says otherwise a training has no more."""
-
-FAR = 30
-"""A training warns if the ratio of two weights is this many times the usual one."""
-
 SMALLEST_STYLE_IMAGE = 16
 """Pixels of a style image's short side; the deepest features look at as many."""
 
@@ -23,7 +17,7 @@ SMALLEST_STYLE_IMAGE = 16
 def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:
     """Steps that a training will run, and what led to it, in words."""
     batch = config.batch_size * processes
-    steps, reason = min(max(2 * photographs // batch, ENOUGH_STEPS), MOST_STEPS), ""
+    steps, reason = min(max(2 * photographs // batch, ENOUGH_STEPS), 40_000), ""  # the paper's, at most
     if config.num_epochs is not None:
         steps, reason = max(1, config.num_epochs * photographs // batch), ", as --num_epochs says"
     if config.total_steps is not None and (config.num_epochs is None or config.total_steps <= steps):
@@ -42,7 +36,7 @@ def check_weights(config: TrainingConfig) -> None:
 
 
 def strange_weights(config: TrainingConfig) -> str | None:
-    """A sentence about weights that are far from useful ones, such as those of another project; ``None`` for others."""
+    """A sentence about weights whose ratio is more than 30 times the usual one, such as those of another project."""
     content, style, variation = config.content_weight, config.style_weight, config.tv_weight
     usual = TrainingConfig()
     if config.loss_scale == "paper" and (content, style) == (usual.content_weight, usual.style_weight):
@@ -59,7 +53,7 @@ def strange_weights(config: TrainingConfig) -> str | None:
         ("tv_weight", variation, variation_factor, "all will be smoothed away"),
         ("content_weight", content, 1 / style_factor if style else 0.0, "next to nothing of the style will be learnt"),
     ):
-        if factor > FAR:
+        if factor > 30:
             times = f"{factor:,.0f}" if factor < 1e6 else "more than a million"
             return (
                 f"--{name} {value:g} is {times} times the usual beside the other weights, and {effect}; weights "

@@ -19,20 +19,12 @@ from training.folder import by_step
 from training.state import TrainingState
 from utils.device import Compute
 
-MOST_MONITORED = 4
-"""With several styles, a monitor picture shows the first of them, as many as this."""
-
-_PATHS = (
-    "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
-    "start_from", "teacher", "student",
-)  # fmt: skip
-
 
 def monitored(network: TransformerNet, photograph: Image.Image | None, compute: Compute) -> list[Image.Image]:
-    """What a network makes of the monitor's photograph, if there is one, in each style that the monitor shows."""
+    """What a network makes of the monitor's photograph, if there is one, in up to four of its styles."""
     networks = [network]
     if isinstance(network, MultiStyleNet):
-        networks = [network.for_style(number) for number in range(min(len(network.styles), MOST_MONITORED))]
+        networks = [network.for_style(number) for number in range(min(len(network.styles), 4))]
     return [Stylizer(one, compute=compute).stylize(photograph) for one in networks if photograph]
 
 
@@ -86,15 +78,17 @@ def provenance(state: TrainingState) -> dict:
     }
 
 
+def _without_folders(value):
+    if isinstance(value, tuple):
+        return tuple(map(_without_folders, value))
+    return Path(value).name if isinstance(value, str) else value
+
+
 def write_model(state: TrainingState, path: Path) -> None:
     """Write the final model; a style that was added to another network comes with the others."""
     made_by = provenance(state)
     # A model is passed on to others, who have no use for the names of folders.
-    for name in _PATHS:
-        value = made_by["settings"].get(name)
-        if value is not None:
-            shorter = tuple(Path(path).name for path in value) if isinstance(value, tuple) else Path(value).name
-            made_by["settings"][name] = shorter
+    made_by["settings"] = {name: _without_folders(value) for name, value in made_by["settings"].items()}
     model = Checkpoint(state.network, made_by)
     if state.config.train == "norms":
         model.network.cpu()

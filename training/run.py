@@ -27,9 +27,6 @@ from utils.errors import UserError
 from utils.processes import Processes
 from utils.settings import command_line, validate
 
-FIRST_MONITOR_STEP = 50
-"""Steps after which the first monitor picture is there, where --monitor_every_steps would have one later."""
-
 
 class TrainingRun:
     """A training that runs: its state, the photographs on their way to it, its log and its folder.
@@ -162,7 +159,7 @@ class TrainingRun:
 
     def is_monitor_step(self, step: int) -> bool:
         """Whether a monitor picture is due: early ones after 50, 100, 200, ... steps, later ones by the setting."""
-        every, early = self.config.monitor_every_steps, step / FIRST_MONITOR_STEP
+        every, early = self.config.monitor_every_steps, step / 50
         if not every:
             return False
         is_early = step < every and early >= 1 and math.log2(early).is_integer()
