@@ -221,11 +221,6 @@ class TrainingConfig:
 
     device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
-    compile: str = setting(
-        "off",
-        "whether torch.compile makes kernels of the step, which takes some minutes",
-        choices=("on", "off"),
-    )
     num_workers: int | None = setting(
         None,
         "processes that read photographs; 0: the training itself reads them; left out, what suits the machine",
@@ -446,7 +441,6 @@ class DistillConfig(TrainingConfig):
     # What begin_training.py alone takes.
     recipe: ClassVar = None
     train: ClassVar = "all"
-    compile: ClassVar = "off"
     output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
     name: ClassVar = property(lambda self: Path(self.student).stem)
     command = property(lambda self: ("-m", "training.distill", self.teacher, self.student))

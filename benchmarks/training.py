@@ -33,7 +33,6 @@ class TrainingTimingConfig(ComputeConfig):
     batch_size: int = setting(TrainingConfig.batch_size, "photographs a step", minimum=1)
     image_size: int = setting(TrainingConfig.image_size, "side of the training crops", minimum=32)
     width: float = setting(TrainingConfig.width, "channels of the network, in those of the paper", minimum=0.05)
-    compile: bool = setting(False, "also under torch.compile, which takes some minutes")
 
 
 @contextlib.contextmanager
@@ -56,7 +55,6 @@ def main(args: TrainingTimingConfig) -> None:
             device=args.device, precision=args.precision,
         )  # fmt: skip
         ours = build_state(config)
-        compiled = build_state(config) if args.compile else None
         with plain():
             theirs = build_state(dataclasses.replace(config, precision="float32"))
     photographs = next(ours.calibration_batches())
@@ -65,9 +63,6 @@ def main(args: TrainingTimingConfig) -> None:
         "plain PyTorch, float32": plain()(lambda: theirs.learn(in_plain_layout)),
         "ours": lambda: ours.learn(photographs),
     }
-    if compiled is not None:
-        compiled.compile((photographs,), None)
-        calls["ours, torch.compile"] = lambda: compiled.learn(photographs)
     device = ours.compute.device
     seconds = {name: median(values) for name, values in time_in_turns(calls, device, args.rounds).items()}
     base = seconds["plain PyTorch, float32"]

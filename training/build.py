@@ -124,7 +124,7 @@ def build_state(
     state = TrainingState(
         config=config, compute=compute, processes=processes, monitor_photograph=monitor_photograph,
         style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, network=network,
-        forward=processes.forward_of(network), objective=objective, criterion=objective, optimizer=optimizer,
+        forward=processes.forward_of(network), objective=objective, optimizer=optimizer,
         scheduler=cosine_schedule(optimizer, config.lr, total_steps),
         scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16),
         total_steps=total_steps, why=why, identity=identity, teacher=teacher and teacher.provenance,

@@ -25,7 +25,7 @@ _FIXED = (
 )  # fmt: skip
 
 # What says how to resume, rather than what to train.
-_NOT_RESTORED = ("checkpoint_path", "resume", "overwrite", "compile")
+_NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
 
 _PARTS = {
     "identity": dict, "step": int, "position": int, "unreadable": dict, "optimizer": dict, "scaler": dict,
