@@ -15,9 +15,6 @@ from imaging.reading import read_image
 from imaging.tensors import flatten, image_to_tensor
 from utils.errors import ImageError, UserError
 
-LARGEST_SCALE = 2.0
-"""Short side of a photograph, in sides of the crop, up to which it is resized at random."""
-
 
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
     """Every picture file below a folder that a flag names, by its extension, in sorted order.
@@ -46,8 +43,8 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
 def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
     """A photograph at a random scale, cropped to a square and flipped at random.
 
-    Its short side is brought to between ``size`` and :data:`LARGEST_SCALE` times as many pixels, and not beyond its
-    own, so that the network sees things large and small, as it will in photographs of any size.
+    Its short side is brought to between ``size`` and twice as many pixels, and not beyond its own, so that the network
+    sees things large and small, as it will in photographs of any size.
 
     Returns:
         3 x size x size, uint8, RGB.
@@ -55,12 +52,12 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
     Raises:
         ImageError: if it cannot be read.
     """
-    # Twice the size keeps the reduced decoding invisible after resampling.
-    image = read_image(path, draft_size=round(2 * LARGEST_SCALE * size), max_pixels=max_pixels)
+    # Twice the largest size keeps the reduced decoding invisible after resampling.
+    image = read_image(path, draft_size=4 * size, max_pixels=max_pixels)
     # Only the crop is resampled: a square of the photograph, at a scale of 1 with the short side for a side.
     width, height = image.size
     short_side = min(width, height)
-    side = short_side / rng.uniform(1.0, max(1.0, min(LARGEST_SCALE, short_side / size)))
+    side = short_side / rng.uniform(1.0, max(1.0, min(2.0, short_side / size)))
     left, top = rng.random() * (width - side), rng.random() * (height - side)
     crop = flatten(image).resize(
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0

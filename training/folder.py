@@ -55,10 +55,7 @@ class FolderLock:
             self.release()
 
     def hold(self) -> bool:
-        """Make the folder and take the lock, if it is not held.
-
-        Returns:
-            Whether it was lost: somebody has removed the folder.
+        """Make the folder and take the lock, if it is not held, and say whether it was lost, with the folder.
 
         Raises:
             UserError: where another process holds it, or the folder cannot be written to.
@@ -175,9 +172,8 @@ class TrainingFolder:
 
     def where_to_resume(self) -> str:
         """The last half of a sentence about what went wrong."""
-        if self.last_checkpoint is None or not self.last_checkpoint.exists():
-            return "there is no checkpoint yet"
-        return f"resume from {self.last_checkpoint}"
+        there = self.last_checkpoint is not None and self.last_checkpoint.exists()
+        return f"resume from {self.last_checkpoint}" if there else "there is no checkpoint yet"
 
     def _refuse_to_replace(self) -> None:
         """Refuse to replace unasked what a training left that is not this one: all, or all after the kept step."""

@@ -29,10 +29,8 @@ def check_pictures(state: TrainingState) -> None:
             "a folder of photographs"
         )
     if plain.float().mean() > 0.5:
-        warnings.warn(
-            f"{plain.sum()} of {len(plain)} crops of the photographs are of one colour: the model will be poor",
-            stacklevel=2,
-        )
+        poor = f"{plain.sum()} of {len(plain)} crops of the photographs are of one colour: the model will be poor"
+        warnings.warn(poor, stacklevel=2)
 
 
 def check_numbers(state: TrainingState) -> None:

@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 from PIL import Image
@@ -62,6 +62,7 @@ def provenance(state: TrainingState) -> dict:
     else:
         own = {name: state.teacher.get(name) for name in ("step", "settings", "started_from")}
         learnt = state.teacher | {"taught_by": own}
+    versions = {name: version(name) for name in ("torch", "pillow", "numpy")}
     return {
         **learnt,
         "started_from": state.started_from,
@@ -71,10 +72,7 @@ def provenance(state: TrainingState) -> dict:
         "precision": str(state.compute.dtype).removeprefix("torch."),
         "photographs": len(state.photographs),
         "processes": state.processes.count,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "numpy")},
-        },
+        "versions": {"python": platform.python_version()} | versions,
     }
 
 

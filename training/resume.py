@@ -18,14 +18,11 @@ from utils.errors import UserError
 from utils.processes import Processes
 from utils.settings import shown, validate
 
-# What a run is made of: a resumed run cannot have another.
 _FIXED = (
     "recipe", "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "width",
     "blocks", "image_size", "style_size", "style_smoothing", "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
-
-# What says how to resume, rather than what to train.
-_NOT_RESTORED = ("checkpoint_path", "resume", "overwrite")
+"""What a run is made of: a resumed run cannot have another."""
 
 _PARTS = {
     "identity": dict, "step": int, "position": int, "unreadable": dict, "optimizer": dict, "scaler": dict,
@@ -148,7 +145,8 @@ def restore_settings(
                 f"({shown(stored[name])}), and cannot change on the way: leave it out, or start a new training"
             )
     known = {field.name for field in dataclasses.fields(config)}
-    taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
+    left = given | {"checkpoint_path", "resume", "overwrite"}  # the last three say how to resume, not what to train
+    taken = {name: value for name, value in stored.items() if name in known - left}
     config = validate(dataclasses.replace(config, **taken))  # earlier checkpoints name their one style image as it is
     given |= {"output_dir", "name"} - known  # a student's own place says where
     # A training goes on where its checkpoint lies, whatever the file itself says of that.
