@@ -8,26 +8,17 @@ For example:
     torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
-from typing import TYPE_CHECKING
+import dataclasses
 
-from config import TrainingConfig, with_recipe
+from config import RECIPES, TrainingConfig
 from utils.settings import run_command
-
-if TYPE_CHECKING:  # torch is imported later, so that --help and a mistyped flag answer without waiting for it
-    from torch import Tensor
-
-    from losses.perceptual import Losses
-    from losses.temporal import Views
-    from training.run import TrainingRun
-    from training.state import TrainingState
 
 
 def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     """Train to the end, or until Ctrl-C or SIGTERM.
 
     Args:
-        config: the settings.
-        given: names of those that were given explicitly; when resuming, the others are taken from the checkpoint.
+        given: names of settings that were given explicitly; when resuming, the others are taken from the checkpoint.
 
     Returns:
         Exit status: 0, or 130 or 143 after a signal.
@@ -35,21 +26,17 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     Raises:
         UserError: naming the flag or file at fault.
     """
-    from training.run import TrainingRun
-
-    return run_training(TrainingRun(*with_recipe(config, given)))
-
-
-def run_training(run: "TrainingRun") -> int:
-    """The loop: ``train`` without building what is trained."""
+    from training.run import TrainingRun  # here, so that --help and a mistyped flag answer without waiting for torch
     from utils.interrupts import Interrupts
 
+    recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
+    run = TrainingRun(dataclasses.replace(config, **recipe), given | recipe.keys())
     state, config = run.state, run.config  # network, objective, optimiser, photographs; restored when resuming
     interrupts = Interrupts("Saving after this step", "what was learnt since the last checkpoint is lost")
     with interrupts, run:
         for step in range(state.step + 1, state.total_steps + 1):
             batch, views = run.next_batch()  # photographs, and with several styles the number of each one's style
-            losses = training_step(state, *batch, views=views)
+            losses = state.learn(*batch, views=views)
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == state.total_steps:
                 run.log()
@@ -63,29 +50,6 @@ def run_training(run: "TrainingRun") -> int:
                 return interrupts.exit_status
         run.save_results()
     return 0
-
-
-def training_step(
-    state: "TrainingState", photographs: "Tensor", *styles: "Tensor", views: "Views | None" = None
-) -> "Losses":
-    """One step of the optimiser on a batch.
-
-    Args:
-        state: network, objective, optimiser.
-        photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
-        styles: for a network of several styles, N whole numbers.
-        views: where the second half of the batch are second views of the first, see ``--temporal_weight``.
-    """
-    with state.compute.autocast():
-        stylized = state.forward(photographs, *styles)
-    # What is minimised: losses/perceptual.py lists its terms.
-    losses = state.criterion(stylized, photographs, *styles, views=views)
-    state.optimizer.zero_grad()
-    state.scaler.scale(losses.total).backward()  # scales for float16 alone
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    state.scheduler.step()
-    return losses
 
 
 if __name__ == "__main__":

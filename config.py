@@ -221,11 +221,6 @@ class TrainingConfig:
 
     device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
-    compile: str = setting(
-        "off",
-        "whether torch.compile makes kernels of the step, which takes some minutes",
-        choices=("on", "off"),
-    )
     num_workers: int | None = setting(
         None,
         "processes that read photographs; 0: the training itself reads them; left out, what suits the machine",
@@ -246,8 +241,7 @@ class TrainingConfig:
     overwrite: bool = setting(False, OVERWRITE_HELP)
     replace_shipped: bool = setting(False, "let the result take the place of a model that came with the program")
 
-    command = ("begin_training.py",)
-    """What begins such a training, and resumes it."""
+    command = ("begin_training.py",)  # what begins such a training, and resumes it
 
 
 OBJECTIVE = (
@@ -268,7 +262,7 @@ RECIPES = {
         **_NO_TERM_OF_OURS,
         "content_layer": "relu4_2",
         "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        "style_layer_weights": (1.0, 1.0, 1.0, 1.0, 1.0),
+        "style_layer_weights": (1.0,) * 5,
         "loss_scale": "relative", "style_weight": 60.0, "tv_weight": 0.05, "weight_decay": 1e-5,
     },
     "paper": {
@@ -279,8 +273,7 @@ RECIPES = {
         "loss_scale": "paper", "style_weight": 5e-6, "tv_weight": 4e-5, "weight_decay": 0.0,
     },
 }  # fmt: skip
-"""What ``--recipe`` sets."""
-
+"""What ``--recipe`` sets; flags that are given win over it."""
 
 BEFORE = {
     "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "style_layer_weights": (1.0,) * 5,
@@ -289,12 +282,6 @@ BEFORE = {
     "blocks": 5,
 }  # fmt: skip
 """Values for settings that older checkpoints lack."""
-
-
-def with_recipe(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
-    """The settings with those of ``config.recipe``, except the ``given`` ones; and the names of all that hold now."""
-    recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
-    return dataclasses.replace(config, **recipe), given | recipe.keys()
 
 
 @dataclass(frozen=True)
@@ -454,7 +441,6 @@ class DistillConfig(TrainingConfig):
     # What begin_training.py alone takes.
     recipe: ClassVar = None
     train: ClassVar = "all"
-    compile: ClassVar = "off"
     output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
     name: ClassVar = property(lambda self: Path(self.student).stem)
     command = property(lambda self: ("-m", "training.distill", self.teacher, self.student))

@@ -15,15 +15,9 @@ from imaging.reading import read_image
 from imaging.tensors import flatten, image_to_tensor
 from utils.errors import ImageError, UserError
 
-LARGEST_SCALE = 2.0
-"""Short side of a photograph, in sides of the crop, up to which it is resized at random."""
-
 
 def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Path]:
-    """Every picture file below a folder, by its extension, in sorted order; see :func:`imaging.folders.walk_pictures`.
-
-    Args:
-        flag: the flag that named the folder, for errors.
+    """Every picture file below a folder that a flag names, by its extension, in sorted order.
 
     Raises:
         UserError: if the folder is missing or holds no picture.
@@ -49,12 +43,8 @@ def list_photographs(folder: str | Path, flag: str = "--dataset_dir") -> list[Pa
 def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
     """A photograph at a random scale, cropped to a square and flipped at random.
 
-    Its short side is brought to between ``size`` and :data:`LARGEST_SCALE` times as many pixels, and not beyond its
-    own, so that the network sees things large and small, as it will in photographs of any size.
-
-    Args:
-        rng: of scale, place and flip.
-        max_pixels: a larger picture is refused, see :func:`imaging.reading.read_image`.
+    Its short side is brought to between ``size`` and twice as many pixels, and not beyond its own, so that the network
+    sees things large and small, as it will in photographs of any size.
 
     Returns:
         3 x size x size, uint8, RGB.
@@ -62,12 +52,12 @@ def random_crop(path: Path, size: int, rng: random.Random, max_pixels: int = MAX
     Raises:
         ImageError: if it cannot be read.
     """
-    # Twice the size keeps the reduced decoding invisible after resampling.
-    image = read_image(path, draft_size=round(2 * LARGEST_SCALE * size), max_pixels=max_pixels)
+    # Twice the largest size keeps the reduced decoding invisible after resampling.
+    image = read_image(path, draft_size=4 * size, max_pixels=max_pixels)
     # Only the crop is resampled: a square of the photograph, at a scale of 1 with the short side for a side.
     width, height = image.size
     short_side = min(width, height)
-    side = short_side / rng.uniform(1.0, max(1.0, min(LARGEST_SCALE, short_side / size)))
+    side = short_side / rng.uniform(1.0, max(1.0, min(2.0, short_side / size)))
     left, top = rng.random() * (width - side), rng.random() * (height - side)
     crop = flatten(image).resize(
         (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side), reducing_gap=3.0
@@ -83,41 +73,32 @@ class PhotographDataset(torch.utils.data.Dataset):
 
     Args:
         image_size: side of the crops, pixels.
-        seed: of order, crops and flips.
         max_pixels: larger pictures count as unreadable.
-
-    Attributes:
-        unreadable: index -> reason of the files that were found unreadable so far; streams pass over them.
     """
 
     def __init__(self, paths: Sequence[Path], image_size: int, seed: int, max_pixels: int = MAX_PIXELS):
         self.paths, self.image_size, self.seed, self.max_pixels = paths, image_size, seed, max_pixels
-        self.unreadable: dict[int, str] = {}
+        self.unreadable: dict[int, str] = {}  # index -> reason, as found so far; streams pass over them
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def order(self, epoch: int) -> list[int]:
-        """The shuffled order of one pass, as indices into ``paths``."""
+        """The order of one pass, as indices into ``paths``."""
         order = list(range(len(self.paths)))
         random.Random(f"order {self.seed} {epoch}").shuffle(order)
         return order
 
     def __getitem__(self, chunk: list[tuple[int, int]]) -> tuple[list[int], torch.Tensor, dict[int, str]]:
-        """Decode a chunk of (position, index of the photograph) pairs.
-
-        Returns:
-            ``(positions, crops, failures)``: positions of the K readable ones, in order; their crops, K x 3 x size x
-            size, uint8; and index -> reason for the others.
-        """
+        """The positions of K readable ones among (position, index) pairs; their crops, K x 3 x size x size, uint8; and
+        index -> reason for the others."""
         positions, crops, failures = [], [], {}
         for position, index in chunk:
             try:
                 rng = random.Random(f"crop {self.seed} {position}")
                 crops.append(random_crop(self.paths[index], self.image_size, rng, self.max_pixels))
+                positions.append(position)
             except ImageError as error:
                 failures[index] = str(error)
-            else:
-                positions.append(position)
         size = self.image_size
         return positions, torch.stack(crops) if crops else torch.empty(0, 3, size, size, dtype=torch.uint8), failures

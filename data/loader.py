@@ -1,4 +1,4 @@
-"""Batches of photographs as one endless stream with a position, read ahead by torch's DataLoader."""
+"""Batches of photographs as one endless stream with a position."""
 
 import itertools
 import multiprocessing
@@ -13,8 +13,6 @@ from torch.utils.data import DataLoader
 from data.dataset import PhotographDataset
 from utils.errors import UserError
 from utils.interrupts import ctrl_c_waits
-
-LARGEST_UNREADABLE_SHARE = 0.1
 
 READING_SECONDS = 120
 """Seconds after which reading processes that deliver nothing, from a network folder that hangs say, are given up."""
@@ -38,7 +36,6 @@ def _chunks(dataset: PhotographDataset, start: int, size: int) -> Iterator[list[
 
 
 def _init_worker(worker_id: int) -> None:
-    """Set up a process that decodes photographs for another one."""
     # Ctrl-C reaches the whole process group, and "timeout" and batch systems send SIGTERM to it; the training process
     # finishes its step and shuts the workers down itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -46,25 +43,21 @@ def _init_worker(worker_id: int) -> None:
     torch.set_num_threads(1)
 
 
-def _by_value(chunk: tuple[list[int], torch.Tensor, dict[int, str]]):
-    """A chunk that goes from process to process through a pipe.
-
-    Tensors would go through shared memory, of which containers have little.
-    """
+def _by_value(chunk):
+    """A chunk that goes through a pipe; a tensor would through shared memory, of which containers have little."""
     positions, crops, failures = chunk
     return positions, crops.numpy(), failures
 
 
 class PhotographStream:
-    """An iterator over batches of random crops, reproducible from any position.
+    """An iterator over batches of random crops, batch_size x 3 x size x size, uint8, RGB.
 
     The order of photographs, and each crop, follow from the data set's seed and the position alone: neither the
     number of workers nor an unreadable file changes what the remaining positions yield.
 
     Args:
         dataset: the photographs; those that turn out unreadable are added to its ``unreadable``.
-        batch_size: photographs a batch.
-        start: position of the first photograph, 0 or a ``position`` of an earlier stream.
+        start: 0, or a ``position`` of an earlier stream.
         num_workers: reading processes; 0 reads in this one.
         pin_memory: whether batches are page-locked, for copies to a CUDA device that do not wait.
         shard, shards: of the batches, this stream yields every ``shards``-th from number ``shard`` on: the share of one
@@ -74,19 +67,12 @@ class PhotographStream:
         position: where to start a stream that goes on after the last batch handed out.
 
     Raises:
-        UserError: in a process that a script without a guarded main module is starting.
+        UserError: in a process that a script without a guarded main module is starting; from a batch on when more than
+            a tenth of the photographs, or all, turn out unreadable, or when a reading process is lost or delivers
+            nothing for :data:`READING_SECONDS`.
     """
 
-    def __init__(
-        self,
-        dataset: PhotographDataset,
-        batch_size: int,
-        start: int = 0,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        shard: int = 0,
-        shards: int = 1,
-    ):
+    def __init__(self, dataset, batch_size, start=0, num_workers=0, pin_memory=False, shard=0, shards=1):
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             # This is a reading process, which imports the script that started the training, and so begins it again.
             raise UserError(_NO_GUARD)
@@ -128,12 +114,6 @@ class PhotographStream:
         return self
 
     def __next__(self) -> torch.Tensor:
-        """The next batch: batch_size x 3 x size x size, uint8, RGB.
-
-        Raises:
-            UserError: when more than a tenth of the photographs, or all, turn out unreadable; when a reading process is
-                lost, or delivers nothing for :data:`READING_SECONDS`.
-        """
         while len(self._positions) < self.batch_size:
             positions, crops, failures = self._next_chunk()
             crops = torch.from_numpy(crops)
@@ -151,30 +131,25 @@ class PhotographStream:
         return batch.pin_memory() if self.pin_memory else batch
 
     def _next_chunk(self):
-        waited = 0
-        while all(worker.is_alive() for worker in self._workers):
+        for _ in range(READING_SECONDS // _LOOK_SECONDS):
+            lost = next((worker.exitcode for worker in self._workers if not worker.is_alive()), None)
+            if lost == 1 and multiprocessing.get_start_method() != "fork":
+                raise UserError(_NO_GUARD)
+            if lost is not None:
+                reason = signal.Signals(-lost).name if lost < 0 else f"exit status {lost}"
+                raise UserError(
+                    f"a process that reads photographs was lost ({reason}), as where memory is short: give fewer with "
+                    "--num_workers, or --num_workers 0"
+                )
             try:
                 return next(self._loader)
             except (RuntimeError, OSError, EOFError) as error:  # torch's word for a lost worker, or its connection's
-                if "timed out" in str(error):
-                    waited += _LOOK_SECONDS
-                    if waited >= READING_SECONDS:
-                        raise UserError(
-                            f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder"
-                        ) from None
-                    continue
-                for worker in self._workers:
-                    worker.join(1)
-                if all(worker.is_alive() for worker in self._workers):
-                    raise
-        status = next(worker.exitcode for worker in self._workers if not worker.is_alive())
-        if status == 1 and multiprocessing.get_start_method() != "fork":
-            raise UserError(_NO_GUARD)
-        reason = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        raise UserError(
-            f"a process that reads photographs was lost ({reason}), as where memory is short: give fewer with "
-            "--num_workers, or --num_workers 0"
-        )
+                if "timed out" not in str(error):
+                    for worker in self._workers:
+                        worker.join(1)
+                    if all(worker.is_alive() for worker in self._workers):
+                        raise
+        raise UserError(f"--dataset_dir gave no photograph for {READING_SECONDS} seconds: see to the folder")
 
     def _note_unreadable(self, index: int, reason: str) -> None:
         if index in self.dataset.unreadable:  # read ahead before the first failure was known
@@ -182,14 +157,14 @@ class PhotographStream:
         self.dataset.unreadable[index] = reason
         warnings.warn(f"skipped: {reason}", stacklevel=2)
         bad, n = len(self.dataset.unreadable), len(self.dataset)
-        if bad == n or bad > n * LARGEST_UNREADABLE_SHARE:
+        if bad == n or bad > n * 0.1:
             raise UserError(
                 f"{bad} of the {n} photographs in --dataset_dir cannot be read, more than a tenth; the last was "
                 f"{self.dataset.paths[index]}: remove the broken files or give another folder"
             )
 
     def close(self) -> None:
-        """Stop the workers, and wait for their end. The stream is of no use afterwards."""
+        """Stop the workers, and wait for their end."""
         self._loader = None  # tells them, and waits a while
         for worker in self._workers:
             worker.kill()  # what is left hangs in a file

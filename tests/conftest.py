@@ -425,7 +425,7 @@ def style_model(tmp_path_factory):
     """The file ``stripes.pth`` of an untrained network that changes a picture visibly."""
     from models.checkpoints import Checkpoint, save_checkpoint
     from models.transformer_net import TransformerNet
-    from training.norm_statistics import estimate_statistics
+    from training.build import estimate_statistics
 
     with torch.random.fork_rng():
         torch.manual_seed(3)

@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+from collections.abc import Iterable
 
 import torch
 from PIL import Image
+from torch import nn
 
 from config import BEFORE, OBJECTIVE, DistillConfig, TrainingConfig
 from data.dataset import PhotographDataset, list_photographs
@@ -14,7 +16,6 @@ from data.loader import PhotographStream
 from imaging.reading import read_image
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image, whole_batch
-from inference.stylizer import Stylizer
 from losses.content_ceiling import ContentCeiling, content_ceiling
 from losses.distillation import Distillation
 from losses.perceptual import PerceptualLoss
@@ -23,11 +24,9 @@ from models.cpu_kernels import accelerate
 from models.fusion import fuse_batch_norm, fused_pass
 from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
-from models.transformer_net import TransformerNet
-from models.vgg19 import VGG19
-from training.norm_statistics import estimate_statistics
+from models.transformer_net import MixedNorm2d, TransformerNet
 from training.plan import SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
-from training.results import MOST_MONITORED
+from training.results import monitored
 from training.resume import check_identity, cosine_schedule, restore
 from training.soap import SOAP
 from training.state import TrainingState
@@ -51,10 +50,8 @@ def build_state(
     """Build the state of a training. Reads files, and writes none.
 
     Args:
-        config: the settings; of a training that goes on, as :func:`training.resume.take_up` gives them. With a
-            ``DistillConfig`` another network teaches: the objective is :class:`losses.distillation.Distillation`.
-        given: names of those that were given explicitly, for refusals.
-        checkpoint: to go on from, checked; the state is then as it was after its step.
+        config, checkpoint: of a training that goes on, as :func:`training.resume.take_up` gives them.
+        given: names of the settings that were given explicitly, for refusals.
         processes: that train together, each on ``config.batch_size`` photographs a step.
 
     Raises:
@@ -63,7 +60,18 @@ def build_state(
     config = validate(config)
     compute = resolve_compute(config.device, config.precision, Processes.local_rank())
     torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
-    config, teacher, begun = _other_networks(config, given, checkpoint is None)
+    monitor_photograph = None
+    if config.monitor_every_steps:  # first, for it is quick to read, and what people mistype
+        monitor_photograph = _read_picture(
+            config, "training_monitor_content_image", config.training_monitor_content_image
+        )
+    teacher = begun = None
+    if isinstance(config, DistillConfig):
+        teacher = load_checkpoint(config.teacher, "TEACHER")
+        config = _with_settings_of(teacher, config, given)
+        begun = teacher if _same_sizes(teacher.network, config) else None
+    if checkpoint is None and config.start_from is not None:
+        begun, config = _begin_from(config, given)
     styles = teacher.styles(config.teacher) if teacher else style_names(config.style_image)
     check_styles(config, styles)
     style_images = pictures = _read_style_images(config, styles)
@@ -72,57 +80,63 @@ def build_state(
     photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
+    names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in paths)
     # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
-    identity = _identity(config, paintings, photographs, vgg, processes, teacher)
+    identity = {
+        "style": _digest(painting.byte().numpy().tobytes() for painting in paintings),
+        "processes": processes.count,
+        "photographs": len(photographs),
+        "photograph_names": _digest([names.encode("utf-8", "surrogateescape")]),
+        "loss_network": vgg.fingerprint if vgg else "",
+    }
+    if teacher:
+        identity["teacher"] = _digest(value.numpy().tobytes() for value in teacher.network.state_dict().values())
     if checkpoint is not None:
         check_identity(checkpoint, identity, photographs, given)
     if config.style_smoothing:
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-    if teacher is None:
-        objective = _build_objective(config, vgg, paintings, pictures, total_steps)
-    else:
-        objective = _build_distillation(config, compute, teacher, vgg, paintings, pictures, total_steps)
-        style_images = _pictures_by(teacher.network, config, compute)
+
+    objective, of_painting, painting_from = None, config, 0
+    if teacher:
+        painting_from = round((1 - config.painting_share) * total_steps)
+        of_painting = dataclasses.replace(config, temporal_weight=_settings_of(teacher)["temporal_weight"])
+    if paintings:
+        objective = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
+    if teacher:
+        teaches = _teaching(teacher.network, compute)
+        objective = Distillation(teaches, config.temporal_weight, len(styles), objective, painting_from)
+        style_images = monitored(teacher.network, monitor_photograph, compute)
+
     torch.manual_seed(config.seed)
-    network = _build_network(config, styles, begun) if checkpoint is None else checkpoint.network
-    network = _prepare_network(config, network, compute.device, processes)
+    network = checkpoint.network if checkpoint else _build_network(config, styles, begun)
+    if config.train == "norms":
+        network.requires_grad_(False)
+        for norm in network.norms():
+            norm.requires_grad_(True)
+    network = network.to(compute.device, memory_format=memory_format(compute.device))
+    network = accelerate(processes.prepare(network)).train()
     optimizer = _build_optimizer(config, network)
+    started_from = None
+    if begun and begun is not teacher:
+        started_from = {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
     state = TrainingState(
-        config=config, compute=compute, processes=processes, style_images=style_images, styles=styles,
-        photographs=photographs, calibration=calibration, network=network, forward=processes.forward_of(network),
-        objective=objective, criterion=objective, optimizer=optimizer,
+        config=config, compute=compute, processes=processes, monitor_photograph=monitor_photograph,
+        style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, network=network,
+        forward=processes.forward_of(network), objective=objective, optimizer=optimizer,
         scheduler=cosine_schedule(optimizer, config.lr, total_steps),
         scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16),
         total_steps=total_steps, why=why, identity=identity, teacher=teacher and teacher.provenance,
-        started_from=None if begun is teacher else _origin_of(begun),
+        started_from=started_from,
     )  # fmt: skip
     if checkpoint is not None:
         restore(state, checkpoint)
-    else:
-        _measure(state, begun)
+        return state
+    objective.measure(state.calibration_batches)
+    if config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
+        estimate_statistics(network, state.calibration_batches())
     return state
-
-
-def _measure(state: TrainingState, begun: Checkpoint | None) -> None:
-    state.objective.measure(state.calibration_batches)
-    if state.config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
-        estimate_statistics(state.network, state.calibration_batches())
-
-
-def _other_networks(
-    config: TrainingConfig, given: frozenset[str], is_new: bool
-) -> tuple[TrainingConfig, Checkpoint | None, Checkpoint | None]:
-    """The settings with what other networks decide of them, the teacher, and what a new training begins with."""
-    teacher = begun = None
-    if isinstance(config, DistillConfig):
-        teacher = load_checkpoint(config.teacher, "TEACHER")
-        config = _with_settings_of(teacher, config, given)
-        begun = teacher if _same_sizes(teacher.network, config) else None
-    if is_new and config.start_from is not None:
-        begun, config = _begin_from(config, given)
-    return config, teacher, begun
 
 
 def _settings_of(teacher: Checkpoint) -> dict:
@@ -148,122 +162,6 @@ def _same_sizes(network: TransformerNet, config: DistillConfig) -> bool:
     return alike and (network.norm == config.norm or (network.norm, config.norm) == ("instance", "mixed"))
 
 
-def _read_style_images(config: TrainingConfig, styles: tuple[str, ...]) -> list[Image.Image]:
-    """The paintings, in the order of the styles; none where a teacher's pictures are all that is learnt from."""
-    paths = dict(zip(style_names(config.style_image), config.style_image))
-    if len(styles) == len(paths) == 1:
-        paths = dict(zip(styles, config.style_image))
-    if paths and paths.keys() != set(styles):
-        raise UserError(
-            f"--style_image names {', '.join(paths)}, and the teacher's styles are {', '.join(styles)}: give a picture "
-            "for each, of its name"
-        )
-    if paths:
-        check_style_term(config, min(config.image_size, config.style_size or config.image_size))
-    return [_read_style_image(config, paths[style]) for style in styles if paths]
-
-
-def _pictures_by(teacher: TransformerNet, config: TrainingConfig, compute: Compute) -> list[Image.Image]:
-    """What the teacher makes of the monitor's photograph, in each style that the monitor picture shows."""
-    if not config.monitor_every_steps:
-        return []
-    image = read_picture(config, "training_monitor_content_image", config.training_monitor_content_image)
-    networks = [teacher]
-    if isinstance(teacher, MultiStyleNet):
-        networks = [teacher.for_style(number) for number in range(min(len(teacher.styles), MOST_MONITORED))]
-    return [Stylizer(network, compute=compute).stylize(image) for network in networks]
-
-
-def _identity(
-    config: TrainingConfig,
-    paintings: list[torch.Tensor],
-    photographs: PhotographDataset,
-    vgg: VGG19 | None,
-    processes: Processes,
-    teacher: Checkpoint | None,
-) -> dict:
-    """What a training is made of, which a resumed one must find again."""
-    names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in photographs.paths)
-    identity = {
-        "style": _digest(b"".join(painting.byte().numpy().tobytes() for painting in paintings)),
-        "processes": processes.count,
-        "photographs": len(photographs),
-        "photograph_names": _digest(names.encode("utf-8", "surrogateescape")),
-        "loss_network": vgg.fingerprint if vgg else "",
-    }
-    if teacher is not None:
-        values = teacher.network.state_dict().values()
-        identity["teacher"] = _digest(b"".join(value.numpy().tobytes() for value in values))
-    return identity
-
-
-def _build_objective(
-    config: TrainingConfig,
-    vgg: VGG19,
-    paintings: list[torch.Tensor],
-    pictures: list[Image.Image],
-    total_steps: int,
-) -> PerceptualLoss:
-    limit = math.inf
-    if config.loss_scale == "relative":
-        limit = content_ceiling(config.content_weight, config.style_weight)
-    ceiling = ContentCeiling(limit, total_steps, len(paintings))
-    device = next(vgg.parameters()).device
-    paintings = [painting.to(device) for painting in paintings]
-    whole = [whole_batch(picture).to(device) for picture in pictures]
-    return PerceptualLoss(config, vgg, paintings, config.image_size, ceiling, whole)
-
-
-def _build_distillation(
-    config: DistillConfig,
-    compute: Compute,
-    teacher: Checkpoint,
-    vgg: VGG19 | None,
-    paintings: list[torch.Tensor],
-    pictures: list[Image.Image],
-    total_steps: int,
-) -> Distillation:
-    painting, painting_from = None, round((1 - config.painting_share) * total_steps)
-    if paintings:
-        temporal_weight = _settings_of(teacher).get("temporal_weight", 0.0)
-        of_painting = dataclasses.replace(config, temporal_weight=temporal_weight)
-        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
-    network, count = teacher.network, 1
-    if isinstance(network, MultiStyleNet):
-        count = len(network.styles)
-        network = network if count > 1 else network.for_style(0)
-    network = fuse_batch_norm(network).to(compute.device, memory_format=memory_format(compute.device))
-    network = fused_pass(network, compute.dtype) if compute.device.type == "cpu" else network.to(compute.dtype)
-    return Distillation(network, config.temporal_weight, count, painting, painting_from)
-
-
-def _prepare_network(
-    config: TrainingConfig, network: TransformerNet, device: torch.device, processes: Processes
-) -> TransformerNet:
-    """The network on its device, in training mode, with gradients for what ``--train`` trains alone."""
-    if config.train == "norms":
-        network.requires_grad_(False)
-        for norm in network.norms():
-            norm.requires_grad_(True)
-    network = network.to(device, memory_format=memory_format(device))
-    return accelerate(processes.prepare(network)).train()
-
-
-def _build_optimizer(config: TrainingConfig, network: TransformerNet) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if config.optimizer == "soap":
-        return SOAP(trained, config.lr, weight_decay=config.weight_decay)
-    fused = trained[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam(trained, config.lr, weight_decay=config.weight_decay, fused=fused)
-
-
-def _origin_of(begun: Checkpoint | None) -> dict | None:
-    """What the model of ``--start_from`` says of itself."""
-    if begun is None:
-        return None
-    return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
-
-
 def _begin_from(config: TrainingConfig, given: frozenset[str]) -> tuple[Checkpoint, TrainingConfig]:
     """The model of ``--start_from``, and the settings with what is its own."""
     begun = load_checkpoint(config.start_from, "--start_from")
@@ -281,12 +179,67 @@ def _begin_from(config: TrainingConfig, given: frozenset[str]) -> tuple[Checkpoi
     return begun, dataclasses.replace(config, **own)
 
 
-def read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
-    """A picture that a setting names. Errors name the flag."""
+def _read_picture(config: TrainingConfig, name: str, path: str) -> Image.Image:
     try:
         return read_image(beside_program(path), max_pixels=config.max_pixels)
     except ImageError as error:
         raise UserError(f"--{name}: {error}") from None
+
+
+def _read_style_images(config: TrainingConfig, styles: tuple[str, ...]) -> list[Image.Image]:
+    """The paintings, in the order of the styles; none where a teacher's pictures are all that is learnt from."""
+    if not config.style_image:
+        return []
+    paths = dict(zip(style_names(config.style_image), config.style_image))
+    if len(styles) == len(paths) == 1:
+        paths = dict(zip(styles, config.style_image))
+    if paths.keys() != set(styles):
+        raise UserError(
+            f"--style_image names {', '.join(paths)}, and the teacher's styles are {', '.join(styles)}: give a picture "
+            "for each, of its name"
+        )
+    check_style_term(config, min(config.image_size, config.style_size or config.image_size))
+    images = [_read_picture(config, "style_image", paths[style]) for style in styles]
+    for style, image in zip(styles, images):
+        called = f"--style_image {paths[style]} is {image.width} x {image.height} pixels"
+        if min(image.size) < SMALLEST_STYLE_IMAGE:
+            raise UserError(
+                f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more"
+            )
+        if max(image.size) > 64 * min(image.size):
+            raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
+    return images
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def _read_calibration_photographs(photographs: PhotographDataset, batch_size: int) -> list[torch.Tensor]:
+    """Fixed batches of training crops, of the training's own batch size over all processes."""
+    # Positions far beyond any training's, so that these crops are drawn apart from it.
+    start = 2**40 // len(photographs) * len(photographs)
+    with contextlib.closing(PhotographStream(photographs, batch_size, start)) as stream:
+        return [next(stream) for _ in range(max(1, CALIBRATION_PHOTOGRAPHS // batch_size))]
+
+
+def _build_objective(config, vgg, paintings, pictures, total_steps) -> PerceptualLoss:
+    limit = math.inf
+    if config.loss_scale == "relative":
+        limit = content_ceiling(config.content_weight, config.style_weight)
+    ceiling = ContentCeiling(limit, total_steps, len(paintings))
+    device = next(vgg.parameters()).device
+    paintings = [painting.to(device) for painting in paintings]
+    whole = [whole_batch(picture).to(device) for picture in pictures]
+    return PerceptualLoss(config, vgg, paintings, config.image_size, ceiling, whole)
+
+
+def _teaching(network: TransformerNet, compute: Compute) -> nn.Module:
+    """A teacher's network, ready to paint many batches."""
+    if isinstance(network, MultiStyleNet) and len(network.styles) == 1:
+        network = network.for_style(0)
+    network = fuse_batch_norm(network).to(compute.device, memory_format=memory_format(compute.device))
+    return fused_pass(network, compute.dtype) if compute.device.type == "cpu" else network.to(compute.dtype)
 
 
 def _build_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpoint | None) -> TransformerNet:
@@ -302,26 +255,33 @@ def _build_network(config: TrainingConfig, styles: tuple[str, ...], begun: Check
     return network.with_norm(config.norm)
 
 
-def _read_style_image(config: TrainingConfig, path: str) -> Image.Image:
-    image = read_picture(config, "style_image", path)
-    width, height = image.size
-    called = f"--style_image {path} is {width} x {height} pixels"
-    if min(width, height) < SMALLEST_STYLE_IMAGE:
-        raise UserError(
-            f"{called}, too small to learn a style from: give one with sides of {SMALLEST_STYLE_IMAGE} or more"
-        )
-    if max(width, height) > 64 * min(width, height):
-        raise UserError(f"{called}, too narrow to learn a style from: crop it, to sides of 64 to 1 or less")
-    return image
+def _build_optimizer(config: TrainingConfig, network: TransformerNet) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if config.optimizer == "soap":
+        return SOAP(trained, config.lr, weight_decay=config.weight_decay)
+    fused = trained[0].device.type in ("cpu", "cuda")
+    return torch.optim.Adam(trained, config.lr, weight_decay=config.weight_decay, fused=fused)
 
 
-def _read_calibration_photographs(photographs: PhotographDataset, batch_size: int) -> list[torch.Tensor]:
-    """Fixed batches of training crops, of the training's own batch size over all processes."""
-    # Positions far beyond any training's, so that these crops are drawn apart from it.
-    start = 2**40 // len(photographs) * len(photographs)
-    with contextlib.closing(PhotographStream(photographs, batch_size, start)) as stream:
-        return [next(stream) for _ in range(max(1, CALIBRATION_PHOTOGRAPHS // batch_size))]
+@torch.no_grad()
+def estimate_statistics(network: TransformerNet, batches: Iterable[torch.Tensor]) -> None:
+    """Estimate the running mean and variance of every batch or mixed norm anew, in training mode.
 
+    The running averages that training keeps lag behind the weights, which shows as dark patches in stylized pictures;
+    training with batch norm never reads them.
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+    Args:
+        batches: N x 3 x H x W each, RGB in [0, 255], of the size and number that the network is trained on.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm | MixedNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean over all batches
+    for batch in batches:
+        styles = ()
+        if isinstance(network, MultiStyleNet):  # all of them, mixed
+            styles = (batch.new_full((len(batch), len(network.styles)), 1 / len(network.styles)),)
+        network(batch, *styles)
+    for layer, momentum in zip(layers, momenta):
+        layer.momentum = momentum

@@ -1,4 +1,4 @@
-"""The folder that a training writes: what its files are called, what is replaced or removed, who may write to it."""
+"""The folder that a training writes."""
 
 import contextlib
 import errno
@@ -8,12 +8,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from config import TrainingConfig
-from models.checkpoints import load_checkpoint
-from models.transformer_net import TransformerNet
 from training.style_images import training_name
 from utils.errors import UserError
 from utils.files import check_output_dir, remove_unfinished, ships
@@ -41,19 +38,8 @@ def _step_of(path: Path) -> int:
     return int(path.stem.rpartition("_")[2])
 
 
-def is_model_of(path: Path, network: TransformerNet) -> bool:
-    """Whether a file is the final model that a network leaves."""
-    if not path.exists():
-        return False
-    found, expected = load_checkpoint(path).network.state_dict(), network.state_dict()
-    return all(torch.equal(found[key].half(), value.detach().cpu().half()) for key, value in expected.items())
-
-
 class FolderLock:
-    """Keeps other processes from writing to a folder, until :meth:`release` or the system lets go at this one's end.
-
-    Args:
-        folder: need not exist.
+    """Keeps other processes from writing to a folder, which need not exist, until :meth:`release` or this one's end.
 
     Raises:
         UserError: if another process holds it.
@@ -69,10 +55,7 @@ class FolderLock:
             self.release()
 
     def hold(self) -> bool:
-        """Make the folder and take the lock, if it is not held: at first, and where somebody has removed the folder.
-
-        Returns:
-            Whether it had been held and was lost.
+        """Make the folder and take the lock, if it is not held, and say whether it was lost, with the folder.
 
         Raises:
             UserError: where another process holds it, or the folder cannot be written to.
@@ -120,41 +103,38 @@ class FolderLock:
 class TrainingFolder:
     """The folder of one training, which others keep out of once it is held, and the model beside it.
 
-    ``<output_dir>/<style>.pth`` is the final model; ``<output_dir>/<style>_training/`` holds ``step_NNNNNN.pth``,
-    ``metrics.jsonl``, ``monitor_NNNNNN.png``, and at the end ``filmstrip.png`` and ``losses.png``.
-
     Args:
-        config: names the folder, and says whether what is there may be replaced.
         kept_step: up to which the files there are this training's own; ``None`` for one that begins.
         writes: whether this process writes; of several that train together, the first one alone.
 
     Attributes:
-        path, result_path: the folder, and the final model.
+        lock: to release at the end; ``None`` for a process that does not write.
         last_checkpoint: the newest that this training wrote or went on from.
 
     Raises:
         UserError: where the folder leads elsewhere, another training has it, or something would be replaced unasked.
     """
 
-    def __init__(self, config: TrainingConfig, kept_step: int | None, writes: bool = True):
+    def __init__(self, config: TrainingConfig, kept_step: int | None, writes: bool):
         self.path = training_folder(config)
         self.result_path = Path(config.output_dir, f"{training_name(config)}.pth")
         self.last_checkpoint: Path | None = None
-        self._kept_step, self._overwrite, self._replace_shipped = kept_step, config.overwrite, config.replace_shipped
+        self._config, self._kept_step = config, kept_step
         self._place = "STUDENT" if hasattr(config, "student") else "--output_dir or --name"  # what names it
         check_output_dir(config.output_dir)
-        if not Path(os.path.realpath(self.path)).is_relative_to(os.path.realpath(config.output_dir)):
+        target = os.path.realpath(self.path)  # follows links that lead in a circle, which resolve() would not
+        if not Path(target).is_relative_to(os.path.realpath(config.output_dir)):
             raise UserError(
-                f"{self.path} is a link to {os.path.realpath(self.path)}, outside --output_dir {config.output_dir}: "
+                f"{self.path} is a link to {target}, outside --output_dir {config.output_dir}: "
                 "remove the link, or give the folder that it leads to as --output_dir"
             )
-        self._lock = FolderLock(self.path) if writes else None
+        self.lock = FolderLock(self.path) if writes else None
         if writes:
             self._refuse_to_replace()
 
     def hold(self) -> None:
-        """Keep others out, and remove what an earlier run left there, so that it is not taken for what is to come."""
-        self._lock.hold()
+        """Keep others out, and remove what an earlier run left, which would be taken for what is to come."""
+        self.lock.hold()
         self._refuse_to_replace()  # again, for there may have been another training since
         remove_unfinished(self.path)
         remove_unfinished(self.result_path.parent, self.result_path.name)
@@ -170,7 +150,6 @@ class TrainingFolder:
                 raise UserError(f"{path} cannot be removed ({error.strerror}): see to it, then start again") from None
 
     def checkpoint(self, step: int) -> Path:
-        """The file of the checkpoint after a step."""
         return self.path / f"step_{step:06d}.pth"
 
     def keep_newest(self, count: int) -> None:
@@ -181,15 +160,10 @@ class TrainingFolder:
             except OSError as error:
                 warnings.warn(f"{path} cannot be removed ({error.strerror}), --keep_checkpoints or not", stacklevel=3)
 
-    def release(self) -> None:
-        """Let others in."""
-        if self._lock is not None:
-            self._lock.release()
-
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Around what is written to the folder: it is there and this run's own, and an error says where to go on."""
-        if self._lock.hold():
+        if self.lock.hold():
             warnings.warn(f"{self.path} was removed while the training ran: it is made again", stacklevel=4)
         try:
             yield
@@ -198,18 +172,17 @@ class TrainingFolder:
 
     def where_to_resume(self) -> str:
         """The last half of a sentence about what went wrong."""
-        if self.last_checkpoint is None or not self.last_checkpoint.exists():
-            return "there is no checkpoint yet"
-        return f"resume from {self.last_checkpoint}"
+        there = self.last_checkpoint is not None and self.last_checkpoint.exists()
+        return f"resume from {self.last_checkpoint}" if there else "there is no checkpoint yet"
 
     def _refuse_to_replace(self) -> None:
         """Refuse to replace unasked what a training left that is not this one: all, or all after the kept step."""
-        if ships(self.result_path) and not self._replace_shipped:
+        if ships(self.result_path) and not self._config.replace_shipped:
             raise UserError(
                 f"{self.result_path} came with the program: give another {self._place}, or add "
                 "--replace_shipped to lose that model"
             )
-        if self._overwrite:
+        if self._config.overwrite:
             return
         found = checkpoints(self.path)
         if self._kept_step is not None:

@@ -1,4 +1,4 @@
-"""How a training reports its losses: the progress bar, metrics.jsonl, and a plot."""
+"""How a training reports its losses."""
 
 import json
 import math
@@ -19,25 +19,15 @@ from utils.progress import progress_bar
 class TrainingLog:
     """Progress bar and ``metrics.jsonl``.
 
-    Losses are kept on the device until :meth:`flush`: fetching them makes the host wait for the GPU, so it is done at
-    the cadence of the log alone.
+    Losses stay on the device until :meth:`flush`, for fetching them makes the host wait for the GPU.
 
     Args:
-        path: of ``metrics.jsonl``; lines after ``start_step``, of a run that is being resumed, are dropped. ``None``
-            writes and shows nothing: for all but the first of several processes.
-        start_step, total_steps: where the training stands, and where it ends.
+        path: of ``metrics.jsonl``; lines after ``start_step`` are dropped. ``None`` writes and shows nothing.
         batch_size: for the speed in photographs a second.
         styles: names; with several, each has its own means.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        start_step: int,
-        total_steps: int,
-        batch_size: int,
-        styles: tuple[str, ...] = ("",),
-    ):
+    def __init__(self, path: Path | None, start_step: int, total_steps: int, batch_size: int, styles=("",)):
         self.path, self.batch_size, self.styles = path, batch_size, styles
         self._names: list[tuple[str, ...]] = []  # of what is measured at each step
         self._pending: list[tuple[int, torch.Tensor]] = []
@@ -70,11 +60,7 @@ class TrainingLog:
         return {("style", style, name): v[i] for name, v in means.items() for i, style in enumerate(self.styles)}
 
     def flush(self) -> None:
-        """Fetch the losses noted so far, show the latest, and check them.
-
-        Raises:
-            Unsound: for the first step with a loss that is not finite.
-        """
+        """Fetch the losses noted so far, and show the latest. Raises Unsound at the first that is not finite."""
         if not self._pending:
             return
         steps, values = zip(*self._pending)
@@ -85,21 +71,18 @@ class TrainingLog:
             for name, value in row.items():
                 if not math.isfinite(value):
                     raise Unsound(f"the {name[-1]} loss is {value} at step {step}")
-        self._window += rows
+        if self.path is not None:
+            self._window += rows
         shown = {name[1]: f"{v:.3g}" for name, v in rows[-1].items() if name[0] == "weighted" and v}  # has a weight
         self._bar.set_postfix(shown, refresh=False)
 
     def write_line(self, step: int, lr: float, style_levels: list[float]) -> None:
         """Write the means since the last line to ``metrics.jsonl``."""
         self.flush()
-        if self.path is None:
-            self._window = []
-            return
         now, n = time.perf_counter(), len(self._window)
         means = {name: sum(row[name] for row in self._window) / n for name in self._names}
-        raw, weighted = (
-            {name[1]: mean for name, mean in means.items() if name[0] == kind} for kind in ("raw", "weighted")
-        )
+        raw = {name[1]: mean for name, mean in means.items() if name[0] == "raw"}
+        weighted = {name[1]: mean for name, mean in means.items() if name[0] == "weighted"}
         seconds = (now - self._since) / n
         line = {
             "step": step,
@@ -126,7 +109,6 @@ class TrainingLog:
         self._window, self._since = [], now
 
     def message(self, text: str) -> None:
-        """Print a line beside the progress."""
         if self.path is not None:
             self._bar.write(one_line(text, sys.stdout), file=sys.stdout)
 
@@ -135,7 +117,6 @@ class TrainingLog:
 
 
 def _lines_up_to(path: Path, step: float) -> list[bytes]:
-    """The whole lines of a metrics file that belong to steps up to ``step``."""
     if step == 0 or not path.is_file():
         return []
     kept = []
@@ -149,16 +130,12 @@ def _lines_up_to(path: Path, step: float) -> list[bytes]:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The whole lines of a ``metrics.jsonl``; none where there is no such file.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
+    """The whole lines of a ``metrics.jsonl``; none where there is no such file."""
     return [json.loads(line) for line in _lines_up_to(path, math.inf)]
 
 
 def plot_losses(metrics: Path, path: Path) -> None:
-    """Plot the weighted losses of a ``metrics.jsonl`` to a PNG, where matplotlib is installed."""
+    """Plot the weighted losses to a PNG, where matplotlib is installed."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""How many steps a training takes, and which of its settings cannot work or look like a mistake."""
+"""How many steps a training takes, and which settings cannot work or look like a mistake. Errors name the flag."""
 
 import warnings
 
@@ -10,25 +10,14 @@ from utils.errors import UserError
 ENOUGH_STEPS = 2000
 """Steps after which most style images look right; unless a flag says otherwise a training has no fewer."""
 
-MOST_STEPS = 40_000
-"""The paper's; unless a flag says otherwise a training has no more."""
-
-FAR = 30
-"""A training warns if the ratio of two weights is this many times the usual one."""
-
 SMALLEST_STYLE_IMAGE = 16
 """Pixels of a style image's short side; the deepest features look at as many."""
 
 
 def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) -> tuple[int, str]:
-    """Steps that a training will run, and what led to it, in words.
-
-    Args:
-        photographs: size of the data set.
-        processes: that each train on --batch_size photographs a step.
-    """
+    """Steps that a training will run, and what led to it, in words."""
     batch = config.batch_size * processes
-    steps, reason = min(max(2 * photographs // batch, ENOUGH_STEPS), MOST_STEPS), ""
+    steps, reason = min(max(2 * photographs // batch, ENOUGH_STEPS), 40_000), ""  # the paper's, at most
     if config.num_epochs is not None:
         steps, reason = max(1, config.num_epochs * photographs // batch), ", as --num_epochs says"
     if config.total_steps is not None and (config.num_epochs is None or config.total_steps <= steps):
@@ -37,11 +26,7 @@ def planned_steps(config: TrainingConfig, photographs: int, processes: int = 1) 
 
 
 def check_weights(config: TrainingConfig) -> None:
-    """Refuse an objective without content and style; warn of one that lacks one of them.
-
-    Raises:
-        UserError: naming the flags.
-    """
+    """Refuse an objective without content and style; warn of one that lacks one of them."""
     if not config.content_weight and not config.style_weight:
         raise UserError("--content_weight 0 and --style_weight 0 leave nothing to learn: give one of them a weight")
     if not config.style_weight:
@@ -51,17 +36,15 @@ def check_weights(config: TrainingConfig) -> None:
 
 
 def strange_weights(config: TrainingConfig) -> str | None:
-    """A sentence about weights that are far from useful ones, such as those of another project; ``None`` for others."""
+    """A sentence about weights whose ratio is more than 30 times the usual one, such as those of another project."""
     content, style, variation = config.content_weight, config.style_weight, config.tv_weight
     usual = TrainingConfig()
-    if config.loss_scale == "paper":
-        if (content, style) == (usual.content_weight, usual.style_weight):
-            return (
-                "--loss_scale paper gives --content_weight and --style_weight another meaning, and these are the "
-                "relative scale's: docs/training.md has weights to start from"
-            )
-        return None
-    if not content:
+    if config.loss_scale == "paper" and (content, style) == (usual.content_weight, usual.style_weight):
+        return (
+            "--loss_scale paper gives --content_weight and --style_weight another meaning, and these are the "
+            "relative scale's: docs/training.md has weights to start from"
+        )
+    if config.loss_scale == "paper" or not content:
         return None
     style_factor = style / content / (usual.style_weight / usual.content_weight)
     variation_factor = variation / content / (usual.tv_weight / usual.content_weight)
@@ -70,7 +53,7 @@ def strange_weights(config: TrainingConfig) -> str | None:
         ("tv_weight", variation, variation_factor, "all will be smoothed away"),
         ("content_weight", content, 1 / style_factor if style else 0.0, "next to nothing of the style will be learnt"),
     ):
-        if factor > FAR:
+        if factor > 30:
             times = f"{factor:,.0f}" if factor < 1e6 else "more than a million"
             return (
                 f"--{name} {value:g} is {times} times the usual beside the other weights, and {effect}; weights "
@@ -80,14 +63,8 @@ def strange_weights(config: TrainingConfig) -> str | None:
 
 
 def check_style_term(config: TrainingConfig, side: int) -> None:
-    """Refuse unknown layers, sizes too small for the loss network, and a wrong number of weights.
-
-    Args:
-        side: the shortest of the images that are compared, pixels.
-
-    Raises:
-        UserError: naming the flag.
-    """
+    """Refuse unknown layers, a wrong number of weights, and a ``side`` too small for the loss network: the shortest
+    of the pictures that are compared, in pixels."""
     octaves, layers = config.style_octaves, config.style_layers
     for layer in layers:
         if layer not in LAYERS or layers.count(layer) > 1:

@@ -1,9 +1,9 @@
-"""What a training leaves behind: monitor pictures, the filmstrip, and the final model with what made it."""
+"""What a training leaves behind: pictures, and models with what made them."""
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 from PIL import Image
@@ -14,24 +14,26 @@ from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.multi_style import MultiStyleNet
 from models.styles import merged
+from models.transformer_net import TransformerNet
 from training.folder import by_step
 from training.state import TrainingState
-
-MOST_MONITORED = 4
-"""With several styles, a monitor picture shows the first of them, as many as this."""
-
-_PATHS = (
-    "style_image", "dataset_dir", "training_monitor_content_image", "output_dir", "checkpoint_path", "vgg_weights",
-    "start_from", "teacher", "student",
-)  # fmt: skip
+from utils.device import Compute
 
 
-def monitor_picture(state: TrainingState, content_image: Image.Image) -> Image.Image:
-    """The content image, and beside it each style image with its result."""
-    network, pictures = state.network, [content_image]
-    for number, style_image in enumerate(state.style_images[:MOST_MONITORED]):
-        of_style = network.for_style(number) if isinstance(network, MultiStyleNet) else network
-        pictures += [style_image, Stylizer(of_style, compute=state.compute).stylize(content_image)]
+def monitored(network: TransformerNet, photograph: Image.Image | None, compute: Compute) -> list[Image.Image]:
+    """What a network makes of the monitor's photograph, if there is one, in up to four of its styles."""
+    networks = [network]
+    if isinstance(network, MultiStyleNet):
+        networks = [network.for_style(number) for number in range(min(len(network.styles), 4))]
+    return [Stylizer(one, compute=compute).stylize(photograph) for one in networks if photograph]
+
+
+def monitor_picture(state: TrainingState) -> Image.Image:
+    """The monitor's photograph, and beside it each style image with its result."""
+    pictures = [state.monitor_photograph]
+    results = monitored(state.network, state.monitor_photograph, state.compute)
+    for style_image, result in zip(state.style_images, results):
+        pictures += [style_image, result]
     return side_by_side(pictures)
 
 
@@ -60,6 +62,7 @@ def provenance(state: TrainingState) -> dict:
     else:
         own = {name: state.teacher.get(name) for name in ("step", "settings", "started_from")}
         learnt = state.teacher | {"taught_by": own}
+    versions = {name: version(name) for name in ("torch", "pillow", "numpy")}
     return {
         **learnt,
         "started_from": state.started_from,
@@ -69,22 +72,21 @@ def provenance(state: TrainingState) -> dict:
         "precision": str(state.compute.dtype).removeprefix("torch."),
         "photographs": len(state.photographs),
         "processes": state.processes.count,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "pillow", "numpy")},
-        },
+        "versions": {"python": platform.python_version()} | versions,
     }
+
+
+def _without_folders(value):
+    if isinstance(value, tuple):
+        return tuple(map(_without_folders, value))
+    return Path(value).name if isinstance(value, str) else value
 
 
 def write_model(state: TrainingState, path: Path) -> None:
     """Write the final model; a style that was added to another network comes with the others."""
     made_by = provenance(state)
     # A model is passed on to others, who have no use for the names of folders.
-    for name in _PATHS:
-        value = made_by["settings"].get(name)
-        if value is not None:
-            shorter = tuple(Path(path).name for path in value) if isinstance(value, tuple) else Path(value).name
-            made_by["settings"][name] = shorter
+    made_by["settings"] = {name: _without_folders(value) for name, value in made_by["settings"].items()}
     model = Checkpoint(state.network, made_by)
     if state.config.train == "norms":
         model.network.cpu()

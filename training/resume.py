@@ -1,4 +1,4 @@
-"""Resume a training: what its checkpoint keeps, and which settings it fixes."""
+"""Resume a training."""
 
 import dataclasses
 import math
@@ -18,14 +18,11 @@ from utils.errors import UserError
 from utils.processes import Processes
 from utils.settings import shown, validate
 
-# What a run is made of: a resumed run cannot have another.
 _FIXED = (
     "recipe", "content_layer", "style_layers", "style_octaves", "loss_scale", "norm", "upsample", "width",
     "blocks", "image_size", "style_size", "style_smoothing", "optimizer", "seed", "start_from", "train",
 )  # fmt: skip
-
-# What says how to resume, rather than what to train.
-_NOT_RESTORED = ("checkpoint_path", "resume", "overwrite", "compile")
+"""What a run is made of: a resumed run cannot have another."""
 
 _PARTS = {
     "identity": dict, "step": int, "position": int, "unreadable": dict, "optimizer": dict, "scaler": dict,
@@ -35,11 +32,7 @@ _PARTS = {
 
 
 def resume_state_of(state: TrainingState, position: int) -> dict:
-    """What a checkpoint keeps of a training besides its network, to go on bit for bit; the opposite of restore.
-
-    Args:
-        position: where in the stream of photographs the next step begins.
-    """
+    """What a checkpoint keeps, where the next step begins at a position in the stream of photographs."""
     return {
         "identity": state.identity,
         "step": state.step,
@@ -53,7 +46,7 @@ def resume_state_of(state: TrainingState, position: int) -> dict:
 
 
 def restore(state: TrainingState, checkpoint: Checkpoint) -> None:
-    """Put a state that has the checkpoint's network where it stood after the checkpoint's step.
+    """Put a state that has the checkpoint's network where it stood, bit for bit: the opposite of resume_state_of.
 
     Another length or learning rate may have been asked for: it goes on along the new cosine then.
 
@@ -92,10 +85,7 @@ def _unfit(path: object) -> UserError:
 def take_up(
     config: TrainingConfig, given: frozenset[str]
 ) -> tuple[TrainingConfig, frozenset[str], Checkpoint | None, Path | None]:
-    """The checkpoint that ``--resume`` or ``--checkpoint_path`` goes on from, and the settings that hold then.
-
-    Returns:
-        ``(config, given, checkpoint, path)``; the last two are ``None`` for a training from the beginning.
+    """The settings that hold with ``--resume`` or ``--checkpoint_path``, and the checkpoint and its file, if any.
 
     Raises:
         UserError: where the settings contradict each other, or a training could not go on from the file.
@@ -152,13 +142,12 @@ def restore_settings(
         if name in given and name in stored and getattr(config, name) != stored[name]:
             raise UserError(
                 f"--{name} {shown(getattr(config, name))} is not what {config.checkpoint_path} was trained with "
-                f"({shown(stored[name])}), "
-                "and cannot change on the way: leave it out, or start a new training"
+                f"({shown(stored[name])}), and cannot change on the way: leave it out, or start a new training"
             )
     known = {field.name for field in dataclasses.fields(config)}
-    taken = {k: v for k, v in stored.items() if k in known and k not in given and k not in _NOT_RESTORED}
-    config = dataclasses.replace(config, **taken)
-    config = validate(config)  # earlier checkpoints name their one style image as it is
+    left = given | {"checkpoint_path", "resume", "overwrite"}  # the last three say how to resume, not what to train
+    taken = {name: value for name, value in stored.items() if name in known - left}
+    config = validate(dataclasses.replace(config, **taken))  # earlier checkpoints name their one style image as it is
     given |= {"output_dir", "name"} - known  # a student's own place says where
     # A training goes on where its checkpoint lies, whatever the file itself says of that.
     folder = path.parent.resolve() if path.parent.name in ("", "..") else path.parent
@@ -173,26 +162,23 @@ def restore_settings(
     return config if "output_dir" in given else dataclasses.replace(config, output_dir=str(folder.parent))
 
 
+_CHANGED = {
+    "teacher": "--checkpoint_path is of a training with another teacher, or of one with none: give the command that it "
+    "began with",
+    "style": "--style_image is not what this training began with: give that",
+    "loss_network": "--vgg_weights are not the weights that this training began with: give those",
+}
+
+
 def check_identity(checkpoint: Checkpoint, now: dict, photographs: PhotographDataset, given: frozenset[str]) -> None:
     """Refuse to resume with another teacher, style image, loss network or set of photographs under the old names.
 
-    Args:
-        now: what the training is made of, see ``training.build``.
-        photographs: the data set; if it is the same as before, it learns which of its files could not be read.
-
-    Raises:
-        UserError: naming the flag.
+    If the photographs are the same, they learn which of their files could not be read.
     """
     before = checkpoint.resume_state["identity"]
-    if before.get("teacher") != now.get("teacher"):
-        raise UserError(
-            "--checkpoint_path is of a training with another teacher, or of one with none: give the command that it "
-            "began with"
-        )
-    if before.get("style") != now["style"]:
-        raise UserError("--style_image is not what this training began with: give that")
-    if before.get("loss_network") != now["loss_network"]:
-        raise UserError("--vgg_weights are not the weights that this training began with: give those")
+    for name, sentence in _CHANGED.items():
+        if before.get(name) != now.get(name):
+            raise UserError(sentence)
     if all(before.get(name) == now[name] for name in ("photographs", "photograph_names")):
         photographs.unreadable.update(checkpoint.resume_state["unreadable"])
         return

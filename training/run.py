@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import math
-import time
 import warnings
-from collections.abc import Iterator
 
 import torch
 
@@ -14,13 +12,11 @@ from data.loader import PhotographStream
 from imaging.writing import save_png
 from losses.perceptual import Losses
 from losses.temporal import Views
-from models.checkpoints import Checkpoint, save_checkpoint
-from training.build import build_state, read_picture
-from training.compilation import compile_step
-from training.folder import TrainingFolder, is_model_of, training_folder
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from training.build import build_state, estimate_statistics
+from training.folder import TrainingFolder, training_folder
 from training.health import Unsound, check_network, check_numbers, check_pictures
 from training.log import TrainingLog, plot_losses
-from training.norm_statistics import estimate_statistics
 from training.plan import ENOUGH_STEPS, check_weights, strange_weights
 from training.results import monitor_picture, provenance, write_filmstrip, write_model
 from training.resume import resume_state_of, take_up
@@ -30,22 +26,15 @@ from utils.errors import UserError
 from utils.processes import Processes
 from utils.settings import command_line, validate
 
-FIRST_MONITOR_STEP = 50
-"""Steps after which the first monitor picture is there, where --monitor_every_steps would have one later."""
-
 
 class TrainingRun:
     """A training that runs: its state, the photographs on their way to it, its log and its folder.
 
     Several processes started by torchrun train as one would with their batches put together; the first of them writes.
-
-    Used as a context manager: leaving it stops the reading processes, closes the progress bar, and releases the folder.
+    Leaving it, as a context manager, gives back the reading processes, the progress bar and the folder.
 
     Args:
         config, given: as in ``begin_training.train``.
-
-    Attributes:
-        state: the parts and where they stand, see :class:`training.state.TrainingState`.
 
     Raises:
         UserError: naming the flag or file at fault; nothing has been written or replaced then.
@@ -58,21 +47,15 @@ class TrainingRun:
             config, given, checkpoint, path = take_up(config, given)
             if checkpoint is None:
                 check_weights(config)
-            if config.compile == "on" and Processes.expected() > 1:
-                raise UserError("--compile on does not work in several processes: leave it out")
             device = resolve_compute(config.device, config.precision, Processes.local_rank()).device
             self.processes = processes = Processes.join(device)
             taken.callback(processes.leave)
             goes_on = path is not None and path.parent.resolve() == training_folder(config).resolve()
             self.folder = TrainingFolder(config, checkpoint.resume_state["step"] if goes_on else None, processes.first)
-            taken.callback(self.folder.release)
+            if processes.first:
+                taken.callback(self.folder.lock.release)
             self.folder.last_checkpoint = path
 
-            self.monitor_content_image = None
-            if config.monitor_every_steps:  # first, for it is quick to read, and what people mistype
-                self.monitor_content_image = read_picture(
-                    config, "training_monitor_content_image", config.training_monitor_content_image
-                )
             self.state = state = build_state(config, given, checkpoint, processes)
             if checkpoint is None:
                 check_pictures(state)
@@ -94,15 +77,17 @@ class TrainingRun:
             )  # fmt: skip
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
-            if config.compile == "on":
-                self._compile()
             self._taken = taken.pop_all()
 
     def _refuse_if_finished(self) -> None:
-        step, total, config = self.state.step, self.state.total_steps, self.config
-        # A run that was killed between its last step and its results has only those left to write.
-        finished = step == total and not (config.overwrite or config.resume)
-        if finished and is_model_of(self.folder.result_path, self.state.network) or step > total:
+        step, total, config, result = self.state.step, self.state.total_steps, self.config, self.folder.result_path
+        finished = step > total
+        if step == total and result.exists() and not (config.overwrite or config.resume):
+            # A run that was killed between its last step and its results has only those left to write.
+            found = load_checkpoint(result).network.state_dict()
+            ours = self.state.network.state_dict().items()
+            finished = all(torch.equal(found[key].half(), value.detach().cpu().half()) for key, value in ours)
+        if finished:
             raise UserError(
                 f"--checkpoint_path {config.checkpoint_path} has finished its {total} steps: give a larger "
                 "--total_steps and --num_epochs to train on"
@@ -123,20 +108,11 @@ class TrainingRun:
         if strange and not state.step:
             warnings.warn(strange, stacklevel=2)
 
-    def _compile(self) -> None:
-        state, message = self.state, self.log_file.message
-        message("Compiling the training step with torch.compile, some minutes")
-        start, photographs = time.monotonic(), next(state.calibration_batches())[: self.config.batch_size]
-        compile_step(state, *state.batch_of(photographs, step=1))
-        message(f"Compiled in {time.monotonic() - start:.0f} s")
-
-    # -- during the loop --------------------------------------------------------------------------------------------
-
     def next_batch(self) -> tuple[tuple[torch.Tensor, ...], Views | None]:
         """The next batch, see :meth:`training.state.TrainingState.batch_of`.
 
         Raises:
-            UserError: when there are none to be had. What was trained so far has been saved then.
+            UserError: when there is none to be had; what was trained so far has been saved.
         """
         unreadable = self.state.photographs.unreadable
         known = len(unreadable)
@@ -158,73 +134,53 @@ class TrainingRun:
         return self.folder.where_to_resume()
 
     def finish_step(self, step: int, losses: Losses) -> None:
-        """Take note of a step that was run.
-
-        Raises:
-            UserError: when a loss is not finite.
-        """
+        """Take note of a step that was run. Raises Unsound when a loss is not finite."""
         self.state.step = step
         self.log_file.add(step, losses)
         if self.state.compute.device.type == "cpu":  # nothing to wait for: look at every step
-            with self._stopping_if_unsound():
-                self.log_file.flush()
-
-    @contextlib.contextmanager
-    def _stopping_if_unsound(self) -> Iterator[None]:
-        try:
-            yield
-        except Unsound as error:
-            where = self.folder.where_to_resume()
-            if not where.startswith("resume"):
-                where = f"begin again ({where})"
-            raise UserError(
-                f"training stopped: {error}; {where} with a lower --lr, or with --precision float32"
-            ) from None
+            self.log_file.flush()
 
     def log(self) -> None:
         """Write a line of metrics, of a training that is sound."""
-        with self._stopping_if_unsound():
-            self.log_file.flush()
-            check_numbers(self.state)
+        self.log_file.flush()
+        check_numbers(self.state)
         levels = self.state.objective.ceiling.level().tolist()
-        with self.folder.writing() if self.processes.first else contextlib.nullcontext():
-            self.log_file.write_line(self.state.step, self.state.scheduler.get_last_lr()[0], levels)
+        if self.processes.first:
+            with self.folder.writing():
+                self.log_file.write_line(self.state.step, self.state.scheduler.get_last_lr()[0], levels)
 
     def is_monitor_step(self, step: int) -> bool:
         """Whether a monitor picture is due: early ones after 50, 100, 200, ... steps, later ones by the setting."""
-        every, early = self.config.monitor_every_steps, step / FIRST_MONITOR_STEP
+        every, early = self.config.monitor_every_steps, step / 50
         if not every:
             return False
         is_early = step < every and early >= 1 and math.log2(early).is_integer()
         return is_early or step % every == 0 or step == self.state.total_steps
 
     def save_monitor_picture(self) -> None:
-        """Stylize the monitor picture and put it beside content image and style image."""
-        with self._stopping_if_unsound():
-            self.log_file.flush()
+        self.log_file.flush()
         self._estimate_statistics()
         if self.processes.first:
-            picture = monitor_picture(self.state, self.monitor_content_image)
+            picture = monitor_picture(self.state)
             with self.folder.writing():
                 save_png(picture, self.folder.path / f"monitor_{self.state.step:06d}.png")
 
     def _estimate_statistics(self) -> None:
-        if self.state.network.norm != "batch":  # mixed norm keeps the statistics that it is trained with
-            return
-        with self.state.compute.autocast():
-            estimate_statistics(self.state.network, self.state.calibration_batches())
+        if self.state.network.norm == "batch":  # mixed norm keeps the statistics that it is trained with
+            with self.state.compute.autocast():
+                estimate_statistics(self.state.network, self.state.calibration_batches())
 
     def save_checkpoint(self) -> None:
-        """Write ``step_NNNNNN.pth``, which both training and inference take, and remove what is not to be kept.
+        """Write ``step_NNNNNN.pth``, and remove what is not to be kept.
 
         Raises:
-            UserError: when a loss or a weight is not finite, the network has collapsed, or the file cannot be written.
+            Unsound: when a loss or a weight is not finite, or the network has collapsed.
+            UserError: when the file cannot be written.
         """
-        with self._stopping_if_unsound():
-            self.log_file.flush()
-            check_numbers(self.state)
-            self._estimate_statistics()
-            check_network(self.state)
+        self.log_file.flush()
+        check_numbers(self.state)
+        self._estimate_statistics()
+        check_network(self.state)
         path = self.folder.checkpoint(self.state.step)
         resume_state = resume_state_of(self.state, self.stream.position)
         if self.processes.first:
@@ -246,8 +202,6 @@ class TrainingRun:
         command = command_line(*self.config.command, "--checkpoint_path", self.folder.last_checkpoint)
         self.log_file.message(f"Stopped by {reason} after step {self.state.step}; to resume: {command}")
 
-    # -- the end ----------------------------------------------------------------------------------------------------
-
     def save_results(self) -> None:
         """Write the last checkpoint, the final model, the filmstrip and the plot."""
         path = self.folder.checkpoint(self.state.step)
@@ -256,22 +210,28 @@ class TrainingRun:
         if not self.processes.first:
             return
         with self.folder.writing():
-            if self.monitor_content_image:
-                write_filmstrip(self.folder.path, self.monitor_content_image)
+            if self.state.monitor_photograph:
+                write_filmstrip(self.folder.path, self.state.monitor_photograph)
             plot_losses(self.folder.path / "metrics.jsonl", self.folder.path / "losses.png")
             # Last, since it says that the training is finished: one that is killed before writes the rest again.
             write_model(self.state, self.folder.result_path)
-        unreadable, photographs = len(self.state.photographs.unreadable), len(self.state.photographs)
-        if unreadable:
-            self.log_file.message(f"{unreadable} of {photographs} photographs could not be read and were skipped")
-        path = self.folder.result_path
-        command = command_line("begin_inference.py", "--model_path", path)
-        self.log_file.message(f"Wrote {path}; to use it: {command}")
+        photographs, result = self.state.photographs, self.folder.result_path
+        if unreadable := len(photographs.unreadable):
+            self.log_file.message(f"{unreadable} of {len(photographs)} photographs could not be read and were skipped")
+        command = command_line("begin_inference.py", "--model_path", result)
+        self.log_file.message(f"Wrote {result}; to use it: {command}")
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, kind, error, traceback):
         with self._taken:
-            if exception[0] is None:
+            if error is None:
                 self.processes.wait()  # the first one is still writing, and the others would break its connections
+        if isinstance(error, Unsound):
+            where = self.folder.where_to_resume()
+            if not where.startswith("resume"):
+                where = f"begin again ({where})"
+            raise UserError(
+                f"training stopped: {error}; {where} with a lower --lr, or with --precision float32"
+            ) from None

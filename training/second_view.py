@@ -32,10 +32,10 @@ def soften(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch.Tenso
 
     Args:
         photographs: N x 3 x H x W, RGB in [0, 255], H and W of 20 or more.
-        seeds: N, for the random choices of each photograph.
+        seeds: N, one for each photograph.
 
     Returns:
-        ``(photographs, soft)``: those that stay sharp are unchanged; and N, true for the others.
+        The photographs, and N, true for those that are softened.
     """
     results, soft = [], []
     for photograph, seed in zip(photographs.split(1), seeds):
@@ -61,12 +61,11 @@ def second_views(photographs: torch.Tensor, seeds: Sequence[str]) -> tuple[torch
 
     Args:
         photographs: N x 3 x H x W, RGB in [0, 255].
-        seeds: N, for the view of each photograph. The same seed gives the same view on the same kind of device, in
-            any batch.
+        seeds: N, one for each photograph; it gives the same view in any batch, on the same kind of device.
 
     Returns:
-        ``(views, motion)``: the views, like the photographs, with what lies beyond the edge mirrored in; and
-        N x H x W x 2, the motion as :func:`losses.temporal.warp` takes it.
+        The views, with what lies beyond the edge mirrored in; and N x H x W x 2, the motion as
+        :func:`losses.temporal.warp` takes it.
     """
     chances, device = [random.Random(seed) for seed in seeds], photographs.device
     matrices = torch.tensor([random_homography(rng) for rng in chances]).to(device, non_blocking=True)

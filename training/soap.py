@@ -11,13 +11,8 @@ class SOAP(torch.optim.Optimizer):
     these directions; Adam, run in their eigenbasis, gives each its own step. Scales, shifts and biases, of many
     styles too, have Adam's own steps. In the first step the factors are measured and nothing is moved.
 
-    Args:
-        parameters: of the network, float32.
-        lr: learning rate.
-        betas: decay of the two moments; the factors decay with the second.
-        eps: added to the root of the second moment.
-        weight_decay: added to the gradient, times the weight, as in Adam.
-        basis_every_steps: steps between two refinements of the bases, by one QR iteration each.
+    Arguments are Adam's; the factors decay with the second beta, and every ``basis_every_steps`` steps one QR iteration
+    refines the bases.
     """
 
     def __init__(self, parameters, lr, betas=(0.95, 0.95), eps=1e-8, weight_decay=0.0, basis_every_steps=10):
@@ -36,7 +31,8 @@ class SOAP(torch.optim.Optimizer):
         gradient = parameter.grad
         if group["weight_decay"]:
             gradient = gradient.add(parameter, alpha=group["weight_decay"])
-        gradient = _view(gradient)
+        if gradient.ndim == 4:  # a kernel as output channels x input channels x taps, in memory's usual order
+            gradient = gradient.flatten(2).contiguous()
         beta1, beta2 = group["betas"]
         modes = range(gradient.ndim if gradient.ndim > 2 else 0)
         state = self.state[parameter]
@@ -45,8 +41,7 @@ class SOAP(torch.optim.Optimizer):
             state["step"] = torch.zeros(())  # on the CPU, where it can be read without waiting for a GPU
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
             for mode in modes:
-                size = gradient.shape[mode]
-                state[f"factor_{mode}"] = gradient.new_zeros(size, size)
+                state[f"factor_{mode}"] = gradient.new_zeros(gradient.shape[mode], gradient.shape[mode])
         for mode in modes:
             unfolded = gradient.transpose(0, mode).flatten(1)
             state[f"factor_{mode}"].lerp_(unfolded @ unfolded.T, 1 - beta2)
@@ -63,22 +58,13 @@ class SOAP(torch.optim.Optimizer):
         move = (_rotate(state["exp_avg"], bases) / (1 - beta1**step)).div_(root)
         move = _rotate(move, [basis.T for basis in bases])
         parameter.add_(move.view_as(parameter), alpha=-group["lr"])
-        if modes and step % group["basis_every_steps"] == 0:
-            self._refine_bases(state, modes)
-
-    @staticmethod
-    def _refine_bases(state: dict, modes: range) -> None:
-        """One step of orthogonal iteration towards each factor's eigenvectors, the largest first."""
-        for mode in modes:
-            factor, basis = state[f"factor_{mode}"], state[f"basis_{mode}"]
-            order = (basis * (factor @ basis)).sum(0).argsort(descending=True)
-            state["exp_avg_sq"] = state["exp_avg_sq"].index_select(mode, order)
-            basis.copy_(torch.linalg.qr(_where_lapack_is(factor @ basis[:, order])).Q)
-
-
-def _view(parameter: torch.Tensor) -> torch.Tensor:
-    """A kernel as output channels x input channels x taps, in memory's usual order; all else as it is."""
-    return parameter.flatten(2).contiguous() if parameter.ndim == 4 else parameter
+        if step % group["basis_every_steps"] == 0:
+            # One step of orthogonal iteration towards each factor's eigenvectors, the largest first.
+            for mode, basis in zip(modes, bases):
+                rotated = state[f"factor_{mode}"] @ basis
+                order = (basis * rotated).sum(0).argsort(descending=True)
+                state["exp_avg_sq"] = state["exp_avg_sq"].index_select(mode, order)
+                basis.copy_(torch.linalg.qr(_where_lapack_is(state[f"factor_{mode}"] @ basis[:, order])).Q)
 
 
 def _eigenvectors(factor: torch.Tensor) -> torch.Tensor:

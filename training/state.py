@@ -21,48 +21,29 @@ from utils.processes import Processes
 
 @dataclass
 class TrainingState:
-    """The parts of a training, and where it stands.
+    """The parts of a training, and where it stands; :func:`training.build.build_state` makes it."""
 
-    Attributes:
-        config: the settings; ``norm`` and ``upsample`` are those of the network.
-        compute, processes: where it runs, in which arithmetic, and with whom.
-        style_images: as they were read; smoothed, at the size that they are learnt at, where that was asked for.
-        styles: their names.
-        photographs: the data set of random crops.
-        calibration: fixed batches of them, N x 3 x H x W, uint8, on the CPU; see :meth:`calibration_batches`.
-        network: in training mode, on the device.
-        forward: what a step calls; the network, or what torch.compile or DistributedDataParallel made of it.
-        objective: what is minimised.
-        criterion: what a step calls; the objective, or what torch.compile made of it.
-        optimizer, scheduler, scaler: the scaler scales for float16 alone.
-        total_steps: length of the training; ``why`` is the sum that led to it, in words.
-        identity: what it is trained on, which a resumed training must find again.
-        started_from: what the model of ``--start_from`` says of itself; ``None`` for random weights.
-        teacher: what made the network that teaches this one; ``None`` without.
-        step, position: steps done, and where in the stream of photographs the next one begins.
-    """
-
-    config: TrainingConfig
+    config: TrainingConfig  # norm, upsample, width and blocks are those of the network
     compute: Compute
     processes: Processes
-    style_images: list[Image.Image]
-    styles: tuple[str, ...]
+    monitor_photograph: Image.Image | None
+    style_images: list[Image.Image]  # for the monitor picture: smoothed where that was asked for, or by the teacher
+    styles: tuple[str, ...]  # their names
     photographs: PhotographDataset
-    calibration: list[torch.Tensor]
-    network: TransformerNet
-    forward: Callable[..., torch.Tensor]
+    calibration: list[torch.Tensor]  # fixed batches of them, N x 3 x H x W, uint8, on the CPU
+    network: TransformerNet  # in training mode, on the device
+    forward: Callable[..., torch.Tensor]  # the network, or what DistributedDataParallel made of it
     objective: PerceptualLoss | Distillation
-    criterion: Callable[..., Losses]
     optimizer: torch.optim.Optimizer
     scheduler: LRScheduler
     scaler: torch.amp.GradScaler
     total_steps: int
-    why: str
-    identity: dict
-    started_from: dict | None = None
-    teacher: dict | None = None
-    step: int = 0
-    position: int = 0
+    why: str  # what led to that number, in words
+    identity: dict  # what it is trained on, which a resumed training must find again
+    started_from: dict | None  # what the model of --start_from says of itself
+    teacher: dict | None  # what made the network that teaches this one
+    step: int = 0  # steps done
+    position: int = 0  # in the stream of photographs, where the next step begins
 
     def to_device(self, batch: torch.Tensor) -> torch.Tensor:
         """A batch of photographs, uint8, as the network takes it: float, RGB in [0, 255], on the device."""
@@ -71,17 +52,11 @@ class TrainingState:
         return batch.float().contiguous(memory_format=memory_format(self.compute.device))
 
     def batch_of(self, photographs: torch.Tensor, step: int) -> tuple[tuple[torch.Tensor, ...], Views | None]:
-        """What a step is given.
+        """What a step, counted from 1 on, is given: the network's inputs, and views.
 
-        Args:
-            photographs: N x 3 x H x W, as :meth:`to_device` gives them.
-            step: its number, from 1 on.
-
-        Returns:
-            ``(batch, views)``. The batch is the network's inputs: photographs and, with several styles, the number of
-            each one's style. Without ``temporal_weight`` there are N of each and no views. With it there are 2 N: some
-            of the first half are softened, and the second half are second views of the first, see
-            :mod:`training.second_view`.
+        The inputs are N photographs, N x 3 x H x W, and with several styles the number of each one's style. With
+        ``temporal_weight`` there are 2 N: some of the first half are softened, and the second half are second views of
+        the first, see :mod:`training.second_view`.
         """
         # The number of this process's first photograph, counted from the beginning of the training.
         first = ((step - 1) * self.processes.count + self.processes.rank) * self.config.batch_size
@@ -96,6 +71,18 @@ class TrainingState:
         moved, motion = second_views(photographs, seeds)
         pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
+
+    def learn(self, photographs: torch.Tensor, *styles: torch.Tensor, views: Views | None = None) -> Losses:
+        """One step of the optimiser on what :meth:`batch_of` gives."""
+        with self.compute.autocast():
+            stylized = self.forward(photographs, *styles)
+        losses = self.objective(stylized, photographs, *styles, views=views)
+        self.optimizer.zero_grad()
+        self.scaler.scale(losses.total).backward()  # scales for float16 alone
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.scheduler.step()
+        return losses
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""

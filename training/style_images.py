@@ -19,7 +19,7 @@ def find_style_images(values: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: if a folder holds no picture, or a pattern matches no file.
     """
-    found: list[str] = []
+    found = []
     for value in values:
         if os.path.isdir(value):
             found += map(str, list_photographs(value, "--style_image"))
@@ -39,7 +39,7 @@ def style_names(paths: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: if two have one name.
     """
-    names: dict[str, str] = {}
+    names = {}
     for path in paths:
         name = "".join(c if is_style_name(c) else "_" for c in Path(path).stem)[:100]
         if name in names:
@@ -58,16 +58,13 @@ def training_name(config: TrainingConfig) -> str:
         if Path(config.name).name != config.name or "\\" in config.name:
             raise UserError(f"--name {config.name} must be a name without folders: --output_dir says where it goes")
         return config.name
-    paths = [os.path.abspath(path) for path in config.style_image]
-    stem = Path(paths[0]).stem if len(paths) == 1 else Path(_folder_of_all(paths)).name or "styles"
+    stem = Path(config.style_image[0]).stem
+    if len(config.style_image) > 1:
+        stem = "styles"
+        with contextlib.suppress(ValueError):  # of files on several drives
+            folders = [os.path.dirname(os.path.abspath(path)) for path in config.style_image]
+            stem = Path(os.path.commonpath(folders)).name or stem
     return f"{Path(config.start_from).stem}_{stem}" if config.train == "norms" and config.start_from else stem
-
-
-def _folder_of_all(paths: Sequence[str]) -> str:
-    """The deepest folder that holds all these files; empty where they lie on several drives."""
-    with contextlib.suppress(ValueError):
-        return os.path.commonpath([os.path.dirname(path) for path in paths])
-    return ""
 
 
 def style_order(seed: int, start: int, count: int, styles: int) -> list[int]:
@@ -75,7 +72,7 @@ def style_order(seed: int, start: int, count: int, styles: int) -> list[int]:
 
     Every style has its turn before one comes again; the seed decides the order of each round.
     """
-    order: list[int] = []
+    order = []
     for turn in range(start // styles, (start + count - 1) // styles + 1):
         numbers = list(range(styles))
         random.Random(f"styles {seed} {turn}").shuffle(numbers)

@@ -6,7 +6,7 @@ import torch
 from models.multi_style import MultiStyleNet
 from models.transformer_net import MixedNorm2d, TransformerNet
 from tests.noise import pictures, random
-from training.norm_statistics import estimate_statistics
+from training.build import estimate_statistics
 
 
 @torch.no_grad()

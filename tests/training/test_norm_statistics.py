@@ -7,7 +7,7 @@ from torch import nn
 
 from models.transformer_net import TransformerNet
 from tests.noise import pictures
-from training.norm_statistics import estimate_statistics
+from training.build import estimate_statistics
 
 
 def network(norm="batch"):
