@@ -8,10 +8,17 @@ For example:
     torchrun --nproc_per_node=4 begin_training.py --style_image painting.jpg --dataset_dir photos/    # four GPUs
 """
 
-import dataclasses
+from typing import TYPE_CHECKING
 
-from config import RECIPES, TrainingConfig
+from config import TrainingConfig, with_recipe
 from utils.settings import run_command
+
+if TYPE_CHECKING:  # torch is imported later, so that --help and a mistyped flag answer without waiting for it
+    from torch import Tensor
+
+    from losses.perceptual import Losses
+    from losses.temporal import Views
+    from training.state import TrainingState
 
 
 def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
@@ -26,17 +33,16 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
     Raises:
         UserError: naming the flag or file at fault.
     """
-    from training.run import TrainingRun  # here, so that --help and a mistyped flag answer without waiting for torch
+    from training.run import TrainingRun
     from utils.interrupts import Interrupts
 
-    recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
-    run = TrainingRun(dataclasses.replace(config, **recipe), given | recipe.keys())
+    run = TrainingRun(*with_recipe(config, given))
     state, config = run.state, run.config  # network, objective, optimiser, photographs; restored when resuming
     interrupts = Interrupts("Saving after this step", "what was learnt since the last checkpoint is lost")
     with interrupts, run:
         for step in range(state.step + 1, state.total_steps + 1):
             batch, views = run.next_batch()  # photographs, and with several styles the number of each one's style
-            losses = state.learn(*batch, views=views)
+            losses = training_step(state, *batch, views=views)
             run.finish_step(step, losses)
             if step % config.log_every_steps == 0 or step == state.total_steps:
                 run.log()
@@ -50,6 +56,22 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
                 return interrupts.exit_status
         run.save_results()
     return 0
+
+
+def training_step(
+    state: "TrainingState", photographs: "Tensor", *styles: "Tensor", views: "Views | None" = None
+) -> "Losses":
+    """One step of the optimiser on what :meth:`training.state.TrainingState.batch_of` gives."""
+    with state.compute.autocast():
+        stylized = state.forward(photographs, *styles)
+    # What is minimised: losses/perceptual.py lists its terms.
+    losses = state.criterion(stylized, photographs, *styles, views=views)
+    state.optimizer.zero_grad()
+    state.scaler.scale(losses.total).backward()  # scales for float16 alone
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.scheduler.step()
+    return losses
 
 
 if __name__ == "__main__":

@@ -221,6 +221,11 @@ class TrainingConfig:
 
     device: str = setting("auto", DEVICE_HELP, metavar="DEVICE", heading="The machine")
     precision: str = setting("auto", PRECISION_HELP, choices=PRECISIONS)
+    compile: str = setting(
+        "off",
+        "whether torch.compile makes kernels of the step, which takes some minutes",
+        choices=("on", "off"),
+    )
     num_workers: int | None = setting(
         None,
         "processes that read photographs; 0: the training itself reads them; left out, what suits the machine",
@@ -282,6 +287,12 @@ BEFORE = {
     "blocks": 5,
 }  # fmt: skip
 """Values for settings that older checkpoints lack."""
+
+
+def with_recipe(config: TrainingConfig, given: frozenset[str]) -> tuple[TrainingConfig, frozenset[str]]:
+    """The settings with those of ``config.recipe``, except the ``given`` ones; and the names of all that hold now."""
+    recipe = {name: value for name, value in RECIPES.get(config.recipe, {}).items() if name not in given}
+    return dataclasses.replace(config, **recipe), given | recipe.keys()
 
 
 @dataclass(frozen=True)
@@ -441,6 +452,7 @@ class DistillConfig(TrainingConfig):
     # What begin_training.py alone takes.
     recipe: ClassVar = None
     train: ClassVar = "all"
+    compile: ClassVar = "off"
     output_dir: ClassVar = property(lambda self: str(Path(self.student).parent))
     name: ClassVar = property(lambda self: Path(self.student).stem)
     command = property(lambda self: ("-m", "training.distill", self.teacher, self.student))

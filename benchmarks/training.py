@@ -16,6 +16,7 @@ from unittest import mock
 
 import torch
 
+from begin_training import training_step
 from benchmarks.common import ComputeConfig, peak_memory, report, training_inputs
 from config import TrainingConfig, setting
 from training.build import build_state
@@ -32,6 +33,7 @@ class TrainingTimingConfig(ComputeConfig):
     batch_size: int = setting(TrainingConfig.batch_size, "photographs a step", minimum=1)
     image_size: int = setting(TrainingConfig.image_size, "side of the training crops", minimum=32)
     width: float = setting(TrainingConfig.width, "channels of the network, in those of the paper", minimum=0.05)
+    compile: bool = setting(False, "also under torch.compile, which takes some minutes")
 
 
 def _gram_matrix(features: torch.Tensor) -> torch.Tensor:
@@ -59,14 +61,18 @@ def main(args: TrainingTimingConfig) -> None:
             device=args.device, precision=args.precision,
         )  # fmt: skip
         ours = build_state(config)
+        compiled = build_state(config) if args.compile else None
         with plain():
             theirs = build_state(dataclasses.replace(config, precision="float32"))
     photographs = next(ours.calibration_batches())
     in_plain_layout = photographs.contiguous()
     calls = {
-        "plain PyTorch, float32": plain()(lambda: theirs.learn(in_plain_layout)),
-        "ours": lambda: ours.learn(photographs),
+        "plain PyTorch, float32": plain()(lambda: training_step(theirs, in_plain_layout)),
+        "ours": lambda: training_step(ours, photographs),
     }
+    if compiled is not None:
+        compiled.compile((photographs,), None)
+        calls["ours, torch.compile"] = lambda: training_step(compiled, photographs)
     device = ours.compute.device
     seconds = {name: median(values) for name, values in time_in_turns(calls, device, args.rounds).items()}
     base = seconds["plain PyTorch, float32"]

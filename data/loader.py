@@ -72,7 +72,16 @@ class PhotographStream:
             nothing for :data:`READING_SECONDS`.
     """
 
-    def __init__(self, dataset, batch_size, start=0, num_workers=0, pin_memory=False, shard=0, shards=1):
+    def __init__(
+        self,
+        dataset: PhotographDataset,
+        batch_size: int,
+        start: int = 0,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        shard: int = 0,
+        shards: int = 1,
+    ):
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             # This is a reading process, which imports the script that started the training, and so begins it again.
             raise UserError(_NO_GUARD)

@@ -124,7 +124,7 @@ def build_state(
     state = TrainingState(
         config=config, compute=compute, processes=processes, monitor_photograph=monitor_photograph,
         style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, network=network,
-        forward=processes.forward_of(network), objective=objective, optimizer=optimizer,
+        forward=processes.forward_of(network), objective=objective, criterion=objective, optimizer=optimizer,
         scheduler=cosine_schedule(optimizer, config.lr, total_steps),
         scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16),
         total_steps=total_steps, why=why, identity=identity, teacher=teacher and teacher.provenance,
@@ -223,7 +223,13 @@ def _read_calibration_photographs(photographs: PhotographDataset, batch_size: in
         return [next(stream) for _ in range(max(1, CALIBRATION_PHOTOGRAPHS // batch_size))]
 
 
-def _build_objective(config, vgg, paintings, pictures, total_steps) -> PerceptualLoss:
+def _build_objective(
+    config: TrainingConfig,
+    vgg: VGG19,
+    paintings: list[torch.Tensor],
+    pictures: list[Image.Image],
+    total_steps: int,
+) -> PerceptualLoss:
     limit = math.inf
     if config.loss_scale == "relative":
         limit = content_ceiling(config.content_weight, config.style_weight)

@@ -27,7 +27,14 @@ class TrainingLog:
         styles: names; with several, each has its own means.
     """
 
-    def __init__(self, path: Path | None, start_step: int, total_steps: int, batch_size: int, styles=("",)):
+    def __init__(
+        self,
+        path: Path | None,
+        start_step: int,
+        total_steps: int,
+        batch_size: int,
+        styles: tuple[str, ...] = ("",),
+    ):
         self.path, self.batch_size, self.styles = path, batch_size, styles
         self._names: list[tuple[str, ...]] = []  # of what is measured at each step
         self._pending: list[tuple[int, torch.Tensor]] = []

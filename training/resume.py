@@ -145,7 +145,7 @@ def restore_settings(
                 f"({shown(stored[name])}), and cannot change on the way: leave it out, or start a new training"
             )
     known = {field.name for field in dataclasses.fields(config)}
-    left = given | {"checkpoint_path", "resume", "overwrite"}  # the last three say how to resume, not what to train
+    left = given | {"checkpoint_path", "resume", "overwrite", "compile"}  # these say how to go on, not what to train
     taken = {name: value for name, value in stored.items() if name in known - left}
     config = validate(dataclasses.replace(config, **taken))  # earlier checkpoints name their one style image as it is
     given |= {"output_dir", "name"} - known  # a student's own place says where

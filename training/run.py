@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import time
 import warnings
 
 import torch
@@ -47,6 +48,8 @@ class TrainingRun:
             config, given, checkpoint, path = take_up(config, given)
             if checkpoint is None:
                 check_weights(config)
+            if config.compile == "on" and Processes.expected() > 1:
+                raise UserError("--compile on does not work in several processes: leave it out")
             device = resolve_compute(config.device, config.precision, Processes.local_rank()).device
             self.processes = processes = Processes.join(device)
             taken.callback(processes.leave)
@@ -77,6 +80,11 @@ class TrainingRun:
             )  # fmt: skip
             taken.callback(self.log_file.close)
             self._say_what_begins(workers, sample=checkpoint is None and "style_image" not in given)
+            if config.compile == "on":
+                self.log_file.message("Compiling the training step with torch.compile, some minutes")
+                start, crops = time.monotonic(), next(state.calibration_batches())[: config.batch_size]
+                state.compile(*state.batch_of(crops, step=1))
+                self.log_file.message(f"Compiled in {time.monotonic() - start:.0f} s")
             self._taken = taken.pop_all()
 
     def _refuse_if_finished(self) -> None:

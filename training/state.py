@@ -16,7 +16,11 @@ from models.transformer_net import TransformerNet
 from training.second_view import second_views, soften
 from training.style_images import style_order
 from utils.device import Compute, memory_format
+from utils.errors import UserError
 from utils.processes import Processes
+
+BACKEND = "inductor"
+"""What torch.compile generates code with; tests name a quicker one."""
 
 
 @dataclass
@@ -32,8 +36,9 @@ class TrainingState:
     photographs: PhotographDataset
     calibration: list[torch.Tensor]  # fixed batches of them, N x 3 x H x W, uint8, on the CPU
     network: TransformerNet  # in training mode, on the device
-    forward: Callable[..., torch.Tensor]  # the network, or what DistributedDataParallel made of it
+    forward: Callable[..., torch.Tensor]  # the network, or what torch.compile or DistributedDataParallel made of it
     objective: PerceptualLoss | Distillation
+    criterion: Callable[..., Losses]  # the objective, or what torch.compile made of it
     optimizer: torch.optim.Optimizer
     scheduler: LRScheduler
     scaler: torch.amp.GradScaler
@@ -72,18 +77,31 @@ class TrainingState:
         pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
 
-    def learn(self, photographs: torch.Tensor, *styles: torch.Tensor, views: Views | None = None) -> Losses:
-        """One step of the optimiser on what :meth:`batch_of` gives."""
-        with self.compute.autocast():
-            stylized = self.forward(photographs, *styles)
-        losses = self.objective(stylized, photographs, *styles, views=views)
-        self.optimizer.zero_grad()
-        self.scaler.scale(losses.total).backward()  # scales for float16 alone
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.scheduler.step()
-        return losses
-
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""
         return map(self.to_device, self.calibration)
+
+    def compile(self, batch: tuple[torch.Tensor, ...], views: Views | None) -> None:
+        """Have torch.compile make ``forward`` and ``criterion``, and run both once, as :meth:`batch_of` gives a batch.
+
+        Raises:
+            UserError: if torch.compile has no compiler, does not know this device, or fails.
+        """
+        modules = (self.network, self.objective)
+        buffers = [(buffer, buffer.clone()) for module in modules for buffer in module.buffers()]
+        try:
+            forward, criterion = (torch.compile(module, backend=BACKEND, dynamic=False) for module in modules)
+            with self.compute.autocast():
+                stylized = forward(*batch)
+            criterion(stylized, *batch, views=views).total.backward()
+            if stylized.is_cuda:
+                torch.cuda.synchronize()  # a kernel that fails does so here
+        except Exception as error:  # whatever a compiler may raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(f"--compile on does not work here ({reason}): leave it out") from error
+        finally:
+            self.network.zero_grad()
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+        self.forward, self.criterion = forward, criterion

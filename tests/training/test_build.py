@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from begin_training import training_step
 from config import BEFORE, TrainingConfig
 from data.loader import PhotographStream
 from imaging.strokes import smooth_strokes
@@ -106,7 +107,7 @@ def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp
     stream = PhotographStream(state.photographs, 1)
     before = [parameter.clone() for parameter in state.network.parameters()]
     for _ in range(4):
-        losses = state.learn(state.to_device(next(stream)))
+        losses = training_step(state, state.to_device(next(stream)))
         assert losses.total.isfinite()
         assert not any(parameter.grad.any() for parameter in state.network.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, state.network.parameters()))
