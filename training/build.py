@@ -25,6 +25,7 @@ from models.fusion import fuse_batch_norm, fused_pass
 from models.multi_style import MultiStyleNet
 from models.pretrained import load_vgg19
 from models.transformer_net import MixedNorm2d, TransformerNet
+from models.vgg19 import VGG19
 from training.plan import SMALLEST_STYLE_IMAGE, check_style_term, check_styles, planned_steps
 from training.results import monitored
 from training.resume import check_identity, cosine_schedule, restore
