@@ -107,8 +107,10 @@ class ReflectionConv2d(nn.Conv2d):
     """Convolution with reflection padding by half a kernel."""
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, bias=False):
-        padding = kernel_size // 2
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, bias=bias, padding_mode="reflect")
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
+
+    def forward(self, x):
+        return super().forward(F.pad(x, (self.kernel_size[0] // 2,) * 4, mode="reflect"))
 
 
 NORMS = {"batch": nn.BatchNorm2d, "instance": partial(nn.InstanceNorm2d, affine=True), "mixed": MixedNorm2d}
