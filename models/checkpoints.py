@@ -1,6 +1,6 @@
 """Checkpoints: one format for the files that a training resumes from and for the style models that it leaves.
 
-A file is a dict of plain values and tensors. It is inspected, then read with ``weights_only=True``, which runs no code:
+A ``.pth`` file is a dict of plain values and tensors:
 
     format, version   what this is
     model             {"architecture", "state_dict"} of a TransformerNet or MultiStyleNet, ready for inference; up to
@@ -9,10 +9,8 @@ A file is a dict of plain values and tensors. It is inspected, then read with ``
     resume_state      what resuming a training needs beyond that; None in a final style model; up to version 3 it is
                       called training
 
-The archive holds a checksum of each of its parts. Files of versions 2 and 3 hold one of their contents as well.
-
-A style model may also be a ``.safetensors`` file, where that package is installed: the tensors of ``state_dict``, and
-all else in the header, as text, with a SHA-256 of the whole, which that format lacks.
+A ``.safetensors`` file holds a style model: the tensors of ``state_dict``, and all else in the header, as text, with a
+SHA-256 of the whole, which that format lacks.
 """
 
 import hashlib
@@ -25,11 +23,11 @@ from pathlib import Path
 
 import torch
 
-from models.multi_style import MOST_STYLES, MultiStyleNet, is_style_name
+from models.multi_style import MultiStyleNet, is_style_name
 from models.transformer_net import TransformerNet
 from models.untrusted import Refused, check_contents, load_untrusted
-from utils.errors import UserError
-from utils.file_kinds import HEAD_BYTES, known_kind, refuse_url
+from utils.errors import UserError, optional
+from utils.file_kinds import head_of, known_kind, refuse_url
 from utils.files import PROGRAM, atomic_write
 
 FORMAT = "fast-neural-style-transfer"
@@ -44,14 +42,11 @@ _OTHER_NETWORKS = {
 }
 """Whose weights have such names."""
 
-_LARGEST_BYTES = 200_000_000
-"""Bytes that a file may have. The largest networks have 161 MB with the state of SOAP."""
+_LARGEST_BYTES = 200_000_000  # that a file may have; the largest networks have 161 MB with the state of SOAP
 
 
 @dataclass
 class Checkpoint:
-    """The contents of a checkpoint file."""
-
     network: TransformerNet
     provenance: dict
     resume_state: dict | None = None
@@ -85,7 +80,9 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     if checkpoint.resume_state is None:
         # Vectors (normalisation, biases) stay float32: they are few, and a variance could overflow float16.
-        state = {key: _halved(value) if value.dim() == 4 else value for key, value in state.items()}
+        for key, value in state.items():
+            if value.dim() == 4 and value.half().isfinite().all():
+                state[key] = value.half()
     contents = {
         "format": FORMAT,
         "version": VERSION,
@@ -105,11 +102,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def find_model(name: str | Path, flag: str = "--model_path") -> Path:
-    """The file that a setting names.
-
-    Args:
-        name: a path; the folder of a training, whose newest checkpoint is meant; or the name of a model, with or
-            without its ending, that lies in ``checkpoints/`` here or beside the program.
+    """The file that a setting names: a path; the folder of a training, whose newest checkpoint is meant; or the name of
+    a model, with or without its ending, that lies in ``checkpoints/`` here or beside the program.
 
     Raises:
         UserError: naming ``flag``, and the models that there are; or that it is a web address.
@@ -125,27 +119,19 @@ def find_model(name: str | Path, flag: str = "--model_path") -> Path:
         for ending in ("", ".pth", ".safetensors"):
             if os.path.isfile(folder / f"{name}{ending}"):
                 return folder / f"{name}{ending}"
-    there = sorted({name for folder in folders for name in _models_in(folder)})
+    there = set()
+    for folder in folders:
+        for path in (*folder.glob("*.pth"), *folder.glob("*/*.pth")):
+            there.add(path.relative_to(folder).with_suffix("").as_posix())
+    models = ", ".join(sorted(name for name in there if "_training/" not in name))  # such as wave, or fast/wave
     raise UserError(
         f"{flag} {name} is not a file: give a style model (.pth) that begin_training.py wrote"
-        + (f", or one of {', '.join(there)}" if there else "")
+        + (f", or one of {models}" if models else "")
     )
 
 
-def _models_in(folder: Path) -> list[str]:
-    """What :func:`find_model` calls the models in a folder: ``wave``, ``fast/wave``; no checkpoints of trainings."""
-    paths = [*folder.glob("*.pth"), *folder.glob("*/*.pth")]
-    paths = [path.relative_to(folder).with_suffix("") for path in paths if not path.parent.name.endswith("_training")]
-    return [path.as_posix() for path in paths]
-
-
 def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
-    """Read a checkpoint and check it: format, version, architecture, shapes, finite weights.
-
-    Runs no code in it, and takes no more memory than a sound one would.
-
-    Args:
-        path: see :func:`find_model`.
+    """Read a checkpoint and check it; see :func:`find_model` and :func:`models.untrusted.load_untrusted`.
 
     Returns:
         The checkpoint, with its network on the CPU, float32, in eval mode.
@@ -155,10 +141,7 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
     """
     path = find_model(path, flag)
     try:
-        if path.suffix == ".safetensors":
-            contents = _from_safetensors(path)
-        else:
-            contents = load_untrusted(path, _LARGEST_BYTES)
+        contents = _from_safetensors(path) if path.suffix == ".safetensors" else load_untrusted(path, _LARGEST_BYTES)
     except Refused as error:
         raise UserError(f"{flag} {path} is refused, nothing in it was run: {error}; give another file") from None
 
@@ -166,10 +149,9 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
         raise UserError(f"{flag} {path} {_foreign(contents)}: give a file that begin_training.py wrote")
     version = contents.get("version")
     if type(version) is not int or version not in range(1, VERSION + 1):
-        shown = version if type(version) is int else "of an unknown kind"
         raise UserError(
-            f"{flag} {path} has checkpoint version {shown}, this program reads {VERSION}: use the version of the "
-            "program that wrote it"
+            f"{flag} {path} has checkpoint version {str(version)[:20]}, this program reads {VERSION}: use the version "
+            "of the program that wrote it"
         )
     network = _network_of(contents.get("model"), f"{flag} {path}")
     provenance = contents.get("provenance")
@@ -180,28 +162,14 @@ def load_checkpoint(path: str | Path, flag: str = "--model_path") -> Checkpoint:
 
 
 def _foreign(contents) -> str:
-    """Half a sentence about a foreign file: whose weights it holds, if their names tell."""
     for key in ("state_dict", "model"):  # usual places for the weights beside other things
         if isinstance(contents, dict) and isinstance(contents.get(key), dict):
             contents = contents[key]
     names = " ".join(map(str, contents)) if isinstance(contents, dict) else ""
-    whose = next((whose for pattern, whose in _OTHER_NETWORKS.items() if re.search(pattern, names)), None)
-    return f"holds the weights of {whose}" if whose else "is not a checkpoint of this project"
-
-
-def _halved(kernel: torch.Tensor) -> torch.Tensor:
-    half = kernel.half()
-    return half if half.isfinite().all() else kernel
-
-
-def _safetensors():
-    try:
-        import safetensors.torch
-    except ImportError:
-        raise UserError(
-            ".safetensors files need the package safetensors: pip install safetensors, or use a .pth file"
-        ) from None
-    return safetensors
+    for pattern, whose in _OTHER_NETWORKS.items():
+        if re.search(pattern, names):
+            return f"holds the weights of {whose}"
+    return "is not a checkpoint of this project"
 
 
 def _to_safetensors(contents: dict, path: str | Path) -> bytes:
@@ -214,11 +182,16 @@ def _to_safetensors(contents: dict, path: str | Path) -> bytes:
         "architecture": json.dumps(contents["model"]["architecture"]),
         "provenance": json.dumps(contents["provenance"]),
     }
-    return _safetensors().torch.save(state, {**metadata, "sha256": _sha256(metadata, state)})
+    return _safetensors("safetensors.torch").save(state, {**metadata, "sha256": _sha256(metadata, state)})
+
+
+def _safetensors(module: str):
+    return optional(
+        module, ".safetensors files need the package safetensors: pip install safetensors, or use a .pth file"
+    )
 
 
 def _sha256(metadata: dict[str, str], state: dict[str, torch.Tensor]) -> str:
-    """The SHA-256 of a ``.safetensors`` file's header and numbers."""
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for key, value in sorted(state.items()):
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -228,12 +201,11 @@ def _sha256(metadata: dict[str, str], state: dict[str, torch.Tensor]) -> str:
 
 def _from_safetensors(path: Path) -> dict:
     """The contents that a ``.pth`` file would have. The format itself declares no more than the file holds."""
-    safetensors = _safetensors()
+    safetensors = _safetensors("safetensors")
     if path.stat().st_size > _LARGEST_BYTES:
         raise Refused(f"it has {path.stat().st_size} bytes, and such files have {_LARGEST_BYTES} at most")
-    with open(path, "rb") as file:
-        if kind := known_kind(file.read(HEAD_BYTES)):
-            raise Refused(f"it is {kind}")
+    if kind := known_kind(head_of(path)):
+        raise Refused(f"it is {kind}")
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
@@ -243,16 +215,9 @@ def _from_safetensors(path: Path) -> dict:
         sha256 = metadata.pop("sha256", None)
         if int(metadata["version"]) > 3 and sha256 != _sha256(metadata, state):
             raise Refused("it is damaged (its contents do not have its checksum)")
-        model = {name: metadata[name] for name in ("norm", "upsample") if name in metadata}
-        if "architecture" in metadata:
-            model["architecture"] = json.loads(metadata["architecture"])
-        contents = {
-            "format": FORMAT,
-            "version": int(metadata["version"]),
-            "model": {**model, "state_dict": state},
-            "provenance": json.loads(metadata["provenance"]),
-            "resume_state": None,
-        }
+        values = {name: json.loads(metadata[name]) for name in ("architecture", "provenance") if name in metadata}
+        model = metadata | values | {"state_dict": state}  # norm and upsample of an old one stand for themselves
+        contents = {"format": FORMAT, "version": int(metadata["version"]), "model": model, **values}
         check_contents(contents, path.stat().st_size)
         return contents
     # What these say themselves is the library's English, the name of a key, or a number.
@@ -272,7 +237,7 @@ def build_network(architecture: dict) -> TransformerNet:
         return TransformerNet(**architecture)
     if architecture.get("norm") not in ("instance", "mixed"):
         raise ValueError("several styles need instance or mixed norm")
-    if not isinstance(styles, list) or len(styles) > MOST_STYLES or not all(map(is_style_name, styles)):
+    if not isinstance(styles, list) or len(styles) > 1000 or not all(map(is_style_name, styles)):
         raise ValueError("styles must be names")
     return MultiStyleNet(**architecture)
 

@@ -1,8 +1,6 @@
 """What makes the networks fast on a CPU: gradients written out where autograd's or oneDNN's are slow.
 
-:func:`accelerate` puts the layers of this file in the place of those of ``models.transformer_net`` and
-``models.vgg19``. Each is the same function, to rounding, in any floating-point type. While torch.compile traces a
-network they compute as the plain layers do, for the compiler fuses by itself.
+While torch.compile traces a network, the layers here compute as the plain ones do, for the compiler fuses by itself.
 """
 
 import math
@@ -15,7 +13,6 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 from models.multi_style import ConditionalInstanceNorm2d
 from models.transformer_net import (
     MixedNorm2d,
-    PictureNorm,
     ReflectionConv2d,
     ReflectionConvTranspose2d,
     TransformerNet,
@@ -25,16 +22,7 @@ from models.vgg19 import VGG19
 
 
 def _unfolded_weight_gradient(grad, x, kernel, stride=1):
-    """Gradient of ``F.conv2d(x, weight, stride=stride)`` by its weight, as a product with all windows of the input.
-
-    Args:
-        grad: of the result, N x D x H' x W'.
-        x: N x C x H x W.
-        kernel: side of the weight's kernels.
-
-    Returns:
-        D x C x kernel x kernel.
-    """
+    """Gradient of ``F.conv2d(x, weight, stride=stride)`` by its weight, as a product with all windows of the input."""
     channels, out_channels = x.shape[1], grad.shape[1]
     total = x.new_zeros(out_channels, kernel * kernel * channels)
     for picture, by_place in zip(x.permute(0, 2, 3, 1), grad.permute(0, 2, 3, 1)):  # one by one: less memory
@@ -44,10 +32,7 @@ def _unfolded_weight_gradient(grad, x, kernel, stride=1):
 
 
 def _unfolding_pays(x: torch.Tensor) -> bool:
-    """Whether :func:`_unfolded_weight_gradient` takes half the time that oneDNN takes, for an input N x C x H x W.
-
-    It does in float32 on processors without AVX-512, if there are enough channels to fill a window's rows.
-    """
+    """Whether :func:`_unfolded_weight_gradient` takes half the time that oneDNN takes, as without AVX-512."""
     return x.shape[1] >= 32 and x.dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
@@ -65,10 +50,7 @@ def _reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
 
 
 class FrozenConvReLU(torch.autograd.Function):
-    """max(0, w * x + b), 3x3 with zero padding, for weights that need no gradient.
-
-    The result alone says where the ReLU let through, so the ReLU works in place and nothing else is kept.
-    """
+    """max(0, w * x + b), 3x3 with zero padding, for weights that need no gradient; the result alone is kept."""
 
     @staticmethod
     def forward(ctx, x, weight, bias):
@@ -91,8 +73,6 @@ class DoublingConvTranspose(torch.autograd.Function):
     An output pixel of even or odd row and column is a sum over a 2x2 window of the input, each kind with its own four
     taps of the kernel. The layer is therefore one 2x2 convolution to four times the channels, whose results are put in
     turns; and the gradient of the weight is that convolution's, for a tenth of the time.
-
-    Shapes: x is N x C x (H + 2) x (W + 2), the weight C x D x 4 x 4, the result N x D x 2H x 2W.
     """
 
     @staticmethod
@@ -104,16 +84,13 @@ class DoublingConvTranspose(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
-        grad_x = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_x = F.conv2d(grad, weight, stride=2, padding=3)  # the transpose of a transposed convolution
-        if ctx.needs_input_grad[1]:
-            grad_weight = _doubling_weight_gradient(x, grad)
-        return grad_x, grad_weight
+        grad_x = F.conv2d(grad, weight, stride=2, padding=3)  # the transpose of a transposed convolution
+        return grad_x, _doubling_weight_gradient(x, grad) if ctx.needs_input_grad[1] else None
 
 
 def _doubling_weight_gradient(x, grad):
-    n, channels, rows, columns = x.shape  # rows = H + 2
+    """C x D x 4 x 4, for x of N x C x (H + 2) x (W + 2) and the result's gradient, N x D x 2H x 2W."""
+    n, channels, rows, columns = x.shape
     out_channels = grad.shape[1]
     # Windows at all H + 1 places; output rows 2i and 2i + 1 look at windows i and i + 1, and so do the columns.
     by_window = grad.new_zeros(n, rows - 1, columns - 1, 2, 2, out_channels)
@@ -145,9 +122,7 @@ class UnfoldedGradientConv(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
-        grad_x = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_x = conv2d_input(x.shape, weight, grad, ctx.stride)
+        grad_x, grad_weight = conv2d_input(x.shape, weight, grad, ctx.stride), None
         if ctx.needs_input_grad[1]:
             grad_weight = _unfolded_weight_gradient(grad, x, weight.shape[-1], ctx.stride)
         return grad_x, grad_weight, None
@@ -170,12 +145,9 @@ class FewOutputsConv(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
-        reach = weight.shape[-1] - 1
-        padded = F.pad(grad, (reach,) * 4)
+        padded = F.pad(grad, (weight.shape[-1] - 1,) * 4)
         turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-        grad_x = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_x = F.conv2d(padded, turned)
+        grad_x, grad_weight = F.conv2d(padded, turned), None
         if ctx.needs_input_grad[1]:
             grad_weight = conv2d_weight(padded, turned.shape, x).transpose(0, 1).flip(2, 3)
         return grad_x, grad_weight
@@ -185,12 +157,8 @@ class ScaleAndShift(torch.autograd.Function):
     """``scale x + shift``, both computed from mean and variance of each channel of each picture of ``x``.
 
     Autograd would take seven passes over memory from the gradient of the result to that of ``x``; here it is four.
-
-    Args:
-        x: N x C x H x W.
-        computed: ``(mean, variance, scale, shift)``, N x C each. Scale and shift have gradients by mean, variance and
-            ``parameters``; mean and variance have none by ``x``. A tuple, so that autograd sees no way around this.
-        parameters: of the layer.
+    ``computed`` is ``(mean, variance, scale, shift)``, N x C each. Scale and shift have gradients by mean, variance and
+    ``parameters``; mean and variance have none by ``x``. A tuple, so that autograd sees no way around this.
     """
 
     @staticmethod
@@ -218,9 +186,6 @@ class ScaleAndShift(torch.autograd.Function):
         return by_x.to(x.dtype), None, *by_parameters
 
 
-_FEW = 4  # output channels up to which FewOutputsConv is faster
-
-
 class _CPUConv2d(ReflectionConv2d):
     def forward(self, x):
         if torch.compiler.is_compiling():
@@ -228,7 +193,7 @@ class _CPUConv2d(ReflectionConv2d):
         x = _reflect(x, self.kernel_size[0] // 2)
         if torch.is_grad_enabled():
             inputs = _autocast_inputs(x, self.weight)
-            if self.out_channels <= _FEW and self.bias is not None:  # the last layer
+            if self.out_channels <= 4 and self.bias is not None:  # the last layer
                 return FewOutputsConv.apply(*inputs) + self.bias[:, None, None]
             if self.bias is None and _unfolding_pays(inputs[0]):
                 return UnfoldedGradientConv.apply(*inputs, self.stride[0])
@@ -237,37 +202,36 @@ class _CPUConv2d(ReflectionConv2d):
 
 class _CPUConvTranspose2d(ReflectionConvTranspose2d):
     def forward(self, x):
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled() or self.bias is not None:
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return super().forward(x)
         return DoublingConvTranspose.apply(*_autocast_inputs(_reflect(x, 1), self.balanced_weight()))
 
 
-def _normalised(norm: PictureNorm, x: torch.Tensor, style: torch.Tensor | None = None) -> torch.Tensor:
-    """What a layer that looks at the whole picture makes of N x C x H x W features; ``style`` is N x S weights."""
-    mean, variance = moments(x.detach())
-    if isinstance(norm, MixedNorm2d) and norm.training:
-        norm.observe(mean, variance, style)
-    if torch.is_grad_enabled():
-        mean, variance = mean.requires_grad_(), variance.requires_grad_()
-    computed = mean, variance, *scale_and_shift(norm, mean, variance, style)
-    return ScaleAndShift.apply(x, computed, norm.weight, norm.bias)
+class _CPUNorm(nn.Module):
+    """What a layer that looks at the whole picture does, be it of one style or, with N x S weights, of several."""
+
+    def forward(self, x, *style):
+        if torch.compiler.is_compiling():
+            return super().forward(x, *style)
+        mean, variance = moments(x.detach())
+        if isinstance(self, MixedNorm2d) and self.training:
+            self.observe(mean, variance, *style)
+        if torch.is_grad_enabled():
+            mean, variance = mean.requires_grad_(), variance.requires_grad_()
+        computed = mean, variance, *scale_and_shift(self, mean, variance, *style)
+        return ScaleAndShift.apply(x, computed, self.weight, self.bias)
 
 
-class _CPUInstanceNorm2d(nn.InstanceNorm2d):
+class _CPUInstanceNorm2d(_CPUNorm, nn.InstanceNorm2d):
     """Torch's own has a wrong gradient for a single picture if channels come last in the gradient of the result."""
 
-    def forward(self, x):
-        return super().forward(x) if torch.compiler.is_compiling() else _normalised(self, x)
+
+class _CPUConditionalInstanceNorm2d(_CPUNorm, ConditionalInstanceNorm2d):
+    pass
 
 
-class _CPUConditionalInstanceNorm2d(ConditionalInstanceNorm2d):
-    def forward(self, x, style):
-        return super().forward(x, style) if torch.compiler.is_compiling() else _normalised(self, x, style)
-
-
-class _CPUMixedNorm2d(MixedNorm2d):
-    def forward(self, x, style=None):
-        return super().forward(x, style) if torch.compiler.is_compiling() else _normalised(self, x, style)
+class _CPUMixedNorm2d(_CPUNorm, MixedNorm2d):
+    pass
 
 
 class _FrozenConvReLU2d(nn.Conv2d):
@@ -277,76 +241,42 @@ class _FrozenConvReLU2d(nn.Conv2d):
         return FrozenConvReLU.apply(x, self.weight, self.bias)
 
 
+_FASTER = {
+    ReflectionConv2d: _CPUConv2d,
+    ReflectionConvTranspose2d: _CPUConvTranspose2d,
+    nn.InstanceNorm2d: _CPUInstanceNorm2d,
+    ConditionalInstanceNorm2d: _CPUConditionalInstanceNorm2d,
+    MixedNorm2d: _CPUMixedNorm2d,
+    nn.Conv2d: _FrozenConvReLU2d,  # VGG's
+}
+
+
 def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
-    """Put this file's layers into a network where a CPU computes it: the same function, to rounding.
+    """Make a network's layers those of this file where a CPU computes it: the same function, to rounding.
 
     Inference has a forward pass of its own, :class:`models.fusion.FusedNetwork`.
-
-    Args:
-        network: in its final type and on its final device. The new layers share its parameters, under their names.
 
     Returns:
         The same network; unchanged on other devices.
     """
     if next(network.parameters()).device.type != "cpu":
         return network
+    for module in network.modules():
+        if type(module) in _FASTER:
+            module.__class__ = _FASTER[type(module)]  # of the same parameters, with another forward pass
     if isinstance(network, VGG19):
         for index, layer in enumerate(network.features):
-            if isinstance(layer, nn.Conv2d):
-                network.features[index] = _sharing(layer, _FrozenConvReLU2d, *_sizes(layer), 3, padding=1)
-                network.features[index + 1] = nn.Identity()
-        return network
-    for parent in list(network.modules()):
-        for name, layer in parent.named_children():
-            setattr(parent, name, _accelerated(layer))
+            if isinstance(layer, nn.ReLU):  # which the convolution before it now does
+                network.features[index] = nn.Identity()
     return network
 
 
-def _accelerated(layer: nn.Module) -> nn.Module:
-    """The layer of this file that computes the same; the layer itself if there is none."""
-    if type(layer) is ReflectionConv2d:
-        kernel, stride, bias = layer.kernel_size[0], layer.stride[0], layer.bias is not None
-        return _sharing(layer, _CPUConv2d, *_sizes(layer), kernel, stride, bias)
-    if type(layer) is ReflectionConvTranspose2d:
-        return _sharing(layer, _CPUConvTranspose2d, *_sizes(layer), layer.bias is not None)
-    if type(layer) is nn.InstanceNorm2d:
-        return _sharing(layer, _CPUInstanceNorm2d, layer.num_features, affine=True)
-    if type(layer) is ConditionalInstanceNorm2d:
-        return _sharing(layer, _CPUConditionalInstanceNorm2d, layer.num_features, len(layer.weight))
-    if type(layer) is MixedNorm2d:
-        return _sharing(layer, _CPUMixedNorm2d, layer.num_features)
-    return layer
-
-
-def _sizes(layer: nn.Module) -> tuple[int, int]:
-    return layer.in_channels, layer.out_channels
-
-
-def _sharing(layer: nn.Module, kind: type[nn.Module], *sizes, **options) -> nn.Module:
-    """A layer of this kind and size with the parameters, buffers and mode of another."""
-    with torch.device("meta"):  # weights of its own would be drawn for nothing
-        new = kind(*sizes, **options)
-    for name, value in (*layer.named_parameters(), *layer.named_buffers()):
-        setattr(new, name, value)
-    return new.train(layer.training)
-
-
-_MOST_POSITIONS = 2**16
-"""The most positions of a picture that are summed up in float32 at a time."""
-
-_LANES = 32
-"""Channels that are summed up at a time: of fewer channels, several pixels are taken side by side."""
+_MOST_POSITIONS = 2**16  # of a picture that are summed up in float32 at a time
+_LANES = 32  # channels that are summed up at a time: of fewer channels, several pixels are taken side by side
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance of each channel of each picture, without gradients.
-
-    Args:
-        x: N x C x H x W.
-
-    Returns:
-        N x C each, float32 (float64 for float64 features).
-    """
+    """Mean and variance of each channel of each picture, N x C each, float32 (float64 for float64), no gradients."""
     if x.device.type != "cpu":
         variance, mean = torch.var_mean(x.to(torch.promote_types(x.dtype, torch.float32)), (2, 3), correction=0)
         return mean, variance
@@ -372,14 +302,11 @@ def _moments_of_picture(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def together(means, variances, sizes) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance of K sets of values as one set.
+    """Mean and variance, C each and float64, of K sets of values as one set.
 
     Args:
         means, variances: K x C, on the CPU.
         sizes: how many values each set has, or numbers in proportion.
-
-    Returns:
-        C each, float64.
     """
     share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
     mean = share @ means.double()

@@ -1,9 +1,7 @@
 """Layers merged for inference: batch norm into convolutions, and on a CPU all that stands between two convolutions."""
 
 import copy
-import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -28,66 +26,42 @@ _TINY = 1e-12
 def fuse_batch_norm(network: nn.Module) -> nn.Module:
     """A copy of a network in eval mode, each convolution followed by a batch norm merged with it into one convolution.
 
-    With running mean m, variance v, and affine g, b, the convolution w, c becomes w g / sqrt(v + eps) and
-    (c - m) g / sqrt(v + eps) + b (Jacob et al., 2018, section 3.2): the same function, to rounding. Instance norm
-    depends on the picture and stays.
+    The same function, to rounding (Jacob et al., 2018, section 3.2). Instance norm depends on the picture and stays.
     """
     network = copy.deepcopy(network).eval()
     for module in network.modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        for index in range(len(module) - 1):
-            convolution, norm = module[index], module[index + 1]
-            if not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
-                continue
-            transposed = isinstance(convolution, nn.ConvTranspose2d)
-            if transposed or isinstance(convolution, nn.Conv2d):
-                module[index] = fuse_conv_bn_eval(convolution, norm, transpose=transposed)
-                module[index + 1] = nn.Identity()
+        layers = module if isinstance(module, nn.Sequential) else ()
+        for index, norm in enumerate(layers):
+            if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):  # after a convolution
+                convolution = layers[index - 1]
+                layers[index - 1] = fuse_conv_bn_eval(convolution, norm, transpose=convolution.transposed)
+                layers[index] = nn.Identity()
     for module in network.modules():
         if isinstance(module, ReflectionConvTranspose2d):
             module.weight, module.is_balanced = nn.Parameter(module.balanced_weight()), True
     return network.requires_grad_(False)
 
 
-@dataclass
 class _Step:
-    """A convolution and what follows it.
+    """A convolution and what follows it; whether the features are doubled in size first, and of a block its place."""
 
-    Attributes:
-        resize: whether the features are doubled in size first.
-        begins_block, ends_block: whether it is the first or the second convolution of a residual block.
-    """
-
-    convolution: nn.Module
-    norm: nn.Module | None
-    relu: bool
-    resize: bool
-    begins_block: bool = False
-    ends_block: bool = False
-
-    @property
-    def padding(self) -> int:
-        """Pixels that the input is padded by on each side."""
-        return 1 if isinstance(self.convolution, nn.ConvTranspose2d) else self.convolution.kernel_size[0] // 2
-
-    @functools.cached_property
-    def sums(self) -> torch.Tensor:
-        """What the convolution makes of a constant in each of its inputs; D x C."""
-        weight = self.convolution.weight.detach()
-        # A transposed convolution of stride 2 applies a quarter of its kernel to each pixel, all with the same sums.
-        return weight.sum((2, 3)).T / 4 if self.convolution.transposed else weight.sum((2, 3))
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """Rows and columns of pixels that it gives at once."""
-        return _BLOCKS.get(self.convolution.out_channels, (1, 1)) if self.convolution.kernel_size == (9, 9) else (1, 1)
-
-    @functools.cached_property
-    def kernels(self) -> torch.Tensor:
-        """The weight, or that of a block."""
-        weight = self.convolution.weight.detach()
-        return weight if self.block == (1, 1) else block_kernels(weight, *self.block)
+    def __init__(self, layers: nn.Sequential, begins_block: bool = False, ends_block: bool = False):
+        kinds = nn.Upsample, nn.Conv2d | nn.ConvTranspose2d, PictureNorm, nn.ReLU
+        left = [layer for layer in layers if not isinstance(layer, nn.Identity)]
+        resize, convolution, norm, _ = (left.pop(0) if left and isinstance(left[0], kind) else None for kind in kinds)
+        if left or convolution is None or (norm is not None and norm.weight.dim() > 1):
+            raise TypeError(f"fused inference does not know {layers}, or it is of several styles")
+        self.convolution, self.norm, self.resize = convolution, norm, resize is not None
+        self.begins_block, self.ends_block = begins_block, ends_block
+        self.padding = 1 if convolution.transposed else convolution.kernel_size[0] // 2  # of the input, on each side
+        weight = convolution.weight.detach()
+        # What the convolution makes of a constant in each of its inputs, D x C. A transposed one of stride 2 applies a
+        # quarter of its kernel to each pixel, all with the same sums.
+        self.sums = weight.sum((2, 3)).T / 4 if convolution.transposed else weight.sum((2, 3))
+        self.block, self.kernels = (1, 1), weight  # rows and columns of pixels that it gives at once
+        if convolution.kernel_size == (9, 9) and convolution.out_channels in _BLOCKS:
+            self.block = _BLOCKS[convolution.out_channels]
+            self.kernels = block_kernels(weight, *self.block)
 
 
 def block_kernels(weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -104,31 +78,8 @@ def block_kernels(weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor
     return kernels.flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _steps(network: TransformerNet) -> Iterator[_Step]:
-    for layer in network.layers:
-        if isinstance(layer, ResidualBlock):
-            first, second = layer.residual
-            yield _step(first, begins_block=True)
-            yield _step(second, ends_block=True)
-        else:
-            yield _step(layer)
-
-
-def _step(layers: nn.Sequential, **place) -> _Step:
-    kinds = nn.Upsample, nn.Conv2d | nn.ConvTranspose2d, PictureNorm, nn.ReLU
-    found = [layer for layer in layers if not isinstance(layer, nn.Identity)]
-    resize, convolution, norm, relu = (found.pop(0) if found and isinstance(found[0], kind) else None for kind in kinds)
-    if found or convolution is None:
-        raise TypeError(f"fused inference does not know {layers}")
-    return _Step(convolution, norm, relu is not None, resize is not None, **place)
-
-
 def fused_pass(network: TransformerNet, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What computes a network's forward pass on a CPU: a :class:`FusedNetwork`, or the network itself if that fails.
-
-    Args:
-        network: see :class:`FusedNetwork`.
-    """
+    """What computes a network's forward pass on a CPU: a :class:`FusedNetwork`, or the network itself if that fails."""
     try:
         return FusedNetwork(network, dtype)
     except TypeError:
@@ -149,19 +100,20 @@ class FusedNetwork:
         dtype: of the features.
 
     Raises:
-        TypeError: where the network has layers of other kinds than ``TransformerNet`` builds.
+        TypeError: where the network has several styles, or layers of other kinds than ``TransformerNet`` builds.
     """
 
     def __init__(self, network: TransformerNet, dtype: torch.dtype):
         self.network, self.dtype = network, dtype
-        self.steps = list(_steps(network))
-        if any(step.norm is not None and step.norm.weight.dim() > 1 for step in self.steps):
-            raise TypeError("fused inference is of one style")
-        if any(step.relu == step.ends_block for step in self.steps[:-1]):
-            raise TypeError("fused inference takes a ReLU after every convolution but the second of a block")
+        self.steps = []
+        for layer in network.layers:
+            if isinstance(layer, ResidualBlock):
+                first, second = layer.residual
+                self.steps += [_Step(first, begins_block=True), _Step(second, ends_block=True)]
+            else:
+                self.steps.append(_Step(layer))
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """See :meth:`models.transformer_net.TransformerNet.forward`."""
         results = [self._stylized(image) for image in images.split(1)]
         return torch.cat(results) if len(results) > 1 else results[0]
 
@@ -213,7 +165,7 @@ def _clamp(y: torch.Tensor, low: torch.Tensor, high: torch.Tensor, out: torch.Te
 
 
 def _statistics(norm: nn.Module | None, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scale and shift, C each and float32, that a normalisation layer computes for the features of one picture."""
+    """Scale and shift, C each and float32, for the features of one picture."""
     if norm is None:
         return torch.ones(y.shape[1]), torch.zeros(y.shape[1])
     scale, shift = scale_and_shift(norm, *moments(y))

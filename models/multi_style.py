@@ -8,19 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from models.transformer_net import MixedNorm2d, ResidualBlock, TransformerNet, mixed
+from models.transformer_net import MixedNorm2d, PictureNorm, ResidualBlock, TransformerNet, mixed
 from utils.errors import UserError
-
-MOST_STYLES = 1000
-"""In one network, that a file may ask for."""
 
 
 class ConditionalInstanceNorm2d(nn.InstanceNorm2d):
-    """Instance normalisation with a scale and a shift of each style's own, equation 5 of the paper.
-
-    Attributes:
-        weight, bias: S x C, for S styles and C channels.
-    """
+    """Instance normalisation with a scale and a shift of each style's own, S x C each; equation 5 of the paper."""
 
     def __init__(self, channels: int, styles: int):
         super().__init__(channels)
@@ -39,34 +32,24 @@ class MultiStyleNet(TransformerNet):
     """A ``TransformerNet`` whose normalisation layers have scales and shifts for each style; all else is shared.
 
     Args:
-        styles: their names, each once.
-        upsample, width, blocks: see :class:`TransformerNet`.
+        styles: their names, each once, in the order of the rows of each scale and shift.
         norm: ``"instance"`` or ``"mixed"``.
-
-    Attributes:
-        styles: the names, in the order of the rows of each scale and shift.
+        others: see :class:`TransformerNet`.
     """
 
-    def __init__(
-        self,
-        styles: Sequence[str],
-        upsample: str = "transposed",
-        norm: str = "instance",
-        width: float = 1.0,
-        blocks: int = 5,
-    ):
-        super().__init__(norm, upsample, width, blocks)
+    def __init__(self, styles: Sequence[str], norm: str, **others):
+        super().__init__(norm, **others)
         self.styles = tuple(styles)
         if len(set(self.styles)) < max(1, len(self.styles)):
             twice = sorted({name for name in self.styles if self.styles.count(name) > 1})
             raise ValueError(f"several styles are called {', '.join(twice)}" if twice else "there must be a style")
+        kind = MixedNorm2d if norm == "mixed" else ConditionalInstanceNorm2d
         for module in list(self.modules()):
             for name, child in module.named_children():
-                if isinstance(child, nn.InstanceNorm2d | MixedNorm2d):
-                    kind = MixedNorm2d if isinstance(child, MixedNorm2d) else ConditionalInstanceNorm2d
-                    norm = kind(child.num_features, len(self.styles))
-                    norm.weight.data += child.weight.data - 1  # residual blocks start as the identity
-                    setattr(module, name, norm)
+                if isinstance(child, PictureNorm):
+                    tables = kind(child.num_features, len(self.styles))
+                    tables.weight.data += child.weight.data - 1  # residual blocks start as the identity
+                    setattr(module, name, tables)
 
     @classmethod
     def begun_from(cls, network: TransformerNet, styles: Sequence[str]) -> "MultiStyleNet":
@@ -80,12 +63,10 @@ class MultiStyleNet(TransformerNet):
         alone = torch.eye(len(known))
         mixtures = torch.stack([alone[known.index(name)] if name in known else alone.mean(0) for name in styles])
         for key, value in result.state_dict().items():  # which shares its memory with the network
-            is_table = value.dim() == 2
-            value.copy_(mixed(mixtures, state[key].reshape(len(known), -1)) if is_table else state[key])
+            value.copy_(mixed(mixtures, state[key].reshape(len(known), -1)) if value.dim() == 2 else state[key])
         return result.train(network.training)
 
     def architecture(self) -> dict:
-        """What to build it from again, in plain values."""
         return {**super().architecture(), "styles": list(self.styles)}
 
     def forward(self, images: torch.Tensor, style: int | torch.Tensor) -> torch.Tensor:
@@ -95,9 +76,6 @@ class MultiStyleNet(TransformerNet):
             images: see :meth:`TransformerNet.forward`.
             style: N x S, the weights of the styles for each picture, which sum to 1: their scales and shifts are
                 interpolated; or N whole numbers, one style for each picture; or one number for all.
-
-        Returns:
-            See :meth:`TransformerNet.forward`.
         """
         if not isinstance(style, torch.Tensor):
             style = torch.full(images.shape[:1], style, device=images.device)
@@ -121,14 +99,7 @@ class MultiStyleNet(TransformerNet):
         return [parts.get(name, 0.0) for name in self.styles]
 
     def for_style(self, style: int | Sequence[float] | torch.Tensor) -> TransformerNet:
-        """A network of one style.
-
-        Args:
-            style: its number, or the weights of a mixture, S of them, which sum to 1.
-
-        Returns:
-            A plain ``TransformerNet``, a copy, that gives what this one gives for that style.
-        """
+        """A plain network, a copy, of one style, by its number; or of a mixture, by its S weights, which sum to 1."""
         if isinstance(style, int):
             style = F.one_hot(torch.tensor(style), len(self.styles))
         weights = torch.as_tensor(style)[None]

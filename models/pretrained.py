@@ -19,9 +19,6 @@ _HOW_TO = (
     "give it with --vgg_weights FILE"
 )
 
-_LARGEST_BYTES = 2**31
-"""Of a file with the weights; torchvision's has 575 MB."""
-
 
 def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtype) -> VGG19:
     """The frozen loss network with ImageNet weights.
@@ -29,10 +26,7 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
     Args:
         weights_file: a torchvision ``vgg19`` state dict, float16 or float32, whole or cut after ``features.28``, or a
             ``vgg16`` one, whose features it then gives; ``None`` for torchvision's own download, kept in torch's cache.
-        device, dtype: where and in which type the convolutions run. Stored in that type, not converted each step.
-
-    Returns:
-        The network; its ``fingerprint`` tells one set of weights from another, whatever file and type they came in.
+        device, dtype: where and in which type the convolutions run.
 
     Raises:
         UserError: if the download fails, or the file is not such a state dict.
@@ -60,7 +54,8 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
         if key.endswith("weight") and not weights[key].any():
             raise UserError(f"{source} holds zeros alone in {key}, and sees nothing: give the weights of a trained VGG")
     vgg.load_state_dict(weights, assign=True)
-    vgg.fingerprint = _fingerprint(weights)  # before the conversion, which must not change it
+    halves = b"".join(value.half().numpy().tobytes() for value in weights.values())  # the same from any type
+    vgg.fingerprint = hashlib.sha256(halves).hexdigest()[:16]
     for index, layer in enumerate(vgg.features):
         if isinstance(layer, nn.Conv2d) and _passes_on(layer):
             vgg.features[index] = vgg.features[index + 1] = nn.Identity()
@@ -69,17 +64,12 @@ def load_vgg19(weights_file: str | None, device: torch.device, dtype: torch.dtyp
 
 
 def _from_vgg16(state: dict) -> dict:
-    """The VGG-19 state dict that computes the features of a VGG-16, the paper's loss network, under the same names.
-
-    VGG-19's additional convolutions, conv3_4 and conv4_4, pass on what they get; :func:`load_vgg19` leaves them out.
-    """
+    """The VGG-19 state dict that computes a VGG-16's features: conv3_4 and conv4_4 pass on what they get."""
     numbers = {**{number: number for number in (0, 2, 5, 7, 10, 12, 14)}, 17: 19, 19: 21, 21: 23, 24: 28}
-    converted = {
-        f"features.{to}.{part}": state[f"features.{number}.{part}"]
-        for number, to in numbers.items()
-        for part in ("weight", "bias")
-        if f"features.{number}.{part}" in state
-    }
+    converted = {}
+    for number, to in numbers.items():
+        for part in ("weight", "bias"):
+            converted[f"features.{to}.{part}"] = state.get(f"features.{number}.{part}")
     for number, channels in ((16, 256), (25, 512)):
         identity = nn.init.dirac_(torch.empty(channels, channels, 3, 3))
         converted |= {f"features.{number}.weight": identity, f"features.{number}.bias": torch.zeros(channels)}
@@ -90,13 +80,6 @@ def _passes_on(layer: nn.Conv2d) -> bool:
     """Whether a convolution and its ReLU give what they get, which is not negative, for it is another ReLU's."""
     is_square = layer.in_channels == layer.out_channels
     return is_square and not layer.bias.any() and torch.equal(layer.weight, nn.init.dirac_(layer.weight * 0))
-
-
-def _fingerprint(weights: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for value in weights.values():
-        digest.update(value.half().contiguous().numpy().data)
-    return digest.hexdigest()[:16]
 
 
 def _downloaded() -> dict:
@@ -117,22 +100,14 @@ def _downloaded() -> dict:
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"the VGG-19 weights could not be downloaded ({reason}): {_HOW_TO}") from None
-    if not _sha256(path).startswith(digits):
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digits):
         raise UserError(f"{path} is not torchvision's file, by its hash: remove it, to have it downloaded again")
     return _state_dict(path, str(path))
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _state_dict(path: Path, source: str) -> dict:
     try:
-        state = load_untrusted(path, _LARGEST_BYTES)
+        state = load_untrusted(path, 2**31)  # torchvision's file has 575 MB
     except Refused as error:
         raise UserError(f"{source} cannot be read as a PyTorch state dict: {error}; {_HOW_TO}") from None
     if not isinstance(state, dict):

@@ -52,10 +52,10 @@ def merged(models: Sequence[tuple[Checkpoint, Sequence[str]]]) -> Checkpoint:
         network = MultiStyleNet(**first.architecture() | {"styles": [name for _, names in models for name in names]})
     except ValueError as error:
         raise UserError(f"{cannot}: {error}") from None
-    tables = {name for name, module in first.named_modules() if module in first.norms()}
     states, together = [checkpoint.network.state_dict() for checkpoint, _ in models], {}
-    for key, value in states[0].items():
-        if key.rpartition(".")[0] in tables:
+    for key, table in network.state_dict().items():
+        value = states[0][key]
+        if table.dim() == 2:  # with a row for each style
             together[key] = torch.cat([state[key].reshape(-1, value.shape[-1]) for state in states])
         elif all(state.keys() == states[0].keys() and torch.equal(state[key], value) for state in states[1:]):
             together[key] = value

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -10,22 +11,10 @@ from torch.nn import functional as F
 
 from utils.processes import gathered
 
-NORMS = ("batch", "instance", "mixed")
-UPSAMPLES = ("transposed", "resize")
-WIDTHS = (0.05, 2.0)
-BLOCKS = (1, 9)
-"""The least and the most of each."""
-
 # The output is 127.5 (1 + tanh(z / 8)). One of Adam's first steps can move z by 2.6 where features are uniform (2,592
 # inputs x 0.001). Undivided, that drives flat areas into the ends of tanh, where no gradient brings them back: black
 # patches. With it, both losses also fall faster.
 TANH_SCALE = 8.0
-
-
-def _norm(kind: str, channels: int) -> nn.Module:
-    if kind == "mixed":
-        return MixedNorm2d(channels)
-    return nn.BatchNorm2d(channels) if kind == "batch" else nn.InstanceNorm2d(channels, affine=True)
 
 
 def pooled(mean, variance, other_mean, other_variance, share):
@@ -41,20 +30,13 @@ class MixedNorm2d(nn.Module):
     photographs, as if every picture hung among three ordinary ones. Instance norm alone takes the mean away: plain
     white and plain black come out alike. This is switchable normalisation (Luo et al., 2018) with fixed shares.
 
-    Args:
-        channels: C.
-        styles: how many styles there are, each with a row of its own in every table; ``None`` for one, without rows.
-
     Attributes:
-        weight, bias: scale and shift, C or S x C.
-        running_mean, running_var: of the photographs, C or S x C.
+        weight, bias, running_mean, running_var: C each, or with ``styles`` S x C, a row for each of S styles.
         momentum: part of a batch in the running statistics; ``None`` for a plain mean over the batches since
             :meth:`reset_running_stats`.
     """
 
-    SHARE = 0.75
-    """Of the running statistics."""
-
+    SHARE = 0.75  # of the running statistics
     eps = 1e-5
 
     def __init__(self, channels: int, styles: int | None = None):
@@ -67,7 +49,6 @@ class MixedNorm2d(nn.Module):
         self.batches = 0
 
     def reset_running_stats(self) -> None:
-        """Forget the running statistics."""
         self.running_mean.zero_()
         self.running_var.fill_(1.0)
         self.batches = 0
@@ -98,20 +79,12 @@ class MixedNorm2d(nn.Module):
             buffer.copy_(value.reshape(buffer.shape))
 
 
-def reflect(x: torch.Tensor, padding: int) -> torch.Tensor:
-    """Reflection padding on all four sides."""
-    return F.pad(x, (padding,) * 4, mode="reflect")
-
-
 PictureNorm = nn.InstanceNorm2d | MixedNorm2d
 """Normalisation layers that look at the whole picture."""
 
 
 def scale_and_shift(norm: PictureNorm, mean, variance, style=None) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a layer multiplies features of this mean and variance by, and what it adds: N x C each, as are these.
-
-    ``style``, N x S, weighs the styles of each picture, for a layer with a row for each style in its tables.
-    """
+    """What a layer multiplies features of this mean and variance by, and what it adds: N x C each, as are these."""
     rows = [norm.weight, norm.bias]
     if isinstance(norm, MixedNorm2d):
         rows += [norm.running_mean, norm.running_var]
@@ -133,30 +106,23 @@ def mixed(weights: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
 class ReflectionConv2d(nn.Conv2d):
     """Convolution with reflection padding by half a kernel."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, bias=True):
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, bias=False):
         super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
 
     def forward(self, x):
-        return super().forward(reflect(x, self.kernel_size[0] // 2))
+        return super().forward(F.pad(x, (self.kernel_size[0] // 2,) * 4, mode="reflect"))
+
+
+NORMS = {"batch": nn.BatchNorm2d, "instance": partial(nn.InstanceNorm2d, affine=True), "mixed": MixedNorm2d}
 
 
 class ConvLayer(nn.Sequential):
-    """Reflection-padded convolution, then normalisation and ReLU where asked for.
+    """Convolution to ceil(size / stride), normalisation, and ReLU where asked for."""
 
-    Args:
-        in_channels, out_channels, kernel_size, stride: as in ``nn.Conv2d``; the output is ceil(size / stride).
-        norm: ``"batch"``, ``"instance"`` or ``"mixed"``; ``None`` leaves out normalisation (and the convolution then
-            has a bias, which a normalisation would cancel).
-        relu: whether a ReLU follows.
-    """
-
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, norm=None, relu=True):
-        layers = [ReflectionConv2d(in_channels, out_channels, kernel_size, stride, bias=norm is None)]
-        if norm is not None:
-            layers.append(_norm(norm, out_channels))
+    def __init__(self, in_channels, out_channels, kernel_size, norm, stride=1, relu=True):
+        super().__init__(ReflectionConv2d(in_channels, out_channels, kernel_size, stride), NORMS[norm](out_channels))
         if relu:
-            layers.append(nn.ReLU())
-        super().__init__(*layers)
+            self.append(nn.ReLU())
 
 
 class ResidualBlock(nn.Module):
@@ -165,8 +131,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels, norm):
         super().__init__()
         self.residual = nn.Sequential(
-            ConvLayer(channels, channels, 3, norm=norm),
-            ConvLayer(channels, channels, 3, norm=norm, relu=False),
+            ConvLayer(channels, channels, 3, norm), ConvLayer(channels, channels, 3, norm, relu=False)
         )
         # Each block starts as the identity (Goyal et al., 2017): after 100 steps both losses are lower than otherwise.
         nn.init.zeros_(self.residual[1][1].weight)
@@ -185,16 +150,13 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
     freedom: uniform features give uniform features, whatever the weights.
 
     The layer starts as bilinear interpolation of a random mixture of the channels.
-
-    Attributes:
-        is_balanced: whether the weight's sums are equal already; set where weights do not change any more.
     """
 
-    is_balanced = False
+    is_balanced = False  # True where the weights, which do not change any more, have equal sums already
 
-    def __init__(self, in_channels, out_channels, bias):
+    def __init__(self, in_channels, out_channels):
         # One reflected pixel a side adds two output pixels a side; padding 3 = 1 + 2 crops them off again.
-        super().__init__(in_channels, out_channels, kernel_size=4, stride=2, padding=3, bias=bias)
+        super().__init__(in_channels, out_channels, kernel_size=4, stride=2, padding=3, bias=False)
 
     def reset_parameters(self):
         super().reset_parameters()
@@ -212,7 +174,7 @@ class ReflectionConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x):
         weight = self.weight if self.is_balanced else self.balanced_weight()
-        return F.conv_transpose2d(reflect(x, 1), weight, self.bias, self.stride, self.padding)
+        return F.conv_transpose2d(F.pad(x, (1,) * 4, mode="reflect"), weight, self.bias, self.stride, self.padding)
 
 
 class UpsampleLayer(nn.Sequential):
@@ -220,66 +182,51 @@ class UpsampleLayer(nn.Sequential):
 
     def __init__(self, in_channels, out_channels, norm, upsample):
         if upsample == "transposed":
-            layers = [ReflectionConvTranspose2d(in_channels, out_channels, bias=False)]
-        elif upsample == "resize":
-            layers = [
-                nn.Upsample(scale_factor=2, mode="nearest"),
-                ReflectionConv2d(in_channels, out_channels, 3, bias=False),
-            ]
+            layers = [ReflectionConvTranspose2d(in_channels, out_channels)]
         else:
-            raise ValueError(f"upsample must be one of {', '.join(UPSAMPLES)}, not {upsample!r}")
-        super().__init__(*layers, _norm(norm, out_channels), nn.ReLU())
+            layers = [nn.Upsample(scale_factor=2, mode="nearest"), ReflectionConv2d(in_channels, out_channels, 3)]
+        super().__init__(*layers, NORMS[norm](out_channels), nn.ReLU())
 
 
 class TransformerNet(nn.Module):
     """Feed-forward stylisation network: RGB in [0, 255] to RGB in [0, 255], of the same height and width.
 
     9x9 convolution to 32 channels; two stride-2 3x3 convolutions to 64 and 128; five residual blocks of 128; two
-    upsampling layers to 64 and 32; 9x9 convolution to 3; scaled tanh. Every convolution pads by reflection. This is
-    width 1; at width 0.25 the channels are 8, 16 and 32, and the network takes a sixteenth of the multiplications in
-    its residual blocks.
+    upsampling layers to 64 and 32; 9x9 convolution to 3; scaled tanh. Every convolution pads by reflection.
 
     Args:
         norm: ``"batch"`` (the paper), ``"instance"`` (Ulyanov et al., 2016) or ``"mixed"`` (:class:`MixedNorm2d`).
         upsample: ``"transposed"`` (the paper) or ``"resize"`` (nearest neighbour, then 3x3 convolution).
-        width: multiplies the paper's channels, which are then rounded to whole numbers; 0.05 to 2.
+        width: multiplies these channels, which are then rounded to whole numbers; 0.05 to 2.
         blocks: residual blocks, 1 to 9.
 
     Raises:
-        ValueError: on an unknown ``norm`` or ``upsample``, and on a ``width`` or ``blocks`` out of bounds.
+        ValueError: on values other than these.
     """
 
-    STRIDE = 4
-    """Product of the strides: pixels of the picture to one of the residual blocks, in each direction."""
+    STRIDE = 4  # pixels of the picture to one of the residual blocks, in each direction
 
     def __init__(self, norm: str = "batch", upsample: str = "transposed", width: float = 1.0, blocks: int = 5):
         super().__init__()
-        if norm not in NORMS:
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}, not {norm!r}")
-        for name, value, (least, most) in (("width", width, WIDTHS), ("blocks", blocks, BLOCKS)):
+        if norm not in NORMS or upsample not in ("transposed", "resize"):
+            raise ValueError(f"no network has norm {norm!r} and upsample {upsample!r}")
+        for name, value, least, most in (("width", width, 0.05, 2.0), ("blocks", blocks, 1, 9)):
             if not least <= value <= most:
                 raise ValueError(f"{name} must be {least} to {most}, not {value!r}")
         self.norm, self.upsample, self.width, self.blocks = norm, upsample, float(width), blocks
         few, more, most = (max(1, round(channels * width)) for channels in (32, 64, 128))
         self.layers = nn.Sequential(
-            ConvLayer(3, few, 9, norm=norm),
-            ConvLayer(few, more, 3, stride=2, norm=norm),
-            ConvLayer(more, most, 3, stride=2, norm=norm),
+            ConvLayer(3, few, 9, norm),
+            ConvLayer(few, more, 3, norm, stride=2),
+            ConvLayer(more, most, 3, norm, stride=2),
             *(ResidualBlock(most, norm) for _ in range(blocks)),
             UpsampleLayer(most, more, norm, upsample),
             UpsampleLayer(more, few, norm, upsample),
-            ConvLayer(few, 3, 9, relu=False),
+            nn.Sequential(ReflectionConv2d(few, 3, 9, bias=True)),
         )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Stylise a batch.
-
-        Args:
-            images: N x 3 x H x W, of any type, RGB in [0, 255], any H and W from 1 up. Not clamped.
-
-        Returns:
-            N x 3 x H x W, float32 (float64 for float64 input), in [0, 255] by the tanh.
-        """
+        """Stylise N x 3 x H x W, RGB in [0, 255], of any type, any H and W from 1 up: the same, float32 or float64."""
         return self.finish(self.layers(self.prepare(images)), images)
 
     def finish(self, x: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
@@ -299,10 +246,7 @@ class TransformerNet(nn.Module):
         return F.pad(x, self.missing(images), mode="replicate")
 
     def missing(self, images: torch.Tensor) -> list[int]:
-        """Pixels on the left, on the right, above and below, to sides of at least two strides, which reflection needs.
-
-        Sums without a branch: an export to another format holds at every size.
-        """
+        """Pixels on the left, on the right, above and below, to whole strides; two at least, as reflection needs."""
         height, width = (side + self.STRIDE - 1 for side in images.shape[-2:])
         height, width = (max(2, side // self.STRIDE) * self.STRIDE for side in (height, width))
         return [0, width - images.shape[-1], 0, height - images.shape[-2]]
@@ -321,27 +265,20 @@ class TransformerNet(nn.Module):
             return self
         if (self.norm, norm) != ("instance", "mixed"):
             raise ValueError(f"a network with {self.norm} norm cannot become one with {norm} norm")
-        architecture = self.architecture() | {"norm": norm}
-        network = type(self)(**architecture)
+        network = type(self)(**self.architecture() | {"norm": norm})
         network.load_state_dict(network.state_dict() | self.state_dict())
         return network.train(self.training)
 
     def norms(self) -> list[nn.Module]:
         """The normalisation layers, in the order in which a picture passes them."""
-        return [
-            module for module in self.modules() if isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | MixedNorm2d)
-        ]
+        return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d | PictureNorm)]
 
     def reach(self) -> int | None:
         """How far from a pixel, in pixels, the input may lie that its output depends on; a multiple of the stride.
 
-        Read off the layers, in their order: a convolution reaches half a kernel, counted in pixels of the picture at
-        the resolution that it works at, and a stride shifts what an output pixel stands for by up to one stride less
-        one.
-
-        Returns:
-            ``None`` where an output pixel depends on all input pixels, or may do so: by a layer that looks at the whole
-            picture, such as instance norm, or by one that is not known here.
+        ``None`` with a layer that looks at the whole picture, such as instance norm, or that is not known here. A
+        convolution reaches half a kernel, counted in pixels of the picture at the resolution that it works at, and a
+        stride shifts what an output pixel stands for by up to one stride less one.
         """
         reach, scale = 0, 1  # scale: pixels of the picture to one pixel here
         for module in self.modules():
@@ -362,8 +299,7 @@ class TransformerNet(nn.Module):
                 steps += [_branch, *(step for part in layer.residual for step in part), _join]
             else:
                 steps += list(layer)
-        stages, scale, begun = [], 1, []
-        norms = self.norms()
+        stages, scale, begun, norms = [], 1, [], self.norms()
         for step in steps:
             if step in norms:
                 stages.append(Stage(begun, step, scale))
@@ -373,19 +309,13 @@ class TransformerNet(nn.Module):
         return stages
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stage:
-    """The steps of a network from one normalisation layer up to, and without, the next.
+    """The steps of a network from one normalisation layer up to, and without, the next."""
 
-    Attributes:
-        steps: layers, and the two ends of a residual block.
-        norm: the layer that comes next.
-        scale: pixels of the picture to one pixel there, in each direction.
-    """
-
-    steps: list[Callable]
-    norm: nn.Module
-    scale: int
+    steps: list[Callable]  # layers, and the two ends of a residual block
+    norm: nn.Module  # the layer that comes next
+    scale: int  # pixels of the picture to one pixel there, in each direction
 
     def __call__(self, x: torch.Tensor, shortcut: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Features, and those that a residual block has still to add, after these steps."""
@@ -397,7 +327,7 @@ class Stage:
 # Layers whose output depends on a neighbourhood alone; batch norm does so in eval mode.
 _LOCAL = (
     TransformerNet | nn.Sequential | ResidualBlock | nn.Conv2d | ReflectionConvTranspose2d | nn.Upsample
-    | nn.BatchNorm2d | nn.SyncBatchNorm | nn.ReLU | nn.Identity
+    | nn.BatchNorm2d | nn.ReLU | nn.Identity
 )  # fmt: skip
 
 

@@ -1,9 +1,7 @@
 """Files that ``torch.save`` wrote, from strangers: no code in them is run, and no small file takes much memory.
 
 ``torch.load(weights_only=True)`` runs no code, but believes the sizes that a file declares: a few bytes can unpack to
-gigabytes, or declare a terabyte. So the file is inspected first: the archive (parts that are not compressed, do not
-overlap, and have the checksums that were written with them), the operations of its pickle, and the sizes that it
-declares. What was read is inspected again for what is small in a file and large when it is copied.
+gigabytes, or declare a terabyte. So the file is inspected first, and what was read once more.
 """
 
 import collections
@@ -20,17 +18,9 @@ import torch
 
 from utils.file_kinds import HEAD_BYTES, known_kind
 
-_LARGEST_PICKLE = 4 * 2**20
-"""Bytes of the part without tensors. 20,000 unreadable photographs fit in."""
-
-_MOST_OPERATIONS = 100_000
-"""Of a pickle; each makes an object at most. A checkpoint to resume from has 10,000."""
-
-_MOST_VALUES = 1_000_000
-"""A list that holds another twice, which holds another twice, and so on, is small in the file and endless to read."""
-
+_LARGEST_PICKLE = 4 * 2**20  # bytes of the part without tensors; 20,000 unreadable photographs fit in
+_MOST_OPERATIONS = 100_000  # of a pickle; each makes an object at most; a checkpoint to resume from has 10,000
 _MAGIC = 0x1950A86A20F9469CFC6C  # the number that torch.save began its files with before 2020
-_MAGIC_BYTES = _MAGIC.to_bytes(10, "little")
 
 
 class Refused(Exception):
@@ -40,13 +30,11 @@ class Refused(Exception):
 def load_untrusted(path: str | Path, largest_bytes: int) -> object:
     """What ``torch.save`` wrote to a file: containers, plain values, and tensors on the CPU.
 
-    Files of PyTorch before 1.6 have another format, in which torchvision's weights are published; it is read as well.
-
-    Args:
-        largest_bytes: refuse a larger file. Tensors take no more memory than their file.
+    The format from before PyTorch 1.6, in which torchvision's weights are published, is read as well. Tensors take no
+    more memory than their file.
 
     Raises:
-        Refused: for a file that cannot be opened, is damaged, holds anything else, or declares what it does not hold.
+        Refused: for a file that cannot be opened, is larger, damaged, holds anything else, or not what it declares.
     """
     try:
         with open(path, "rb") as file:
@@ -58,8 +46,11 @@ def load_untrusted(path: str | Path, largest_bytes: int) -> object:
                 _inspect_archive(file, size)
             elif kind := known_kind(head):
                 raise Refused(f"it is {kind}")
-            elif head.startswith(b"\x80") and _MAGIC_BYTES in head:
-                _inspect_legacy(file, size)
+            elif head.startswith(b"\x80") and _MAGIC.to_bytes(10, "little") in head:
+                file.seek(0)
+                pickles = io.BytesIO(file.read(_LARGEST_PICKLE))
+                for _ in range(5):  # a magic number, a version, sizes of C's types, contents, names of storages
+                    _inspect_pickle(pickles, size)
             else:
                 raise Refused("it is cut short, or no file that PyTorch wrote" if size else "it is empty")
             file.seek(0)
@@ -70,25 +61,23 @@ def load_untrusted(path: str | Path, largest_bytes: int) -> object:
         return contents
     except Refused:
         raise
-    except OSError as error:
-        raise Refused(f"it cannot be read ({error.strerror})" if error.strerror else "it is damaged") from None
-    except zipfile.BadZipFile as error:
-        raise Refused(f"it is damaged ({error})") from None
     # Damaged and foreign files fail in zipfile, pickle or torch, each with exceptions of its own.
-    except Exception:
-        raise Refused("it is damaged, or holds more than weights and settings") from None
+    except Exception as error:
+        reason = getattr(error, "strerror", None)
+        what = f"it cannot be read ({reason})" if reason else "it is damaged, or holds more than weights and settings"
+        raise Refused(what) from None
 
 
 def check_contents(contents: object, most_bytes: int) -> None:
     """Refuse what no checkpoint holds: other types, names that are no text, deep nests, tensors that share numbers.
 
-    Args:
-        most_bytes: of all tensors together, once each is copied.
+    All tensors together may take ``most_bytes``, once each is copied.
 
     Raises:
         Refused: with the reason.
     """
-    left_values, left_bytes = _MOST_VALUES, most_bytes
+    # A list that holds another twice, which holds another twice, and so on, is small in the file and endless to read.
+    left_values, left_bytes = 1_000_000, most_bytes
 
     def check(value, depth):
         nonlocal left_values, left_bytes
@@ -124,18 +113,8 @@ def _inspect_archive(file: BinaryIO, size: int) -> None:
         if len(pickles) != 1 or pickles[0].file_size > _LARGEST_PICKLE:
             raise Refused("it is no archive of weights and settings")
         prefix = pickles[0].filename.removesuffix("data.pkl") + "data/"
-        sizes = {
-            part.filename.removeprefix(prefix): part.file_size for part in parts if part.filename.startswith(prefix)
-        }
+        sizes = {p.filename.removeprefix(prefix): p.file_size for p in parts if p.filename.startswith(prefix)}
         _inspect_pickle(io.BytesIO(archive.read(pickles[0])), size, sizes)
-
-
-def _inspect_legacy(file: BinaryIO, size: int) -> None:
-    """Five pickles: a magic number, a version, sizes of C's types, the contents, and the names of its storages."""
-    file.seek(0)
-    head = io.BytesIO(file.read(_LARGEST_PICKLE))
-    for _ in range(5):
-        _inspect_pickle(head, size)
 
 
 # What PyTorch writes, and nothing that makes much of one byte.
@@ -146,7 +125,6 @@ _OPERATIONS = {
     "REDUCE", "NEWOBJ", "BUILD", "BINPERSID",
 }  # fmt: skip
 _NO_TUPLES = {"EMPTY_LIST", "EMPTY_DICT", "GLOBAL", "REDUCE", "BINUNICODE", "SHORT_BINSTRING", "BINSTRING"}
-_MOST_SHARED_TUPLES = 16
 
 
 def _inspect_pickle(file: BinaryIO, most_bytes: int, record_bytes: dict[str, int] | None = None) -> None:
@@ -163,7 +141,7 @@ def _inspect_pickle(file: BinaryIO, most_bytes: int, record_bytes: dict[str, int
             number = max(number, argument)  # the reader makes room for as many objects as the largest place
         # Numbers of any length can be made to collide, as names of a dict, which then takes for ever to fill.
         long = isinstance(argument, int) and argument.bit_length() > 64 and argument != _MAGIC
-        if name not in _OPERATIONS or long or number > _MOST_OPERATIONS or shared_tuples > _MOST_SHARED_TUPLES:
+        if name not in _OPERATIONS or long or number > _MOST_OPERATIONS or shared_tuples > 16:
             raise pickle.UnpicklingError("no pickle of PyTorch's, or too large a one")
         before = name
     file.seek(start)
@@ -180,23 +158,16 @@ class _StandIn:
         pass
 
 
-_STORAGES = {
+_NUMBER_BYTES = {
     "BoolStorage": 1, "ByteStorage": 1, "CharStorage": 1, "ShortStorage": 2, "HalfStorage": 2, "BFloat16Storage": 2,
     "IntStorage": 4, "FloatStorage": 4, "LongStorage": 8, "DoubleStorage": 8,
 }  # fmt: skip
-"""Bytes of a number."""
-
-_MADE = {("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")}
-_MADE |= {("torch._utils", "_rebuild_parameter"), ("torch.nn.parameter", "Parameter")}
 
 
 class _Inspector(pickle.Unpickler):
     """Reads a pickle with stand-ins for tensors, and compares the sizes it declares with those that the file holds.
 
-    Args:
-        file: the pickle.
-        most_bytes: of each storage.
-        record_bytes: name -> bytes of each storage that the archive holds; ``None`` for a legacy file.
+    ``record_bytes`` are those of each storage in an archive; in a file without, each may have ``most_bytes``.
     """
 
     def __init__(self, file: BinaryIO, most_bytes: int, record_bytes: dict[str, int] | None = None):
@@ -204,13 +175,14 @@ class _Inspector(pickle.Unpickler):
         self._most_bytes, self._record_bytes = most_bytes, record_bytes
 
     def find_class(self, module: str, name: str):
-        if module in ("torch", "torch.cuda") and name in _STORAGES:
-            return _STORAGES[name]
+        if module in ("torch", "torch.cuda") and name in _NUMBER_BYTES:
+            return _NUMBER_BYTES[name]
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
-        if (module, name) not in _MADE:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of weights and settings")
-        return _StandIn
+        rebuild = name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
+        if (rebuild and module == "torch._utils") or (module, name) == ("torch.nn.parameter", "Parameter"):
+            return _StandIn
+        raise pickle.UnpicklingError(f"{module}.{name} is no part of weights and settings")
 
     def persistent_load(self, pid) -> _StandIn:
         kind, number_bytes, key, _, length, *views = pid

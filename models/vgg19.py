@@ -6,9 +6,6 @@ from torch import nn
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Convolutions of each of the five blocks, and their channels; relu5_1 is the last layer that any loss looks at.
-_BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (1, 512))
-
 LAYERS = {
     "relu1_1": 1, "relu1_2": 3,
     "relu2_1": 6, "relu2_2": 8,
@@ -23,7 +20,7 @@ class VGG19(nn.Module):
     """VGG-19 features by name, for RGB images in [0, 255].
 
     The layers carry torchvision's own numbering, so that ``load_state_dict`` takes its keys ``features.N.weight``.
-    Weights are random until loaded; see :func:`models.pretrained.load_vgg19`.
+    Weights are random until :func:`models.pretrained.load_vgg19` loads them.
 
     Attributes:
         fingerprint: 16 hexadecimal digits of the weights that were loaded; ``None`` for random ones.
@@ -34,12 +31,12 @@ class VGG19(nn.Module):
     def __init__(self):
         super().__init__()
         layers, in_channels = [], 3
-        for block, (convolutions, channels) in enumerate(_BLOCKS):
-            if block:
+        # Each block ends with pooling; relu5_1 is the last layer that any loss looks at.
+        for channels in (64, 64, None, 128, 128, None, *[256] * 4, None, *[512] * 4, None, 512):
+            if channels is None:
                 layers.append(nn.MaxPool2d(2))
-            for _ in range(convolutions):
-                # In-place ReLU would overwrite features that have already been handed out.
-                layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU(inplace=False)]
+            else:
+                layers += [nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU()]
                 in_channels = channels
         self.features = nn.Sequential(*layers)
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
@@ -48,19 +45,14 @@ class VGG19(nn.Module):
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True):
-        """The loss network stays in eval mode."""
         return super().train(False)
 
     def forward(self, images: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
-        """Features of a batch.
+        """Features of a batch by their names, N x C x H' x W' each, non-negative, in the type of the network's weights.
 
         Args:
-            images: N x 3 x H x W, floating point, RGB in [0, 255], H and W at least 16. Normalised with ImageNet's
-                mean and standard deviation here; not clamped.
+            images: N x 3 x H x W, floating point, RGB in [0, 255], H and W at least 16; not clamped.
             names: which features, out of :data:`LAYERS`. The network runs only as far as the last of them.
-
-        Returns:
-            dict from name to N x C x H' x W' features, non-negative, in the type of the network's weights.
 
         Raises:
             ValueError: on an unknown name, listing the valid ones.

@@ -254,7 +254,7 @@ def _build_network(config: TrainingConfig, styles: tuple[str, ...], begun: Check
     if begun is None and len(styles) == 1:
         return TransformerNet(config.norm, config.upsample, config.width, config.blocks)
     if begun is None:
-        return MultiStyleNet(styles, config.upsample, config.norm, config.width, config.blocks)
+        return MultiStyleNet(styles, config.norm, upsample=config.upsample, width=config.width, blocks=config.blocks)
     network = begun.network
     if len(styles) > 1 or isinstance(network, MultiStyleNet):
         network = MultiStyleNet.begun_from(network, styles)

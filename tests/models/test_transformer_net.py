@@ -122,7 +122,7 @@ def test_upsampling_is_free_of_checkerboard(upsample, trained):
 
 def test_transposed_convolution_balances_nothing_but_the_sums():
     torch.manual_seed(0)
-    layer = ReflectionConvTranspose2d(3, 2, bias=False)
+    layer = ReflectionConvTranspose2d(3, 2)
     torch.nn.init.normal_(layer.weight)
     balanced = layer.balanced_weight()
     for rows in (0, 1):
@@ -134,7 +134,7 @@ def test_transposed_convolution_balances_nothing_but_the_sums():
 
 def test_transposed_convolution_starts_as_bilinear_interpolation():
     torch.manual_seed(0)
-    layer = ReflectionConvTranspose2d(3, 2, bias=False)
+    layer = ReflectionConvTranspose2d(3, 2)
     x = torch.randn(1, 3, 6, 5)
     # bilinear weights sum to 4 over the kernel: an input pixel serves four output pixels
     mixture = layer.weight.sum(dim=(2, 3)) / 4
