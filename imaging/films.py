@@ -131,13 +131,12 @@ class FilmReader(contextlib.ExitStack):
             with contextlib.suppress(self.av.FFmpegError):  # read from the beginning then
                 self.container.seek(int((self.start + self.origin) * 10**6))
         self._decoded = self.enter_context(contextlib.closing(self._decode()))
-        self.first = next(self._decoded, None)  # as ``av`` decoded it
+        self.first, self._coded = next(self._decoded, (None, None))
         if self.first is None:
             where = " in that part" if in_part else ""
             raise ImageError(f"{path} has no picture that can be read{where}: give another film")
         self.converted = is_converted(self.first)  # in words: how the film's colours differ from its frames'
-        self._coded_size = self.size = self.first.width, self.first.height
-        self.pixel_aspect = self.stream.sample_aspect_ratio or Fraction(1)
+        self.size, self.pixel_aspect = self._coded[:2], self.stream.sample_aspect_ratio or Fraction(1)
         if _display_matrix(self.first)[0]:
             self.size, self.pixel_aspect = self.size[::-1], 1 / self.pixel_aspect
 
@@ -149,7 +148,8 @@ class FilmReader(contextlib.ExitStack):
     def frames(self) -> Iterator[Frame]:
         """The frames, once."""
         before, usual = None, 1 / self.rate
-        for picture in itertools.chain([self.first], self._decoded):
+        picture, coded = self.first, self._coded
+        while picture is not None:
             time = self.time_of(picture.pts, picture.time_base)
             if time is None or (before is not None and time <= before):  # damaged, or a stream without time stamps
                 time = Fraction(0) if before is None else before + usual
@@ -160,23 +160,35 @@ class FilmReader(contextlib.ExitStack):
                 self._remark(
                     "fields", "is interlaced: each frame is painted with both of its fields; deinterlace it first"
                 )
-            yield Frame(self._upright(picture), time, duration)
+            yield Frame(self._upright(picture, coded), time, duration)
+            picture, coded = next(self._decoded, (None, None))
         own = self.stream.duration
         length = min(own * self.stream.time_base, self.end) - self.start if own else self.seconds
         if self.seconds and before + 1 + 2 / self.rate < length and "damage" not in self._remarks:
             part = f"{in_seconds(before)} of {in_seconds(self.seconds)}"
             self._remark("end", f"ends at {part}: the rest of it is missing")
 
-    def _upright(self, picture) -> np.ndarray:
+    def _upright(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
         """H x W x 3, uint8, of the film's size, as players show a picture."""
-        if (size := (picture.width, picture.height)) != self._coded_size:  # as in broadcast
-            sizes = f"frames of {size[0]} x {size[1]} are brought to {self._coded_size[0]} x {self._coded_size[1]}"
-            self._remark("size", f"changes its size: {sizes}")
-        pixels = to_bt709(picture, self._coded_size)
+        pixels = to_bt709(picture) if coded == self._coded else self._fitted(picture, coded)  # as broadcast may change
         transposed, mirrored, flipped = _display_matrix(self.first)
         if transposed:
             pixels = pixels.swapaxes(0, 1)
         return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1]
+
+    def _fitted(self, picture, coded: tuple[int, int, Fraction]) -> np.ndarray:
+        """A picture of another size, at its own proportions, on black."""
+        (width, height, aspect), (own_width, own_height, own_aspect) = self._coded, coded
+        self._remark(
+            "size", f"changes its size: frames of {own_width} x {own_height} are fitted into {width} x {height}"
+        )
+        wide = own_width * own_aspect / aspect
+        scale = min(width / wide, Fraction(height, own_height))
+        size = max(1, round(wide * scale)), max(1, round(own_height * scale))
+        pixels = np.zeros((height, width, 3), np.uint8)
+        left, top = (width - size[0]) // 2, (height - size[1]) // 2
+        pixels[top : top + size[1], left : left + size[0]] = to_bt709(picture, size)
+        return pixels
 
     def first_picture(self) -> np.ndarray:
         """The first frame that is more than one plain colour, of the first 250; or the first. Instead of the frames."""
@@ -192,7 +204,11 @@ class FilmReader(contextlib.ExitStack):
         return None if stamp is None or not time_base else stamp * time_base - self.origin - self.start
 
     def _decode(self):
-        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``."""
+        """Decoded pictures of the part that was asked for; what is read of other streams goes to ``packets``.
+
+        Each with width, height, and width of a pixel over its height, as the codec says.
+        """
+        usual_aspect, aspects = None, {}  # by time stamp, for pictures where it is another one
         end, ended = self.end - self.start, False
         for packet in self._read():
             if packet is not None and packet.stream is not self.stream:
@@ -204,7 +220,12 @@ class FilmReader(contextlib.ExitStack):
                 if not self.others or (time or 0) >= end + 10:
                     return
                 continue
-            for picture in self.decoded(packet, self.stream.decode):
+            pictures = self.decoded(packet, self.stream.decode)
+            aspect = self.stream.codec_context.sample_aspect_ratio or Fraction(1)
+            usual_aspect = usual_aspect or aspect
+            if packet is not None and packet.pts is not None and aspect != usual_aspect:
+                aspects[packet.pts] = aspect
+            for picture in pictures:
                 if picture.is_corrupt:
                     self.note_damage("a picture is incomplete")
                 time = self.time_of(picture.pts, picture.time_base)
@@ -213,7 +234,7 @@ class FilmReader(contextlib.ExitStack):
                 if time is not None and time >= end:
                     ended = True
                     break
-                yield picture
+                yield picture, (picture.width, picture.height, aspects.pop(picture.pts, usual_aspect))
 
     def _read(self) -> Iterator:
         """Packets of the streams; after damage, ``None``, with which the decoder gives what it holds back."""

@@ -121,17 +121,23 @@ def test_the_display_matrix_is_applied_once(copy, make_film, matrix):
     assert np.abs(pixels(target)[0] - expected).mean() < 2
 
 
-def test_a_change_of_size(copy, make_film, tmp_path):
-    """Broadcast: the second half is wider, and is brought to the size of the first."""
-    parts = [make_film("a.ts", frames=3), make_film("b.ts", frames=3, size=(96, 48), times=[120, 160, 200])]
+def test_a_change_of_size_keeps_proportions(copy, make_film, tmp_path):
+    """Broadcast: the second half is wider, then its pixels are; both are shown with bars above and below."""
+    parts = [
+        make_film("a.ts", frames=3),
+        make_film("b.ts", frames=3, size=(96, 48), times=[120, 160, 200]),
+        make_film("c.ts", frames=3, times=[240, 280, 320], colours={"sample_aspect_ratio": Fraction(3, 2)}),
+    ]
     film = tmp_path / "film.ts"
     film.write_bytes(b"".join(part.read_bytes() for part in parts))
     target, result = copy(film)
-    assert len(result.remarks) == 1 and "frames of 96 x 48 are brought to 64 x 48" in result.remarks[0]
+    assert len(result.remarks) == 1 and "frames of 96 x 48 are fitted into 64 x 48" in result.remarks[0]
     found = pixels(target)
-    assert len(found) == 6
-    expected = Image.fromarray(pixels(parts[1])[1]).resize((64, 48), Image.Resampling.BICUBIC)
-    assert np.abs(found[4] - np.asarray(expected).astype(int)).mean() < 6
+    assert len(found) == 9
+    for frame, part in ((found[4], parts[1]), (found[-1], parts[2])):
+        expected = np.asarray(Image.fromarray(pixels(part)[-1]).resize((64, 32), Image.Resampling.BICUBIC)).astype(int)
+        assert frame[:7].max() < 20 and frame[-7:].max() < 20
+        assert np.abs(frame[8:40] - expected).mean() < 6
 
 
 @pytest.mark.parametrize("size", [(64, 47), (63, 47), (1, 1)])
