@@ -140,7 +140,7 @@ def compare(config: CompareConfig) -> None:
 
 def _tones(config: CompareConfig, styles: list, photographs: list) -> list[dict]:
     """What the styles make of the photographs, and its contrast and colours."""
-    from evaluation.measures import psnr
+    from evaluation.measures import psnr, tone_figures
     from inference.stylizer import Stylizer
     from models.checkpoints import load_checkpoint
     from utils.progress import progress_bar
@@ -155,7 +155,7 @@ def _tones(config: CompareConfig, styles: list, photographs: list) -> list[dict]
     with progress_bar((len(styles) + len(teachers)) * len(photographs), "picture") as bar:
         for number, style in enumerate(styles):
             pictures = style.paint(photographs, bar)
-            tones = style.tones(pictures, photographs)
+            tones = tone_figures(style.stylizer, pictures, photographs, style.painting)
             if teachers:
                 tones["psnr"] = psnr(pictures, teachers[number].paint(photographs, bar))
             models.append({

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from config import OBJECTIVE
+from evaluation.measures import tone_figures
 from evaluation.objective import criterion_of, unweighted
 from evaluation.optimisation import optimize, starting_picture
 from evaluation.report import FROM
@@ -78,7 +79,7 @@ class Judge:
             "scales": self.criterion.scales(),
             "rows": {row: {"summary": _summary(found), "per_photograph": found} for row, found in rows.items()},
             "iterations_equalled": equalled,
-            "tones": self.style.tones(pictures[name], self.photographs),
+            "tones": tone_figures(self.style.stylizer, pictures[name], self.photographs, self.style.painting),
             "pictures": pictures,
         }
 

@@ -12,17 +12,13 @@ from tqdm import tqdm
 
 from config import BEFORE, OBJECTIVE, TrainingConfig
 from data.dataset import list_photographs
-from evaluation.contrast import judge_tones
 from evaluation.pictures import read_whole
-from imaging.tensors import image_to_tensor
 from inference.named_styles import choose_styles
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint
 from utils.device import resolve_compute
 from utils.errors import UserError
 from utils.settings import validate
-
-_LARGEST_PAINTING = 2048  # longest side, pixels, at which its tones are measured
 
 
 @dataclass
@@ -51,12 +47,6 @@ class Style:
             pictures.append(self.stylizer.stylize_tensor(photograph, output=torch.empty_like(photograph)))
             bar.update()
         return pictures
-
-    def tones(self, pictures: list[torch.Tensor], photographs: list[torch.Tensor]) -> dict[str, float]:
-        """See :func:`evaluation.contrast.judge_tones`."""
-        painting = self.painting.copy()
-        painting.thumbnail((_LARGEST_PAINTING,) * 2, Image.Resampling.LANCZOS)
-        return judge_tones(self.stylizer, pictures, photographs, image_to_tensor(painting)[None])
 
 
 @dataclass
