@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from PIL import Image
-from tqdm import tqdm
 
 from config import BEFORE, OBJECTIVE, TrainingConfig
 from data.dataset import list_photographs
@@ -39,14 +37,6 @@ class Style:
     checkpoint: Checkpoint
     painting: Image.Image
     stylizer: Stylizer
-
-    def paint(self, photographs: list[torch.Tensor], bar: tqdm) -> list[torch.Tensor]:
-        """Photographs, 1 x 3 x H x W each, uint8, as begin_inference.py would write them."""
-        pictures = []
-        for photograph in photographs:
-            pictures.append(self.stylizer.stylize_tensor(photograph, output=torch.empty_like(photograph)))
-            bar.update()
-        return pictures
 
 
 @dataclass
