@@ -63,17 +63,18 @@ def paint(config: GatysConfig) -> int:
     """
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from evaluation.objective import criterion_of, unweighted
-    from evaluation.optimisation import optimize, prepare_machine, starting_picture
+    from evaluation.optimisation import optimize, starting_picture
     from evaluation.pictures import ENDINGS, read_whole, write_picture
     from imaging.icc import to_srgb
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
+    from utils.device import resolve_compute
     from utils.files import check_target
     from utils.interrupts import Interrupts
     from utils.progress import progress_bar
 
     check_target(config.output, config.overwrite, ENDINGS, "--output")
-    compute = prepare_machine(config.device, config.precision)
+    compute = resolve_compute(config.device, config.precision)
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     painting = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)

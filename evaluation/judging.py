@@ -11,7 +11,7 @@ from tqdm import tqdm
 from config import OBJECTIVE
 from evaluation.measures import psnr, tone_figures
 from evaluation.objective import criterion_of, unweighted
-from evaluation.optimisation import optimize, prepare_machine, starting_picture
+from evaluation.optimisation import optimize, starting_picture
 from evaluation.pictures import ENDINGS, read_square, select_photographs, write_picture
 from evaluation.report import FROM, print_result, sheet
 from evaluation.trained import Objective, Style, objective_of, read_styles
@@ -20,6 +20,7 @@ from losses.perceptual import PerceptualLoss
 from models import pretrained
 from models.checkpoints import load_checkpoint
 from models.vgg19 import VGG19
+from utils.device import resolve_compute
 from utils.errors import UserError
 from utils.files import atomic_write, check_target
 from utils.labels import file_labels
@@ -34,7 +35,7 @@ def judge(config) -> None:
     for name, endings in {"json": (".json",), "sheet": ENDINGS}.items():
         if getattr(config, name) is not None:
             check_target(getattr(config, name), config.overwrite, endings, f"--{name}")
-    compute = prepare_machine(config.device, config.precision)
+    compute = resolve_compute(config.device, config.precision)
     paths, names = select_photographs(config.photographs, config.names)
     paths = paths[: config.photograph_count]
     styles = read_styles(config)

@@ -14,14 +14,7 @@ from training.plan import check_style_term
 
 
 def style_batch(image: Image.Image, settings) -> torch.Tensor:
-    """A painting as a training with these settings learns it: resized, and smoothed where that was asked for.
-
-    Args:
-        settings: with ``image_size``, ``style_size`` and ``style_smoothing``, as ``TrainingConfig`` has them.
-
-    Returns:
-        1 x 3 x H x W, float32, RGB in [0, 255], on the CPU.
-    """
+    """A painting as a training with these settings learns it: 1 x 3 x H x W, float32, RGB in [0, 255], on the CPU."""
     return smooth_strokes(picture_batch(image, settings.style_size or settings.image_size), settings.style_smoothing)
 
 
@@ -32,20 +25,17 @@ def criterion_of(
     photographs: list[torch.Tensor],
     scales: dict | None = None,
 ) -> PerceptualLoss:
-    """The objective of a training with these settings.
-
-    There is no ceiling on the content: multiply ``settings.style_weight`` by the level of the style term.
+    """The objective of a training with these settings; ``style_weight`` includes the level of the style term.
 
     Args:
-        settings: weights, sizes and ``loss_scale``.
-        vgg: the loss network.
-        painting: as it was read, see :func:`style_batch`.
-        photographs: 1 x 3 x H x W each, RGB in [0, 255], of one size, the size of what will be judged, on its device.
+        photographs: 1 x 3 x H x W each, RGB in [0, 255], of the size and on the device of what will be judged.
         scales: of a training. Left out, they are measured on the photographs, if ``loss_scale`` is ``"relative"``.
 
     Raises:
         ValueError, TypeError: if ``scales`` cannot be those of this objective.
     """
+    # TensorFloat-32 keeps ten bits of a product: too few for the differences of gradients that L-BFGS lives on.
+    torch.backends.cudnn.allow_tf32 = False
     device, size = photographs[0].device, tuple(photographs[0].shape[-2:])
     style_image = style_batch(painting, settings).to(device)
     check_style_term(settings, min(*style_image.shape[-2:], *size))
