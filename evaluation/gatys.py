@@ -18,10 +18,9 @@ from utils.settings import run_command
 class GatysConfig:
     """Settings of ``evaluation.gatys``."""
 
-    content_image: str = setting(
-        "content/mountains.jpg",
-        "the photograph",
-        metavar="PICTURE",
+    content_image: str = shared_setting(
+        "training_monitor_content_image",
+        help="the photograph",
         heading="What to paint, in which style, and where it goes",
     )
     style_image: str = shared_setting(
@@ -53,10 +52,7 @@ class GatysConfig:
 
 
 def paint(config: GatysConfig) -> int:
-    """Optimise a picture and write it.
-
-    Returns:
-        Exit status: 0, or 130 or 143 after a signal; the picture as far as it was is written then, too.
+    """Optimise a picture and write it; the exit status is 0, or after a signal 130 or 143.
 
     Raises:
         UserError: naming the flag or file at fault.
@@ -91,8 +87,7 @@ def paint(config: GatysConfig) -> int:
             bar.set_postfix(objective=f"{current.objective:.4g}", refresh=False)
             if interrupts.received:
                 break
-    picture = tensor_to_image(current.picture[0])
-    write_picture(config.output, picture, image.info)
+    write_picture(config.output, tensor_to_image(current.picture[0]), image.info)
     terms = unweighted(criterion, current.losses).items()
     terms = ", ".join(f"{term.replace('_', ' ')} {value:.4g}" for term, value in terms)
     print(f"After {number} iterations: {terms}; weighted and summed {current.objective:.4g}")
