@@ -7,6 +7,7 @@ Plain PyTorch is the first model's forward pass by torch's own layers: eager, fl
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -54,25 +55,18 @@ def main(args: InferenceTimingConfig) -> None:
     rows = []
     for size in args.sizes:
         image = torch.rand(1, 3, size, size, device=compute.device) * 255
-        calls = {"plain": torch.inference_mode()(lambda image=image: plain(image))}
+        calls = {"plain": partial(torch.inference_mode()(plain.forward), image)}
         for path, stylizer in ours.items():
-            options = StyleOptions(stroke_scale=1)
-            calls[path] = lambda image=image, call=stylizer.stylize_tensor, options=options: call(image, options)
+            calls[path] = partial(stylizer.stylize_tensor, image, StyleOptions(stroke_scale=1))
             if exported[path] is not None:
-                calls[f"onnx {path}"] = lambda image=image, call=exported[path]: call(image)
+                calls[f"onnx {path}"] = partial(exported[path], image)
         timed = time_in_turns(calls, compute.device, args.rounds, pause=0.1)
         seconds = {name: median(values) for name, values in timed.items()}
         for path in ours:
-            times = seconds["plain"], seconds.get(f"onnx {path}"), seconds[path]
-            rows.append(
-                [
-                    f"{size}²",
-                    path,
-                    *("-" if time is None else f"{time:.3g}" for time in times),
-                    *("-" if time is None else f"{time / times[2]:.1f}" for time in times[:2]),
-                    peak_memory(calls[path], compute.device),
-                ]
-            )
+            own, others = seconds[path], (seconds["plain"], seconds.get(f"onnx {path}"))
+            times = ["-" if time is None else f"{time:.3g}" for time in (*others, own)]
+            ratios = ["-" if time is None else f"{time / own:.1f}" for time in others]
+            rows.append([f"{size}²", path, *times, *ratios, peak_memory(calls[path], compute.device)])
     header = [
         "picture", "model", "plain PyTorch, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
         "ours, GiB",

@@ -3,9 +3,6 @@
 apt-get install chromium fonts-inter && pip install -r requirements-browser.txt && python -m docs.draw_page
 """
 
-import re
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from docs.draw_gallery import GALLERY, ROOT
+from benchmarks.page import serve
+from docs.draw_gallery import GALLERY
 from tests.demo.browsing import CHROMIUM, FLAGS, ready
 
 
@@ -38,16 +36,8 @@ def draw(address: str, target: Path) -> None:
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "demo", "--no_browser"]
-    with (
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        address = re.search(r"http://\S+/", server.stdout.readline())[0]
-        try:
-            draw(address, Path(folder, "page.png"))
-        finally:
-            server.terminate()
+    with serve() as (address, _), tempfile.TemporaryDirectory() as folder:
+        draw(address, Path(folder, "page.png"))
         Image.open(Path(folder, "page.png")).convert("RGB").save(GALLERY / "page.jpg", quality=88, subsampling=0)
 
 

@@ -28,8 +28,7 @@ class CompareConfig:
         "model_path", help="trained styles, or checkpoints of a training", heading="What is judged, and on what"
     )
     style: tuple[str, ...] | None = shared_setting(
-        "style",
-        help="styles of a model that has several: names, mixtures, or all; left out, the first",
+        "style", help="styles of a model that has several: names, mixtures, or all; left out, the first"
     )
     style_image: tuple[str, ...] = setting(
         (),
