@@ -90,11 +90,7 @@ class CompareConfig:
 
 
 def compare(config: CompareConfig) -> None:
-    """Judge, print the tables, and write what is asked for.
-
-    Raises:
-        UserError: naming the flag or file at fault.
-    """
+    """Judge, print the tables, and write what is asked for. Raises UserError."""
     from evaluation.judging import judge  # here, so that --help and a mistyped flag answer without waiting for torch
 
     judge(config)

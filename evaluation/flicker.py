@@ -53,11 +53,7 @@ def still_camera(stylizer, pixels, generator) -> float:
 
 
 def judge_films(config: FlickerConfig) -> None:
-    """Measure, print the table, and write what is asked for.
-
-    Raises:
-        UserError: naming the flag or file at fault.
-    """
+    """Measure, print the table, and write what is asked for. Raises UserError."""
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from imaging.optical_flow import opencv
     from inference.named_styles import load_styles

@@ -52,14 +52,9 @@ class GatysConfig:
 
 
 def paint(config: GatysConfig) -> int:
-    """Optimise a picture and write it; the exit status is 0, or after a signal 130 or 143.
-
-    Raises:
-        UserError: naming the flag or file at fault.
-    """
+    """Optimise a picture and write it, also after a signal; gives the exit status. Raises UserError."""
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from evaluation.objective import criterion_of, unweighted
-    from evaluation.optimisation import optimize, starting_picture
+    from evaluation.optimisation import criterion_of, optimize, starting_picture, unweighted
     from evaluation.pictures import ENDINGS, read_whole, write_picture
     from imaging.icc import to_srgb
     from imaging.tensors import picture_batch, tensor_to_image

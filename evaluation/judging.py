@@ -10,8 +10,7 @@ from tqdm import tqdm
 
 from config import OBJECTIVE
 from evaluation.measures import psnr, tone_figures
-from evaluation.objective import criterion_of, unweighted
-from evaluation.optimisation import optimize, starting_picture
+from evaluation.optimisation import criterion_of, optimize, starting_picture, unweighted
 from evaluation.pictures import ENDINGS, read_square, select_photographs, write_picture
 from evaluation.report import FROM, print_result, sheet
 from evaluation.trained import Objective, Style, objective_of, read_styles

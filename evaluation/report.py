@@ -93,10 +93,8 @@ def _tones_table(models: list[dict]) -> str:
 def sheet(names: list[str], models: list[dict[str, list[torch.Tensor]]]) -> Image.Image:
     """Photograph, then what each model and optimisation made of it, a row a photograph, for the first twelve.
 
-    Args:
-        names: of the photographs.
-        models: for each, row names and N pictures, 1 x 3 x H x W, uint8; the first row are the photographs. Where some
-            rows have fewer pictures, the sheet has as many rows.
+    There is a dictionary for each model, of pictures by rows: 1 x 3 x H x W each, uint8; the first row are the
+    photographs. Where one has fewer pictures, the sheet has as many rows.
     """
     count = min(12, *(len(pictures) for rows in models for pictures in rows.values()))
     columns = [(name, pictures) for rows in models for name, pictures in rows.items() if name != "photographs"]
