@@ -5,6 +5,7 @@
 Plain PyTorch is the first model's forward pass by torch's own layers: eager, float32, NCHW.
 """
 
+import contextlib
 import copy
 from dataclasses import dataclass
 from functools import partial
@@ -20,17 +21,6 @@ from models.checkpoints import load_checkpoint
 from utils.device import resolve_compute
 from utils.measuring import time_in_turns
 from utils.settings import run_command
-
-
-def onnx_network(network: torch.nn.Module):
-    """What ``export.onnx`` writes, run by ONNX Runtime on the CPU; ``None`` if onnx or onnxruntime is missing."""
-    try:
-        from export.onnx import runner
-        from export.onnx_graph import to_onnx
-
-        return runner(to_onnx(network))
-    except ImportError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -49,16 +39,20 @@ def main(args: InferenceTimingConfig) -> None:
     networks = {path: load_checkpoint(path).network for path in args.model_path}
     plain = copy.deepcopy(networks[args.model_path[0]]).to(compute.device)
     ours = {path: Stylizer(network, compute=compute) for path, network in networks.items()}
-    on_cpu = compute.device.type == "cpu"
-    exported = {path: onnx_network(network) if on_cpu else None for path, network in networks.items()}
+    exported = {}
+    if compute.device.type == "cpu":
+        with contextlib.suppress(ImportError):  # of onnx or onnxruntime
+            from export.onnx import runner
+            from export.onnx_graph import to_onnx
 
+            exported = {path: runner(to_onnx(network)) for path, network in networks.items()}
     rows = []
     for size in args.sizes:
         image = torch.rand(1, 3, size, size, device=compute.device) * 255
         calls = {"plain": partial(torch.inference_mode()(plain.forward), image)}
         for path, stylizer in ours.items():
             calls[path] = partial(stylizer.stylize_tensor, image, StyleOptions(stroke_scale=1))
-            if exported[path] is not None:
+            if path in exported:
                 calls[f"onnx {path}"] = partial(exported[path], image)
         timed = time_in_turns(calls, compute.device, args.rounds, pause=0.1)
         seconds = {name: median(values) for name, values in timed.items()}
