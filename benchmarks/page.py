@@ -10,14 +10,12 @@ page is the static site in Chromium, driven by Playwright, and the webcam is Chr
 
 import contextlib
 import functools
-import http.server
 import io
 import json
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -97,14 +95,14 @@ class Page:
 
 
 @contextlib.contextmanager
-def serve(*flags: str):
-    """A server of the page, which ends with the block: its address and its process."""
-    command = [sys.executable, "-m", "demo", "--no_browser", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM) as server:
+def serve(module: str, *flags: str, **more):
+    """A server, which ends with the block: its address and its process."""
+    command = [sys.executable, "-u", "-m", module, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM, **more) as server:
         try:
             found = re.search(r"http://[^/\s]+", server.stdout.readline())
             if not found:
-                raise SystemExit("the page's server did not start")
+                raise SystemExit("the server did not start")
             yield found[0], server.pid
         finally:
             server.terminate()
@@ -115,7 +113,7 @@ def open_page(device: str, precision: str):
     """A page of a server, until the block ends."""
     from websockets.sync.client import connect
 
-    with serve("--device", device, "--precision", precision) as (address, process):
+    with serve("demo", "--no_browser", "--device", device, "--precision", precision) as (address, process):
         with connect(f"ws{address.removeprefix('http')}/tab", origin=address, max_size=None) as socket:
             page = Page(address, socket)
             before = _memory(process)
@@ -176,11 +174,6 @@ _COUNT = """(patience) => new Promise((resolve) => {
 })"""
 
 
-class _Files(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @contextlib.contextmanager
 def open_site(node_modules: str, style: str):
     """The static site of one style in Chromium, loaded, until the block ends."""
@@ -190,19 +183,18 @@ def open_site(node_modules: str, style: str):
     from tests.demo.browsing import CHROMIUM, FLAGS, until
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        build_site(SiteConfig(str(Path(folder, "site")), (style,), node_modules))
-        files = functools.partial(_Files, directory=str(Path(folder, "site")))
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = str(Path(folder, "site"))
+        build_site(SiteConfig(site, (style,), node_modules))
+        files = ("http.server", "0", "--bind", "127.0.0.1", "--directory", site)
+        with serve(*files, stderr=subprocess.DEVNULL) as (address, _):
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             page = browser.new_page()
-            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            page.goto(address)
             page.locator(".style").first.wait_for()
             until(page, "window.crossOriginIsolated && document.querySelector('.style')")
             time.sleep(SETTLING)  # while a visitor looks for a photograph, the network is loaded
             yield Site(page, until)
             browser.close()
-            server.shutdown()
 
 
 def jpeg(size: str, left: int = 0) -> bytes:

@@ -15,7 +15,7 @@ from tests.demo.browsing import CHROMIUM, FLAGS, ready, until
 
 
 def main() -> None:
-    with serve() as (address, _), sync_playwright() as playwright:
+    with serve("demo", "--no_browser") as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1360, "height": 880})
         page.goto(address)
