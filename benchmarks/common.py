@@ -14,6 +14,7 @@ from PIL import Image
 from config import DEVICE_HELP, PRECISION_HELP, PRECISIONS, setting
 from models.vgg19 import VGG19
 from utils.device import Compute
+from utils.files import PROGRAM
 from utils.measuring import table
 
 
@@ -36,6 +37,12 @@ def training_inputs(folder: Path, photographs: int, size: int, vgg_weights: str 
         vgg_weights = str(folder / "vgg19.pth")
         torch.save(VGG19().state_dict(), vgg_weights)
     return {"style_image": (str(paths[0]),), "dataset_dir": str(paths[0].parent), "vgg_weights": vgg_weights}
+
+
+def sample(width: int, height: int) -> Image.Image:
+    """The sample photograph, ``RGB``, of a size."""
+    with Image.open(PROGRAM / "content" / "mountains.jpg") as photograph:
+        return photograph.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
 
 
 def peak_memory(call: Callable[[], object], device: torch.device) -> str:

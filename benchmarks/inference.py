@@ -5,8 +5,10 @@
 Plain PyTorch is the first model's forward pass by torch's own layers: eager, float32, NCHW.
 """
 
+import contextlib
 import copy
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import torch
@@ -19,17 +21,6 @@ from models.checkpoints import load_checkpoint
 from utils.device import resolve_compute
 from utils.measuring import time_in_turns
 from utils.settings import run_command
-
-
-def onnx_network(network: torch.nn.Module):
-    """What ``export.onnx`` writes, run by ONNX Runtime on the CPU; ``None`` if onnx or onnxruntime is missing."""
-    try:
-        from export.onnx import runner
-        from export.onnx_graph import to_onnx
-
-        return runner(to_onnx(network))
-    except ImportError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -48,31 +39,28 @@ def main(args: InferenceTimingConfig) -> None:
     networks = {path: load_checkpoint(path).network for path in args.model_path}
     plain = copy.deepcopy(networks[args.model_path[0]]).to(compute.device)
     ours = {path: Stylizer(network, compute=compute) for path, network in networks.items()}
-    on_cpu = compute.device.type == "cpu"
-    exported = {path: onnx_network(network) if on_cpu else None for path, network in networks.items()}
+    exported = {}
+    if compute.device.type == "cpu":
+        with contextlib.suppress(ImportError):  # of onnx or onnxruntime
+            from export.onnx import runner
+            from export.onnx_graph import to_onnx
 
+            exported = {path: runner(to_onnx(network)) for path, network in networks.items()}
     rows = []
     for size in args.sizes:
         image = torch.rand(1, 3, size, size, device=compute.device) * 255
-        calls = {"plain": torch.inference_mode()(lambda image=image: plain(image))}
+        calls = {"plain": partial(torch.inference_mode()(plain.forward), image)}
         for path, stylizer in ours.items():
-            options = StyleOptions(stroke_scale=1)
-            calls[path] = lambda image=image, call=stylizer.stylize_tensor, options=options: call(image, options)
-            if exported[path] is not None:
-                calls[f"onnx {path}"] = lambda image=image, call=exported[path]: call(image)
+            calls[path] = partial(stylizer.stylize_tensor, image, StyleOptions(stroke_scale=1))
+            if path in exported:
+                calls[f"onnx {path}"] = partial(exported[path], image)
         timed = time_in_turns(calls, compute.device, args.rounds, pause=0.1)
         seconds = {name: median(values) for name, values in timed.items()}
         for path in ours:
-            times = seconds["plain"], seconds.get(f"onnx {path}"), seconds[path]
-            rows.append(
-                [
-                    f"{size}²",
-                    path,
-                    *("-" if time is None else f"{time:.3g}" for time in times),
-                    *("-" if time is None else f"{time / times[2]:.1f}" for time in times[:2]),
-                    peak_memory(calls[path], compute.device),
-                ]
-            )
+            own, others = seconds[path], (seconds["plain"], seconds.get(f"onnx {path}"))
+            times = ["-" if time is None else f"{time:.3g}" for time in (*others, own)]
+            ratios = ["-" if time is None else f"{time / own:.1f}" for time in others]
+            rows.append([f"{size}²", path, *times, *ratios, peak_memory(calls[path], compute.device)])
     header = [
         "picture", "model", "plain PyTorch, s", "ONNX Runtime, s", "ours, s", "plain : ours", "ONNX Runtime : ours",
         "ours, GiB",

@@ -10,27 +10,23 @@ page is the static site in Chromium, driven by Playwright, and the webcam is Chr
 
 import contextlib
 import functools
-import http.server
 import io
 import json
 import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from PIL import Image
-
-from benchmarks.common import ComputeConfig, report, resident_memory
+from benchmarks.common import ComputeConfig, report, resident_memory, sample
 from config import setting
 from demo.tabs import message_bytes, read_message
 from utils.device import resolve_compute
-from utils.files import PROGRAM, beside_program
+from utils.files import PROGRAM
 from utils.measuring import table
 from utils.settings import run_command
 
@@ -99,55 +95,54 @@ class Page:
 
 
 @contextlib.contextmanager
-def open_page(device: str, precision: str):
-    """A page of a server that ends with the block."""
-    from websockets.sync.client import connect
-
-    command = [sys.executable, "-m", "demo", "--no_browser", "--device", device, "--precision", precision]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM) as server:
+def serve(module: str, *flags: str, **more):
+    """A server, which ends with the block: its address and its process."""
+    command = [sys.executable, "-u", "-m", module, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROGRAM, **more) as server:
         try:
             found = re.search(r"http://[^/\s]+", server.stdout.readline())
             if not found:
-                raise SystemExit("the page's server did not start")
-            with connect(f"ws{found[0].removeprefix('http')}/tab", origin=found[0], max_size=None) as socket:
-                page = Page(found[0], socket)
-                before = _memory(server.pid)
-                yield page
-            time.sleep(SETTLING)
-            print(f"memory: {before} at first, {_memory(server.pid)} with all pages closed")
+                raise SystemExit("the server did not start")
+            yield found[0], server.pid
         finally:
             server.terminate()
 
 
+@contextlib.contextmanager
+def open_page(device: str, precision: str):
+    """A page of a server, until the block ends."""
+    from websockets.sync.client import connect
+
+    with serve("demo", "--no_browser", "--device", device, "--precision", precision) as (address, process):
+        with connect(f"ws{address.removeprefix('http')}/tab", origin=address, max_size=None) as socket:
+            page = Page(address, socket)
+            before = _memory(process)
+            yield page
+        time.sleep(SETTLING)
+        print(f"memory: {before} at first, {_memory(process)} with all pages closed")
+
+
 def _memory(process: int) -> str:
-    with contextlib.suppress(OSError):
-        return (
-            f"{resident_memory(process=process) / 2**30:.2f} GiB (peak {resident_memory('VmHWM', process) / 2**30:.2f})"
-        )
-    return "-"  # not Linux
+    try:
+        now, peak = (resident_memory(key, process) / 2**30 for key in ("VmRSS", "VmHWM"))
+    except OSError:  # not Linux
+        return "-"
+    return f"{now:.2f} GiB (peak {peak:.2f})"
 
 
 class Site:
     """The static site, open in Chromium."""
 
-    def __init__(self, page):
-        self.page = page
-
-    def _until(self, expression: str, patience: float = PATIENCE):
-        """What an expression of JavaScript gives, once that is true; the site's policy forbids Playwright's own way."""
-        end = time.monotonic() + patience
-        while not (value := self.page.evaluate(expression)):
-            if time.monotonic() > end:
-                raise SystemExit(f"the site says: {self.page.inner_text('#status')} {self.page.inner_text('#error')}")
-            time.sleep(0.02)
-        return value
+    def __init__(self, page, until):
+        self.page, self.until = page, functools.partial(until, page)
 
     def photograph(self, data: bytes, style: str) -> dict[str, float]:
         """As :meth:`Page.photograph`, to the moment when the pictures are there to be drawn."""
         self.page.locator(f".style[title='{style}']").click()
         self.page.evaluate(_WATCH)
         self.page.set_input_files("#files", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": data})
-        seconds = self._until("window.seen.whole && window.seen")
+        self.until("window.seen.whole")
+        seconds = self.page.evaluate("window.seen")
         self.page.click("[aria-label='Remove photo.jpg']")
         return seconds
 
@@ -156,7 +151,7 @@ class Site:
         self.page.locator(f".style[title='{style}']").click()
         self.page.click("[data-view=camera]")
         self.page.click("#camera-start")
-        self._until("document.getElementById('camera-rate').textContent")
+        self.until("document.getElementById('camera-rate').textContent")
         time.sleep(SETTLING)
         count = self.page.evaluate(_COUNT, 1000 * seconds)
         enlarged = re.search(r"strokes ([\d.]+) times", self.page.inner_text("#camera-rate"))
@@ -179,43 +174,34 @@ _COUNT = """(patience) => new Promise((resolve) => {
 })"""
 
 
-class _Files(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @contextlib.contextmanager
 def open_site(node_modules: str, style: str):
     """The static site of one style in Chromium, loaded, until the block ends."""
     from playwright.sync_api import sync_playwright
 
     from demo.build_site import SiteConfig, build_site
-    from tests.demo.browsing import CHROMIUM, FLAGS
+    from tests.demo.browsing import CHROMIUM, FLAGS, until
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        build_site(SiteConfig(str(Path(folder, "site")), (style,), node_modules))
-        files = functools.partial(_Files, directory=str(Path(folder, "site")))
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), files) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = str(Path(folder, "site"))
+        build_site(SiteConfig(site, (style,), node_modules))
+        files = ("http.server", "0", "--bind", "127.0.0.1", "--directory", site)
+        with serve(*files, stderr=subprocess.DEVNULL) as (address, _):
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             page = browser.new_page()
-            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            page.goto(address)
             page.locator(".style").first.wait_for()
-            site = Site(page)
-            site._until("window.crossOriginIsolated && document.querySelector('.style')")
+            until(page, "window.crossOriginIsolated && document.querySelector('.style')")
             time.sleep(SETTLING)  # while a visitor looks for a photograph, the network is loaded
-            yield site
+            yield Site(page, until)
             browser.close()
-            server.shutdown()
 
 
-def jpeg(size: tuple[int, int], left: int = 0) -> bytes:
+def jpeg(size: str, left: int = 0) -> bytes:
     """The sample photograph, of a size, or a part of it that begins so many pixels further right."""
-    width, height = size
-    with Image.open(beside_program("content/mountains.jpg")) as photograph:
-        scene = photograph.convert("RGB").resize((width + left, height), Image.Resampling.LANCZOS)
+    width, height = map(int, size.split("x"))
     file = io.BytesIO()
-    scene.crop((left, 0, left + width, height)).save(file, "JPEG", quality=90)
+    sample(width + left, height).crop((left, 0, left + width, height)).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
@@ -239,15 +225,14 @@ def main(args: PageConfig) -> None:
     site, rows = args.node_modules is not None, []
     with open_site(args.node_modules, args.style) if site else open_page(args.device, args.precision) as page:
         for size in args.sizes:
-            data = jpeg(tuple(map(int, size.split("x"))))
+            data = jpeg(size)
             rounds = [page.photograph(data, args.style) for _ in range(args.rounds)]
             medians = [median(seconds[name] for seconds in rounds) for name in ("first", "whole")]
             rows.append([size.replace("x", " x "), *(f"{seconds:.2f}" for seconds in medians)])
-        frames = [jpeg(tuple(map(int, args.frame.split("x"))), left) for left in range(0, 32, 4)]
+        frames = [jpeg(args.frame, left) for left in range(0, 32, 4)]
         webcam = page.webcam(frames, args.style, args.seconds)
-    strokes = "strokes of their own size"
-    if webcam["enlarged"] != 1:
-        strokes = f"strokes {webcam['enlarged']} times as large"
+    enlarged = webcam["enlarged"]
+    strokes = "strokes of their own size" if enlarged == 1 else f"strokes {enlarged} times as large"
     size = "Chromium" if site else args.frame.replace("x", " x ")
     print(f"webcam of {size}: {webcam['rate']:.3g} frames a second, {strokes}")
     header = ["photograph", "first picture, s", "whole picture, s"]

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from unittest import mock
@@ -65,14 +66,13 @@ def main(args: TrainingTimingConfig) -> None:
         with plain():
             theirs = build_state(dataclasses.replace(config, precision="float32"))
     photographs = next(ours.calibration_batches())
-    in_plain_layout = photographs.contiguous()
     calls = {
-        "plain PyTorch, float32": plain()(lambda: training_step(theirs, in_plain_layout)),
-        "ours": lambda: training_step(ours, photographs),
+        "plain PyTorch, float32": partial(plain()(training_step), theirs, photographs.contiguous()),
+        "ours": partial(training_step, ours, photographs),
     }
     if compiled is not None:
         compiled.compile((photographs,), None)
-        calls["ours, torch.compile"] = lambda: training_step(compiled, photographs)
+        calls["ours, torch.compile"] = partial(training_step, compiled, photographs)
     device = ours.compute.device
     seconds = {name: median(values) for name, values in time_in_turns(calls, device, args.rounds).items()}
     base = seconds["plain PyTorch, float32"]

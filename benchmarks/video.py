@@ -7,33 +7,28 @@ The films, H.264, pan over the sample photograph. The network gets the same fram
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from PIL import Image
 
-from benchmarks.common import ComputeConfig, peak_memory, report
+from benchmarks.common import ComputeConfig, peak_memory, report, sample
 from config import setting
 from imaging.film_writing import FilmWriter
 from imaging.films import FilmReader, Frame, as_time
 from inference.repaint import repaint_film, repainted
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
-from utils.files import beside_program
 from utils.measuring import time_in_turns
 from utils.settings import run_command
-
-LONGER = 4
-"""Times the frames of the film whose memory is looked at beside the shorter one's."""
 
 
 def draw_film(path: Path, size: tuple[int, int], frames: int) -> None:
     """A film that pans over a photograph."""
     width, height = size
-    with Image.open(beside_program("content/mountains.jpg")) as photograph:
-        scene = np.asarray(photograph.convert("RGB").resize((width + 64, height + 64), Image.Resampling.LANCZOS))
+    scene = np.asarray(sample(width + 64, height + 64))
     with FilmWriter(path, ".mp4", size, as_time(25), as_time(1 / 25)) as film:
         for number in range(frames):
             left = top = number % 64
@@ -56,17 +51,17 @@ def main(args: VideoConfig) -> None:
     with tempfile.TemporaryDirectory() as folder:
         film, longer, target = (Path(folder, f"{name}.mp4") for name in ("film", "longer", "result"))
         for size in args.sizes:
-            for path, frames in ((film, args.frames), (longer, LONGER * args.frames)):
+            for path, frames in ((film, args.frames), (longer, 4 * args.frames)):
                 draw_film(path, tuple(map(int, size.split("x"))), frames)
             with FilmReader(film) as reader:
                 pictures = [frame.pixels for frame in reader.frames()]
             calls = {
                 "network": lambda pictures=pictures: [repainted(stylizer, pixels) for pixels in pictures],
-                "film": lambda: repaint_film(stylizer, film, target),
+                "film": partial(repaint_film, stylizer, film, target),
             }
             timed = time_in_turns(calls, compute.device, args.rounds, warmup=1, pause=0.1)
             network, film_rate = (args.frames / median(timed[name]) for name in ("network", "film"))
-            both = [lambda path=path: repaint_film(stylizer, path, target) for path in (film, longer)]
+            both = [partial(repaint_film, stylizer, path, target) for path in (film, longer)]
             memory = [peak_memory(call, torch.device("cpu")) for call in both]
             rates = f"{network:.3g}", f"{film_rate:.3g}", f"{film_rate / network:.0%}"
             rows.append([size.replace("x", " x "), *rates, *memory])

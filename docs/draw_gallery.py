@@ -57,12 +57,11 @@ def draw_models(photographs: list[Path], models: Sequence[str], width: int, squa
     pictures = []
     for path in photographs:
         photograph = read_image(path).convert("RGB")
-        cells = [(path.stem, photograph)]
-        for model in models:
-            picture = stylized("--content_image", path, "--model_path", model)
-            cells.append((f"{path.stem}, {model.replace('_', ' ')}", picture))
         size = (min(photograph.size),) * 2 if square else photograph.size
-        pictures += [(name, ImageOps.fit(cell, size, Image.Resampling.LANCZOS)) for name, cell in cells]
+        cells = {path.stem: photograph}
+        for model in models:
+            cells[f"{path.stem}, {model.replace('_', ' ')}"] = stylized("--content_image", path, "--model_path", model)
+        pictures += [(name, ImageOps.fit(cell, size, Image.Resampling.LANCZOS)) for name, cell in cells.items()]
     return contact_sheet(pictures, columns=len(models) + 1, width=width)
 
 
@@ -121,9 +120,8 @@ def draw_film(path: Path) -> Image.Image:
 
     with FilmReader(path) as reader:
         frames = [Image.fromarray(np.ascontiguousarray(frame.pixels)) for frame in islice(reader.frames(), 40, 43)]
-    frames = [
-        frame.resize((640, round(640 * frame.height / frame.width)), Image.Resampling.LANCZOS) for frame in frames
-    ]
+    size = 640, round(640 * frames[0].height / frames[0].width)
+    frames = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
     motion, cells = Motion(*map(np.asarray, frames[:2])), []
     for label, model in (("film", None), ("for photographs", "wave"), ("for films", "films/wave")):
         stylizer = model and Stylizer(f"checkpoints/{model}.pth")

@@ -3,52 +3,33 @@
 apt-get install chromium fonts-inter && pip install -r requirements-browser.txt && python -m docs.draw_page
 """
 
-import re
-import subprocess
-import sys
-import tempfile
+import io
 import time
-from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from docs.draw_gallery import GALLERY, ROOT
-from tests.demo.browsing import CHROMIUM, FLAGS, ready
+from benchmarks.page import serve
+from docs.draw_gallery import GALLERY
+from tests.demo.browsing import CHROMIUM, FLAGS, ready, until
 
 
-def draw(address: str, target: Path) -> None:
-    """The page as it looks once every style shows the photograph."""
-    with sync_playwright() as playwright:
+def main() -> None:
+    with serve("demo", "--no_browser") as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1360, "height": 880})
         page.goto(address)
         page.locator(".style").first.wait_for()
         page.locator("#examples button").first.click()
         ready(page)
-        shown = "[...document.querySelectorAll('.style img')].every((image) => image.src.startsWith('blob:'))"
-        while not page.evaluate(shown):
-            time.sleep(0.2)
+        until(page, "[...document.querySelectorAll('.style img')].every((image) => image.src.startsWith('blob:'))")
         page.locator("#compare").fill("42")
         page.evaluate("document.activeElement.blur()")
         page.mouse.move(5, 5)
         time.sleep(0.5)
-        page.screenshot(path=target)
+        picture = Image.open(io.BytesIO(page.screenshot()))
         browser.close()
-
-
-def main() -> None:
-    command = [sys.executable, "-m", "demo", "--no_browser"]
-    with (
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        address = re.search(r"http://\S+/", server.stdout.readline())[0]
-        try:
-            draw(address, Path(folder, "page.png"))
-        finally:
-            server.terminate()
-        Image.open(Path(folder, "page.png")).convert("RGB").save(GALLERY / "page.jpg", quality=88, subsampling=0)
+    picture.convert("RGB").save(GALLERY / "page.jpg", quality=88, subsampling=0)
 
 
 if __name__ == "__main__":

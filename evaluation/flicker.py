@@ -12,12 +12,6 @@ from config import OVERWRITE_HELP, REQUIRED, InferenceConfig, setting, shared_se
 from utils.errors import UserError
 from utils.settings import run_command
 
-NOISE = 2.0
-"""Standard deviation of a still camera's noise, grey levels."""
-
-STILL_EVERY = 25
-"""Frames between two that are taken for a still camera's."""
-
 
 @dataclass(frozen=True)
 class FlickerConfig:
@@ -45,12 +39,7 @@ class FlickerConfig:
 def still_camera(stylizer, pixels, generator) -> float:
     """How much a style amplifies the noise of a still camera.
 
-    Two pictures are one frame with new normal noise of :data:`NOISE` each.
-
-    Args:
-        stylizer: see :class:`inference.stylizer.Stylizer`.
-        pixels: the frame, H x W x 3, uint8.
-        generator: of torch, for the noise.
+    Two pictures are the frame ``pixels``, H x W x 3, uint8, with new normal noise of 2 grey levels each.
 
     Returns:
         Root mean square of the difference of the two results, over that of the two pictures.
@@ -58,23 +47,20 @@ def still_camera(stylizer, pixels, generator) -> float:
     import torch
 
     frame = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
-    noisy = [(frame + NOISE * torch.randn(frame.shape, generator=generator)).clamp(0, 255) for _ in range(2)]
+    noisy = [(frame + 2 * torch.randn(frame.shape, generator=generator)).clamp(0, 255) for _ in range(2)]
     one, other = (stylizer.stylize_tensor(picture).cpu() for picture in noisy)
     return ((one - other).square().mean() / (noisy[0] - noisy[1]).square().mean()).sqrt().item()
 
 
 def judge_films(config: FlickerConfig) -> None:
-    """Measure, print the table, and write what is asked for.
-
-    Raises:
-        UserError: naming the flag or file at fault.
-    """
+    """Measure, print the table, and write what is asked for. Raises UserError."""
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
     from imaging.optical_flow import opencv
     from inference.named_styles import load_styles
     from utils.device import resolve_compute
     from utils.files import atomic_write, check_target
-    from utils.measuring import describe_machine
+    from utils.labels import file_labels
+    from utils.measuring import describe_machine, table
 
     if config.json is not None:
         check_target(config.json, config.overwrite, (".json",), "--json")
@@ -83,24 +69,25 @@ def judge_films(config: FlickerConfig) -> None:
     named = InferenceConfig(model_path=config.model_path, style=config.style)
     styles = dict(load_styles(named, compute, print))
     films = {path: judge_film(path, styles, config) for path in config.films}
-    result = {"machine": describe_machine(compute), "settings": {"max_size": config.max_size}, "films": films}
+    rows = []
+    for label, film in zip(file_labels(list(films)), films.values()):
+        about = f"{label}, {film['width']} x {film['height']}, {film['frames']} frames, {film['cuts']} cuts"
+        rows.append([about, "the film itself", f"{film['film']:.5f}", "1"])
+        for name, style in film["styles"].items():
+            rows.append(["", name, f"{style['e_warp']:.5f}", f"{style['still_camera']:.2f}"])
     print(compute.describe())
-    print(_table(films))
+    print(table(["film", "style", "E_warp", "still camera"], rows))
     if config.json is not None:
+        result = {"machine": describe_machine(compute), "settings": {"max_size": config.max_size}, "films": films}
         with atomic_write(config.json) as file:
             file.write(json.dumps(result, indent=1).encode())
         print(f"Wrote {config.json}")
 
 
 def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
-    """Measure a film and what styles make of it.
+    """The figures of a film, and of what each style, a :class:`inference.stylizer.Stylizer` by its name, makes of it.
 
-    Args:
-        styles: a :class:`inference.stylizer.Stylizer` by name.
-
-    Returns:
-        ``frames``, ``width``, ``height``, ``cuts``; ``seen``, the mean part that is not occluded; ``film``, E_warp of
-        the film itself; and for each style ``e_warp``, ``per_pair`` and ``still_camera``.
+    ``seen`` is the mean part that is not occluded, ``film`` E_warp of the film itself.
     """
     from itertools import islice
 
@@ -116,8 +103,8 @@ def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
     still = {name: [] for name in styles}
     seen, frames, before = [], 0, {}
     with FilmReader(path, max_pixels=config.max_pixels) as film:
-        total = min(film.total or config.frames or 0, config.frames or film.total or 0)
-        with progress_bar(total or None, "frame") as bar:
+        total = min(filter(None, (film.total, config.frames)), default=None)
+        with progress_bar(total, "frame") as bar:
             for frame in islice(film.frames(), config.frames):
                 pixels = resized(frame.pixels, reduced_size(film.size, config.max_size))
                 results = {"": pixels} | {name: repainted(stylizer, pixels) for name, stylizer in styles.items()}
@@ -127,7 +114,7 @@ def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
                         seen.append(motion.seen.mean().item())
                         for name, result in results.items():
                             per_pair[name].append(motion.error(before[name], result))
-                if frames % STILL_EVERY == 0:
+                if frames % 25 == 0:
                     for name, stylizer in styles.items():
                         still[name].append(still_camera(stylizer, pixels, generator))
                 before, frames = results, frames + 1
@@ -143,20 +130,6 @@ def judge_film(path: str, styles: dict, config: FlickerConfig) -> dict:
         "frames": frames, "width": width, "height": height, "cuts": frames - 1 - len(seen), "seen": fmean(seen),
         "film": fmean(per_pair[""]), "styles": figures,
     }  # fmt: skip
-
-
-def _table(films: dict[str, dict]) -> str:
-    from utils.labels import file_labels
-    from utils.measuring import table
-
-    rows = []
-    for label, film in zip(file_labels(list(films)), films.values()):
-        about = f"{label}, {film['width']} x {film['height']}, {film['frames']} frames, {film['cuts']} cuts"
-        rows.append([about, "the film itself", f"{film['film']:.5f}", "1"])
-        rows += [
-            ["", name, f"{one['e_warp']:.5f}", f"{one['still_camera']:.2f}"] for name, one in film["styles"].items()
-        ]
-    return table(["film", "style", "E_warp", "still camera"], rows)
 
 
 if __name__ == "__main__":

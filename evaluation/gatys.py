@@ -18,10 +18,9 @@ from utils.settings import run_command
 class GatysConfig:
     """Settings of ``evaluation.gatys``."""
 
-    content_image: str = setting(
-        "content/mountains.jpg",
-        "the photograph",
-        metavar="PICTURE",
+    content_image: str = shared_setting(
+        "training_monitor_content_image",
+        help="the photograph",
         heading="What to paint, in which style, and where it goes",
     )
     style_image: str = shared_setting(
@@ -53,27 +52,20 @@ class GatysConfig:
 
 
 def paint(config: GatysConfig) -> int:
-    """Optimise a picture and write it.
-
-    Returns:
-        Exit status: 0, or 130 or 143 after a signal; the picture as far as it was is written then, too.
-
-    Raises:
-        UserError: naming the flag or file at fault.
-    """
+    """Optimise a picture and write it, also after a signal; gives the exit status. Raises UserError."""
     # Imported here, so that --help and a mistyped flag answer without waiting for torch.
-    from evaluation.objective import criterion_of, unweighted
-    from evaluation.optimisation import optimize, prepare_machine, starting_picture
+    from evaluation.optimisation import criterion_of, optimize, starting_picture, unweighted
     from evaluation.pictures import ENDINGS, read_whole, write_picture
     from imaging.icc import to_srgb
     from imaging.tensors import picture_batch, tensor_to_image
     from models.pretrained import load_vgg19
+    from utils.device import resolve_compute
     from utils.files import check_target
     from utils.interrupts import Interrupts
     from utils.progress import progress_bar
 
     check_target(config.output, config.overwrite, ENDINGS, "--output")
-    compute = prepare_machine(config.device, config.precision)
+    compute = resolve_compute(config.device, config.precision)
     image = to_srgb(read_whole(config.content_image, "--content_image", config.max_pixels))
     painting = to_srgb(read_whole(config.style_image, "--style_image", config.max_pixels))
     photograph = picture_batch(image, config.image_size).to(compute.device)
@@ -90,8 +82,7 @@ def paint(config: GatysConfig) -> int:
             bar.set_postfix(objective=f"{current.objective:.4g}", refresh=False)
             if interrupts.received:
                 break
-    picture = tensor_to_image(current.picture[0])
-    write_picture(config.output, picture, image.info)
+    write_picture(config.output, tensor_to_image(current.picture[0]), image.info)
     terms = unweighted(criterion, current.losses).items()
     terms = ", ".join(f"{term.replace('_', ' ')} {value:.4g}" for term, value in terms)
     print(f"After {number} iterations: {terms}; weighted and summed {current.objective:.4g}")

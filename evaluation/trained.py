@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from PIL import Image
-from tqdm import tqdm
 
 from config import BEFORE, OBJECTIVE, TrainingConfig
 from data.dataset import list_photographs
-from evaluation.contrast import judge_tones
 from evaluation.pictures import read_whole
-from imaging.tensors import image_to_tensor
 from inference.named_styles import choose_styles
 from inference.stylizer import Stylizer
 from models.checkpoints import Checkpoint
@@ -22,65 +18,30 @@ from utils.device import resolve_compute
 from utils.errors import UserError
 from utils.settings import validate
 
-_LARGEST_PAINTING = 2048  # longest side, pixels, at which its tones are measured
-
 
 @dataclass
 class Style:
-    """A style of a model, and its painting.
+    """A style of a model, and its painting."""
 
-    Attributes:
-        name: of the model, or of its style where it has several.
-        path, style_image: its file, and that of its style image.
-        checkpoint: the model of this style alone.
-        painting: the style image at its own size.
-        stylizer: paints with it.
-    """
-
-    name: str
+    name: str  # of the model, or of its style where it has several
     path: str
-    style_image: str
-    checkpoint: Checkpoint
-    painting: Image.Image
+    style_image: str  # path of the painting
+    checkpoint: Checkpoint  # of this style alone
+    painting: Image.Image  # at its own size
     stylizer: Stylizer
-
-    def paint(self, photographs: list[torch.Tensor], bar: tqdm) -> list[torch.Tensor]:
-        """Photographs, 1 x 3 x H x W each, uint8, as begin_inference.py would write them."""
-        pictures = []
-        for photograph in photographs:
-            pictures.append(self.stylizer.stylize_tensor(photograph, output=torch.empty_like(photograph)))
-            bar.update()
-        return pictures
-
-    def tones(self, pictures: list[torch.Tensor], photographs: list[torch.Tensor]) -> dict[str, float]:
-        """See :func:`evaluation.contrast.judge_tones`."""
-        painting = self.painting.copy()
-        painting.thumbnail((_LARGEST_PAINTING,) * 2, Image.Resampling.LANCZOS)
-        return judge_tones(self.stylizer, pictures, photographs, image_to_tensor(painting)[None])
 
 
 @dataclass
 class Objective:
-    """What a style was trained for.
+    """What a style was trained for."""
 
-    Attributes:
-        settings: weights and sizes, with the style term's level at the end of the training in ``style_weight``, unless
-            that weight was given.
-        level: 1 where the file does not say.
-        scales: of its training, unchecked; ``None`` where the file does not say, or flags make it another objective.
-    """
-
-    settings: TrainingConfig
-    level: float
-    scales: dict | None
+    settings: TrainingConfig  # with the level in ``style_weight``, unless that weight was given
+    level: float  # of the style term at the end of the training; 1 where the file does not say
+    scales: dict | None  # of the training, unchecked; None where the file does not say, or it is another objective
 
 
 def read_styles(config) -> list[Style]:
-    """The styles that the settings of evaluation.compare name, with their paintings.
-
-    Raises:
-        UserError: naming the flag and the file at fault.
-    """
+    """The styles that the settings of evaluation.compare name. Raises UserError, naming flag and file at fault."""
     chosen = choose_styles(config.model_path, config.style, print)
     paths = config.model_path if config.style is None else [*config.model_path] * len(chosen)
     pictures = _style_images(config.style_image, chosen)
@@ -98,15 +59,12 @@ def _style_images(given: Sequence[str], chosen: list[tuple[str, Checkpoint]]) ->
         pictures = {path.stem: str(path) for path in list_photographs(given[0], "--style_image")}
         found = []
         for name, checkpoint in chosen:
-            trained_on = checkpoint.provenance.get("style")
-            wanted = [Path(trained_on).stem] if isinstance(trained_on, str) else []
-            path = next((pictures[stem] for stem in (*wanted, Path(name).name) if stem in pictures), None)
+            stems = Path(str(checkpoint.provenance.get("style"))).stem, Path(name).name
+            path = next((pictures[stem] for stem in stems if stem in pictures), None)
             if path is None:
                 raise UserError(f"--style_image {given[0]} holds no painting named {name}: add it, or name the file")
             found.append(path)
         return found
-    if not given:
-        raise UserError("--style_image needs a value: the painting of each model, in their order, or their folder")
     if len(given) not in (1, len(chosen)):
         raise UserError(
             f"--style_image names {len(given)} pictures for {len(chosen)} models or styles: give one "
@@ -125,16 +83,19 @@ def objective_of(style: Style, given: dict, loss_network: str) -> Objective:
         UserError: if its file does not say what the objective was, or says what cannot be.
     """
     provenance, path = style.checkpoint.provenance, style.path
-    settings = dataclasses.replace(_settings_of(provenance, path), **given)
+    stored, teacher = provenance.get("settings"), provenance.get("taught_by")
+    if isinstance(teacher, dict) and isinstance(stored, dict) and not stored.get("style_image"):
+        stored = teacher.get("settings")  # a student learnt the teacher's objective
+    if not isinstance(stored, dict):
+        raise UserError(f"{path} does not say what it was trained for: give another model, or --tones_only")
+    stored = {name: value for name, value in (BEFORE | stored).items() if name in (*OBJECTIVE, "image_size")}
     level = 1.0 if "style_weight" in given else provenance.get("style_level", 1.0)
     others = {"content_layer", "style_layers", "style_octaves", "loss_scale", "style_size", "style_smoothing"}
     scales = provenance.get("loss_scales") if others.isdisjoint(given) else None
     try:
-        validate(settings)
-        if type(level) is not float or not 0 < level <= 1:
-            raise UserError(f"the level of the style term is {level!r}")
-        if not isinstance(scales, dict | None):
-            raise UserError(f"its scales are {scales!r}")
+        settings = validate(TrainingConfig(**(stored | given)))
+        if type(level) is not float or not 0 < level <= 1 or not isinstance(scales, dict | None):
+            raise UserError(f"the level of the style term is {level!r}, and its scales are {scales!r}")
     except UserError as error:
         raise UserError(f"{path} holds settings that no training has ({error}): give another file") from None
     trained_on, trained_with = provenance.get("style"), provenance.get("loss_network")
@@ -145,18 +106,4 @@ def objective_of(style: Style, given: dict, loss_network: str) -> Objective:
     if isinstance(trained_with, str) and not trained_with.endswith(loss_network):
         warnings.warn(f"{path} was trained with other VGG-19 weights ({trained_with})", stacklevel=2)
         scales = None
-    settings = dataclasses.replace(settings, style_weight=settings.style_weight * level)
-    return Objective(settings, level, scales)
-
-
-def _settings_of(provenance: dict, path: str) -> TrainingConfig:
-    """The settings of an objective that a file names, unchecked."""
-    stored, teacher = provenance.get("settings"), provenance.get("taught_by")
-    if isinstance(teacher, dict) and isinstance(stored, dict) and not stored.get("style_image"):
-        stored = teacher.get("settings")  # a student learnt the teacher's objective
-    if not isinstance(stored, dict):
-        raise UserError(f"{path} does not say what it was trained for: give another model, or --tones_only")
-    stored = {name: value for name, value in (BEFORE | stored).items() if name in (*OBJECTIVE, "image_size")}
-    return TrainingConfig(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-    )
+    return Objective(dataclasses.replace(settings, style_weight=settings.style_weight * level), level, scales)

@@ -13,8 +13,7 @@ from PIL import Image
 from begin_training import train
 from config import TrainingConfig
 from evaluation.measures import palette_distance, tones
-from evaluation.objective import criterion_of
-from evaluation.optimisation import optimize
+from evaluation.optimisation import criterion_of, optimize
 from evaluation.pictures import HELD_OUT, read_square, select_photographs
 from evaluation.trained import Style, objective_of
 from imaging.tensors import picture_batch

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from config import TrainingConfig
-from evaluation.objective import style_batch
-from evaluation.optimisation import optimize
+from evaluation.optimisation import optimize, style_batch
 from imaging.strokes import smooth_strokes
 from imaging.tensors import picture_batch, tensor_to_image
 from losses.perceptual import Losses
