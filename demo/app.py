@@ -126,7 +126,7 @@ class Server:
         self.ended.set()
         self._thumbnailer.shutdown(wait=False, cancel_futures=True)
         for tab in list(self.tabs.values()):
-            tab.end(patience=0)
+            tab.end(wait=False)
         self._lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 

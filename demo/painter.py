@@ -60,18 +60,19 @@ class Photograph:
     remarks: list[str]  # what its owner should know
     film: str | None = None  # of what moves, the ending of its result, such as ".mp4"
     seconds: float | None = None  # of a film, as far as its file tells
-    given: str | None = None  # what the visitor's own file is called, where that is another name
-    result: tuple[Recipe, Path] | None = None  # the recipe and the file of the newest one
+    given: str = ""  # what the visitor's own file is called
+    result: tuple[Recipe | None, Path | None] = None, None  # the newest one's recipe and file
     shown: Path | None = None  # the file of ``screen``
     mask: Path | None = None  # what the visitor brushed over, black
 
-    def result_name(self, recipe: Recipe, ending: str) -> str:
+    def result_name(self, recipe: Recipe, path: Path) -> str:
         """As the command names it."""
-        return f"{Path(self.name).stem}_{recipe.name}{ending}"
+        return f"{Path(self.name).stem}_{recipe.name}{path.suffix}"
 
     def painted(self, recipe: Recipe) -> Path | None:
         """The file of the newest result, if that is of a recipe."""
-        return self.result[1] if self.result is not None and self.result[0] == recipe else None
+        made, path = self.result
+        return path if made == recipe else None
 
 
 class Painter:
