@@ -30,27 +30,29 @@ class Guard:
     """ASGI middleware that answers the page's own requests alone.
 
     Args:
-        app: what is guarded.
         host: that the server listens at. On loopback, only names and addresses of loopback are answered; else any
             address that is a number, and this name: a name that somebody else's DNS points here is neither.
-        port: that it listens at.
     """
 
     def __init__(self, app, host: str, port: int):
         self.app, self.host, self.port = app, host.lower(), port
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refusal = self.refusal(scope)
-        if refusal is None:
-            await self.app(scope, receive, self._with_headers(scope, send) if scope["type"] == "http" else send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            response = PlainTextResponse(refusal, status_code=403)
-            await response(scope, receive, self._with_headers(scope, send))
+        refusal, host = self.refusal(scope), Headers(scope=scope).get("host")
+        policy = POLICY.format(more="" if refusal else f" ws://{host}")
+
+        async def sending(message):
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in {**HEADERS, "Content-Security-Policy": policy}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        answer = PlainTextResponse(refusal, 403) if refusal else self.app
+        await answer(scope, receive, sending)
 
     def refusal(self, scope) -> str | None:
         """Why a request is refused; ``None`` if it is not."""
@@ -82,20 +84,6 @@ class Guard:
         except ValueError:
             return name in ("localhost", self.host)
         return address.is_loopback or not is_loopback(self.host)
-
-    def _with_headers(self, scope, send):
-        host = Headers(scope=scope).get("host", "")
-        socket = f" ws://{host}" if self._is_ours(host) else ""
-
-        async def sending(message):
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY.format(more=socket)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        return sending
 
 
 def is_loopback(host: str) -> bool:
