@@ -187,11 +187,9 @@ class Painter:
         image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
         return encoded(image, 85)
 
+    @functools.cached_property
     def seconds_per_training_step(self) -> float | None:
-        """What a step of a training that the page starts on a CPU may take, before there has been one.
-
-        Six times what the network's pass over the same crops takes, as measured with SOAP on one core of an AMD EPYC.
-        """
+        """What a step of a training on this CPU may take: six passes over its crops (SOAP, one core of an EPYC)."""
         styles = self.catalogue.styles()
         if self.compute.device.type != "cpu" or not styles:
             return None
