@@ -46,14 +46,7 @@ class SiteConfig:
 
 
 def build_site(config: SiteConfig) -> int:
-    """Write the site, which appears whole or not at all; the page begins with the first of the models.
-
-    Returns:
-        The number of styles.
-
-    Raises:
-        UserError: if something is missing, or the folder is there and not to be replaced.
-    """
+    """Write the site, which appears whole or not at all, and give its number of styles."""
     target, runtime = Path(config.target), Path(config.node_modules, "onnxruntime-web", "dist")
     missing = [name for name in RUNTIME if not (runtime / name).is_file()]
     if missing:
@@ -81,10 +74,8 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     here = Path(__file__).parent
     shutil.copytree(here / "static", folder)
     shutil.copytree(here / "site", folder, dirs_exist_ok=True)
-    for name in RUNTIME:
-        shutil.copyfile(runtime / name, folder / name)
-    for picture in PICTURES.glob("*.jpg"):
-        shutil.copyfile(picture, folder / picture.name)
+    for path in (*(runtime / name for name in RUNTIME), *PICTURES.glob("*.jpg")):
+        shutil.copyfile(path, folder / path.name)
     page = (folder / "index.html").read_text(encoding="utf-8")
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
     manifest = '<link rel="manifest" href="site.webmanifest">\n'
@@ -123,11 +114,9 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     kept = [path.name for path in sorted(folder.iterdir()) if path.suffix not in (".onnx", ".mjs", ".wasm")]
     kept = [name for name in kept if name not in ("service_worker.js", "site.json")] + ["site.json"]
     examples = [{"url": f"{name}.jpg", **one} for name, one in shipped_pictures()["examples"].items()]
-    about = {"styles": listed, "examples": examples, "first": kept}
-    (folder / "site.json").write_text(json.dumps(about), encoding="utf-8")
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.read_bytes())
+    about = json.dumps({"styles": listed, "examples": examples, "first": kept})
+    (folder / "site.json").write_text(about, encoding="utf-8")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.iterdir())))
     worker = folder / "service_worker.js"
     text = worker.read_text(encoding="utf-8").replace("VERSION", digest.hexdigest()[:12])
     worker.write_text(text, encoding="utf-8")
