@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ _FRAME_EVERY = 0.7  # seconds between two frames of a film that are shown while 
 
 @dataclass
 class Photograph:
-    """One that a visitor gave, or a film or an animated picture."""
+    """Of a visitor, or a film or an animated picture."""
 
     path: Path  # where its bytes lie
     name: str  # what the visitor calls it
@@ -76,16 +77,13 @@ class Photograph:
 
 
 class Painter:
-    """The engine for all visitors, who have their ``turns`` while the network computes.
-
-    Attributes:
-        frames_at_once: of webcams, that small networks paint.
-    """
+    """The engine for all visitors, who have their ``turns`` while the network computes."""
 
     def __init__(self, config: DemoConfig, catalogue: Catalogue):
         self.config, self.catalogue = config, catalogue
         self._in_callers_thread = resolve_compute(config.device, config.precision)
         self.compute = self._in_callers_thread.in_one_thread()
+        # Of webcams, that small networks paint.
         self.frames_at_once = min(torch.get_num_threads(), _FRAMES) if self.compute.device.type == "cpu" else 1
         self._places = threading.Semaphore(self.frames_at_once)
         self.turns, self.room = Turns(), Turns(config.max_pixels)  # of the network; and of pixels held decoded
@@ -93,13 +91,9 @@ class Painter:
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph out of the file that a visitor sent, or a film.
+        """A photograph out of the file that a visitor sent, or a film. Raises ImageError if it is none.
 
-        Args:
-            path: of the file; where it may be an animated picture, with the ending of its name.
-
-        Raises:
-            ImageError: if it is none.
+        The path of what may be an animated picture has the ending of its name.
         """
         most = self.config.max_pixels
         ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
@@ -119,11 +113,7 @@ class Painter:
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe, network: str = "config") -> Stylizer:
-        """What paints a recipe; the latest ones are kept, until a file that they were read from changes.
-
-        Args:
-            network: which of its settings, ``config``, ``quick`` or ``live``.
-        """
+        """What paints a recipe by its ``config``, ``quick`` or ``live``; it is kept until a file of it changes."""
         config = getattr(recipe, network)
         compute = self._in_callers_thread if network == "live" and self.side_by_side(recipe) > 1 else self.compute
         return self._load(config.model_path, config.style, config.blend, recipe.stamps, compute)
@@ -152,8 +142,8 @@ class Painter:
             stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop))
             took = (time.perf_counter() - since) / math.prod(options.working_size(*shown))
         if options.strength > 0:
-            known = self._seconds_per_pixel
-            known[recipe.has_twin] = 0.7 * known[recipe.has_twin] + 0.3 * took
+            known = self._seconds_per_pixel[recipe.has_twin]
+            self._seconds_per_pixel[recipe.has_twin] = 0.7 * known + 0.3 * took
         return image
 
     def is_quick(self, photograph: Photograph, recipe: Recipe) -> bool:
@@ -178,11 +168,7 @@ class Painter:
         return self.thumbnail(small, style, stop)
 
     def small(self, path: Path) -> bytes:
-        """A picture of this machine, as a browser shows it.
-
-        Raises:
-            ImageError: if it cannot be read.
-        """
+        """A picture of this machine, as a browser shows it."""
         image = read_image(path, max_pixels=self.config.max_pixels).convert("RGB")
         image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
         return encoded(image, 85)
@@ -216,14 +202,10 @@ class Painter:
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
     ) -> tuple[Path, Image.Image]:
-        """The whole photograph in style, in the file that ``begin_inference.py`` would write.
+        """The whole photograph in style: the file that the command would write, and the result for a screen.
 
         Args:
             target: of the file, without its ending.
-            report: receives tiles that are done and those there are.
-
-        Returns:
-            The file, and the result as it is shown on a screen.
         """
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         with self.room.taken(stop, photograph.pixels):
@@ -248,52 +230,42 @@ class Painter:
         report: Report,
         show: Callable[[Image.Image], None],
     ) -> list[str]:
-        """The film in style, with its sound, as ``begin_inference.py`` repaints it.
+        """The film in style, with its sound, as the command repaints it.
 
         Args:
-            report: receives frames that are done and those there are, as far as the file tells.
             show: receives a painted frame every now and then, small.
 
         Returns:
             Sentences on what could not be read or was left out.
         """
-        options, stylizer, shown = self.options(recipe), _Watched(self.stylizer(recipe)), 0.0
+        options, stylizer = self.options(recipe), self.stylizer(recipe)
         bar = TileBar(self.turns, stop, report)  # whose tiles are frames
+        newest, shown = None, 0.0
+
+        def stylize_tensor(frame: torch.Tensor, options: StyleOptions, output: torch.Tensor) -> None:
+            nonlocal newest
+            newest = stylizer.stylize_tensor(frame, options, output)
 
         def on_frame(done: int, total: int | None) -> None:
             nonlocal shown
             bar.total = total
             bar.update()
             if time.perf_counter() - shown > _FRAME_EVERY:
-                show(stylizer.newest())
+                picture = Image.fromarray(newest[0, :3].permute(1, 2, 0).contiguous().cpu().numpy())
+                picture.thumbnail((_PREVIEW, _PREVIEW))
+                show(picture)
                 shown = time.perf_counter()
 
+        watched = SimpleNamespace(compute=stylizer.compute, stylize_tensor=stylize_tensor)
         with self.room.taken(stop, film.pixels), self.turns.taken(stop), calling(film.path, film.name):
-            result = repaint_film(
-                stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
-            )
+            most = self.config.max_pixels
+            result = repaint_film(watched, film.path, target, options, max_pixels=most, on_frame=on_frame)
         return [text.replace(str(film.path), film.name) for text in [*result.remarks, *result.notes]]
 
 
 def _plain(style: Style) -> Recipe:
     """One style as it is."""
     return read_recipe({"styles": [[style.id, 1]]}, {style.id: style})
-
-
-class _Watched:
-    """A stylizer of a film's frames whose newest result can be looked at."""
-
-    def __init__(self, stylizer: Stylizer):
-        self.compute, self._stylize = stylizer.compute, stylizer.stylize_tensor
-
-    def stylize_tensor(self, frame, options, output):
-        self._output = output
-        return self._stylize(frame, options, output)
-
-    def newest(self) -> Image.Image:
-        picture = Image.fromarray(self._output[0, :3].permute(1, 2, 0).contiguous().cpu().numpy())
-        picture.thumbnail((_PREVIEW, _PREVIEW))
-        return picture
 
 
 def give_back_memory() -> None:
