@@ -47,8 +47,7 @@ class Style:
     @property
     def credit(self) -> dict[str, str] | None:
         """Title, artist and year of a painting that ships."""
-        ships = self.painting is not None and self.painting.parent == PICTURES
-        return shipped_pictures()["paintings"][self.name] if ships else None
+        return self.painting and shipped_pictures()["paintings"].get(self.painting.stem)
 
 
 class Catalogue:

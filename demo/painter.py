@@ -222,13 +222,7 @@ class Painter:
         return path, image
 
     def repaint_film(
-        self,
-        film: Photograph,
-        recipe: Recipe,
-        target: Path,
-        stop: threading.Event,
-        report: Report,
-        show: Callable[[Image.Image], None],
+        self, film: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report, show: Callable
     ) -> list[str]:
         """The film in style, with its sound, as the command repaints it.
 

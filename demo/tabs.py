@@ -18,7 +18,7 @@ from PIL import Image
 from demo.pace import Pace
 from demo.painter import Painter, Photograph, encoded, give_back_memory
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Newest, Report
+from demo.turns import Cancelled, Newest, Report, Work
 from inference.options import StylizeError
 from utils.errors import UserError, is_out_of_memory
 
@@ -47,9 +47,8 @@ class Tab:
         self.downloads: dict[str, tuple[Path, str | None]] = {}  # files that it may fetch, and what it calls them
         self._sizes: dict[Path, int] = {}  # of files that the page sent
         self._send, self._lock = send, threading.Lock()
-        self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
-        self._live, self._films = Newest(interrupt=False, threads=painter.frames_at_once), Newest()
-        self._workers = self._painting, self._all, self._thumbnails, self._live, self._films
+        self._workers = {kind: Newest() for kind in ("paint", "all", "thumbnails", "film")}
+        self._workers["frame"] = Newest(interrupt=False, threads=painter.frames_at_once)
         self._live_recipe: Recipe | None = None
         folder.mkdir()
 
@@ -57,7 +56,7 @@ class Tab:
         """Stop its work, with or without waiting for the tile under way, and remove its files."""
         self.ended.set()
         self._stop()
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.end(wait)
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.photographs:
@@ -90,11 +89,7 @@ class Tab:
         return self.folder / (secrets.token_hex(8) + ending)
 
     def add_photograph(self, path: Path, name: str, given: str) -> dict:
-        """What the page is to know of a photograph, whose own file is called ``given``.
-
-        Raises:
-            UserError: if it is none, or one too many.
-        """
+        """What the page is to know of a photograph, whose own file is called ``given``."""
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
         photograph, number = self.painter.open(path, name, self.ended), secrets.token_hex(8)
@@ -153,14 +148,17 @@ class Tab:
         """Begin what a page asks for; a fault in it is answered with a sentence."""
         begin = {
             "paint": self._paint, "thumbnails": self._paint_thumbnails, "all": self._paint_all, "live": self._set_live,
-            "film": self._repaint_film, "cancel": lambda message: self._films.stop(),
+            "film": self._repaint_film, "cancel": lambda message: self._workers["film"].stop(),
             "frame": functools.partial(self._paint_frame, data=data), "stop": self._stop, "remove": self._remove,
             "remove_mask": self._remove_mask,
         }  # fmt: skip
         with self._faults(message):
-            if message.get("type") not in begin:
+            kind = message.get("type")
+            if kind not in begin:
                 raise UserError("the page asked for what there is not: reload it")
-            begin[message["type"]](message)
+            work = begin[kind](message)  # what takes longer, for a thread
+            if work is not None:
+                self._workers[kind].give(self._faults(message)(work))
 
     @contextlib.contextmanager
     def _faults(self, message: dict):
@@ -193,7 +191,7 @@ class Tab:
         return read_recipe(message.get("recipe"), self.painter.catalogue.styles(), photograph and photograph.mask)
 
     def _stop(self, message: dict | None = None) -> None:
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.stop()
 
     def _remove(self, message: dict) -> None:
@@ -207,12 +205,11 @@ class Tab:
             self.drop(photograph.mask)
             photograph.mask = None
 
-    def _paint(self, message: dict) -> None:
+    def _paint(self, message: dict) -> Work:
         """A small picture at once, then the whole, unless the page asks for something else meanwhile."""
         photograph, recipe = self._photograph(message), self._recipe(message)
         about = {"photograph": message["photograph"], "request": message.get("request")}
 
-        @self._faults(message)
         def work(stop: threading.Event) -> None:
             self._send({"type": "command", **about, "command": recipe.command(photograph.given)})
             path = photograph.painted(recipe)
@@ -226,16 +223,15 @@ class Tab:
                 self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown))
             self._send({"type": "result", **about, **self._result(photograph, recipe, path)})
 
-        self._painting.give(work)
+        return work
 
-    def _repaint_film(self, message: dict) -> None:
+    def _repaint_film(self, message: dict) -> Work:
         """A film with its sound, or an animated picture, and how far it is."""
         film, recipe = self._photograph(message), self._recipe(message)
         about = {"photograph": message["photograph"]}
         if not film.film:
             raise UserError("that is no film: give one")
 
-        @self._faults(message)
         def work(stop: threading.Event) -> None:
             report, target = self._progress("film_progress", about), self.new_path(film.film)
             remarks = self.painter.repaint_film(
@@ -244,7 +240,7 @@ class Tab:
             )  # fmt: skip
             self._send({"type": "film", **about, **self._result(film, recipe, target), "remarks": remarks})
 
-        self._films.give(work)
+        return work
 
     def _progress(self, kind: str, about: dict) -> Report:
         """What tells the page how much is done, not too often, and how many seconds are left."""
@@ -260,7 +256,7 @@ class Tab:
 
         return report
 
-    def _paint_all(self, message: dict) -> None:
+    def _paint_all(self, message: dict) -> Work:
         """Photographs, each with its recipe, in a ZIP archive."""
         wanted = (message.get("photographs") or [])[:MOST_PHOTOGRAPHS]
         pairs = [(self._photograph(one), self._recipe(one)) for one in wanted]
@@ -269,7 +265,6 @@ class Tab:
         if not pairs:
             raise UserError("there is no photograph to paint: add one")
 
-        @self._faults(message)
         def work(stop: threading.Event) -> None:
             self.drop(self._archive)
             target = self._archive = self.new_path(".zip")
@@ -289,13 +284,12 @@ class Tab:
             name = f"{pairs[0][1].name}.zip"
             self._send({"type": "all", **about, "url": self._offer(target, name), "name": name, "failed": failed})
 
-        self._all.give(work)
+        return work
 
-    def _paint_thumbnails(self, message: dict) -> None:
+    def _paint_thumbnails(self, message: dict) -> Work:
         """The photograph in every style, small."""
         photograph, styles = self._photograph(message), self.painter.catalogue.styles()
 
-        @self._faults(message)
         def work(stop: threading.Event) -> None:
             if stop.wait(1.0):  # what the visitor looks at comes first
                 return
@@ -305,7 +299,7 @@ class Tab:
                 about = {"type": "thumbnail", "photograph": message["photograph"], "style": style.id}
                 self._send(about, self.painter.thumbnail(small, style, stop))
 
-        self._thumbnails.give(work)
+        return work
 
     # A webcam
 
@@ -314,14 +308,13 @@ class Tab:
         if before is None or before.stamps != self._live_recipe.stamps:  # other networks
             self._pace = Pace()
 
-    def _paint_frame(self, message: dict, data: bytes) -> None:
+    def _paint_frame(self, message: dict, data: bytes) -> Work:
         """A frame of a webcam, JPEG; while others are painted the newest of those that come waits, and no other."""
         recipe = self._live_recipe
         if recipe is None:
             raise UserError("no style is chosen for the camera: choose one")
         pace, at_once = self._pace, self.painter.side_by_side(recipe)
 
-        @self._faults(message)
         def work(stop: threading.Event) -> None:
             since = time.perf_counter()
             try:
@@ -339,7 +332,7 @@ class Tab:
             number = message.get("number")
             self._send({"type": "frame", "number": number, "at_once": at_once, "enlarged": scale}, picture)
 
-        self._live.give(work)
+        return work
 
 
 def for_visitors(sentence: str) -> str:

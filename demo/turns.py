@@ -9,6 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 Report = Callable[[int, int | None], None]
 """Receives how much is done and how much there is, ``None`` where nobody knows."""
 
+Work = Callable[[threading.Event], None]
+"""Is to end soon after the event is set."""
+
 _NEVER = threading.Event()
 
 
@@ -90,7 +93,7 @@ class Newest:
         self._interrupt, self._pool = interrupt, ThreadPoolExecutor(threads)
         self._stop, self._newest = threading.Event(), Future()
 
-    def give(self, work: Callable[[threading.Event], None]) -> None:
+    def give(self, work: Work) -> None:
         """Work to do next, in place of what was given before and not begun."""
         self._newest.cancel()  # if it waits
         if self._interrupt:
