@@ -71,9 +71,8 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     from export.onnx import OnnxConfig, export_onnx
     from models.checkpoints import find_model
 
-    here = Path(__file__).parent
-    shutil.copytree(here / "static", folder)
-    shutil.copytree(here / "site", folder, dirs_exist_ok=True)
+    for part in ("static", "site"):
+        shutil.copytree(Path(__file__).with_name(part), folder, dirs_exist_ok=True)
     for path in (*(runtime / name for name in RUNTIME), *PICTURES.glob("*.jpg")):
         shutil.copyfile(path, folder / path.name)
     page = (folder / "index.html").read_text(encoding="utf-8")
@@ -81,13 +80,11 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     manifest = '<link rel="manifest" href="site.webmanifest">\n'
     (folder / "index.html").write_text(page.replace(_HEAD, _HEAD + policy + manifest), encoding="utf-8")
 
-    catalogue = Catalogue()
+    paths = [find_model(name, "--models").resolve() for name in models or ()]
+    catalogue = Catalogue([path.parent for path in paths])
     painter = Painter(DemoConfig(precision="float32"), catalogue)
-    if models is not None:
-        paths = [find_model(name, "--models").resolve() for name in models]
-        catalogue.folders = list(dict.fromkeys(path.parent for path in paths))
     every = catalogue.styles()
-    styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
+    styles = [style for style in every.values() if not paths or find_model(style.model).resolve() in paths]
     listed, files = [], {}
 
     def exported(model: str, precision: str, prefix: str = "") -> str:
@@ -109,12 +106,10 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
             "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",
             "painting": style.painting.name if style.credit else None, "credit": style.credit,
         })  # fmt: skip
-    if not listed:
-        raise UserError("there is no model to build a site with: give --models")
     kept = [path.name for path in sorted(folder.iterdir()) if path.suffix not in (".onnx", ".mjs", ".wasm")]
-    kept = [name for name in kept if name not in ("service_worker.js", "site.json")] + ["site.json"]
+    kept.remove("service_worker.js")
     examples = [{"url": f"{name}.jpg", **one} for name, one in shipped_pictures()["examples"].items()]
-    about = json.dumps({"styles": listed, "examples": examples, "first": kept})
+    about = json.dumps({"styles": listed, "examples": examples, "first": [*kept, "site.json"]})
     (folder / "site.json").write_text(about, encoding="utf-8")
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.iterdir())))
     worker = folder / "service_worker.js"
