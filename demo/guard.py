@@ -1,11 +1,6 @@
-"""Nobody gets in: what the server refuses before it looks at a request, and what it forbids browsers to do.
-
-A page of another site that is open in the same browser can send requests to this machine; the checks of ``Host`` and
-``Origin`` keep it out, and out of reach of DNS rebinding as well. Loopback is the default address.
-"""
+"""What the server refuses, lest another site's page or DNS rebinding reach it, and what it forbids browsers to do."""
 
 import ipaddress
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -29,9 +24,8 @@ HEADERS = {
 class Guard:
     """ASGI middleware that answers the page's own requests alone.
 
-    Args:
-        host: that the server listens at. On loopback, only names and addresses of loopback are answered; else any
-            address that is a number, and this name: a name that somebody else's DNS points here is neither.
+    At a ``host`` of loopback, it answers names and addresses of loopback; else this name and any address that is a
+    number: a name that somebody else's DNS points here is neither.
     """
 
     def __init__(self, app, host: str, port: int):
@@ -72,15 +66,12 @@ class Guard:
         return None
 
     def _is_ours(self, value: str) -> bool:
-        try:
-            parts = urlsplit(f"//{value}")
-            name, port = parts.hostname or "", parts.port
-        except ValueError:
-            return False
-        if (80 if port is None else port) != self.port or parts.username is not None or parts.path:
+        value = value.lower()
+        name = value.removesuffix(f":{self.port}")
+        if name == value and self.port != 80:  # which browsers leave out
             return False
         try:
-            address = ipaddress.ip_address(name)
+            address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
             return name in ("localhost", self.host)
         return address.is_loopback or not is_loopback(self.host)
