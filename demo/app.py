@@ -35,11 +35,8 @@ from imaging.reading import largest_file
 from inference.batch import calling
 from utils.errors import UserError, one_line
 
-MOST_TABS = 32
-"""Pages that may be open at a time."""
-
-LARGEST_MESSAGE = 4 * 2**20
-"""Bytes of one that a page sends over its WebSocket."""
+MOST_TABS = 32  # pages that may be open at a time
+LARGEST_MESSAGE = 4 * 2**20  # bytes of one that a page sends over its WebSocket
 
 _FOLDER, _LOCK = "style_transfer_", "lock"
 _STATIC = Path(__file__).parent / "static"
@@ -154,10 +151,7 @@ class Server:
 
     @_answered
     async def upload(self, request: Request, tab: Tab) -> dict:
-        """A photograph, a painting or a mask: the body is the file, ``X-Name`` what it is called.
-
-        ``X-Photograph`` is the number of the photograph that a mask is for.
-        """
+        """A photograph, a painting or a mask: the body; its name is ``X-Name``, and a mask is for ``X-Photograph``."""
         given = PurePosixPath(unquote(request.headers.get("x-name", ""))).name
         name = file_name(given)
         ending = PurePosixPath(name).suffix.lower()

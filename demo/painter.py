@@ -35,9 +35,7 @@ from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 
-SCREEN = 1600
-"""Longest side of what is shown on a screen, pixels."""
-
+_SCREEN = 1600  # longest side of what is shown on a screen, pixels
 _PREVIEW = 800  # longest side of the first small picture, pixels
 _SOON = 0.1  # seconds that the network may take for a first small picture
 _SMALLEST, _LARGEST = 96 * 96, 1024 * 1024  # pixels of it that the network is given
@@ -56,7 +54,7 @@ class Photograph:
     path: Path  # where its bytes lie
     name: str  # what the visitor calls it
     size: tuple[int, int]  # width and height
-    screen: Image.Image  # the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``
+    screen: Image.Image  # the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``_SCREEN``
     pixels: int  # that are held decoded while it is painted
     remarks: list[str]  # what its owner should know
     film: str | None = None  # of what moves, the ending of its result, such as ".mp4"
@@ -91,10 +89,7 @@ class Painter:
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph out of the file that a visitor sent, or a film. Raises ImageError if it is none.
-
-        The path of what may be an animated picture has the ending of its name.
-        """
+        """A photograph or a film of a file; an animated picture's path has the ending of its name."""
         most = self.config.max_pixels
         ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
         if moves:
@@ -202,11 +197,7 @@ class Painter:
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
     ) -> tuple[Path, Image.Image]:
-        """The whole photograph in style: the file that the command would write, and the result for a screen.
-
-        Args:
-            target: of the file, without its ending.
-        """
+        """The file that the command would write, at ``target`` with an ending, and the result for a screen."""
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         with self.room.taken(stop, photograph.pixels):
             image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
@@ -224,14 +215,7 @@ class Painter:
     def repaint_film(
         self, film: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report, show: Callable
     ) -> list[str]:
-        """The film in style, with its sound, as the command repaints it.
-
-        Args:
-            show: receives a painted frame every now and then, small.
-
-        Returns:
-            Sentences on what could not be read or was left out.
-        """
+        """The film in style, with sound, and sentences on it; ``show`` receives a small frame every now and then."""
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         bar = TileBar(self.turns, stop, report)  # whose tiles are frames
         newest, shown = None, 0.0
@@ -281,6 +265,6 @@ def encoded(image: Image.Image, quality: int = 90) -> bytes:
 
 def _on_screen(image: Image.Image) -> Image.Image:
     """The same picture, which is reduced, without its metadata."""
-    image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
+    image.thumbnail((_SCREEN, _SCREEN), Image.Resampling.LANCZOS)
     image.info = {}
     return image

@@ -12,8 +12,7 @@ from inference.named_styles import style_name
 from utils.errors import UserError
 from utils.settings import quoted, shown, validate
 
-MOST_STYLES = 8
-"""In a mixture."""
+MOST_STYLES = 8  # in a mixture
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,11 @@ class Recipe:
 
 
 def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = None) -> Recipe:
-    """A recipe out of what a browser sent, which may be anything, and a mask.
+    """A recipe out of what a browser sent, a mask, and the styles that there are, by their ids.
 
     Args:
-        data: ``{"styles": [[id, weight], ...], "strength": 1.0, "stroke_scale": null, "preserve_color": false}``.
-        styles: those that there are.
-
-    Raises:
-        UserError: for what is not so, or out of the command's bounds.
+        data: ``{"styles": [[id, weight], ...], "strength": 1.0, "stroke_scale": null, "preserve_color": false}``, or
+            anything: UserError says what is not so, or out of the command's bounds.
     """
     if not isinstance(data, dict):
         raise UserError("what is wanted of the picture is missing: reload the page")

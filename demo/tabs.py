@@ -22,8 +22,7 @@ from demo.turns import Cancelled, Newest, Report, Work
 from inference.options import StylizeError
 from utils.errors import UserError, is_out_of_memory
 
-MOST_PHOTOGRAPHS = 100
-"""Of one page at a time."""
+MOST_PHOTOGRAPHS = 100  # of one page at a time
 
 _THUMBNAIL = 224  # longest side of a photograph as each style's thumbnail, pixels
 _PAUSE = 0.15  # seconds in which nothing may change before the whole photograph is begun
@@ -31,12 +30,7 @@ _LARGEST_FRAME = 1280 * 960  # of a webcam, pixels
 
 
 class Tab:
-    """One open page.
-
-    Args:
-        send: gives the page a message, from any thread: a dict, and bytes that may go with it.
-        limit: bytes of all its files together.
-    """
+    """One open page, which ``send`` gives messages from any thread; its files have ``limit`` bytes at most."""
 
     def __init__(self, painter: Painter, folder: Path, send: Callable[..., None], limit: int):
         self.painter, self.folder, self.limit = painter, folder, limit

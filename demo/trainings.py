@@ -35,12 +35,7 @@ _POINTS = 120  # of the curve of losses that the page draws
 
 
 class Trainings:
-    """One training at a time, in ``output_dir``, on photographs in some folders.
-
-    Args:
-        on_cpu: whether crops are to be small.
-        more: further arguments of ``begin_training.py``.
-    """
+    """One training at a time, in ``output_dir``; ``more`` are further arguments of ``begin_training.py``."""
 
     def __init__(self, folders: Sequence[str], output_dir: Path, on_cpu: bool, more: Sequence[str] = ()):
         self.folders, self.output_dir, self._on_cpu, self._more = list(folders), output_dir, on_cpu, list(more)

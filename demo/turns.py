@@ -6,12 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-Report = Callable[[int, int | None], None]
-"""Receives how much is done and how much there is, ``None`` where nobody knows."""
-
-Work = Callable[[threading.Event], None]
-"""Is to end soon after the event is set."""
-
+Report = Callable[[int, int | None], None]  # receives how much is done and how much there is, if anybody knows
+Work = Callable[[threading.Event], None]  # ends soon after the event is set
 _NEVER = threading.Event()
 
 
@@ -20,10 +16,7 @@ class Cancelled(Exception):
 
 
 class Turns:
-    """So much of something at a time, ``most`` in all, for whoever has waited longest.
-
-    What asks for more than ``most`` has all of it.
-    """
+    """So much of something at a time, ``most`` in all, for whoever has waited longest; who asks for more has all."""
 
     def __init__(self, most: int = 1):
         self._condition, self._free, self._most = threading.Condition(), most, most
@@ -82,12 +75,7 @@ class TileBar:
 
 
 class Newest:
-    """Threads that do the newest of what they are given, and nothing that is outdated.
-
-    Args:
-        interrupt: whether newer work stops that under way, or waits for its end.
-        threads: that work at a time.
-    """
+    """Threads that do the newest of what they are given; with ``interrupt`` it stops what is under way."""
 
     def __init__(self, interrupt: bool = True, threads: int = 1):
         self._interrupt, self._pool = interrupt, ThreadPoolExecutor(threads)
