@@ -20,16 +20,10 @@ from utils.errors import UserError, optional
 from utils.settings import run_command
 
 DEFAULT_PORT = 8000
-GRACE = 1
-"""Seconds that open connections have to end in, after Ctrl-C."""
 
 
 def listening_socket(host: str, port: int | None) -> socket.socket:
-    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken.
-
-    Raises:
-        UserError: naming the flags.
-    """
+    """A socket at ``host`` and ``port``; without a port, at the default one, or at any free one if that is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in (DEFAULT_PORT, 0) if port is None else (port,):
         try:
@@ -80,24 +74,16 @@ def main(config: DemoConfig) -> None:
     settings = uvicorn.Config(
         behind.app(config.host, port), log_level="warning", access_log=False, server_header=False,
         proxy_headers=False, ws="websockets-sansio", ws_max_size=LARGEST_MESSAGE, ws_per_message_deflate=False,
-        http="h11", limit_concurrency=500, timeout_graceful_shutdown=GRACE, lifespan="off",
+        http="h11", limit_concurrency=500, timeout_graceful_shutdown=1, lifespan="off",
     )  # fmt: skip
     elsewhere = f", for others at {others[0]}," if others else ""
     print(f"The page is at {address}{elsewhere} on {behind.machine}; Ctrl-C ends it", flush=True)
     if not config.no_browser:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-    status = 130
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(settings).run(sockets=[listening])
-    except KeyboardInterrupt:
-        pass
-    except SystemExit as error:
-        status = error.code
-    finally:
-        behind.end()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    os._exit(status)  # a tile under way in another thread would be waited for
+    behind.end()
+    os._exit(130)  # a tile under way in another thread would be waited for
 
 
 if __name__ == "__main__":

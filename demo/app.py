@@ -11,12 +11,12 @@ import tempfile
 import threading
 import unicodedata
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -35,11 +35,8 @@ from imaging.reading import largest_file
 from inference.batch import calling
 from utils.errors import UserError, one_line
 
-MOST_TABS = 32
-"""Pages that may be open at a time."""
-
-LARGEST_MESSAGE = 4 * 2**20
-"""Bytes of one that a page sends over its WebSocket."""
+MOST_TABS = 32  # pages that may be open at a time
+LARGEST_MESSAGE = 4 * 2**20  # bytes of one that a page sends over its WebSocket
 
 _FOLDER, _LOCK = "style_transfer_", "lock"
 _STATIC = Path(__file__).parent / "static"
@@ -50,20 +47,8 @@ _TYPES = {
 _CHANGES = ("start", "stop", "resume")  # of a training
 
 
-class _File(FileResponse):
-    """A file that may be removed until it is opened."""
-
-    async def __call__(self, scope, receive, send):
-        try:
-            await super().__call__(scope, receive, send)
-        except (OSError, RuntimeError):
-            if Path(self.path).exists():
-                raise
-            await Response("there is no such file now", 404, media_type="text/plain")(scope, receive, send)
-
-
 def _answered(handler: Callable) -> Callable:
-    """A request of an open page, which ``X-Tab`` names, answered with JSON, and a fault in it with a sentence."""
+    """A request of an open page, which ``X-Tab`` names; the answer is JSON, of a fault a sentence."""
 
     async def answer(self, request: Request) -> Response:
         tab = self.tabs.get(request.headers.get("x-tab", ""))
@@ -100,17 +85,15 @@ class Server:
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
         self._pictures = {path.name: path.read_bytes() for path in PICTURES.glob("*.jpg")}
         self._sample = functools.cache(lambda style: self.painter.sample(style, self.ended))
-        self._step: Future | None = None  # of the seconds that one of a training may take
-        self._thumbnailer = ThreadPoolExecutor(1)  # of its own: what a visitor waits for is not to wait for these
+        self._painting_sample = threading.Lock()  # one at a time: what a visitor waits for is not to wait for these
         self.ended = threading.Event()
 
     def app(self, host: str, port: int) -> Starlette:
         routes = [
             Route("/", self.page),
             Route("/styles", self.styles),
-            Route("/thumbnail", self.thumbnail),
-            Route("/pictures/{name}", self.picture),
-            Route("/painting", self.painting),
+            *(Route(address, self.style_picture) for address in ("/thumbnail", "/painting")),
+            Route("/pictures/{name}", self.page),
             *(Route(f"/{what}", self.upload, methods=["POST"]) for what in ("photographs", "masks", "paintings")),
             Route("/files/{tab}/{file}", self.download),
             Route("/training", self.training),
@@ -124,32 +107,30 @@ class Server:
     def end(self) -> None:
         """Stop all work and remove all files."""
         self.ended.set()
-        self._thumbnailer.shutdown(wait=False, cancel_futures=True)
         for tab in list(self.tabs.values()):
-            tab.end(patience=0)
+            tab.end(wait=False)
         self._lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def page(self, request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
-        if name not in self._files:
-            return Response("there is nothing here", 404, media_type="text/plain")
-        media_type = _TYPES[PurePosixPath(name).suffix]
-        return Response(self._files[name], media_type=media_type, headers={"Cache-Control": "no-cache"})
-
-    async def picture(self, request: Request) -> Response:
-        data = self._pictures.get(request.path_params["name"])
-        return Response(data, media_type="image/jpeg") if data else Response("there is no such picture", 404)
+        data = self._files.get(name) or self._pictures.get(name)
+        if data is None:
+            raise HTTPException(404, "there is nothing here")
+        return Response(data, media_type=_TYPES[PurePosixPath(name).suffix], headers={"Cache-Control": "no-cache"})
 
     # What is no coroutine is called by a thread.
 
-    def painting(self, request: Request) -> Response:
-        """What a style of one's own learnt from, small."""
+    def style_picture(self, request: Request) -> Response:
+        """The sample photograph in a style, or what a style of one's own learnt from, small."""
         style = self.catalogue.styles().get(request.query_params.get("style"))
-        with contextlib.suppress(UserError):
+        with contextlib.suppress(UserError, Cancelled):
+            if style and request.url.path == "/thumbnail":
+                with self._painting_sample:
+                    return Response(self._sample(style), media_type="image/jpeg")
             if style and style.painting:
                 return Response(self.painter.small(style.painting), media_type="image/jpeg")
-        return Response("there is no painting", 404)
+        raise HTTPException(404, "there is no such picture")
 
     def styles(self, request: Request) -> Response:
         shown = []
@@ -162,40 +143,26 @@ class Server:
                 "thumbnail": f"thumbnail{query}",
             })  # fmt: skip
         examples = shipped_pictures()["examples"]
-        about = {
-            "device": self.machine,
+        return JSONResponse({
+            "styles": shown, "unreadable": self.catalogue.unreadable, "device": self.machine,
             "examples": [{"url": f"pictures/{name}.jpg", **one} for name, one in examples.items()],
             "trains": bool(self.trainings.folders),
-        }
-        return JSONResponse({"styles": shown, "unreadable": self.catalogue.unreadable, **about})
-
-    async def thumbnail(self, request: Request) -> Response:
-        """The sample photograph in a style."""
-        try:
-            name = request.query_params.get("style", "")
-            data = await asyncio.get_running_loop().run_in_executor(self._thumbnailer, self._thumbnail, name)
-        except (UserError, Cancelled, RuntimeError, asyncio.CancelledError) as error:  # the last two as the server ends
-            return Response(str(error), 404, media_type="text/plain")
-        return Response(data, media_type="image/jpeg")
-
-    def _thumbnail(self, name: str) -> bytes:
-        style = self.catalogue.styles().get(name)
-        if style is None:
-            raise UserError("there is no such style")
-        return self._sample(style)
+        })  # fmt: skip
 
     @_answered
     async def upload(self, request: Request, tab: Tab) -> dict:
-        """A photograph, a painting or a mask: the body is the file, ``X-Name`` what it is called.
-
-        ``X-Photograph`` is the number of the photograph that a mask is for.
-        """
+        """A photograph, a painting or a mask: the body; its name is ``X-Name``, and a mask is for ``X-Photograph``."""
         given = PurePosixPath(unquote(request.headers.get("x-name", ""))).name
         name = file_name(given)
         ending = PurePosixPath(name).suffix.lower()
-        path = tab.new_path(ending if ending in ANIMATION_ENDINGS else "")
+        path, most = tab.new_path(ending if ending in ANIMATION_ENDINGS else ""), self.config.max_pixels
         try:
-            await self._receive(request, tab, path)
+            with open(path, "xb") as file:
+                async for chunk in request.stream():
+                    tab.take(path, len(chunk))
+                    if file.tell() + len(chunk) > largest_file(most):
+                        raise UserError(f"the file has more bytes than a picture of {most} pixels")
+                    file.write(chunk)
             if request.url.path == "/masks":
                 return tab.add_mask(path, request.headers.get("x-photograph", ""))
             if request.url.path == "/paintings":
@@ -206,30 +173,20 @@ class Server:
             tab.drop(path)
             raise
 
-    async def _receive(self, request: Request, tab: Tab, path: Path) -> None:
-        most, size = largest_file(self.config.max_pixels), 0
-        with open(path, "xb") as file:
-            async for chunk in request.stream():
-                tab.take(path, len(chunk))
-                size += len(chunk)
-                if size > most:
-                    raise UserError(f"the file has more bytes than a picture of {self.config.max_pixels} pixels")
-                file.write(chunk)
-
     def training(self, request: Request) -> Response:
         return JSONResponse(self._training_status())
 
     def _training_status(self) -> dict:
         status = self.trainings.status()
         if status["state"] == "none" and self.trainings.folders:
-            if self._step is None:  # measured while the page waits for nothing
-                self._step = self._thumbnailer.submit(self.painter.seconds_per_training_step)
-            status["seconds_per_step"] = self._step.result() if self._step.done() else None
+            status["seconds_per_step"] = self.painter.seconds_per_training_step
         return status
 
     def training_picture(self, request: Request) -> Response:
         data = self.trainings.picture()
-        return Response(data, media_type="image/png") if data else Response("there is no picture yet", 404)
+        if data is None:
+            raise HTTPException(404, "there is no picture yet")
+        return Response(data, media_type="image/png")
 
     @_answered
     async def change_training(self, request: Request, tab: Tab) -> dict:
@@ -255,9 +212,9 @@ class Server:
         downloads = tab.downloads if tab else {}
         path, name = downloads.get(request.path_params["file"], (None, None))
         if path is None or not path.is_file():
-            return Response("there is no such file now", 404, media_type="text/plain")
+            raise HTTPException(404, "there is no such file now")
         media_type = _TYPES.get(path.suffix, f"image/{path.suffix[1:]}")
-        return _File(path, media_type=media_type, filename=name)
+        return FileResponse(path, media_type=media_type, filename=name)
 
     async def tab(self, socket: WebSocket) -> None:
         """A page for as long as it is open."""
@@ -299,13 +256,10 @@ def own_folder() -> tuple[Path, FileLock]:
             if is_ours and not old.is_symlink() and (old / _LOCK).is_file():
                 with FileLock(old / _LOCK, timeout=0):
                     shutil.rmtree(old, ignore_errors=os.name == "nt")
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
-        lock = FileLock(folder / _LOCK, timeout=0)
-        with contextlib.suppress(OSError, Timeout):  # another server took it for one that was left
-            lock.acquire()
-            if (folder / _LOCK).is_file():
-                return folder, lock
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER))
+    lock = FileLock(folder / _LOCK)
+    lock.acquire()
+    return folder, lock
 
 
 def file_name(text: str) -> str:

@@ -46,14 +46,7 @@ class SiteConfig:
 
 
 def build_site(config: SiteConfig) -> int:
-    """Write the site, which appears whole or not at all; the page begins with the first of the models.
-
-    Returns:
-        The number of styles.
-
-    Raises:
-        UserError: if something is missing, or the folder is there and not to be replaced.
-    """
+    """Write the site, which appears whole or not at all, and give its number of styles."""
     target, runtime = Path(config.target), Path(config.node_modules, "onnxruntime-web", "dist")
     missing = [name for name in RUNTIME if not (runtime / name).is_file()]
     if missing:
@@ -78,25 +71,20 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
     from export.onnx import OnnxConfig, export_onnx
     from models.checkpoints import find_model
 
-    here = Path(__file__).parent
-    shutil.copytree(here / "static", folder)
-    shutil.copytree(here / "site", folder, dirs_exist_ok=True)
-    for name in RUNTIME:
-        shutil.copyfile(runtime / name, folder / name)
-    for picture in PICTURES.glob("*.jpg"):
-        shutil.copyfile(picture, folder / picture.name)
+    for part in ("static", "site"):
+        shutil.copytree(Path(__file__).with_name(part), folder, dirs_exist_ok=True)
+    for path in (*(runtime / name for name in RUNTIME), *PICTURES.glob("*.jpg")):
+        shutil.copyfile(path, folder / path.name)
     page = (folder / "index.html").read_text(encoding="utf-8")
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
     manifest = '<link rel="manifest" href="site.webmanifest">\n'
     (folder / "index.html").write_text(page.replace(_HEAD, _HEAD + policy + manifest), encoding="utf-8")
 
-    catalogue = Catalogue()
+    paths = [find_model(name, "--models").resolve() for name in models or ()]
+    catalogue = Catalogue([path.parent for path in paths])
     painter = Painter(DemoConfig(precision="float32"), catalogue)
-    if models is not None:
-        paths = [find_model(name, "--models").resolve() for name in models]
-        catalogue.folders = list(dict.fromkeys(path.parent for path in paths))
     every = catalogue.styles()
-    styles = [style for style in every.values() if models is None or find_model(style.model).resolve() in paths]
+    styles = [style for style in every.values() if not paths or find_model(style.model).resolve() in paths]
     listed, files = [], {}
 
     def exported(model: str, precision: str, prefix: str = "") -> str:
@@ -118,16 +106,12 @@ def _fill(folder: Path, models: tuple[str, ...] | None, runtime: Path) -> int:
             "rows": len(rows), "row": rows.index(style.style) if rows else 0, "thumbnail": f"style_{number}.jpg",
             "painting": style.painting.name if style.credit else None, "credit": style.credit,
         })  # fmt: skip
-    if not listed:
-        raise UserError("there is no model to build a site with: give --models")
     kept = [path.name for path in sorted(folder.iterdir()) if path.suffix not in (".onnx", ".mjs", ".wasm")]
-    kept = [name for name in kept if name not in ("service_worker.js", "site.json")] + ["site.json"]
+    kept.remove("service_worker.js")
     examples = [{"url": f"{name}.jpg", **one} for name, one in shipped_pictures()["examples"].items()]
-    about = {"styles": listed, "examples": examples, "first": kept}
-    (folder / "site.json").write_text(json.dumps(about), encoding="utf-8")
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        digest.update(path.read_bytes())
+    about = json.dumps({"styles": listed, "examples": examples, "first": [*kept, "site.json"]})
+    (folder / "site.json").write_text(about, encoding="utf-8")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.iterdir())))
     worker = folder / "service_worker.js"
     text = worker.read_text(encoding="utf-8").replace("VERSION", digest.hexdigest()[:12])
     worker.write_text(text, encoding="utf-8")

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.checkpoints import Checkpoint, find_model, load_checkpoint
-from models.multi_style import MultiStyleNet
 from utils.errors import UserError
 from utils.files import MODELS, PROGRAM
 
 PICTURES = Path(__file__).parent / "pictures"
 """Photographs to begin with, and small pictures of paintings, made by ``python -m docs.draw_gallery --paintings``."""
 
-_FAST, _LIVE = "fast", "live"  # folders, beside a model, of its quick twin and of its quickest one
+_TWINS = ("fast", "live")  # folders, beside a model, of its quick twin and of its quickest one
 
 
 @functools.cache
@@ -32,8 +31,8 @@ class Style:
     model: str  # what ``--model_path`` names its file: a name where that suffices, else a path
     style: str | None  # of a network of several, its name
     stamp: tuple = ()  # changes with its file
-    twin: str | None = None  # a smaller network of the same style, for what has to be quick, as ``model``
-    live: str | None = None  # one that is smaller still, for a camera
+    twin: str | None = None  # the path of a smaller network of the same style, for what has to be quick
+    live: str | None = None  # of one that is smaller still, for a camera
     painting: Path | None = None  # a picture of what it learnt from
 
     @property
@@ -48,8 +47,7 @@ class Style:
     @property
     def credit(self) -> dict[str, str] | None:
         """Title, artist and year of a painting that ships."""
-        ships = self.painting is not None and self.painting.parent == PICTURES
-        return shipped_pictures()["paintings"][self.name] if ships else None
+        return self.painting and shipped_pictures()["paintings"].get(self.painting.stem)
 
 
 class Catalogue:
@@ -67,11 +65,11 @@ class Catalogue:
         with self._lock:
             found = {}
             for folder in self.folders:
-                for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-                    if path.suffix in MODELS and path.is_file() and not path.name.startswith("."):
+                for path in sorted(folder.glob("[!.]*")):
+                    if path.suffix in MODELS and path.is_file():
                         found.setdefault(path.resolve(), path)
             read = [
-                self._styles_of(path, (_stamp(real), _stamp(_twin(real, _FAST)), _stamp(_twin(real, _LIVE))))
+                self._styles_of(path, tuple(_stamp(real.parent / folder / real.name) for folder in ("", *_TWINS)))
                 for real, path in found.items()
             ]
             self.unreadable = [fault for _, fault in read if fault is not None]
@@ -80,36 +78,26 @@ class Catalogue:
 
     def _read_styles(self, path: Path, stamp: tuple) -> tuple[list[Style], str | None]:
         try:
-            network = self._read(path).network
+            names = self._names(path)
         except UserError as error:
             return [], str(error)
-        names, model = _names(network), _shortest(path)
-        twin, live = (self._twin_of(names, path, folder) for folder in (_FAST, _LIVE))
-        return [Style(model, name, stamp, twin, live, _painting(path, name)) for name in names], None
+        twins = [self._if_alike(path.parent / folder / path.name, names) for folder in _TWINS]
+        return [Style(_shortest(path), name, stamp, *twins, _painting(path, name)) for name in names], None
 
-    def _twin_of(self, names: Sequence[str | None], path: Path, folder: str) -> str | None:
-        """The network of the same styles in a folder beside a model, as ``--model_path`` names it."""
-        twin = _twin(path, folder)
+    def _if_alike(self, path: Path, names: Sequence[str | None]) -> str | None:
         with contextlib.suppress(UserError):
-            if _names(self._read(twin).network) == names:
-                return _shortest(twin, f"{folder}/{path.stem}")
+            if self._names(path) == names:
+                return str(path)
         return None
+
+    def _names(self, path: Path) -> Sequence[str | None]:
+        return getattr(self._load(path.resolve(), _stamp(path)).network, "styles", [None])
 
     def read(self, path: str, flag: str = "--model_path") -> Checkpoint:
         """As :func:`load_checkpoint`; what was read stays, until its file changes."""
         with self._lock:
-            return self._read(find_model(path, flag))
-
-    def _read(self, path: Path) -> Checkpoint:
-        return self._load(path.resolve(), _stamp(path))
-
-
-def _names(network) -> Sequence[str | None]:
-    return network.styles if isinstance(network, MultiStyleNet) else [None]
-
-
-def _twin(path: Path, folder: str) -> Path:
-    return path.parent / folder / path.name
+            found = find_model(path, flag)
+            return self._load(found.resolve(), _stamp(found))
 
 
 def _painting(path: Path, style: str | None) -> Path | None:
@@ -122,11 +110,10 @@ def _painting(path: Path, style: str | None) -> Path | None:
     return PICTURES / f"{name}.jpg" if ships else None
 
 
-def _shortest(path: Path, name: str | None = None) -> str:
-    name = name or path.stem
+def _shortest(path: Path) -> str:
     with contextlib.suppress(UserError):
-        if find_model(name).resolve() == path.resolve():
-            return name
+        if find_model(path.stem).resolve() == path.resolve():
+            return path.stem
     return str(path)
 
 

@@ -1,11 +1,6 @@
-"""Nobody gets in: what the server refuses before it looks at a request, and what it forbids browsers to do.
-
-A page of another site that is open in the same browser can send requests to this machine; the checks of ``Host`` and
-``Origin`` keep it out, and out of reach of DNS rebinding as well. Loopback is the default address.
-"""
+"""What the server refuses, lest another site's page or DNS rebinding reach it, and what it forbids browsers to do."""
 
 import ipaddress
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -29,28 +24,29 @@ HEADERS = {
 class Guard:
     """ASGI middleware that answers the page's own requests alone.
 
-    Args:
-        app: what is guarded.
-        host: that the server listens at. On loopback, only names and addresses of loopback are answered; else any
-            address that is a number, and this name: a name that somebody else's DNS points here is neither.
-        port: that it listens at.
+    At a ``host`` of loopback, it answers names and addresses of loopback; else this name and any address that is a
+    number: a name that somebody else's DNS points here is neither.
     """
 
     def __init__(self, app, host: str, port: int):
         self.app, self.host, self.port = app, host.lower(), port
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        refusal = self.refusal(scope)
-        if refusal is None:
-            await self.app(scope, receive, self._with_headers(scope, send) if scope["type"] == "http" else send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            response = PlainTextResponse(refusal, status_code=403)
-            await response(scope, receive, self._with_headers(scope, send))
+        refusal, host = self.refusal(scope), Headers(scope=scope).get("host")
+        policy = POLICY.format(more="" if refusal else f" ws://{host}")
+
+        async def sending(message):
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in {**HEADERS, "Content-Security-Policy": policy}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        answer = PlainTextResponse(refusal, 403) if refusal else self.app
+        await answer(scope, receive, sending)
 
     def refusal(self, scope) -> str | None:
         """Why a request is refused; ``None`` if it is not."""
@@ -70,32 +66,15 @@ class Guard:
         return None
 
     def _is_ours(self, value: str) -> bool:
-        try:
-            parts = urlsplit(f"//{value}")
-            name, port = parts.hostname or "", parts.port
-        except ValueError:
-            return False
-        if (80 if port is None else port) != self.port or parts.username is not None or parts.path:
+        value = value.lower()
+        name = value.removesuffix(f":{self.port}")
+        if name == value and self.port != 80:  # which browsers leave out
             return False
         try:
-            address = ipaddress.ip_address(name)
+            address = ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
             return name in ("localhost", self.host)
         return address.is_loopback or not is_loopback(self.host)
-
-    def _with_headers(self, scope, send):
-        host = Headers(scope=scope).get("host", "")
-        socket = f" ws://{host}" if self._is_ours(host) else ""
-
-        async def sending(message):
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = POLICY.format(more=socket)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        return sending
 
 
 def is_loopback(host: str) -> bool:

@@ -5,22 +5,14 @@ import statistics
 
 from inference.options import StyleOptions
 
-WANTED = 1 / 15
-"""Seconds that a frame may take."""
-
-STEPS = (1.0, 1.15, 1.3, 1.5, 1.75)
-"""By which strokes are enlarged: a network takes about as much less as the square of it."""
-
+WANTED = 1 / 15  # seconds that a frame may take
+STEPS = (1.0, 1.15, 1.3, 1.5, 1.75)  # by which strokes grow: a network takes about as much less as the square of it
 _FRAMES = 15  # between two decisions
 _MARGIN = 0.9  # of what is wanted: smaller strokes that take more would soon grow again
 
 
 class Pace:
-    """Strokes that grow while frames are late, and shrink once there is time to spare.
-
-    Attributes:
-        scale: by which they are larger than was asked for.
-    """
+    """Strokes that grow by ``scale`` while frames are late, and shrink once there is time to spare."""
 
     def __init__(self):
         self.scale, self._times = 1.0, []

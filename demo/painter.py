@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -34,9 +35,7 @@ from inference.repaint import reduced_size, repaint_film
 from inference.stylizer import Stylizer
 from utils.device import resolve_compute
 
-SCREEN = 1600
-"""Longest side of what is shown on a screen, pixels."""
-
+_SCREEN = 1600  # longest side of what is shown on a screen, pixels
 _PREVIEW = 800  # longest side of the first small picture, pixels
 _SOON = 0.1  # seconds that the network may take for a first small picture
 _SMALLEST, _LARGEST = 96 * 96, 1024 * 1024  # pixels of it that the network is given
@@ -50,41 +49,39 @@ _FRAME_EVERY = 0.7  # seconds between two frames of a film that are shown while 
 
 @dataclass
 class Photograph:
-    """One that a visitor gave, or a film or an animated picture."""
+    """Of a visitor, or a film or an animated picture."""
 
     path: Path  # where its bytes lie
     name: str  # what the visitor calls it
     size: tuple[int, int]  # width and height
-    screen: Image.Image  # the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``SCREEN``
+    screen: Image.Image  # the picture, or the first one, ``RGB`` or ``RGBA``, with no side longer than ``_SCREEN``
     pixels: int  # that are held decoded while it is painted
     remarks: list[str]  # what its owner should know
     film: str | None = None  # of what moves, the ending of its result, such as ".mp4"
     seconds: float | None = None  # of a film, as far as its file tells
-    given: str | None = None  # what the visitor's own file is called, where that is another name
-    result: tuple[Recipe, Path] | None = None  # the recipe and the file of the newest one
+    given: str = ""  # what the visitor's own file is called
+    result: tuple[Recipe | None, Path | None] = None, None  # the newest one's recipe and file
     shown: Path | None = None  # the file of ``screen``
     mask: Path | None = None  # what the visitor brushed over, black
 
-    def result_name(self, recipe: Recipe, ending: str) -> str:
+    def result_name(self, recipe: Recipe, path: Path) -> str:
         """As the command names it."""
-        return f"{Path(self.name).stem}_{recipe.name}{ending}"
+        return f"{Path(self.name).stem}_{recipe.name}{path.suffix}"
 
     def painted(self, recipe: Recipe) -> Path | None:
         """The file of the newest result, if that is of a recipe."""
-        return self.result[1] if self.result is not None and self.result[0] == recipe else None
+        made, path = self.result
+        return path if made == recipe else None
 
 
 class Painter:
-    """The engine for all visitors, who have their ``turns`` while the network computes.
-
-    Attributes:
-        frames_at_once: of webcams, that small networks paint.
-    """
+    """The engine for all visitors, who have their ``turns`` while the network computes."""
 
     def __init__(self, config: DemoConfig, catalogue: Catalogue):
         self.config, self.catalogue = config, catalogue
         self._in_callers_thread = resolve_compute(config.device, config.precision)
         self.compute = self._in_callers_thread.in_one_thread()
+        # Of webcams, that small networks paint.
         self.frames_at_once = min(torch.get_num_threads(), _FRAMES) if self.compute.device.type == "cpu" else 1
         self._places = threading.Semaphore(self.frames_at_once)
         self.turns, self.room = Turns(), Turns(config.max_pixels)  # of the network; and of pixels held decoded
@@ -92,14 +89,7 @@ class Painter:
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph out of the file that a visitor sent, or a film.
-
-        Args:
-            path: of the file; where it may be an animated picture, with the ending of its name.
-
-        Raises:
-            ImageError: if it is none.
-        """
+        """A photograph or a film of a file; an animated picture's path has the ending of its name."""
         most = self.config.max_pixels
         ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
         if moves:
@@ -118,11 +108,7 @@ class Painter:
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe, network: str = "config") -> Stylizer:
-        """What paints a recipe; the latest ones are kept, until a file that they were read from changes.
-
-        Args:
-            network: which of its settings, ``config``, ``quick`` or ``live``.
-        """
+        """What paints a recipe by its ``config``, ``quick`` or ``live``; it is kept until a file of it changes."""
         config = getattr(recipe, network)
         compute = self._in_callers_thread if network == "live" and self.side_by_side(recipe) > 1 else self.compute
         return self._load(config.model_path, config.style, config.blend, recipe.stamps, compute)
@@ -151,8 +137,8 @@ class Painter:
             stylizer.stylize(image, options, in_place=True, bar=TileBar(self.turns, stop))
             took = (time.perf_counter() - since) / math.prod(options.working_size(*shown))
         if options.strength > 0:
-            known = self._seconds_per_pixel
-            known[recipe.has_twin] = 0.7 * known[recipe.has_twin] + 0.3 * took
+            known = self._seconds_per_pixel[recipe.has_twin]
+            self._seconds_per_pixel[recipe.has_twin] = 0.7 * known + 0.3 * took
         return image
 
     def is_quick(self, photograph: Photograph, recipe: Recipe) -> bool:
@@ -177,20 +163,14 @@ class Painter:
         return self.thumbnail(small, style, stop)
 
     def small(self, path: Path) -> bytes:
-        """A picture of this machine, as a browser shows it.
-
-        Raises:
-            ImageError: if it cannot be read.
-        """
+        """A picture of this machine, as a browser shows it."""
         image = read_image(path, max_pixels=self.config.max_pixels).convert("RGB")
         image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
         return encoded(image, 85)
 
+    @functools.cached_property
     def seconds_per_training_step(self) -> float | None:
-        """What a step of a training that the page starts on a CPU may take, before there has been one.
-
-        Six times what the network's pass over the same crops takes, as measured with SOAP on one core of an AMD EPYC.
-        """
+        """What a step of a training on this CPU may take: six passes over its crops (SOAP, one core of an EPYC)."""
         styles = self.catalogue.styles()
         if self.compute.device.type != "cpu" or not styles:
             return None
@@ -217,15 +197,7 @@ class Painter:
     def paint(
         self, photograph: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report | None = None
     ) -> tuple[Path, Image.Image]:
-        """The whole photograph in style, in the file that ``begin_inference.py`` would write.
-
-        Args:
-            target: of the file, without its ending.
-            report: receives tiles that are done and those there are.
-
-        Returns:
-            The file, and the result as it is shown on a screen.
-        """
+        """The file that the command would write, at ``target`` with an ending, and the result for a screen."""
         options, stylizer = self.options(recipe), self.stylizer(recipe)
         with self.room.taken(stop, photograph.pixels):
             image = read_photograph(photograph.path, self.config.max_pixels, called=photograph.name)
@@ -241,60 +213,37 @@ class Painter:
         return path, image
 
     def repaint_film(
-        self,
-        film: Photograph,
-        recipe: Recipe,
-        target: Path,
-        stop: threading.Event,
-        report: Report,
-        show: Callable[[Image.Image], None],
+        self, film: Photograph, recipe: Recipe, target: Path, stop: threading.Event, report: Report, show: Callable
     ) -> list[str]:
-        """The film in style, with its sound, as ``begin_inference.py`` repaints it.
-
-        Args:
-            report: receives frames that are done and those there are, as far as the file tells.
-            show: receives a painted frame every now and then, small.
-
-        Returns:
-            Sentences on what could not be read or was left out.
-        """
-        options, stylizer, shown = self.options(recipe), _Watched(self.stylizer(recipe)), 0.0
+        """The film in style, with sound, and sentences on it; ``show`` receives a small frame every now and then."""
+        options, stylizer = self.options(recipe), self.stylizer(recipe)
         bar = TileBar(self.turns, stop, report)  # whose tiles are frames
+        newest, shown = None, 0.0
+
+        def stylize_tensor(frame: torch.Tensor, options: StyleOptions, output: torch.Tensor) -> None:
+            nonlocal newest
+            newest = stylizer.stylize_tensor(frame, options, output)
 
         def on_frame(done: int, total: int | None) -> None:
             nonlocal shown
             bar.total = total
             bar.update()
             if time.perf_counter() - shown > _FRAME_EVERY:
-                show(stylizer.newest())
+                picture = Image.fromarray(newest[0, :3].permute(1, 2, 0).contiguous().cpu().numpy())
+                picture.thumbnail((_PREVIEW, _PREVIEW))
+                show(picture)
                 shown = time.perf_counter()
 
+        watched = SimpleNamespace(compute=stylizer.compute, stylize_tensor=stylize_tensor)
         with self.room.taken(stop, film.pixels), self.turns.taken(stop), calling(film.path, film.name):
-            result = repaint_film(
-                stylizer, film.path, target, options, max_pixels=self.config.max_pixels, on_frame=on_frame
-            )
+            most = self.config.max_pixels
+            result = repaint_film(watched, film.path, target, options, max_pixels=most, on_frame=on_frame)
         return [text.replace(str(film.path), film.name) for text in [*result.remarks, *result.notes]]
 
 
 def _plain(style: Style) -> Recipe:
     """One style as it is."""
     return read_recipe({"styles": [[style.id, 1]]}, {style.id: style})
-
-
-class _Watched:
-    """A stylizer of a film's frames whose newest result can be looked at."""
-
-    def __init__(self, stylizer: Stylizer):
-        self.compute, self._stylize = stylizer.compute, stylizer.stylize_tensor
-
-    def stylize_tensor(self, frame, options, output):
-        self._output = output
-        return self._stylize(frame, options, output)
-
-    def newest(self) -> Image.Image:
-        picture = Image.fromarray(self._output[0, :3].permute(1, 2, 0).contiguous().cpu().numpy())
-        picture.thumbnail((_PREVIEW, _PREVIEW))
-        return picture
 
 
 def give_back_memory() -> None:
@@ -316,6 +265,6 @@ def encoded(image: Image.Image, quality: int = 90) -> bytes:
 
 def _on_screen(image: Image.Image) -> Image.Image:
     """The same picture, which is reduced, without its metadata."""
-    image.thumbnail((SCREEN, SCREEN), Image.Resampling.LANCZOS)
+    image.thumbnail((_SCREEN, _SCREEN), Image.Resampling.LANCZOS)
     image.info = {}
     return image

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from inference.named_styles import style_name
 from utils.errors import UserError
 from utils.settings import quoted, shown, validate
 
-MOST_STYLES = 8
-"""In a mixture."""
+MOST_STYLES = 8  # in a mixture
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,11 @@ class Recipe:
 
 
 def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = None) -> Recipe:
-    """A recipe out of what a browser sent, which may be anything.
+    """A recipe out of what a browser sent, a mask, and the styles that there are, by their ids.
 
     Args:
-        data: ``{"styles": [[id, weight], ...], "strength": 1.0, "stroke_scale": null, "preserve_color": false}``.
-        styles: those that there are.
-        mask: a picture that the visitor painted.
-
-    Raises:
-        UserError: for what is not so, or out of the command's bounds.
+        data: ``{"styles": [[id, weight], ...], "strength": 1.0, "stroke_scale": null, "preserve_color": false}``, or
+            anything: UserError says what is not so, or out of the command's bounds.
     """
     if not isinstance(data, dict):
         raise UserError("what is wanted of the picture is missing: reload the page")
@@ -56,20 +51,21 @@ def read_recipe(data: object, styles: Mapping[str, Style], mask: Path | None = N
     if mask is not None:
         values["mask"] = str(mask)
     config = validate(InferenceConfig(**values))
-    quick = _replaced(config, chosen, lambda style: style.twin) or config
-    live = _replaced(config, chosen, lambda style: style.live) or quick
+    quick = _replaced(config, chosen, "twin") or config
+    live = _replaced(config, chosen, "live") or quick
     arguments = []
     for name, value in values.items():
         if value != getattr(InferenceConfig, name):
-            shown_value = "mask.png" if name == "mask" else shown(value)
-            arguments += [f"--{name}"] if value is True else [f"--{name}", shown_value]
+            arguments.append(f"--{name}")
+            if value is not True:
+                arguments.append("mask.png" if name == "mask" else shown(value))
     name, stamps = style_name(config, frozenset(values)), tuple(style.stamp for style, _ in chosen)
     return Recipe(config, quick, live, name, tuple(arguments), stamps)
 
 
-def _replaced(config: InferenceConfig, chosen: list[tuple[Style, float]], twin: Callable) -> InferenceConfig | None:
+def _replaced(config: InferenceConfig, chosen: list[tuple[Style, float]], twin: str) -> InferenceConfig | None:
     """The settings with another network of each style; ``None`` if one has none."""
-    twins = [(dataclasses.replace(style, model=twin(style)), weight) for style, weight in chosen]
+    twins = [(dataclasses.replace(style, model=getattr(style, twin)), weight) for style, weight in chosen]
     return dataclasses.replace(config, **_naming(twins)) if all(style.model for style, _ in twins) else None
 
 
@@ -90,11 +86,11 @@ def _styles(data: object, styles: Mapping[str, Style]) -> list[tuple[Style, floa
 def _naming(chosen: list[tuple[Style, float]]) -> dict[str, object]:
     """The flags that name a style or a mixture: of one network in itself, of several in the colours."""
     models = {style.model for style, _ in chosen}
-    if len(models) == 1:
-        naming: dict[str, object] = {"model_path": tuple(models)}
-        if len(chosen) > 1:
-            naming["style"] = (",".join(f"{style.style}:{weight:g}" for style, weight in chosen),)
-        elif chosen[0][0].style is not None:
-            naming["style"] = (chosen[0][0].style,)
-        return naming
-    return {"blend": ",".join(f"{style.id}:{weight:g}" for style, weight in chosen)}
+    if len(models) > 1:
+        return {"blend": ",".join(f"{style.id}:{weight:g}" for style, weight in chosen)}
+    naming: dict[str, object] = {"model_path": tuple(models)}
+    if len(chosen) > 1:
+        naming["style"] = (",".join(f"{style.style}:{weight:g}" for style, weight in chosen),)
+    elif chosen[0][0].style is not None:
+        naming["style"] = (chosen[0][0].style,)
+    return naming

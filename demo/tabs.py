@@ -11,7 +11,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
-from concurrent import futures
 from pathlib import Path
 
 from PIL import Image
@@ -19,12 +18,11 @@ from PIL import Image
 from demo.pace import Pace
 from demo.painter import Painter, Photograph, encoded, give_back_memory
 from demo.recipe import Recipe, read_recipe
-from demo.turns import Cancelled, Newest, Report
+from demo.turns import Cancelled, Newest, Report, Work
 from inference.options import StylizeError
 from utils.errors import UserError, is_out_of_memory
 
-MOST_PHOTOGRAPHS = 100
-"""Of one page at a time."""
+MOST_PHOTOGRAPHS = 100  # of one page at a time
 
 _THUMBNAIL = 224  # longest side of a photograph as each style's thumbnail, pixels
 _PAUSE = 0.15  # seconds in which nothing may change before the whole photograph is begun
@@ -32,14 +30,7 @@ _LARGEST_FRAME = 1280 * 960  # of a webcam, pixels
 
 
 class Tab:
-    """One open page.
-
-    Args:
-        painter: the engine.
-        folder: for its files.
-        send: gives the page a message, from any thread: a dict, and bytes that may go with it.
-        limit: bytes of all its files together.
-    """
+    """One open page, which ``send`` gives messages from any thread; its files have ``limit`` bytes at most."""
 
     def __init__(self, painter: Painter, folder: Path, send: Callable[..., None], limit: int):
         self.painter, self.folder, self.limit = painter, folder, limit
@@ -47,21 +38,21 @@ class Tab:
         self.photographs: dict[str, Photograph] = {}
         self.painting: Photograph | None = None  # to train on
         self._archive: Path | None = None
-        self.downloads: dict[str, tuple[Path, str | None]] = {}  # files that it may fetch, by tokens: path and name
+        self.downloads: dict[str, tuple[Path, str | None]] = {}  # files that it may fetch, and what it calls them
         self._sizes: dict[Path, int] = {}  # of files that the page sent
         self._send, self._lock = send, threading.Lock()
-        self._painting, self._all, self._thumbnails = Newest(), Newest(), Newest()
-        self._live, self._films = Newest(interrupt=False, threads=painter.frames_at_once), Newest()
-        self._workers = self._painting, self._all, self._thumbnails, self._live, self._films
+        self._workers = {kind: Newest() for kind in ("paint", "all", "thumbnails", "film")}
+        self._workers["frame"] = Newest(interrupt=False, threads=painter.frames_at_once)
         self._live_recipe: Recipe | None = None
         folder.mkdir()
 
-    def end(self, patience: float = 60) -> None:
-        """Stop its work, wait for the end of the tile under way, and remove its files."""
+    def end(self, wait: bool = True) -> None:
+        """Stop its work, with or without waiting for the tile under way, and remove its files."""
         self.ended.set()
-        futures.wait([worker.end() for worker in self._workers], patience)
+        self._stop()
+        for worker in self._workers.values():
+            worker.end(wait)
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.downloads.clear()
         if self.photographs:
             self.photographs.clear()
             give_back_memory()
@@ -73,37 +64,26 @@ class Tab:
         return sum(self._sizes.values())
 
     def take(self, path: Path, size: int) -> None:
-        """Count bytes of a file that the page sends.
+        """Count bytes of a file that the page sends."""
+        if self.bytes_taken + size > self.limit:
+            raise UserError(
+                f"the photographs of this page have more than {self.limit // 10**6} MB together: remove some, or "
+                "give a larger --max_upload"
+            )
+        self._sizes[path] = self._sizes.get(path, 0) + size
 
-        Raises:
-            UserError: if they are too many.
-        """
-        with self._lock:
-            if self.bytes_taken + size > self.limit:
-                raise UserError(
-                    f"the photographs of this page have more than {self.limit // 10**6} MB together: remove some, or "
-                    "give a larger --max_upload"
-                )
-            self._sizes[path] = self._sizes.get(path, 0) + size
-
-    def drop(self, path: Path) -> None:
-        """Remove a file that the page sent."""
-        with self._lock:
+    def drop(self, path: Path | None) -> None:
+        """Remove a file, if there is one."""
+        if path is not None:
             self._sizes.pop(path, None)
-        path.unlink(missing_ok=True)
+            self.downloads.pop(path.name, None)
+            path.unlink(missing_ok=True)
 
     def new_path(self, ending: str = "") -> Path:
         return self.folder / (secrets.token_hex(8) + ending)
 
     def add_photograph(self, path: Path, name: str, given: str) -> dict:
-        """What the page is to know of a photograph that has arrived.
-
-        Args:
-            given: what the visitor's own file is called, which the command names.
-
-        Raises:
-            UserError: if it is none, or one too many.
-        """
+        """What the page is to know of a photograph, whose own file is called ``given``."""
         if len(self.photographs) >= MOST_PHOTOGRAPHS:
             raise UserError(f"a page holds {MOST_PHOTOGRAPHS} photographs at a time: remove some first")
         photograph, number = self.painter.open(path, name, self.ended), secrets.token_hex(8)
@@ -116,11 +96,7 @@ class Tab:
         }  # fmt: skip
 
     def add_painting(self, path: Path, name: str) -> dict:
-        """The same of a painting to train on. One at a time is kept.
-
-        Raises:
-            UserError: if it is none.
-        """
+        """The same of a painting to train on. One at a time is kept."""
         painting = self.painter.open(path, name, self.ended)
         if painting.film:
             raise UserError(f"{name} moves: give a picture")
@@ -129,103 +105,73 @@ class Tab:
         self.painting = painting
         return {"name": name, "screen": self._show(painting)}
 
+    def add_mask(self, path: Path, number: str) -> dict:
+        """Take a mask for a photograph, in place of the one that it had."""
+        photograph = self._photograph({"photograph": number})
+        self.drop(photograph.mask)
+        photograph.mask = path
+        return {}
+
+    def _forget(self, photograph: Photograph) -> None:
+        for path in (photograph.path, photograph.shown, photograph.mask, photograph.result[1]):
+            self.drop(path)
+
+    # Files that go out
+
     def _show(self, photograph: Photograph) -> str:
         """The address of a file that shows a photograph."""
         photograph.shown = self.new_path(".png" if photograph.screen.mode == "RGBA" else ".jpg")
         photograph.shown.write_bytes(encoded(photograph.screen))
         return self._offer(photograph.shown)
 
-    def add_mask(self, path: Path, number: str) -> dict:
-        """Take a mask for a photograph, in place of the one that it had.
-
-        Raises:
-            UserError: if there is no such photograph.
-        """
-        message = {"photograph": number}
-        photograph = self._photograph(message)
-        self._remove_mask(message)
-        photograph.mask = path
-        return {}
-
-    def _remove_mask(self, message: dict) -> None:
-        photograph = self._known(message)
-        if photograph is not None and photograph.mask is not None:
-            self.drop(photograph.mask)
-            photograph.mask = None
-
-    def _forget(self, photograph: Photograph) -> None:
-        """Remove all files of a photograph."""
-        self.drop(photograph.path)
-        self._drop_result(photograph)
-        self._withdraw(photograph.shown)
-        if photograph.mask is not None:
-            self.drop(photograph.mask)
-
-    # Files that go out
-
     def _offer(self, path: Path, name: str | None = None) -> str:
-        known = (token for token, other in self.downloads.items() if other == (path, name))
-        token = next(known, None) or secrets.token_urlsafe(16)
-        self.downloads[token] = path, name
-        return f"/files/{self.token}/{token}"
+        self.downloads[path.name] = path, name
+        return f"/files/{self.token}/{path.name}"
 
-    def _withdraw(self, path: Path) -> None:
-        for token, (other, _) in list(self.downloads.items()):
-            if other == path:
-                del self.downloads[token]
-        path.unlink(missing_ok=True)
-
-    def _drop_result(self, photograph: Photograph) -> None:
-        if photograph.result is not None:
-            self._withdraw(photograph.result[1])
-            photograph.result = None
+    def _result(self, photograph: Photograph, recipe: Recipe, path: Path) -> dict:
+        """Name and address of a result, which takes the place of an earlier one."""
+        if path != photograph.result[1]:
+            self.drop(photograph.result[1])
+            photograph.result = recipe, path
+        name = photograph.result_name(recipe, path)
+        return {"name": name, "url": self._offer(path, name)}
 
     # What the page says
 
-    def receive(self, message: object, data: bytes = b"") -> None:
+    def receive(self, message: dict, data: bytes = b"") -> None:
         """Begin what a page asks for; a fault in it is answered with a sentence."""
         begin = {
             "paint": self._paint, "thumbnails": self._paint_thumbnails, "all": self._paint_all, "live": self._set_live,
-            "film": self._repaint_film, "cancel": lambda message: self._films.stop(),
+            "film": self._repaint_film, "cancel": lambda message: self._workers["film"].stop(),
             "frame": functools.partial(self._paint_frame, data=data), "stop": self._stop, "remove": self._remove,
             "remove_mask": self._remove_mask,
         }  # fmt: skip
-        kind = message.get("type") if isinstance(message, dict) else None
-        if not isinstance(kind, str) or kind not in begin:
-            self._send({"type": "error", "error": "the page asked for what there is not: reload it"})
-            return
         with self._faults(message):
-            begin[kind](message)
-
-    def _work(self, worker: Newest, message: dict, work: Callable[[threading.Event], None]) -> None:
-        def guarded(stop: threading.Event) -> None:
-            with self._faults(message):
-                work(stop)
-
-        worker.give(guarded)
+            kind = message.get("type")
+            if kind not in begin:
+                raise UserError("the page asked for what there is not: reload it")
+            work = begin[kind](message)  # what takes longer, for a thread
+            if work is not None:
+                self._workers[kind].give(self._faults(message)(work))
 
     @contextlib.contextmanager
     def _faults(self, message: dict):
         """Any fault ends as one sentence on the page."""
         try:
             yield
-            return
-        except Cancelled:
-            raise
-        except (UserError, StylizeError) as error:
-            text = for_visitors(str(error))
         except Exception as error:
-            if self.ended.is_set():  # its files are gone
-                raise Cancelled from None
+            if isinstance(error, Cancelled) or self.ended.is_set():  # its files are gone
+                return
             text = f"this could not be done ({type(error).__name__}): try another photograph"
-            if is_out_of_memory(error):
+            if isinstance(error, UserError | StylizeError):
+                text = for_visitors(str(error))
+            elif is_out_of_memory(error):
                 text = "there is not enough memory: give a smaller photograph"
-        self._send({"type": "error", "of": message.get("type"), "request": message.get("request"), "error": text})
+            self._send({"type": "error", "of": message.get("type"), "request": message.get("request"), "error": text})
 
     def _known(self, message: dict) -> Photograph | None:
         """The photograph of a message, if it names one."""
-        number = message.get("photograph")
-        return self.photographs.get(number) if isinstance(number, str) else None
+        return self.photographs.get(str(message.get("photograph")))
 
     def _photograph(self, message: dict) -> Photograph:
         photograph = self._known(message)
@@ -236,38 +182,44 @@ class Tab:
     def _recipe(self, message: dict) -> Recipe:
         """What a message wants of its photograph, under the photograph's mask, if it has one."""
         photograph = self._known(message)
-        mask = None if photograph is None else photograph.mask
-        return read_recipe(message.get("recipe"), self.painter.catalogue.styles(), mask)
+        return read_recipe(message.get("recipe"), self.painter.catalogue.styles(), photograph and photograph.mask)
 
-    def _stop(self, message: dict) -> None:
-        for worker in self._workers:
+    def _stop(self, message: dict | None = None) -> None:
+        for worker in self._workers.values():
             worker.stop()
 
     def _remove(self, message: dict) -> None:
-        photograph = self._known(message)
+        photograph = self.photographs.pop(str(message.get("photograph")), None)
         if photograph is not None:
-            del self.photographs[message["photograph"]]
             self._forget(photograph)
 
-    def _paint(self, message: dict) -> None:
+    def _remove_mask(self, message: dict) -> None:
+        photograph = self._known(message)
+        if photograph is not None:
+            self.drop(photograph.mask)
+            photograph.mask = None
+
+    def _paint(self, message: dict) -> Work:
         """A small picture at once, then the whole, unless the page asks for something else meanwhile."""
         photograph, recipe = self._photograph(message), self._recipe(message)
         about = {"photograph": message["photograph"], "request": message.get("request")}
 
         def work(stop: threading.Event) -> None:
-            self._send({"type": "command", **about, "command": recipe.command(photograph.given or photograph.name)})
+            self._send({"type": "command", **about, "command": recipe.command(photograph.given)})
             path = photograph.painted(recipe)
             if photograph.film or not (path or self.painter.is_quick(photograph, recipe)):
                 self._send({"type": "preview", **about}, encoded(self.painter.preview(photograph, recipe, stop)))
                 if photograph.film or stop.wait(_PAUSE):
                     return
-            path = path or self._paint_whole(photograph, recipe, about, stop)
-            name = photograph.result_name(recipe, path.suffix)
-            self._send({"type": "result", **about, "name": name, "url": self._offer(path, name)})
+            if path is None:
+                since, report = time.perf_counter(), self._progress("progress", about)
+                path, shown = self.painter.paint(photograph, recipe, self.new_path(), stop, report)
+                self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown))
+            self._send({"type": "result", **about, **self._result(photograph, recipe, path)})
 
-        self._work(self._painting, message, work)
+        return work
 
-    def _repaint_film(self, message: dict) -> None:
+    def _repaint_film(self, message: dict) -> Work:
         """A film with its sound, or an animated picture, and how far it is."""
         film, recipe = self._photograph(message), self._recipe(message)
         about = {"photograph": message["photograph"]}
@@ -280,13 +232,9 @@ class Tab:
                 film, recipe, target, stop, report,
                 lambda frame: self._send({"type": "film_frame", **about}, encoded(frame)),
             )  # fmt: skip
-            self._drop_result(film)
-            film.result = recipe, target
-            name = film.result_name(recipe, film.film)
-            url = self._offer(target, name)
-            self._send({"type": "film", **about, "url": url, "name": name, "remarks": remarks})
+            self._send({"type": "film", **about, **self._result(film, recipe, target), "remarks": remarks})
 
-        self._work(self._films, message, work)
+        return work
 
     def _progress(self, kind: str, about: dict) -> Report:
         """What tells the page how much is done, not too often, and how many seconds are left."""
@@ -302,47 +250,37 @@ class Tab:
 
         return report
 
-    def _paint_whole(self, photograph: Photograph, recipe: Recipe, about: dict, stop: threading.Event) -> Path:
-        since, report = time.perf_counter(), self._progress("progress", about)
-        path, shown = self.painter.paint(photograph, recipe, self.new_path(), stop, report)
-        self._drop_result(photograph)
-        photograph.result = recipe, path
-        self._send({"type": "shown", **about, "seconds": time.perf_counter() - since}, encoded(shown))
-        return path
-
-    def _paint_all(self, message: dict) -> None:
+    def _paint_all(self, message: dict) -> Work:
         """Photographs, each with its recipe, in a ZIP archive."""
-        wanted = message.get("photographs")
-        wanted = [one for one in wanted if isinstance(one, dict)] if isinstance(wanted, list) else []
-        pairs = [(self._photograph(one), self._recipe(one)) for one in wanted[:MOST_PHOTOGRAPHS]]
+        wanted = (message.get("photographs") or [])[:MOST_PHOTOGRAPHS]
+        pairs = [(self._photograph(one), self._recipe(one)) for one in wanted]
         pairs = [(photograph, recipe) for photograph, recipe in pairs if not photograph.film]
         about = {"request": message.get("request")}
         if not pairs:
             raise UserError("there is no photograph to paint: add one")
-        name = f"{pairs[0][1].name}.zip"
 
         def work(stop: threading.Event) -> None:
-            if self._archive is not None:
-                self._withdraw(self._archive)
+            self.drop(self._archive)
             target = self._archive = self.new_path(".zip")
-            used, failed = set(), []
+            failed = []
             with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
                 for done, (photograph, recipe) in enumerate(pairs):
                     self._send({"type": "all_progress", **about, "done": done, "total": len(pairs)})
+                    kept = photograph.painted(recipe)
                     try:
-                        kept = photograph.painted(recipe)
                         path = kept or self.painter.paint(photograph, recipe, self.new_path(), stop)[0]
                     except (UserError, StylizeError) as error:
                         failed.append(for_visitors(f"{photograph.name}: {error}"))
                         continue
-                    archive.write(path, _unused(photograph.result_name(recipe, path.suffix), used))
+                    archive.write(path, _unused(photograph.result_name(recipe, path), archive.namelist()))
                     if not kept:
-                        path.unlink(missing_ok=True)
+                        path.unlink()
+            name = f"{pairs[0][1].name}.zip"
             self._send({"type": "all", **about, "url": self._offer(target, name), "name": name, "failed": failed})
 
-        self._work(self._all, message, work)
+        return work
 
-    def _paint_thumbnails(self, message: dict) -> None:
+    def _paint_thumbnails(self, message: dict) -> Work:
         """The photograph in every style, small."""
         photograph, styles = self._photograph(message), self.painter.catalogue.styles()
 
@@ -355,7 +293,7 @@ class Tab:
                 about = {"type": "thumbnail", "photograph": message["photograph"], "style": style.id}
                 self._send(about, self.painter.thumbnail(small, style, stop))
 
-        self._work(self._thumbnails, message, work)
+        return work
 
     # A webcam
 
@@ -364,7 +302,7 @@ class Tab:
         if before is None or before.stamps != self._live_recipe.stamps:  # other networks
             self._pace = Pace()
 
-    def _paint_frame(self, message: dict, data: bytes) -> None:
+    def _paint_frame(self, message: dict, data: bytes) -> Work:
         """A frame of a webcam, JPEG; while others are painted the newest of those that come waits, and no other."""
         recipe = self._live_recipe
         if recipe is None:
@@ -388,7 +326,7 @@ class Tab:
             number = message.get("number")
             self._send({"type": "frame", "number": number, "at_once": at_once, "enlarged": scale}, picture)
 
-        self._work(self._live, message, work)
+        return work
 
 
 def for_visitors(sentence: str) -> str:
@@ -405,19 +343,19 @@ def message_bytes(message: dict, data: bytes = b"") -> bytes:
     return len(text).to_bytes(4, "big") + text + data
 
 
-def read_message(data: bytes) -> tuple[object, bytes]:
-    """The reverse of :func:`message_bytes`; ``None`` in place of a message that is none."""
+def read_message(data: bytes) -> tuple[dict, bytes]:
+    """The reverse of :func:`message_bytes`; an empty message in place of one that is none."""
     end = 4 + int.from_bytes(data[:4], "big")
-    try:
-        return json.loads(data[4:end]), data[end:]
-    except (ValueError, RecursionError):
-        return None, b""
+    with contextlib.suppress(ValueError, RecursionError):
+        message = json.loads(data[4:end])
+        if isinstance(message, dict):
+            return message, data[end:]
+    return {}, b""
 
 
-def _unused(name: str, used: set[str]) -> str:
+def _unused(name: str, used: list[str]) -> str:
     stem, ending, number = Path(name).stem, Path(name).suffix, 1
     while name in used:
         number += 1
         name = f"{stem}_{number}{ending}"
-    used.add(name)
     return name

@@ -35,25 +35,14 @@ _POINTS = 120  # of the curve of losses that the page draws
 
 
 class Trainings:
-    """One training at a time, in ``output_dir``.
-
-    Args:
-        folders: of photographs; the page chooses among these alone.
-        output_dir: receives the style, beside the others.
-        on_cpu: whether crops are to be small.
-        more: further arguments of ``begin_training.py``.
-    """
+    """One training at a time, in ``output_dir``; ``more`` are further arguments of ``begin_training.py``."""
 
     def __init__(self, folders: Sequence[str], output_dir: Path, on_cpu: bool, more: Sequence[str] = ()):
         self.folders, self.output_dir, self._on_cpu, self._more = list(folders), output_dir, on_cpu, list(more)
         self._lock, self._process = threading.Lock(), None
 
     def start(self, painting: Path, name: str, folder: int, steps: int, max_pixels: int) -> None:
-        """Begin a training on the photographs of the folder with this number.
-
-        Raises:
-            UserError: if one is under way, or the painting, the name or a number cannot be used.
-        """
+        """Begin a training on the photographs of the folder with this number."""
         with self._lock:
             if self._running():
                 raise UserError(f"{self._state()['name']} is being trained: stop that first")
@@ -97,10 +86,7 @@ class Trainings:
             state = self._state()
             if state is None or not self._running():
                 raise UserError("no training is under way: start one")
-            if os.name == "posix":
-                os.kill(state["pid"], signal.SIGINT)
-            elif self._process is not None:  # it goes on from its last checkpoint
-                self._process.terminate()
+            os.kill(state["pid"], signal.SIGINT)  # which on Windows ends it at once: it goes on from a checkpoint
 
     def status(self) -> dict:
         """What the page shows."""
@@ -121,25 +107,24 @@ class Trainings:
                 about["left"] = pace * (state["total"] - about["step"])
             shown = lines[:: max(1, len(lines) // _POINTS)]
             about["curve"] = [[line["step"], line["weighted"]["content"], line["weighted"]["style"]] for line in shown]
-        pictures = self._monitor_pictures(state)
+        pictures = by_step(self._folder(state), "monitor_", ".png")
         about["picture"] = pictures[-1].stem if pictures else None
         finished = (self.output_dir / f"{state['name']}.pth").exists()
         about["state"] = "running" if running else "finished" if finished else "stopped"
-        if about["state"] == "stopped" and (error := self._error(state)):
-            about |= {"state": "failed", "error": error, "resumable": bool(checkpoints(self._folder(state)))}
+        if about["state"] == "stopped" and (errors := self._errors(state)):
+            about |= {"state": "failed", "error": errors[-1], "resumable": bool(checkpoints(self._folder(state)))}
         return about
 
     def picture(self) -> bytes | None:
         """The newest monitor picture, PNG."""
         state = self._state()
-        pictures = self._monitor_pictures(state) if state else []
+        pictures = by_step(self._folder(state), "monitor_", ".png") if state else []
         return pictures[-1].read_bytes() if pictures else None
 
     def _begin(self, state: dict) -> None:
-        log = self._log(state)
         command = [sys.executable, str(PROGRAM / "begin_training.py"), *state["arguments"]]
         apart = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200 | 0x8}
-        with open(log, "wb") as output:
+        with open(self._log(state), "wb") as output:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **apart)
         with atomic_write(self.output_dir / _STATE) as file:
             file.write(json.dumps({**state, "pid": self._process.pid}).encode())
@@ -157,10 +142,9 @@ class Trainings:
         if state is None or os.name != "posix":  # elsewhere only this server's own is known
             return False
         with contextlib.suppress(OSError):
-            if Path("/proc/self").exists():
-                return b"begin_training.py" in Path(f"/proc/{state['pid']}/cmdline").read_bytes()
             os.kill(state["pid"], 0)
-            return True
+            command = Path(f"/proc/{state['pid']}/cmdline")  # on Linux
+            return not command.exists() or b"begin_training.py" in command.read_bytes()
         return False
 
     def _folder(self, state: dict) -> Path:
@@ -169,13 +153,8 @@ class Trainings:
     def _log(self, state: dict) -> Path:
         return self.output_dir / f"{state['name']}_training.log"
 
-    def _monitor_pictures(self, state: dict) -> list[Path]:
-        return by_step(self._folder(state), "monitor_", ".png")
-
-    def _error(self, state: dict) -> str | None:
-        try:
+    def _errors(self, state: dict) -> list[str]:
+        with contextlib.suppress(OSError):
             text = self._log(state).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return None
-        errors = [line.removeprefix("error: ") for line in text.splitlines() if line.startswith("error: ")]
-        return errors[-1] if errors else None
+            return re.findall("^error: (.*)", text, re.MULTILINE)
+        return []

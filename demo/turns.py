@@ -4,11 +4,10 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 
-Report = Callable[[int, int | None], None]
-"""Receives how much is done and how much there is, ``None`` where nobody knows."""
-
+Report = Callable[[int, int | None], None]  # receives how much is done and how much there is, if anybody knows
+Work = Callable[[threading.Event], None]  # ends soon after the event is set
 _NEVER = threading.Event()
 
 
@@ -17,11 +16,7 @@ class Cancelled(Exception):
 
 
 class Turns:
-    """So much of something at a time, for whoever has waited longest: no visitor waits for all of another's work.
-
-    Args:
-        most: in all. What asks for more has all of it.
-    """
+    """So much of something at a time, ``most`` in all, for whoever has waited longest; who asks for more has all."""
 
     def __init__(self, most: int = 1):
         self._condition, self._free, self._most = threading.Condition(), most, most
@@ -29,11 +24,7 @@ class Turns:
 
     @contextlib.contextmanager
     def taken(self, stop: threading.Event = _NEVER, amount: int = 1) -> Iterator[None]:
-        """A block that holds so much.
-
-        Raises:
-            Cancelled: if ``stop`` is set before its turn comes.
-        """
+        """A block that holds so much. Raises Cancelled if ``stop`` is set before its turn comes."""
         amount = min(amount, self._most)
         self._take(amount, stop)
         try:
@@ -68,13 +59,7 @@ class Turns:
 
 
 class TileBar:
-    """What the engine takes for a progress bar: it passes the turn on after each tile, and stops what is outdated.
-
-    Args:
-        turns: which the caller has.
-        stop: set by whoever wants the work no longer.
-        report: receives tiles that are done and those there are.
-    """
+    """What the engine takes for a progress bar: after each tile it passes the turn on, and ends what is to stop."""
 
     def __init__(self, turns: Turns, stop: threading.Event, report: Report | None = None):
         self.total = self.done = 0
@@ -90,48 +75,27 @@ class TileBar:
 
 
 class Newest:
-    """Threads that do the newest of what they are given, and nothing that is outdated.
-
-    Args:
-        interrupt: whether newer work stops that under way, or waits for its end.
-        threads: that work at a time.
-    """
+    """Threads that do the newest of what they are given; with ``interrupt`` it stops what is under way."""
 
     def __init__(self, interrupt: bool = True, threads: int = 1):
-        self._interrupt, self._pool, self._lock = interrupt, ThreadPoolExecutor(threads), threading.Lock()
-        self._stop, self._given, self._last = threading.Event(), [], None
+        self._interrupt, self._pool = interrupt, ThreadPoolExecutor(threads)
+        self._stop, self._newest = threading.Event(), Future()
 
-    def give(self, work: Callable[[threading.Event], None]) -> None:
+    def give(self, work: Work) -> None:
         """Work to do next, in place of what was given before and not begun."""
-        with self._lock:
-            if self._last is not None:
-                return
-            self._cancel(self._interrupt)
-            if self._stop.is_set():
-                self._stop = threading.Event()
-            under_way = (future for future in self._given if not future.done())
-            self._given = [*under_way, self._pool.submit(self._do, work, self._stop)]
+        self._newest.cancel()  # if it waits
+        if self._interrupt:
+            self._stop.set()
+        if self._stop.is_set():
+            self._stop = threading.Event()
+        self._newest = self._pool.submit(work, self._stop)
 
     def stop(self) -> None:
         """Stop what is under way and drop what waits."""
-        with self._lock:
-            self._cancel()
+        self._stop.set()
+        self._newest.cancel()
 
-    def end(self) -> Future:
-        """The same, for good. The result comes once what is under way has ended."""
-        with self._lock:
-            self._cancel()
-            if self._last is None:
-                self._last = self._pool.submit(wait, self._given)
-                self._pool.shutdown(wait=False)
-            return self._last
-
-    def _cancel(self, under_way: bool = True) -> None:
-        if under_way:
-            self._stop.set()
-        if self._given:
-            self._given[-1].cancel()  # if it waits
-
-    def _do(self, work: Callable[[threading.Event], None], stop: threading.Event) -> None:
-        with contextlib.suppress(Cancelled):
-            work(stop)
+    def end(self, wait: bool = True) -> None:
+        """The same, for good, with or without waiting until what is under way has stopped."""
+        self.stop()
+        self._pool.shutdown(wait)

@@ -183,7 +183,7 @@ def test_a_cancelled_film_leaves_nothing(page, server, style, make_film):
     page.send({"type": "cancel"})
     page.ask("paint", photograph, [[style, 1]])
     assert page.until("preview")[0]["type"] == "preview"  # it has its turn, so the film's has ended or is about to
-    server.tabs[page.tab]._films.end().result(300)
+    server.tabs[page.tab]._workers["film"].end()
     assert set(server.tabs[page.tab].folder.iterdir()) == before
 
 
