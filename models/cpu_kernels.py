@@ -241,34 +241,58 @@ class _FrozenConvReLU2d(nn.Conv2d):
         return FrozenConvReLU.apply(x, self.weight, self.bias)
 
 
-_FASTER = {
-    ReflectionConv2d: _CPUConv2d,
-    ReflectionConvTranspose2d: _CPUConvTranspose2d,
-    nn.InstanceNorm2d: _CPUInstanceNorm2d,
-    ConditionalInstanceNorm2d: _CPUConditionalInstanceNorm2d,
-    MixedNorm2d: _CPUMixedNorm2d,
-    nn.Conv2d: _FrozenConvReLU2d,  # VGG's
-}
-
-
 def accelerate(network: TransformerNet | VGG19) -> TransformerNet | VGG19:
-    """Make a network's layers those of this file where a CPU computes it: the same function, to rounding.
+    """Put this file's layers into a network where a CPU computes it: the same function, to rounding.
 
     Inference has a forward pass of its own, :class:`models.fusion.FusedNetwork`.
+
+    Args:
+        network: in its final type and on its final device. The new layers share its parameters, under their names.
 
     Returns:
         The same network; unchanged on other devices.
     """
     if next(network.parameters()).device.type != "cpu":
         return network
-    for module in network.modules():
-        if type(module) in _FASTER:
-            module.__class__ = _FASTER[type(module)]  # of the same parameters, with another forward pass
     if isinstance(network, VGG19):
         for index, layer in enumerate(network.features):
-            if isinstance(layer, nn.ReLU):  # which the convolution before it now does
-                network.features[index] = nn.Identity()
+            if isinstance(layer, nn.Conv2d):
+                network.features[index] = _sharing(layer, _FrozenConvReLU2d, *_sizes(layer), 3, padding=1)
+                network.features[index + 1] = nn.Identity()
+        return network
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            setattr(parent, name, _accelerated(layer))
     return network
+
+
+def _accelerated(layer: nn.Module) -> nn.Module:
+    """The layer of this file that computes the same; the layer itself if there is none."""
+    if type(layer) is ReflectionConv2d:
+        kernel, stride, bias = layer.kernel_size[0], layer.stride[0], layer.bias is not None
+        return _sharing(layer, _CPUConv2d, *_sizes(layer), kernel, stride, bias)
+    if type(layer) is ReflectionConvTranspose2d:
+        return _sharing(layer, _CPUConvTranspose2d, *_sizes(layer))
+    if type(layer) is nn.InstanceNorm2d:
+        return _sharing(layer, _CPUInstanceNorm2d, layer.num_features, affine=True)
+    if type(layer) is ConditionalInstanceNorm2d:
+        return _sharing(layer, _CPUConditionalInstanceNorm2d, layer.num_features, len(layer.weight))
+    if type(layer) is MixedNorm2d:
+        return _sharing(layer, _CPUMixedNorm2d, layer.num_features)
+    return layer
+
+
+def _sizes(layer: nn.Module) -> tuple[int, int]:
+    return layer.in_channels, layer.out_channels
+
+
+def _sharing(layer: nn.Module, kind: type[nn.Module], *sizes, **options) -> nn.Module:
+    """A layer of this kind and size with the parameters, buffers and mode of another."""
+    with torch.device("meta"):  # weights of its own would be drawn for nothing
+        new = kind(*sizes, **options)
+    for name, value in (*layer.named_parameters(), *layer.named_buffers()):
+        setattr(new, name, value)
+    return new.train(layer.training)
 
 
 _MOST_POSITIONS = 2**16  # of a picture that are summed up in float32 at a time
