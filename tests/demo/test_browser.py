@@ -332,7 +332,7 @@ def test_the_picture_is_copied_without_what_the_file_says_of_its_place(open_page
 def test_on_a_telephone_the_original_is_pressed_for_and_the_picture_stays_in_sight(open_page, photo):
     with open_page(width=390, height=844, has_touch=True, is_mobile=True) as page:
         give(page, photo)
-        assert page.locator(".divider").is_visible()
+        page.locator(".divider").wait_for()
         chosen, strip = (
             page.locator(one).first.bounding_box()
             for one in (".style[aria-pressed=true]", ".tiles:has([aria-pressed=true])")
