@@ -4,7 +4,7 @@ import collections
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -72,12 +72,9 @@ def repaint_film(
     Raises:
         StylizeError: for a mask of other proportions.
         UserError, ImageError: naming the file that cannot be read or written.
-        MemoryError: if memory does not suffice for even a small tile.
     """
     target = Path(target)
-    animated = is_animation(source)
-    part = source, start, end, max_pixels
-    with AnimationReader(*part) if animated else FilmReader(*part, sound=True) as film:
+    with _reader(source, start, end, max_pixels) as film:
         size = reduced_size(film.size, max_size)
         options.check_mask(*size)
         result = FilmResult(target, film.size, size)
@@ -85,29 +82,18 @@ def repaint_film(
             atomic_write(target, lambda: result.path) as file,
             _writer(file, target.suffix.lower(), film, size, quality) as writer,
         ):
-            with (
-                contextlib.closing(film.frames()) as frames,
-                ThreadPoolExecutor(1) as decoder,
-                ThreadPoolExecutor(1) as encoder,
-            ):
-                decoded = collections.deque(decoder.submit(next, frames, None) for _ in range(_AHEAD))
-                encoding = collections.deque()
-                while (frame := decoded.popleft().result()) is not None:
-                    decoded.append(decoder.submit(next, frames, None))
+            with _behind(writer.write) as write, contextlib.closing(_ahead(film.frames())) as frames:
+                for frame in frames:
                     since = time.perf_counter()
                     pixels = repainted(stylizer, resized(frame.pixels, size), options)
                     result.seconds += time.perf_counter() - since
                     result.frames += 1
                     result.length = frame.time + frame.duration
-                    encoding.append(encoder.submit(writer.write, Frame(pixels, frame.time, frame.duration)))
-                    if len(encoding) > _AHEAD:
-                        encoding.popleft().result()
+                    write(Frame(pixels, frame.time, frame.duration))
                     on_frame(result.frames, film.total)
                     if should_stop():
                         result.stopped, result.path = True, _unfinished(target)
                         break
-                for future in encoding:
-                    future.result()
             if not result.stopped:
                 writer.write_rest()
         result.size, result.remarks, result.notes = writer.size, film.remarks, writer.remarks
@@ -125,6 +111,12 @@ def _unfinished(target: Path) -> Path:
 def reduced_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
     scale = max_size / max(size) if max_size else 1.0
     return tuple(max(1, round(side * scale)) for side in size) if scale < 1 else size
+
+
+def _reader(source, start, end, max_pixels) -> FilmReader | AnimationReader:
+    if is_animation(source):
+        return AnimationReader(source, start, end, max_pixels)
+    return FilmReader(source, start, end, max_pixels, sound=True)
 
 
 def _writer(file, ending: str, film, size: tuple[int, int], quality: int | None) -> FilmWriter | AnimationWriter:
@@ -148,3 +140,34 @@ def repainted(stylizer: Stylizer, pixels: np.ndarray, options: StyleOptions = AS
     output = torch.empty_like(frame) if frame.shape[1] == 3 else frame.clone()
     stylizer.stylize_tensor(frame[:, :3], options, output)
     return output[0].permute(1, 2, 0).cpu().numpy()
+
+
+def _ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The same frames, read by a thread."""
+    with ThreadPoolExecutor(1) as pool, contextlib.closing(frames):
+        waiting = collections.deque(pool.submit(next, frames, None) for _ in range(_AHEAD))
+        try:
+            while (frame := waiting.popleft().result()) is not None:
+                waiting.append(pool.submit(next, frames, None))
+                yield frame
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _behind(write: Callable[[Frame], None]) -> Iterator[Callable[[Frame], None]]:
+    """The same function, called by a thread, in a block at whose end all calls have been made."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = collections.deque()
+
+        def later(frame: Frame) -> None:
+            waiting.append(pool.submit(write, frame))
+            if len(waiting) > _AHEAD:
+                waiting.popleft().result()
+
+        try:
+            yield later
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -48,31 +48,18 @@ def build_state(
     checkpoint: Checkpoint | None = None,
     processes: Processes = ALONE,
 ) -> TrainingState:
-    """Build the state of a training. Reads files, and writes none.
+    """Build the state of a training. Reads files, and writes none. Raises UserError, naming the flag or file at fault.
 
     Args:
         config, checkpoint: of a training that goes on, as :func:`training.resume.take_up` gives them.
         given: names of the settings that were given explicitly, for refusals.
         processes: that train together, each on ``config.batch_size`` photographs a step.
-
-    Raises:
-        UserError: naming the flag or file at fault.
     """
     config = validate(config)
     compute = resolve_compute(config.device, config.precision, Processes.local_rank())
     torch.backends.cudnn.benchmark = True  # all crops are of one size: the search for kernels pays at once
-    monitor_photograph = None
-    if config.monitor_every_steps:  # first, for it is quick to read, and what people mistype
-        monitor_photograph = _read_picture(
-            config, "training_monitor_content_image", config.training_monitor_content_image
-        )
-    teacher = begun = None
-    if isinstance(config, DistillConfig):
-        teacher = load_checkpoint(config.teacher, "TEACHER")
-        config = _with_settings_of(teacher, config, given)
-        begun = teacher if _same_sizes(teacher.network, config) else None
-    if checkpoint is None and config.start_from is not None:
-        begun, config = _begin_from(config, given)
+    monitor_photograph = _read_monitor_photograph(config)  # first: it is quick to read, and what people mistype
+    config, teacher, begun = _teacher_and_start(config, given, is_new=checkpoint is None)
     styles = teacher.styles(config.teacher) if teacher else style_names(config.style_image)
     check_styles(config, styles)
     style_images = pictures = _read_style_images(config, styles)
@@ -81,47 +68,23 @@ def build_state(
     photographs = PhotographDataset(paths, config.image_size, config.seed, config.max_pixels)
     total_steps, why = planned_steps(config, len(photographs), processes.count)
     vgg = load_vgg19(config.vgg_weights, compute.device, compute.dtype) if paintings else None
-    names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in paths)
-    # The identity is taken before smoothing: smoothed paintings differ by rounding from machine to machine.
-    identity = {
-        "style": _digest(painting.byte().numpy().tobytes() for painting in paintings),
-        "processes": processes.count,
-        "photographs": len(photographs),
-        "photograph_names": _digest([names.encode("utf-8", "surrogateescape")]),
-        "loss_network": vgg.fingerprint if vgg else "",
-    }
-    if teacher:
-        identity["teacher"] = _digest(value.numpy().tobytes() for value in teacher.network.state_dict().values())
+    # Taken before smoothing: smoothed paintings differ by rounding from machine to machine.
+    identity = _identity(config, paintings, photographs, vgg, processes, teacher)
     if checkpoint is not None:
         check_identity(checkpoint, identity, photographs, given)
     if config.style_smoothing:
         paintings = [smooth_strokes(painting, config.style_smoothing) for painting in paintings]
         style_images = [tensor_to_image(painting[0]) for painting in paintings]
     calibration = _read_calibration_photographs(photographs, config.batch_size * processes.count)
-
-    objective, of_painting, painting_from = None, config, 0
     if teacher:
-        painting_from = round((1 - config.painting_share) * total_steps)
-        of_painting = dataclasses.replace(config, temporal_weight=_settings_of(teacher)["temporal_weight"])
-    if paintings:
-        objective = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
-    if teacher:
-        teaches = _teaching(teacher.network, compute)
-        objective = Distillation(teaches, config.temporal_weight, len(styles), objective, painting_from)
+        objective = _build_distillation(config, compute, teacher, vgg, paintings, pictures, total_steps)
         style_images = monitored(teacher.network, monitor_photograph, compute)
-
+    else:
+        objective = _build_objective(config, vgg, paintings, pictures, total_steps)
     torch.manual_seed(config.seed)
     network = checkpoint.network if checkpoint else _build_network(config, styles, begun)
-    if config.train == "norms":
-        network.requires_grad_(False)
-        for norm in network.norms():
-            norm.requires_grad_(True)
-    network = network.to(compute.device, memory_format=memory_format(compute.device))
-    network = accelerate(processes.prepare(network)).train()
+    network = _prepare_network(config, network, compute.device, processes)
     optimizer = _build_optimizer(config, network)
-    started_from = None
-    if begun and begun is not teacher:
-        started_from = {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
     state = TrainingState(
         config=config, compute=compute, processes=processes, monitor_photograph=monitor_photograph,
         style_images=style_images, styles=styles, photographs=photographs, calibration=calibration, network=network,
@@ -129,7 +92,7 @@ def build_state(
         scheduler=cosine_schedule(optimizer, config.lr, total_steps),
         scaler=torch.amp.GradScaler(compute.device.type, enabled=compute.dtype == torch.float16),
         total_steps=total_steps, why=why, identity=identity, teacher=teacher and teacher.provenance,
-        started_from=started_from,
+        started_from=_origin_of(None if begun is teacher else begun),
     )  # fmt: skip
     if checkpoint is not None:
         restore(state, checkpoint)
@@ -138,6 +101,33 @@ def build_state(
     if config.norm == "mixed" and (begun is None or begun.network.norm != "mixed"):
         estimate_statistics(network, state.calibration_batches())
     return state
+
+
+def _read_monitor_photograph(config: TrainingConfig) -> Image.Image | None:
+    if not config.monitor_every_steps:
+        return None
+    return _read_picture(config, "training_monitor_content_image", config.training_monitor_content_image)
+
+
+def _teacher_and_start(
+    config: TrainingConfig, given: frozenset[str], is_new: bool
+) -> tuple[TrainingConfig, Checkpoint | None, Checkpoint | None]:
+    """The settings with what a teacher and a model to begin from decide; the teacher; the model."""
+    teacher = begun = None
+    if isinstance(config, DistillConfig):
+        teacher = load_checkpoint(config.teacher, "TEACHER")
+        config = _with_settings_of(teacher, config, given)
+        begun = teacher if _same_sizes(teacher.network, config) else None
+    if is_new and config.start_from is not None:
+        begun, config = _begin_from(config, given)
+    return config, teacher, begun
+
+
+def _origin_of(begun: Checkpoint | None) -> dict | None:
+    """What the model of ``--start_from`` says of itself."""
+    if begun is None:
+        return None
+    return {name: begun.provenance.get(name) for name in ("style", "step", "loss_network", "started_from")}
 
 
 def _settings_of(teacher: Checkpoint) -> dict:
@@ -212,6 +202,28 @@ def _read_style_images(config: TrainingConfig, styles: tuple[str, ...]) -> list[
     return images
 
 
+def _identity(
+    config: TrainingConfig,
+    paintings: list[torch.Tensor],
+    photographs: PhotographDataset,
+    vgg: VGG19 | None,
+    processes: Processes,
+    teacher: Checkpoint | None,
+) -> dict:
+    """What a training is made of, which a resumed one must find again."""
+    names = "\0".join(str(path.relative_to(config.dataset_dir)) for path in photographs.paths)
+    identity = {
+        "style": _digest(painting.byte().numpy().tobytes() for painting in paintings),
+        "processes": processes.count,
+        "photographs": len(photographs),
+        "photograph_names": _digest([names.encode("utf-8", "surrogateescape")]),
+        "loss_network": vgg.fingerprint if vgg else "",
+    }
+    if teacher:
+        identity["teacher"] = _digest(value.numpy().tobytes() for value in teacher.network.state_dict().values())
+    return identity
+
+
 def _digest(parts: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
@@ -241,12 +253,27 @@ def _build_objective(
     return PerceptualLoss(config, vgg, paintings, config.image_size, ceiling, whole)
 
 
-def _teaching(network: TransformerNet, compute: Compute) -> nn.Module:
-    """A teacher's network, ready to paint many batches."""
-    if isinstance(network, MultiStyleNet) and len(network.styles) == 1:
-        network = network.for_style(0)
+def _build_distillation(
+    config: DistillConfig,
+    compute: Compute,
+    teacher: Checkpoint,
+    vgg: VGG19 | None,
+    paintings: list[torch.Tensor],
+    pictures: list[Image.Image],
+    total_steps: int,
+) -> Distillation:
+    painting, painting_from = None, round((1 - config.painting_share) * total_steps)
+    if paintings:
+        temporal_weight = _settings_of(teacher).get("temporal_weight", 0.0)
+        of_painting = dataclasses.replace(config, temporal_weight=temporal_weight)
+        painting = _build_objective(of_painting, vgg, paintings, pictures, total_steps - painting_from)
+    network, count = teacher.network, 1
+    if isinstance(network, MultiStyleNet):
+        count = len(network.styles)
+        network = network if count > 1 else network.for_style(0)
     network = fuse_batch_norm(network).to(compute.device, memory_format=memory_format(compute.device))
-    return fused_pass(network, compute.dtype) if compute.device.type == "cpu" else network.to(compute.dtype)
+    network = fused_pass(network, compute.dtype) if compute.device.type == "cpu" else network.to(compute.dtype)
+    return Distillation(network, config.temporal_weight, count, painting, painting_from)
 
 
 def _build_network(config: TrainingConfig, styles: tuple[str, ...], begun: Checkpoint | None) -> TransformerNet:
@@ -260,6 +287,18 @@ def _build_network(config: TrainingConfig, styles: tuple[str, ...], begun: Check
         network = MultiStyleNet.begun_from(network, styles)
         network = network if len(styles) > 1 else network.for_style(0)
     return network.with_norm(config.norm)
+
+
+def _prepare_network(
+    config: TrainingConfig, network: TransformerNet, device: torch.device, processes: Processes
+) -> TransformerNet:
+    """The network on its device, in training mode, with gradients for what ``--train`` trains alone."""
+    if config.train == "norms":
+        network.requires_grad_(False)
+        for norm in network.norms():
+            norm.requires_grad_(True)
+    network = network.to(device, memory_format=memory_format(device))
+    return accelerate(processes.prepare(network)).train()
 
 
 def _build_optimizer(config: TrainingConfig, network: TransformerNet) -> torch.optim.Optimizer:
