@@ -5,13 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from models import cpu_kernels
-from models.cpu_kernels import (
-    DoublingConvTranspose,
-    FewOutputsConv,
-    FrozenConvReLU,
-    UnfoldedGradientConv,
-    accelerate,
-)
+from models.cpu_kernels import DoublingConvTranspose, FewOutputsConv, FrozenConvReLU, UnfoldedGradientConv, accelerate
 from models.multi_style import ConditionalInstanceNorm2d
 from models.transformer_net import MixedNorm2d, TransformerNet
 from tests.noise import random
