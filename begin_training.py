@@ -61,7 +61,13 @@ def train(config: TrainingConfig, given: frozenset[str] = frozenset()) -> int:
 def training_step(
     state: "TrainingState", photographs: "Tensor", *styles: "Tensor", views: "Views | None" = None
 ) -> "Losses":
-    """One step of the optimiser on what :meth:`training.state.TrainingState.batch_of` gives."""
+    """One step of the optimiser on a batch, see :meth:`training.state.TrainingState.batch_of`.
+
+    Args:
+        photographs: N x 3 x H x W, float, RGB in [0, 255], on the device.
+        styles: for a network of several styles, N whole numbers.
+        views: where the second half of the batch are second views of the first, see ``--temporal_weight``.
+    """
     with state.compute.autocast():
         stylized = state.forward(photographs, *styles)
     # What is minimised: losses/perceptual.py lists its terms.

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
@@ -48,7 +49,7 @@ _CHANGES = ("start", "stop", "resume")  # of a training
 
 
 def _answered(handler: Callable) -> Callable:
-    """A request of an open page, which ``X-Tab`` names; the answer is JSON, of a fault a sentence."""
+    """Answer a request of an open page, which ``X-Tab`` names, with JSON, or a fault in it with a sentence."""
 
     async def answer(self, request: Request) -> Response:
         tab = self.tabs.get(request.headers.get("x-tab", ""))
@@ -85,7 +86,8 @@ class Server:
         self._files = {path.name: path.read_bytes() for path in _STATIC.iterdir() if path.suffix in _TYPES}
         self._pictures = {path.name: path.read_bytes() for path in PICTURES.glob("*.jpg")}
         self._sample = functools.cache(lambda style: self.painter.sample(style, self.ended))
-        self._painting_sample = threading.Lock()  # one at a time: what a visitor waits for is not to wait for these
+        self._step: Future | None = None  # of the seconds that one of a training may take
+        self._background = ThreadPoolExecutor(1)  # a thread of its own, so that no visitor's picture waits for these
         self.ended = threading.Event()
 
     def app(self, host: str, port: int) -> Starlette:
@@ -106,6 +108,7 @@ class Server:
 
     def end(self) -> None:
         """Stop all work and remove all files."""
+        self._background.shutdown(wait=False, cancel_futures=True)
         self.ended.set()
         for tab in list(self.tabs.values()):
             tab.end(wait=False)
@@ -124,10 +127,9 @@ class Server:
     def style_picture(self, request: Request) -> Response:
         """The sample photograph in a style, or what a style of one's own learnt from, small."""
         style = self.catalogue.styles().get(request.query_params.get("style"))
-        with contextlib.suppress(UserError, Cancelled):
+        with contextlib.suppress(UserError, Cancelled, CancelledError, RuntimeError):  # the last two as the server ends
             if style and request.url.path == "/thumbnail":
-                with self._painting_sample:
-                    return Response(self._sample(style), media_type="image/jpeg")
+                return Response(self._background.submit(self._sample, style).result(), media_type="image/jpeg")
             if style and style.painting:
                 return Response(self.painter.small(style.painting), media_type="image/jpeg")
         raise HTTPException(404, "there is no such picture")
@@ -179,7 +181,9 @@ class Server:
     def _training_status(self) -> dict:
         status = self.trainings.status()
         if status["state"] == "none" and self.trainings.folders:
-            status["seconds_per_step"] = self.painter.seconds_per_training_step
+            if self._step is None:  # measured while the page waits for nothing
+                self._step = self._background.submit(self.painter.seconds_per_training_step)
+            status["seconds_per_step"] = self._step.result() if self._step.done() else None
         return status
 
     def training_picture(self, request: Request) -> Response:

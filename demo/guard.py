@@ -1,4 +1,4 @@
-"""What the server refuses, lest another site's page or DNS rebinding reach it, and what it forbids browsers to do."""
+"""Refuse requests from other sites' pages and by DNS rebinding; forbid browsers what the page does not need."""
 
 import ipaddress
 

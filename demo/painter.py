@@ -49,7 +49,7 @@ _FRAME_EVERY = 0.7  # seconds between two frames of a film that are shown while 
 
 @dataclass
 class Photograph:
-    """Of a visitor, or a film or an animated picture."""
+    """A photograph, a film or an animated picture that a visitor gave."""
 
     path: Path  # where its bytes lie
     name: str  # what the visitor calls it
@@ -81,7 +81,7 @@ class Painter:
         self.config, self.catalogue = config, catalogue
         self._in_callers_thread = resolve_compute(config.device, config.precision)
         self.compute = self._in_callers_thread.in_one_thread()
-        # Of webcams, that small networks paint.
+        # Small networks paint so many webcam frames at once.
         self.frames_at_once = min(torch.get_num_threads(), _FRAMES) if self.compute.device.type == "cpu" else 1
         self._places = threading.Semaphore(self.frames_at_once)
         self.turns, self.room = Turns(), Turns(config.max_pixels)  # of the network; and of pixels held decoded
@@ -89,7 +89,7 @@ class Painter:
         self._seconds_per_pixel = {False: 3e-6, True: 1e-6}  # of a network's pass, and a twin's; measured as it goes
 
     def open(self, path: Path, name: str, stop: threading.Event) -> Photograph:
-        """A photograph or a film of a file; an animated picture's path has the ending of its name."""
+        """A photograph or a film, read from a file; an animated picture's path keeps the ending of its name."""
         most = self.config.max_pixels
         ending, moves = planned(path, "auto", still=False)  # by its first bytes: a list of other files is no film
         if moves:
@@ -108,7 +108,7 @@ class Painter:
             return Photograph(path, name, size, _on_screen(image), math.prod(size), remarks)
 
     def stylizer(self, recipe: Recipe, network: str = "config") -> Stylizer:
-        """What paints a recipe by its ``config``, ``quick`` or ``live``; it is kept until a file of it changes."""
+        """The engine of a recipe's ``config``, ``quick`` or ``live``, kept until one of its files changes."""
         config = getattr(recipe, network)
         compute = self._in_callers_thread if network == "live" and self.side_by_side(recipe) > 1 else self.compute
         return self._load(config.model_path, config.style, config.blend, recipe.stamps, compute)
@@ -168,7 +168,6 @@ class Painter:
         image.thumbnail((_PAINTING, _PAINTING), Image.Resampling.LANCZOS)
         return encoded(image, 85)
 
-    @functools.cached_property
     def seconds_per_training_step(self) -> float | None:
         """What a step of a training on this CPU may take: six passes over its crops (SOAP, one core of an EPYC)."""
         styles = self.catalogue.styles()

@@ -16,7 +16,7 @@ class Cancelled(Exception):
 
 
 class Turns:
-    """So much of something at a time, ``most`` in all, for whoever has waited longest; who asks for more has all."""
+    """Shares out ``most`` of something to those who wait, in their order; a request for more gets all of it."""
 
     def __init__(self, most: int = 1):
         self._condition, self._free, self._most = threading.Condition(), most, most

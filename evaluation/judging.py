@@ -28,7 +28,7 @@ from utils.progress import progress_bar
 
 
 def judge(config) -> None:
-    """What ``evaluation.compare.compare`` does."""
+    """Judge, print the tables, and write what the settings of ``evaluation.compare`` ask for. Raises UserError."""
     if config.teacher and not config.tones_only:
         raise UserError("--teacher goes with --tones_only: add it, or leave out --teacher")
     for name, endings in {"json": (".json",), "sheet": ENDINGS}.items():

@@ -25,7 +25,7 @@ from utils.settings import run_command
 
 # torch is imported where it is needed, so that --help and a mistyped flag answer without waiting for it.
 
-ROOTS = ("modeling_style_transfer", "image_processing_style_transfer")  # modules that transformers is told of
+ROOTS = ("modeling_style_transfer", "image_processing_style_transfer")  # modules that transformers imports
 
 _IMPORT = re.compile(r"^( *)from (export|imaging|inference|losses|models|utils)\.(\w+) import", re.MULTILINE)
 _BESIDE = '''

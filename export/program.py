@@ -19,7 +19,7 @@ from utils.errors import UserError
 from utils.files import atomic_write, check_target
 from utils.settings import run_command
 
-FACTS = "facts.json"  # what is told of the model, among the extra files of the program
+FACTS = "facts.json"  # the program's extra file that describes the model
 
 
 @dataclass(frozen=True)

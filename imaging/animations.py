@@ -28,7 +28,7 @@ def is_animation(path: str | Path) -> bool:
     if Path(path).suffix.lower() in ANIMATION_ENDINGS:
         with contextlib.suppress(Exception), opened(Path(path), still=False) as image:
             return bool(getattr(image, "is_animated", False))
-    return False  # what is the matter with it is told by whoever reads it
+    return False  # reading it will say what is wrong with it
 
 
 class AnimationReader(contextlib.ExitStack):

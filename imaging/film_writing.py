@@ -148,7 +148,7 @@ def _halved_chroma(planes: np.ndarray) -> np.ndarray:
 
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""That encoders know, by the number of channels, which is all that some films say."""
+"""Layouts that encoders know, by their number of channels: some films say no more."""
 
 _TEXT_SUBTITLES = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text")
 _KINDS = {
@@ -158,7 +158,7 @@ _KINDS = {
 
 
 class _CopiedStreams:
-    """The streams of a film beside its pictures, in another container, of ``av``, which is written.
+    """Sound and subtitles of a film, copied or converted into another container of ``av``.
 
     ``sound`` and ``text`` encode what the container does not take as it is; ``remarks`` are sentences on what was
     converted or left out.

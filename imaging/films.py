@@ -210,14 +210,17 @@ class FilmReader(contextlib.ExitStack):
         """
         usual_aspect, aspects = None, {}  # by time stamp, for pictures where it is another one
         end, ended = self.end - self.start, False
+        sound = {stream for stream in self.others if stream.type == "audio"}  # that has not come to the end yet
         for packet in self._read():
+            time = packet and self.time_of(packet.dts, packet.time_base)
             if packet is not None and packet.stream is not self.stream:
-                if packet.dts is not None:
+                if time is not None:
                     self.packets.append(packet)
+                    if time >= end:
+                        sound.discard(packet.stream)
                 continue
             if ended:  # but sound of the part may come later in the file, by seconds
-                time = packet and self.time_of(packet.dts, packet.time_base)
-                if not self.others or (time or 0) >= end + 10:
+                if not sound or (time or 0) >= end + 10:
                     return
                 continue
             pictures = self.decoded(packet, self.stream.decode)

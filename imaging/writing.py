@@ -43,7 +43,7 @@ def result_ending(format: str, head: bytes) -> str:
 def save_picture(image: Image.Image, file: BinaryIO, ending: str, info: dict, quality: int | None = None) -> None:
     """Encode a picture, ``RGB`` or ``RGBA``, sRGB; transparency becomes white in a JPEG.
 
-    Of the photograph's ``info``, as Pillow has it, the EXIF is kept, and the colours are brought back into its profile.
+    The result keeps the EXIF of the photograph's ``info``, which is Pillow's, and its colours are in its profile.
     The ending is one of :func:`result_ending`; for the quality see :func:`encoder_options`. Raises a
     :class:`ValueError` if the format does not hold so large a picture.
     """

@@ -1,4 +1,4 @@
-"""What the engine reads and writes, a picture, which is painted over while it is read, or a batch of tensors; tiles."""
+"""Canvases that the engine reads and paints over, a picture or a batch of tensors; and their tiles."""
 
 import itertools
 import math

@@ -70,7 +70,7 @@ def repaint_film(
             ``<target>_unfinished<ending>``, and whatever is at the target stays.
 
     Raises:
-        StylizeError: for a mask of other proportions.
+        StylizeError, MemoryError: for a mask of other proportions; if not even a small tile fits into memory.
         UserError, ImageError: naming the file that cannot be read or written.
     """
     target = Path(target)

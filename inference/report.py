@@ -18,8 +18,8 @@ from utils.progress import progress_bar
 class InferenceReport:
     """Notes what became of each photograph, and says so to people or, with ``--json``, to programs.
 
-    A photograph that is not one of ``several`` has neither bar nor summary; with ``piped``, standard output is for the
-    result. Of several processes the ``first`` speaks, with ``total`` photographs of its own; the others report faults.
+    Only ``several`` photographs have a bar and a summary; with ``piped``, standard output is for the result. Among
+    several processes only the ``first`` speaks, which has ``total`` photographs of its own; the others report faults.
     """
 
     def __init__(self, total: int, config: InferenceConfig, several: bool, piped: bool, first: bool):

@@ -191,7 +191,7 @@ class Stylizer:
         return max(size) <= self.tile_size or (self._halo is None and math.prod(size) <= self.tile_size**2)
 
     def _affordable(self, room: int, width: int = 0) -> int:
-        """A tile size for so many bytes, which the row of a picture of this width that it lies in takes a part of."""
+        """The size of a tile that fits, with its row in a picture of this ``width``, into ``room`` bytes."""
         # Pixels of a tile, and three bytes of each in its row: c t^2 + 3 w t = room.
         cost = _BYTES_PER_PIXEL[self.compute.dtype.itemsize]
         side = (math.sqrt((3 * width) ** 2 + 4 * cost * room) - 3 * width) / (2 * cost)

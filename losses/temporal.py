@@ -1,4 +1,4 @@
-"""The term for films: two views of one thing are to be painted alike.
+"""The term for films: the network paints two views of one thing alike.
 
 The loss of Ruder et al. (2016, section 3.3) and Gupta et al. (2017), with a motion that is known in place of an
 estimated flow: the second view is made of the photograph itself, see :mod:`training.second_view`.

@@ -208,7 +208,7 @@ class _CPUConvTranspose2d(ReflectionConvTranspose2d):
 
 
 class _CPUNorm(nn.Module):
-    """What a layer that looks at the whole picture does, be it of one style or, with N x S weights, of several."""
+    """The forward pass of a norm of the whole picture, for one style or, by N x S weights, for several."""
 
     def forward(self, x, *style):
         if torch.compiler.is_compiling():

@@ -100,7 +100,11 @@ def _downloaded() -> dict:
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"the VGG-19 weights could not be downloaded ({reason}): {_HOW_TO}") from None
-    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(digits):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    if not digest.hexdigest().startswith(digits):
         raise UserError(f"{path} is not torchvision's file, by its hash: remove it, to have it downloaded again")
     return _state_dict(path, str(path))
 
