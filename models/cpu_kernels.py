@@ -296,7 +296,7 @@ def _sharing(layer: nn.Module, kind: type[nn.Module], *sizes, **options) -> nn.M
 
 
 _MOST_POSITIONS = 2**16  # of a picture that are summed up in float32 at a time
-_LANES = 32  # channels that are summed up at a time: of fewer channels, several pixels are taken side by side
+_LANES = 128  # channels that are summed up at a time: of fewer channels, several pixels are taken side by side
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -313,14 +313,15 @@ def _moments_of_picture(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     dtype = torch.promote_types(x.dtype, torch.float32)
     channels, beside = x.shape[1], 1
     if x.is_contiguous(memory_format=torch.channels_last):
-        beside = math.gcd(x.shape[3], max(1, _LANES // channels))
-        x = x.permute(0, 2, 3, 1).unflatten(2, (-1, beside)).flatten(3).permute(0, 3, 1, 2)
+        beside = math.gcd(x.shape[2] * x.shape[3], max(1, _LANES // channels))
+        x = x.permute(0, 2, 3, 1).view(1, -1, 1, beside * channels).permute(0, 3, 1, 2)
     unused = torch.zeros(x.shape[1], dtype=dtype)  # running statistics; the result takes their type
     strips = x.split(max(1, _MOST_POSITIONS // x.shape[3]), 2)
     found = [torch.batch_norm_update_stats(strip, unused, unused, 0.0) for strip in strips]
-    if len(strips) == beside == 1:
-        return found[0]
-    means, variances = (torch.stack(values).view(-1, channels) for values in zip(*found))
+    means, variances = (torch.cat(values).view(-1, channels) for values in zip(*found))
+    if len(strips) == 1:
+        between, mean = torch.var_mean(means, 0, correction=0)
+        return mean, variances.mean(0) + between
     mean, variance = together(means, variances, [strip.shape[2] for strip in strips for _ in range(beside)])
     return mean.to(dtype), variance.to(dtype)
 

@@ -132,10 +132,9 @@ class FusedNetwork:
                 torch.addcmul(_per_channel(shift, y), y, _per_channel(scale, y), out=inside).clamp_min_(0)
                 scale, shift = None, torch.zeros_like(shift)
             else:
-                scale = torch.where(scale.abs() < _TINY, _TINY, scale)
-                bound = -shift / scale
-                low, high = torch.where(scale > 0, bound, -torch.inf), torch.where(scale > 0, torch.inf, bound)
-                _clamp(y, low, high, inside)
+                scale = scale.masked_fill(scale.abs() < _TINY, _TINY)
+                bound, rises = -shift / scale, scale > 0
+                _clamp(y, bound.masked_fill(~rises, -torch.inf), bound.masked_fill(rises, torch.inf), inside)
             if following.begins_block:
                 shortcut, shortcut_shift = inside, shift
             _reflect_border(x, padding)
@@ -160,7 +159,7 @@ def _per_channel(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 def _clamp(y: torch.Tensor, low: torch.Tensor, high: torch.Tensor, out: torch.Tensor) -> None:
     """``y`` between bounds of each channel, by whole rows: pixel by pixel, few channels leave most lanes idle."""
     rows, out_rows = y.permute(0, 2, 3, 1).flatten(2), out.permute(0, 2, 3, 1)
-    low, high = (bound.to(y.dtype).repeat(y.shape[3]) for bound in (low, high))
+    low, high = (bound.to(y.dtype).expand(y.shape[3], -1).flatten() for bound in (low, high))
     torch.clamp(rows, low, high, out=out_rows.view(*rows.shape))
 
 
@@ -196,7 +195,7 @@ def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: t
     if scale is not None:
         weight = weight * (scale[:, None, None, None] if convolution.transposed else scale[:, None, None])
     (rows, columns), weight = step.block, weight.to(x.dtype)
-    bias = None if bias is None else bias.repeat(rows * columns).to(x.dtype)
+    bias = None if bias is None else bias.to(x.dtype).expand(rows * columns, -1).flatten()
     if step.resize:
         x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (step.padding,) * 4, mode="reflect")
     if convolution.transposed:

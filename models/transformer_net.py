@@ -20,7 +20,8 @@ TANH_SCALE = 8.0
 def pooled(mean, variance, other_mean, other_variance, share):
     """Mean and variance of two sets of values together, of which the second makes up ``share``."""
     step = other_mean - mean
-    return mean + share * step, variance + share * (other_variance - variance) + share * (1 - share) * step.square()
+    variance = torch.lerp(variance, other_variance, share).addcmul(step, step * (share * (1 - share)))
+    return mean + share * step, variance
 
 
 class MixedNorm2d(nn.Module):
