@@ -17,7 +17,7 @@ from models.transformer_net import (
     scale_and_shift,
 )
 
-_BLOCKS = {3: (4, 2), 4: (1, 2), 8: (1, 2)}
+_BLOCKS = {3: (4, 2), 4: (1, 4), 8: (1, 2)}
 """Rows and columns that a 9 x 9 convolution to so few channels gives at once: one pixel's leave most lanes idle."""
 
 _TINY = 1e-12
