@@ -71,8 +71,8 @@ class MixedNorm2d(nn.Module):
         count = chances.sum(0)[:, None]  # pictures of each style
         part = 1 / self.batches if self.momentum is None else self.momentum * count.clamp_max(1)
         of_style = chances.T / count.clamp_min(1e-6)  # S x N: the weight of each picture in its style's mean
-        batch_mean = of_style @ mean
-        batch_var = of_style @ (variance + mean.square()) - batch_mean.square()
+        batch_mean = mixed(of_style, mean)
+        batch_var = mixed(of_style, variance + mean.square()) - batch_mean.square()
         for buffer, value in zip(
             (self.running_mean, self.running_var),
             pooled(self.running_mean, self.running_var, batch_mean, batch_var.clamp_min(0), part),

@@ -10,12 +10,13 @@ from training.build import estimate_statistics
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("momentum, share", [(None, 1.0), (0.02, 0.02)])
-def test_a_batch_enters_the_running_statistics(momentum, share):
+@pytest.mark.parametrize("momentum, share, half", [(None, 1.0, False), (0.02, 0.02, False), (None, 1.0, True)])
+def test_a_batch_enters_the_running_statistics(momentum, share, half):
     norm = MixedNorm2d(4).train()
     norm.momentum = momentum
     x = torch.randn(3, 4, 7, 5) * 2 + 3
-    norm(x)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        norm(x)
     by_torch = torch.nn.BatchNorm2d(4, momentum=1.0)
     by_torch(x)
     biased = by_torch.running_var * (1 - 1 / (3 * 7 * 5))
