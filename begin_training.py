@@ -68,6 +68,7 @@ def training_step(
         styles: for a network of several styles, N whole numbers.
         views: where the second half of the batch are second views of the first, see ``--temporal_weight``.
     """
+    state.settle_statistics()
     with state.compute.autocast():
         stylized = state.forward(photographs, *styles)
     # What is minimised: losses/perceptual.py lists its terms.

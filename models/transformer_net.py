@@ -33,21 +33,22 @@ class MixedNorm2d(nn.Module):
 
     Attributes:
         weight, bias, running_mean, running_var: C each, or with ``styles`` S x C, a row for each of S styles.
-        momentum: part of a batch in the running statistics; ``None`` for a plain mean over the batches since
+        momentum: part of a batch in the running statistics, a scalar; ``None`` for a plain mean over the batches since
             :meth:`reset_running_stats`.
     """
 
     SHARE = 0.75  # of the running statistics
+    MOMENTUM = 0.02  # at the beginning of a training
     eps = 1e-5
 
     def __init__(self, channels: int, styles: int | None = None):
         super().__init__()
         shape = (channels,) if styles is None else (styles, channels)
-        self.num_features, self.momentum = channels, 0.02
+        self.num_features, self.batches = channels, 0
         self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
         self.register_buffer("running_mean", torch.zeros(shape))
         self.register_buffer("running_var", torch.ones(shape))
-        self.batches = 0
+        self.register_buffer("momentum", torch.tensor(self.MOMENTUM), persistent=False)
 
     def reset_running_stats(self) -> None:
         self.running_mean.zero_()

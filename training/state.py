@@ -12,7 +12,7 @@ from data.dataset import PhotographDataset
 from losses.distillation import Distillation
 from losses.perceptual import Losses, PerceptualLoss
 from losses.temporal import Views
-from models.transformer_net import TransformerNet
+from models.transformer_net import MixedNorm2d, TransformerNet
 from training.second_view import second_views, soften
 from training.style_images import style_order
 from utils.device import Compute, memory_format
@@ -76,6 +76,16 @@ class TrainingState:
         moved, motion = second_views(photographs, seeds)
         pairs = torch.cat([photographs, moved]).contiguous(memory_format=memory_format(self.compute.device))
         return (pairs, *(numbers.repeat(2) for numbers in styles)), Views(motion, soft)
+
+    def settle_statistics(self) -> None:
+        """Have the running statistics of mixed norm come to rest as the learning rate does.
+
+        Else they drift with the last batches, and weights that hardly move any more cannot follow.
+        """
+        left = self.scheduler.get_last_lr()[0] / self.optimizer.param_groups[0]["initial_lr"]
+        for norm in self.network.norms():
+            if isinstance(norm, MixedNorm2d):
+                norm.momentum.fill_(left * norm.MOMENTUM)
 
     def calibration_batches(self) -> Iterator[torch.Tensor]:
         """The calibration photographs, as :meth:`to_device` gives them."""

@@ -13,7 +13,7 @@ from training.build import estimate_statistics
 @pytest.mark.parametrize("momentum, share, half", [(None, 1.0, False), (0.02, 0.02, False), (None, 1.0, True)])
 def test_a_batch_enters_the_running_statistics(momentum, share, half):
     norm = MixedNorm2d(4).train()
-    norm.momentum = momentum
+    norm.momentum = momentum and torch.tensor(momentum)
     x = torch.randn(3, 4, 7, 5) * 2 + 3
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         norm(x)

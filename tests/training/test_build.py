@@ -113,6 +113,15 @@ def test_flat_photographs_do_not_harm_a_training(small_config, trained_like, tmp
     assert all(torch.equal(a, b) for a, b in zip(before, state.network.parameters()))
 
 
+def test_running_statistics_come_to_rest_with_the_learning_rate(small_config):
+    state, parts = build_state(small_config(norm="mixed", total_steps=2)), []
+    stream = PhotographStream(state.photographs, 1)
+    for _ in range(2):
+        training_step(state, state.to_device(next(stream)))
+        parts.append(float(state.network.norms()[0].momentum))
+    assert parts == pytest.approx([0.02, 0.01])
+
+
 @pytest.mark.parametrize(
     "weights, flag",
     [({"content_weight": 1e5, "style_weight": 1e10}, "--style_weight 1e+10"), ({"tv_weight": 1e3}, "--tv_weight 1000"),
