@@ -93,14 +93,12 @@ def test_norms_are_their_formula_in_any_layout(kind, styles, pictures, layout, o
     mixture = random(pictures, styles, seed=2).abs() if styles > 1 else torch.ones(pictures, 1).double()
 
     def formula(x):
-        scale, shift = (mixture @ table.view(styles, 8) for table in (norm.weight, norm.bias))
+        tables = norm.weight, norm.bias, *((norm.running_mean, norm.running_var) if kind == "mixed" else ())
+        scale, shift, *running = (mixture @ table.view(styles, 8) for table in tables)
         variance, mean = torch.var_mean(x, (2, 3), correction=0)
-        if kind == "mixed":
-            running_mean, running_var = (
-                mixture @ table.view(styles, 8) for table in (norm.running_mean, norm.running_var)
-            )
-            variance = 0.25 * variance + 0.75 * running_var + 0.25 * 0.75 * (running_mean - mean).square()
-            mean = 0.25 * mean + 0.75 * running_mean
+        if running:
+            variance = 0.25 * variance + 0.75 * running[1] + 0.25 * 0.75 * (running[0] - mean).square()
+            mean = 0.25 * mean + 0.75 * running[0]
         scale, shift = (value[..., None, None] for value in (scale / (variance + norm.eps).sqrt(), shift))
         return (x - mean[..., None, None]) * scale + shift
 
