@@ -319,7 +319,7 @@ def _moments_of_picture(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     strips = x.split(max(1, _MOST_POSITIONS // x.shape[3]), 2)
     found = [torch.batch_norm_update_stats(strip, unused, unused, 0.0) for strip in strips]
     means, variances = (torch.cat(values).view(-1, channels) for values in zip(*found))
-    if len(strips) == 1:
+    if len(strips) == 1:  # sets of equal size
         between, mean = torch.var_mean(means, 0, correction=0)
         return mean, variances.mean(0) + between
     mean, variance = together(means, variances, [strip.shape[2] for strip in strips for _ in range(beside)])

@@ -21,7 +21,7 @@ def pooled(mean, variance, other_mean, other_variance, share):
     """Mean and variance of two sets of values together, of which the second makes up ``share``."""
     step = other_mean - mean
     variance = torch.lerp(variance, other_variance, share).addcmul(step, step * (share * (1 - share)))
-    return mean + share * step, variance
+    return torch.lerp(mean, other_mean, share), variance
 
 
 class MixedNorm2d(nn.Module):
