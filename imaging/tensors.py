@@ -26,7 +26,7 @@ def image_to_tensor(image: Image.Image) -> torch.Tensor:
 def tensor_to_image(tensor: torch.Tensor) -> Image.Image:
     """3 x H x W, RGB in [0, 255], any type, as an ``RGB`` picture: rounded and clamped."""
     if tensor.is_floating_point():
-        tensor = tensor.round().clamp(0, 255).to(torch.uint8)
+        tensor = tensor.round().clamp_(0, 255).to(torch.uint8)
     return Image.fromarray(tensor.permute(1, 2, 0).contiguous().cpu().numpy())
 
 

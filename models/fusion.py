@@ -20,6 +20,9 @@ from models.transformer_net import (
 _BLOCKS = {3: (4, 2), 4: (1, 4), 8: (1, 2)}
 """Rows and columns that a 9 x 9 convolution to so few channels gives at once: one pixel's leave most lanes idle."""
 
+_FEW = 4
+"""A transposed convolution to so few channels gives its even rows first, then its odd ones, two pixels at once."""
+
 _TINY = 1e-12
 
 
@@ -62,6 +65,9 @@ class _Step:
         if convolution.kernel_size == (9, 9) and convolution.out_channels in _BLOCKS:
             self.block = _BLOCKS[convolution.out_channels]
             self.kernels = block_kernels(weight, *self.block)
+        self.by_rows = convolution.transposed and convolution.out_channels <= _FEW
+        if self.by_rows:
+            self.block, self.kernels = (1, 2), row_kernels(weight)
 
 
 def block_kernels(weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
@@ -76,6 +82,22 @@ def block_kernels(weight: torch.Tensor, rows: int, columns: int) -> torch.Tensor
         for column in range(columns):
             kernels[row, column, :, :, row : row + height, column : column + width] = weight
     return kernels.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+
+
+def row_kernels(weight: torch.Tensor) -> torch.Tensor:
+    """A transposed convolution of stride 2 as two convolutions, for its even and its odd rows, each for two pixels.
+
+    Args:
+        weight: C x D x 4 x 4.
+
+    Returns:
+        2 x 2D x C x 2 x 3: the kernels of a row's left and right pixels, each with one column of zeros.
+    """
+    taps = weight.flip(2, 3).unflatten(3, (2, 2)).unflatten(2, (2, 2))  # C, D, a, row, b, column: each turned around
+    kernels = weight.new_zeros(2, 2, weight.shape[1], weight.shape[0], 2, 3)
+    for column in range(2):
+        kernels[:, column, ..., column : column + 2] = taps[..., column].permute(3, 1, 0, 2, 4)
+    return kernels.flatten(1, 2).contiguous()
 
 
 def fused_pass(network: TransformerNet, dtype: torch.dtype) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -193,14 +215,26 @@ def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: t
     if shift is not None:
         bias = step.sums @ shift if bias is None else bias + step.sums @ shift
     if scale is not None:
-        weight = weight * (scale[:, None, None, None] if convolution.transposed else scale[:, None, None])
+        inputs_first = convolution.transposed and not step.by_rows
+        weight = weight * (scale[:, None, None, None] if inputs_first else scale[:, None, None])
     (rows, columns), weight = step.block, weight.to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype).expand(rows * columns, -1).flatten()
     if step.resize:
         x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (step.padding,) * 4, mode="reflect")
+    if step.by_rows:
+        return _by_rows(x, weight, bias)
     if convolution.transposed:
         return F.conv_transpose2d(x, weight, bias, convolution.stride, convolution.padding)
     if step.block == (1, 1):
         return F.conv2d(x, weight, bias, convolution.stride)
     pixels = F.conv2d(x, weight, bias, step.block).unflatten(1, (rows, columns, -1)).permute(0, 4, 1, 5, 2, 3)
     return pixels.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+
+
+def _by_rows(x: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """The transposed convolution of :func:`row_kernels`, for ``x`` with a border of one pixel."""
+    number, _, height, width = x.shape
+    result = x.new_empty(number, height - 2, 2, width - 2, len(bias))
+    for row, kernel in enumerate(kernels):
+        result[:, :, row] = F.conv2d(x[:, :, row : row + height - 1], kernel, bias).permute(0, 2, 3, 1)
+    return result.view(number, 2 * height - 4, 2 * width - 4, -1).permute(0, 3, 1, 2)
