@@ -14,18 +14,19 @@ from losses.temporal import Views, temporal_loss
 from losses.terms import Batches
 
 STEADINESS = 12.0  # of the temporal term: at a difference of 0.05 rho is twelve times as steep as a square
-CONTRAST = 2.0  # of the difference in contrast: without it, students have an eighth to a quarter less than teachers
+CONTRAST = {(3, 9): 2.0, (1, 3): 1.0}
+"""Weights of the difference in contrast, by band: without it, students have an eighth to a quarter less than teachers.
+With more weight on the finest band, a student makes a mesh of what it cannot place."""
 
 
-def band_contrast(images: torch.Tensor) -> torch.Tensor:
+def band_contrast(images: torch.Tensor, band: tuple[int, int]) -> torch.Tensor:
     """How strong strokes are in squares of 8 pixels, wherever in them they are: band-limited contrast (Peli, 1990).
 
-    The band, 3 to 9 pixels, is the difference of two box filters, which is not divided by the local mean here. Finer
-    detail does not count: where a student cannot place strokes, it would make a mesh of it. Of N x 3 x H x W, values in
-    [0, 1], H and W at least 8. Gives N x 3 x floor(H/8) x floor(W/8), root mean squares, at least 0.001, so that they
-    have a finite gradient.
+    The band is the difference of two box filters with sides of so many pixels, which is not divided by the local mean
+    here. Of N x 3 x H x W, values in [0, 1], H and W at least 8. Gives N x 3 x floor(H/8) x floor(W/8), root mean
+    squares, at least 0.001, so that they have a finite gradient.
     """
-    narrow, wide = (F.avg_pool2d(images, side, 1, side // 2, count_include_pad=False) for side in (3, 9))
+    narrow, wide = (F.avg_pool2d(images, side, 1, side // 2, count_include_pad=False) for side in band)
     return (F.avg_pool2d((narrow - wide).square(), 8) + 1e-6).sqrt()
 
 
@@ -33,10 +34,10 @@ class Distillation(nn.Module):
     """The distance to the teacher's pictures, with a temporal term; in the last steps the objective of the painting.
 
     For photographs x and second views w(x), see :mod:`training.second_view`, student N and teacher M lower
-    rho(N(x) - M(x)) + 2 |c(N(x)) - c(M(x))| + 12 temporal_weight (N(w(x)) - w(N(x)))^2, means over values in [0, 1];
-    rho(d) = |d| + 2 d^2, for squares alone would teach a mean of the strokes that a small network cannot place, which
-    is pale; c is :func:`band_contrast`. The second views have noise, which the teacher does not see: the student learns
-    to paint past it.
+    rho(N(x) - M(x)) + 2 |c(N(x)) - c(M(x))| + |f(N(x)) - f(M(x))| + 12 temporal_weight (N(w(x)) - w(N(x)))^2, means
+    over values in [0, 1]; rho(d) = |d| + 2 d^2, for squares alone would teach a mean of the strokes that a small
+    network cannot place, which is pale; c and f are :func:`band_contrast`, of 3 to 9 and of 1 to 3 pixels. The second
+    views have noise, which the teacher does not see: the student learns to paint past it.
 
     Args:
         teacher: gives N x 3 x H x W, RGB in [0, 255], of the same and, with several styles, of N whole numbers.
@@ -87,9 +88,12 @@ class Distillation(nn.Module):
         with torch.no_grad():
             target = self._teacher(photographs) if style is None else self._teacher(photographs, numbers)
         values, target = stylized.float() / 255, target / 255
-        contrast, difference = (band_contrast(values) - band_contrast(target)).abs(), values - target
-        distance = difference.abs() + 2 * difference.square()
-        raw = nothing | {"teacher": distance.mean((1, 2, 3)) + CONTRAST * contrast.mean((1, 2, 3))}
+        difference = values - target
+        distance = (difference.abs() + 2 * difference.square()).mean((1, 2, 3))
+        for band, weight in CONTRAST.items():
+            contrast = (band_contrast(values, band) - band_contrast(target, band)).abs()
+            distance = distance + weight * contrast.mean((1, 2, 3))
+        raw = nothing | {"teacher": distance}
         if views is not None:
             raw["temporal"] = STEADINESS * temporal_loss(stylized, moved, views.motion)
         weighted = raw | {"temporal": self.temporal_weight * raw["temporal"]}

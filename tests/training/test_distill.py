@@ -52,7 +52,7 @@ def test_contrast_is_that_of_two_means():
             narrow, wide = (image[max(0, row - n) : row + n + 1, max(0, column - n) : column + n + 1] for n in (1, 4))
             band[row, column] = narrow.mean() - wide.mean()
     expected = band.square().unflatten(1, (3, 8)).unflatten(0, (2, 8)).mean((1, 3)).sqrt()
-    torch.testing.assert_close(band_contrast(image[None, None])[0, 0], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(band_contrast(image[None, None], (3, 9))[0, 0], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_small_network_comes_to_paint_as_a_large_one(teacher, call, photos, monitor, tmp_path):
