@@ -15,16 +15,19 @@ from losses.terms import Batches
 
 STEADINESS = 12.0  # of the temporal term: at a difference of 0.05 rho is twelve times as steep as a square
 CONTRAST = {(3, 9): 2.0, (1, 3): 1.0}
-"""Weights of the difference in contrast, by band: without it, students have an eighth to a quarter less than teachers.
-With more weight on the finest band, a student makes a mesh of what it cannot place."""
+"""Weights of the difference in contrast, by band: without the first, students had an eighth to a quarter less than
+teachers; without the second, 7 to 16% less below 3 pixels."""
 
 
 def band_contrast(images: torch.Tensor, band: tuple[int, int]) -> torch.Tensor:
     """How strong strokes are in squares of 8 pixels, wherever in them they are: band-limited contrast (Peli, 1990).
 
-    The band is the difference of two box filters with sides of so many pixels, which is not divided by the local mean
-    here. Of N x 3 x H x W, values in [0, 1], H and W at least 8. Gives N x 3 x floor(H/8) x floor(W/8), root mean
-    squares, at least 0.001, so that they have a finite gradient.
+    Args:
+        images: N x 3 x H x W, in [0, 1], H and W at least 8.
+        band: odd sides, in pixels, of two box filters. Their difference is not divided by the local mean here.
+
+    Returns:
+        N x 3 x floor(H/8) x floor(W/8), root mean squares, at least 0.001, so that they have a finite gradient.
     """
     narrow, wide = (F.avg_pool2d(images, side, 1, side // 2, count_include_pad=False) for side in band)
     return (F.avg_pool2d((narrow - wide).square(), 8) + 1e-6).sqrt()

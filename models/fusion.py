@@ -65,8 +65,7 @@ class _Step:
         if convolution.kernel_size == (9, 9) and convolution.out_channels in _BLOCKS:
             self.block = _BLOCKS[convolution.out_channels]
             self.kernels = block_kernels(weight, *self.block)
-        self.by_rows = convolution.transposed and convolution.out_channels <= _FEW
-        if self.by_rows:
+        if convolution.transposed and convolution.out_channels <= _FEW:
             self.block, self.kernels = (1, 2), row_kernels(weight)
 
 
@@ -214,18 +213,18 @@ def _convolve(step: _Step, x: torch.Tensor, scale: torch.Tensor | None, shift: t
     convolution, weight, bias = step.convolution, step.kernels, step.convolution.bias
     if shift is not None:
         bias = step.sums @ shift if bias is None else bias + step.sums @ shift
+    whole = step.block == (1, 1)  # else the kernels are of several pixels
     if scale is not None:
-        inputs_first = convolution.transposed and not step.by_rows
-        weight = weight * (scale[:, None, None, None] if inputs_first else scale[:, None, None])
+        weight = weight * (scale[:, None, None, None] if convolution.transposed and whole else scale[:, None, None])
     (rows, columns), weight = step.block, weight.to(x.dtype)
     bias = None if bias is None else bias.to(x.dtype).expand(rows * columns, -1).flatten()
     if step.resize:
         x = F.pad(F.interpolate(x, scale_factor=2, mode="nearest"), (step.padding,) * 4, mode="reflect")
-    if step.by_rows:
+    if convolution.transposed and not whole:
         return _by_rows(x, weight, bias)
     if convolution.transposed:
         return F.conv_transpose2d(x, weight, bias, convolution.stride, convolution.padding)
-    if step.block == (1, 1):
+    if whole:
         return F.conv2d(x, weight, bias, convolution.stride)
     pixels = F.conv2d(x, weight, bias, step.block).unflatten(1, (rows, columns, -1)).permute(0, 4, 1, 5, 2, 3)
     return pixels.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
